@@ -1,1 +1,9 @@
-//! Placeholder.
+//! Offline half of PersonaRoute: data in, a trained router out, measured and written as a model bundle.
+
+pub mod data;
+
+pub mod baseline;
+pub mod command;
+pub mod config;
+pub mod eval;
+pub mod report;

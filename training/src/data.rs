@@ -1,0 +1,148 @@
+//! What the trainer knows: outcomes of queries on LLMs, users, their interactions, and the split.
+//!
+//! The readers of the three layouts live in the modules below; everything after them sees only these types.
+
+use ndarray::Array2;
+
+/// Outcomes of every query on every LLM, with the texts and embeddings of queries, tasks and LLMs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// Name of the data set, as shown in reports.
+    pub name: String,
+    /// LLMs in the order of the metadata file: their position is their index everywhere.
+    pub llms: Vec<LlmInfo>,
+    /// Description embeddings, `[llms, dim]`; `[llms, 0]` when absent.
+    pub llm_embeddings: Array2<f32>,
+    /// Tasks sorted by name: their position is their index everywhere.
+    pub tasks: Vec<TaskInfo>,
+    /// Description embeddings, `[tasks, dim]`; `[tasks, 0]` when absent.
+    pub task_embeddings: Array2<f32>,
+    /// Distinct queries; a query index is a row here.
+    pub queries: Vec<Query>,
+    /// Text embeddings, `[queries, dim]`; `[queries, 0]` when absent.
+    pub query_embeddings: Array2<f32>,
+    /// Effect of every answer, `[queries, llms]`, NaN where not observed.
+    pub effect: Array2<f32>,
+    /// Normalised cost of every answer, `[queries, llms]`, NaN where not observed.
+    pub cost: Array2<f32>,
+    /// SHA-256 (hex) over everything above: two equal fingerprints are the same data.
+    pub fingerprint: String,
+}
+
+/// One LLM of the metadata file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LlmInfo {
+    /// Id in the data and in the bundle's catalog.
+    pub id: String,
+    /// Description the embedding is made of.
+    pub description: String,
+    /// Name the provider calls it by.
+    pub model: String,
+    /// USD per million input tokens.
+    pub input_price: f32,
+    /// USD per million output tokens.
+    pub output_price: f32,
+    /// Family it belongs to (`llm_family` of the configuration).
+    pub family: Option<String>,
+}
+
+/// One task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskInfo {
+    /// Name, the `task_id` of the data.
+    pub name: String,
+    /// Description, empty when the data has none.
+    pub description: String,
+}
+
+/// One distinct query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// Id that the split hashes: `query_id` of the data, or the order of first appearance.
+    pub id: u64,
+    /// Index of its task.
+    pub task: u32,
+    /// Text.
+    pub text: String,
+}
+
+/// What users have seen, grouped by user, then by query (compressed sparse rows).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Interactions {
+    /// Users; a user index is a position here.
+    pub users: Vec<UserInfo>,
+    /// `users + 1` positions into `entries`: those of user `u` are `offsets[u]..offsets[u + 1]`.
+    pub offsets: Vec<usize>,
+    /// One rated answer each.
+    pub entries: Vec<Entry>,
+}
+
+/// One user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UserInfo {
+    /// Any string.
+    pub id: String,
+    /// True weight on quality where the data says it: a yardstick, never shown to the trainer in [`Setting::Rewards`].
+    pub preference: Option<f64>,
+}
+
+/// One answer a user has rated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry {
+    /// Index of the query.
+    pub query: u32,
+    /// Index of the LLM that answered.
+    pub llm: u16,
+    /// Reward the user had from the answer.
+    pub reward: f32,
+}
+
+/// Query indices of the three parts: no query is in two of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Queries whose interactions may be learned from.
+    pub train: Vec<u32>,
+    /// Queries for early stopping and choices of hyperparameters.
+    pub validation: Vec<u32>,
+    /// Queries that only the final table sees.
+    pub test: Vec<u32>,
+}
+
+/// What the router may know of the training outcomes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Setting {
+    /// R: rewards only; neither preferences, nor effect and cost apart.
+    #[default]
+    Rewards,
+    /// EC: effect and cost of training outcomes too.
+    EffectCost,
+}
+
+impl Setting {
+    /// Returns the protocol's short name, `R` or `EC`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rewards => "R",
+            Self::EffectCost => "EC",
+        }
+    }
+}
+
+impl Interactions {
+    /// Returns the entries of one user; empty for an index that does not exist.
+    pub fn of(&self, user: usize) -> &[Entry] {
+        let bounds = self.offsets.get(user).zip(self.offsets.get(user + 1));
+        bounds.and_then(|(&start, &end)| self.entries.get(start..end)).unwrap_or_default()
+    }
+
+    /// Returns the interactions whose query is marked in `kept` (one flag per query), for the same users.
+    pub fn restricted(&self, kept: &[bool]) -> Self {
+        let mut part = Self { users: self.users.clone(), offsets: vec![0], entries: Vec::new() };
+        for user in 0..self.users.len() {
+            let visible = self.of(user).iter().filter(|e| kept.get(e.query as usize).copied().unwrap_or(false));
+            part.entries.extend(visible);
+            part.offsets.push(part.entries.len());
+        }
+        part
+    }
+}
