@@ -1,0 +1,51 @@
+//! The variables that builds and tests read: where the native libraries and the built parts are.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::workspace;
+
+/// What set-up found; a part that was not asked for is absent.
+#[derive(Default)]
+pub(crate) struct Environment {
+    pub(crate) onnxruntime: Option<PathBuf>,
+    pub(crate) encoder: Option<PathBuf>,
+    pub(crate) libtorch: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The variables and their values, in the order a person would set them.
+    pub(crate) fn variables(&self) -> Result<Vec<(&'static str, OsString)>> {
+        let mut variables: Vec<(&'static str, OsString)> = vec![("CARGO_TARGET_DIR", workspace::target()?.into())];
+        let mut add = |name, path: &Option<PathBuf>| {
+            if let Some(path) = path {
+                variables.push((name, path.clone().into()));
+            }
+        };
+        add("ORT_DYLIB_PATH", &self.onnxruntime);
+        add("PERSONAROUTE_ENCODER_DIR", &self.encoder);
+        add("PERSONAROUTE_PYTHON", &self.python);
+        add("LIBTORCH", &self.libtorch);
+        if let Some(libtorch) = &self.libtorch {
+            variables.push(("LD_LIBRARY_PATH", library_path(&libtorch.join("lib"))?));
+        }
+        Ok(variables)
+    }
+
+    /// Hands the variables to a command.
+    pub(crate) fn give(&self, command: &mut Command) -> Result<()> {
+        command.envs(self.variables()?);
+        Ok(())
+    }
+}
+
+/// The library search path with one folder in front, once.
+fn library_path(first: &Path) -> Result<OsString> {
+    let before = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let others = std::env::split_paths(&before).filter(|folder| folder != first && !folder.as_os_str().is_empty());
+    std::env::join_paths(std::iter::once(first.to_path_buf()).chain(others)).context("LD_LIBRARY_PATH")
+}

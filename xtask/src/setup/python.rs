@@ -1,0 +1,78 @@
+//! The machine's python3 and pip, and the tests' own environment with pinned packages.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::debian;
+use crate::process;
+
+/// The tests' Python packages, each pinned.
+const REQUIREMENTS: &str = include_str!("../../requirements.txt");
+
+/// A python3 that can run pip.
+pub(crate) struct Python {
+    program: PathBuf,
+}
+
+impl Python {
+    /// Finds python3 with pip; on Debian the administrator gets what is missing installed.
+    pub(crate) fn find() -> Result<Self> {
+        if process::find("python3").is_none() {
+            debian::install(&["python3", "python3-pip"], "python3 fetches the native libraries with pip")?;
+        }
+        let program = process::find("python3").context("python3 is not on the search path")?;
+        let python = Self { program };
+        if !process::succeeds(python.command().args(["-m", "pip", "--version"])) {
+            debian::install(&["python3-pip"], "pip fetches the native libraries")?;
+        }
+        if !process::succeeds(python.command().args(["-m", "pip", "--version"])) {
+            bail!("`python3 -m pip` does not run: install pip for {}", python.program.display());
+        }
+        Ok(python)
+    }
+
+    /// A command that runs this interpreter.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(&self.program)
+    }
+
+    /// A command that runs its pip.
+    pub(crate) fn pip(&self) -> Result<Command> {
+        let mut command = self.command();
+        command.args(["-m", "pip"]);
+        Ok(command)
+    }
+}
+
+/// Returns the interpreter of the tests' environment, made on the first call and again when a pin changes.
+///
+/// The environment carries no pip of its own (Debian keeps `ensurepip` apart): the machine's pip installs into it.
+pub(crate) fn environment(components: &Path) -> Result<PathBuf> {
+    let folder = components.join("python");
+    let interpreter = folder.join("bin/python");
+    let stamp = folder.join("requirements.txt");
+    let is_ready = fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == REQUIREMENTS);
+    if is_ready && process::succeeds(Command::new(&interpreter).args(["-c", "pass"])) {
+        return Ok(interpreter);
+    }
+    eprintln!("setup: making the tests' Python environment in {}", folder.display());
+    let python = Python::find()?;
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    let mut make = python.command();
+    make.args(["-m", "venv", "--without-pip"]).arg(&folder);
+    process::capture(&mut make, "making a Python environment")?;
+    let wanted = folder.join("wanted.txt");
+    fs::write(&wanted, REQUIREMENTS).with_context(|| wanted.display().to_string())?;
+    let mut install = python.pip()?;
+    install.arg("--python").arg(&interpreter).args(["install", "--quiet", "--disable-pip-version-check"]);
+    install.args(["--only-binary=:all:", "--requirement"]).arg(&wanted);
+    process::run(&mut install, "installing the tests' Python packages with pip")?;
+    // The stamp comes last: without it the next call starts again.
+    fs::rename(&wanted, &stamp).with_context(|| stamp.display().to_string())?;
+    Ok(interpreter)
+}

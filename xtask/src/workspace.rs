@@ -1,0 +1,73 @@
+//! Where things are: the repository, the cache outside it, the build folder, the toolchain.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::process;
+
+/// The version of the cache's layout; a change of layout starts a new folder beside the old.
+const LAYOUT: &str = "v1";
+
+/// Returns the repository's root.
+pub(crate) fn root() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_path_buf()
+}
+
+/// Returns the cache folder: `PERSONAROUTE_CACHE`, else the user's cache folder; never inside the repository.
+pub(crate) fn cache() -> Result<PathBuf> {
+    if let Some(folder) = variable("PERSONAROUTE_CACHE") {
+        return std::path::absolute(&folder).with_context(|| format!("PERSONAROUTE_CACHE={}", folder.display()));
+    }
+    let base = match variable("XDG_CACHE_HOME") {
+        Some(base) => base,
+        None => env::home_dir().context("no home folder: set PERSONAROUTE_CACHE to a folder to use")?.join(".cache"),
+    };
+    Ok(base.join("personaroute"))
+}
+
+/// Returns the folder of fetched components.
+pub(crate) fn components() -> Result<PathBuf> {
+    Ok(cache()?.join(LAYOUT))
+}
+
+/// Returns cargo's build folder: `CARGO_TARGET_DIR`, else one in the cache that every clone shares.
+pub(crate) fn target() -> Result<PathBuf> {
+    match variable("CARGO_TARGET_DIR") {
+        Some(folder) => Ok(root().join(folder)),
+        None => Ok(cache()?.join("target")),
+    }
+}
+
+/// What the compiler in use says about itself.
+pub(crate) struct Toolchain {
+    pub(crate) sysroot: PathBuf,
+    pub(crate) host: String,
+}
+
+/// Asks rustc for its sysroot and host.
+pub(crate) fn toolchain() -> Result<Toolchain> {
+    let rustc = || {
+        let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        command.current_dir(root());
+        command
+    };
+    let sysroot = process::capture(rustc().args(["--print", "sysroot"]), "asking rustc for its folder")?;
+    let about = process::capture(rustc().arg("-vV"), "asking rustc for its version")?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    Ok(Toolchain { sysroot: PathBuf::from(sysroot.trim()), host: host.to_owned() })
+}
+
+impl Toolchain {
+    /// The folder in which rustup keeps the linkers.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.sysroot.join("lib/rustlib").join(&self.host).join("bin")
+    }
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
