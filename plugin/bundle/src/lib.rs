@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The model bundle: what training writes and a host reads.
+//!
+//! A bundle is a folder: `manifest.yaml` names and describes the rest (see [`manifest`]), `scorer.onnx` and
+//! `adapter.onnx` are the graphs, `users.safetensors` and `users.idx` the user table, `llms.yaml` and `tasks.yaml` the
+//! catalog. Feature encoding ([`lexical`], [`signals`]) stands here too, as training and the plugin must agree on it.
+//!
+//! Without the feature `files` only the feature encoding is built, with no dependency at all: that is the plugin's view.
+
+#![warn(missing_docs)]
+
+pub mod lexical;
+pub mod signals;
+
+#[cfg(feature = "files")]
+pub mod catalog;
+#[cfg(feature = "files")]
+pub mod digest;
+#[cfg(feature = "files")]
+pub mod error;
+#[cfg(feature = "files")]
+pub mod folder;
+#[cfg(feature = "files")]
+pub mod manifest;
+#[cfg(feature = "files")]
+pub mod users;
+#[cfg(feature = "files")]
+mod yaml;
+
+#[cfg(feature = "files")]
+pub use self::error::BundleError;

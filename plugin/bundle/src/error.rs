@@ -1,0 +1,122 @@
+//! The one error of this crate: every variant names the file, and the field where there is one.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a bundle cannot be read, is refused, or cannot be written.
+///
+/// ```
+/// use personaroute_bundle::BundleError;
+/// use personaroute_bundle::catalog::Catalog;
+///
+/// let refused = Catalog::parse("llms: []".as_bytes(), "llms.yaml".as_ref()).err();
+/// assert_eq!(refused.map(|error| error.to_string()).as_deref(), Some("llms.yaml: llms: expected at least one, found 0"));
+/// ```
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// The file is missing or cannot be read.
+    #[error("{}: cannot be read", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file or folder cannot be written.
+    #[error("{}: cannot be written", file.display())]
+    Write {
+        /// The file or folder.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is not what its name says: broken YAML, an unknown or missing key, a broken tensor file.
+    #[error("{}: {message}", file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong, with line and column where the file is text.
+        message: String,
+    },
+    /// A field has a value that this version cannot use.
+    #[error("{}: {field}: expected {expected}, found {found}", file.display())]
+    Field {
+        /// The file.
+        file: PathBuf,
+        /// Where in the file, as a path with dots.
+        field: String,
+        /// What would be accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The file is not the one that the manifest describes.
+    #[error("{}: sha256: expected {expected} as in manifest.yaml, found {found}", file.display())]
+    Checksum {
+        /// The file.
+        file: PathBuf,
+        /// The manifest's checksum, in hexadecimal.
+        expected: String,
+        /// The file's checksum, in hexadecimal.
+        found: String,
+    },
+}
+
+impl BundleError {
+    /// Says that `field` of `file` was expected to be something else.
+    pub(crate) fn field(file: &Path, field: impl Display, expected: impl Display, found: impl Display) -> Self {
+        Self::Field {
+            file: file.into(),
+            field: field.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
+
+    pub(crate) fn syntax(file: &Path, message: impl Display) -> Self {
+        Self::Syntax { file: file.into(), message: message.to_string() }
+    }
+
+    pub(crate) fn read(file: &Path) -> impl FnOnce(io::Error) -> Self {
+        let file = file.into();
+        |source| Self::Read { file, source }
+    }
+
+    pub(crate) fn write(file: &Path) -> impl FnOnce(io::Error) -> Self {
+        let file = file.into();
+        |source| Self::Write { file, source }
+    }
+}
+
+/// Checks the fields of one file.
+pub(crate) struct Fields<'file> {
+    file: &'file Path,
+}
+
+impl<'file> Fields<'file> {
+    pub(crate) fn of(file: &'file Path) -> Self {
+        Self { file }
+    }
+
+    /// Refuses `field` unless `accepted`.
+    pub(crate) fn check(
+        &self,
+        field: impl Display,
+        accepted: bool,
+        expected: impl Display,
+        found: impl Display,
+    ) -> Result<(), BundleError> {
+        if accepted { Ok(()) } else { Err(BundleError::field(self.file, field, expected, found)) }
+    }
+
+    /// Refuses `field` unless it equals `expected`.
+    pub(crate) fn equal<T: PartialEq + Display>(
+        &self,
+        field: impl Display,
+        expected: T,
+        found: T,
+    ) -> Result<(), BundleError> {
+        self.check(field, expected == found, &expected, &found)
+    }
+}

@@ -1,0 +1,86 @@
+//! Shape tokens: seven numbers that say what kind of text it is, whatever its words.
+
+/// Number of shape tokens of any text.
+pub(super) const TOKENS: usize = 7;
+
+/// Bits of one packed count; `MAX_BYTES` fits.
+const BITS: u32 = 12;
+
+/// What each byte adds to the packed counts, so that a text is counted with one look-up and one addition a byte.
+const COUNTED: [u64; 256] = counted();
+
+/// Classes of bytes, in the order of their packed counts.
+const LINE: u32 = 0;
+const DIGIT: u32 = 1;
+const PUNCTUATION: u32 = 2;
+const CAPITAL: u32 = 3;
+const FOREIGN: u32 = 4;
+
+/// Returns the shape of a text of `n_bytes` bytes that begins with `prefix`.
+pub(super) fn tokens(n_bytes: usize, prefix: &str) -> [u64; TOKENS] {
+    let counts: u64 = prefix.bytes().map(|byte| COUNTED.get(usize::from(byte)).copied().unwrap_or(0)).sum();
+    let count = |class: u32| (counts >> (class * BITS)) & ((1 << BITS) - 1);
+    let share = |class: u32| match count(class) {
+        0 => 0,
+        some => 1 + (16 * some / prefix.len() as u64).min(7),
+    };
+    let values = [
+        half_octaves(n_bytes as u64),
+        bits(count(LINE)),
+        share(DIGIT),
+        share(PUNCTUATION),
+        share(CAPITAL),
+        share(FOREIGN),
+        ending(prefix),
+    ];
+    let mut kind = 0;
+    values.map(|value| {
+        let token = 256 * kind + value;
+        kind += 1;
+        token
+    })
+}
+
+/// Number of bits of `n`, 0 for 0.
+fn bits(n: u64) -> u64 {
+    u64::from(u64::BITS - n.leading_zeros())
+}
+
+/// A logarithmic scale with two steps per doubling.
+fn half_octaves(n: u64) -> u64 {
+    let bits = bits(n);
+    let below_leading = if bits < 2 { 0 } else { (n >> (bits - 2)) & 1 };
+    2 * bits + below_leading
+}
+
+/// Says how the text ends.
+fn ending(text: &str) -> u64 {
+    match text.trim_end().chars().next_back() {
+        None => 0,
+        Some(c) if c.is_ascii_punctuation() => u64::from(c),
+        Some(c) if c.is_ascii_digit() => 1,
+        Some(c) if c.is_alphanumeric() => 2,
+        Some(_) => 3,
+    }
+}
+
+#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "invariant: `byte` runs from 0 to 255")]
+const fn counted() -> [u64; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0_usize;
+    while byte < table.len() {
+        let class = match byte as u8 {
+            b'\n' => Some(LINE),
+            b'0'..=b'9' => Some(DIGIT),
+            b'A'..=b'Z' => Some(CAPITAL),
+            128.. => Some(FOREIGN),
+            ascii if ascii.is_ascii_punctuation() => Some(PUNCTUATION),
+            _ => None,
+        };
+        if let Some(class) = class {
+            table[byte] = 1 << (class * BITS);
+        }
+        byte += 1;
+    }
+    table
+}

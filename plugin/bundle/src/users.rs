@@ -1,0 +1,142 @@
+//! The user table: what training learnt about each user, memory-mapped so that opening it costs nothing per user.
+//!
+//! Two files. `users.safetensors` holds the tensors `embedding` (f16 or f32, `[users, dim]`), `preference` (f32,
+//! `[users]`, NaN for none) and `interactions` (i32 or u32, `[users]`); `users.idx` maps ids, which are any strings, to
+//! rows (layout: see the source of `users/index.rs`).
+
+mod index;
+mod map;
+mod rows;
+mod writer;
+
+use std::path::Path;
+
+use self::index::Index;
+use self::rows::Rows;
+pub use self::writer::UserTableWriter;
+use crate::error::{BundleError, Fields};
+
+/// The file of the rows.
+pub const ROWS_FILE: &str = "users.safetensors";
+
+/// The file of the ids.
+pub const INDEX_FILE: &str = "users.idx";
+
+/// What is known about one user.
+///
+/// ```
+/// use personaroute_bundle::users::UserRow;
+///
+/// let row = UserRow { embedding: vec![0.5, -0.5], preference: Some(0.8), interactions: 40 };
+/// assert_eq!(row.embedding.len(), 2);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserRow {
+    /// The user's embedding.
+    pub embedding: Vec<f32>,
+    /// Estimated weight of effect against cost, 0 to 1.
+    pub preference: Option<f32>,
+    /// Interactions behind the embedding.
+    pub interactions: u32,
+}
+
+/// How embeddings are stored.
+///
+/// ```
+/// use personaroute_bundle::users::Precision;
+///
+/// assert_eq!(Precision::F16.bytes(), 2);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    F32,
+    /// 16-bit floating point: half the size, about three decimal digits.
+    F16,
+}
+
+/// A memory-mapped user table.
+///
+/// The files must not change while they are open: a bundle is replaced as a whole folder, never written in place.
+///
+/// ```
+/// use personaroute_bundle::users::{Precision, UserTable, UserTableWriter};
+///
+/// let dir = tempfile::tempdir()?;
+/// let mut writer = UserTableWriter::new(2, Precision::F32);
+/// writer.push("ann@example.org", &[0.25, -1.0], Some(0.9), 40)?;
+/// writer.push("用户", &[0.5, 2.0], None, 3)?;
+/// writer.write(dir.path())?;
+///
+/// let users = UserTable::open(dir.path())?;
+/// assert_eq!(users.len(), 2);
+/// assert_eq!(users.get("用户").map(|row| row.embedding), Some(vec![0.5, 2.0]));
+/// assert_eq!(users.get("bob"), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct UserTable {
+    rows: Rows,
+    index: Index,
+}
+
+impl Precision {
+    /// Returns the size of one value.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
+impl UserTable {
+    /// Opens the table in the folder `dir`. Reads headers only, however many users there are.
+    ///
+    /// # Errors
+    ///
+    /// A file that is missing, cut off, of another layout or at odds with the other one is refused. Damage inside rows
+    /// shows in [`Bundle::verify`](crate::folder::Bundle::verify) alone; looking users up in a damaged table finds
+    /// wrong rows or none, and is safe.
+    pub fn open(dir: &Path) -> Result<Self, BundleError> {
+        let rows = Rows::open(&dir.join(ROWS_FILE))?;
+        let index_file = dir.join(INDEX_FILE);
+        let index = Index::open(&index_file)?;
+        let expected = format!("{} as in {ROWS_FILE}", rows.len());
+        Fields::of(&index_file).check("count", index.len() == rows.len(), expected, index.len())?;
+        Ok(Self { rows, index })
+    }
+
+    /// Returns what is known about the user with this id.
+    pub fn get(&self, id: &str) -> Option<UserRow> {
+        self.rows.row(self.index.row(id)?)
+    }
+
+    /// Returns the number of users.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Returns whether there is no user.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the length of an embedding.
+    pub fn dim(&self) -> usize {
+        self.rows.dim()
+    }
+
+    /// Returns how embeddings are stored.
+    pub fn precision(&self) -> Precision {
+        self.rows.precision()
+    }
+
+    /// Iterates over the ids, in the order of the rows.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).filter_map(|row| self.index.id(row))
+    }
+}
+
+#[cfg(test)]
+mod tests;
