@@ -1,0 +1,36 @@
+//! Runs Python scripts in the environment that `cargo xtask test` makes: the official clients, the ONNX checker.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Runs a script with arguments and returns what it printed; a failing script's last words become the error.
+///
+/// # Errors
+///
+/// Fails when the environment is not there, or when the script ends with anything but success.
+pub fn run<S: AsRef<OsStr>>(script: &str, arguments: &[S]) -> Result<String> {
+    let interpreter = env::var_os("PERSONAROUTE_PYTHON")
+        .context("PERSONAROUTE_PYTHON is not set: run the tests with `cargo xtask test`, or see `cargo xtask setup`")?;
+    let mut command = Command::new(interpreter);
+    // The script comes on standard input, so that a traceback does not repeat it as one long argument.
+    command.arg("-").args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+    // A proxy of the machine is not asked for loopback, and no key of the machine is used.
+    command.env("NO_PROXY", "127.0.0.1").env_remove("OPENAI_API_KEY").env_remove("ANTHROPIC_API_KEY");
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("starting Python")?;
+    // The handle is dropped at the end of this statement, which ends the script for the interpreter.
+    child.stdin.take().context("Python's standard input")?.write_all(script.as_bytes()).context("handing over")?;
+    let output = child.wait_with_output().context("waiting for Python")?;
+    if !output.status.success() {
+        bail!("Python ended with {}:\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
