@@ -1,10 +1,13 @@
 //! The workspace's tasks: set-up, demo, tests and checks, in plain Rust.
 
-mod environment;
-mod plugin;
-mod process;
-mod setup;
 mod workspace;
+mod process;
+mod environment;
+mod setup;
+mod plugin;
+mod check;
+mod tidy;
+mod test;
 
 use std::process::ExitCode;
 
@@ -15,6 +18,9 @@ usage: cargo xtask <task>
 
   setup [--verify]   fetch ONNX Runtime, the encoder, libtorch and the tests' Python packages into the cache
   plugin             build the routing plugin and the test guests as WASM components
+  test               set up everything, check formatting and lints, run every test; ends with the count
+  ci                 all of `test`, then documentation and dependencies
+  tidy               check the repository's own rules: sizes, layers, every part has a test
 ";
 
 fn main() -> ExitCode {
@@ -24,6 +30,9 @@ fn main() -> ExitCode {
         ["setup"] => run_setup(),
         ["setup", "--verify"] => run_setup().and_then(|()| setup::verify()),
         ["plugin"] => plugin::build_all().map(|_| ()),
+        ["test"] => test::run(),
+        ["ci"] => run_ci(),
+        ["tidy"] => tidy::run(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -47,4 +56,11 @@ fn run_setup() -> Result<()> {
         eprintln!("  export {name}={}", value.display());
     }
     Ok(())
+}
+
+/// Everything that `test` does, and the checks that take long and seldom fail.
+fn run_ci() -> Result<()> {
+    test::run()?;
+    check::documentation(&setup::ensure(setup::ALL)?)?;
+    check::dependencies()
 }

@@ -1,0 +1,41 @@
+//! The checks that need no test to run: formatting, tidiness, lints, documentation, licences.
+
+use anyhow::Result;
+
+use crate::environment::Environment;
+use crate::process;
+
+/// Formatting, of every crate.
+pub(crate) fn format() -> Result<()> {
+    eprintln!("check: formatting");
+    process::run(process::cargo().args(["fmt", "--all", "--", "--check"]), "checking the formatting")
+}
+
+/// Lints, warnings being errors.
+pub(crate) fn lint(environment: &Environment) -> Result<()> {
+    eprintln!("check: lints");
+    let mut cargo = process::cargo();
+    environment.give(&mut cargo)?;
+    cargo.args(["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+    process::run(&mut cargo, "checking the lints")
+}
+
+/// Documentation builds without a warning.
+pub(crate) fn documentation(environment: &Environment) -> Result<()> {
+    eprintln!("check: documentation");
+    let mut cargo = process::cargo();
+    environment.give(&mut cargo)?;
+    cargo.env("RUSTDOCFLAGS", "-D warnings");
+    cargo.args(["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
+    process::run(&mut cargo, "building the documentation")
+}
+
+/// Licences and sources of the dependencies, where cargo-deny is installed.
+pub(crate) fn dependencies() -> Result<()> {
+    if process::find("cargo-deny").is_none() {
+        eprintln!("check: dependencies passed over, cargo-deny is not installed");
+        return Ok(());
+    }
+    eprintln!("check: dependencies");
+    process::run(process::cargo().args(["deny", "check", "licenses", "bans", "sources"]), "checking the dependencies")
+}

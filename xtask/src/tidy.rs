@@ -1,0 +1,45 @@
+//! Rules of this repository that no compiler knows: sizes, first lines, layers, and that every part has its test.
+
+mod guest;
+mod layer;
+mod source;
+mod text;
+mod tree;
+
+use anyhow::{Result, bail};
+
+use self::tree::Tree;
+use crate::workspace;
+
+/// Fails with every broken rule, one a line.
+pub(crate) fn run() -> Result<()> {
+    let problems = problems(&Tree::read(&workspace::root())?);
+    if problems.is_empty() {
+        eprintln!("tidy: clean");
+        return Ok(());
+    }
+    for problem in &problems {
+        eprintln!("tidy: {problem}");
+    }
+    bail!("{} rules broken", problems.len());
+}
+
+fn problems(tree: &Tree) -> Vec<String> {
+    let mut found = Vec::new();
+    found.extend(source::problems(tree));
+    found.extend(layer::problems(tree));
+    found.extend(guest::problems(tree));
+    found.extend(text::problems(tree));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workspace_is_tidy() {
+        let tree = Tree::read(&workspace::root()).unwrap();
+        assert_eq!(problems(&tree), Vec::<String>::new());
+    }
+}
