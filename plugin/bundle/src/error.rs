@@ -111,12 +111,12 @@ impl<'file> Fields<'file> {
     }
 
     /// Refuses `field` unless it equals `expected`.
-    pub(crate) fn equal<T: PartialEq + Display>(
+    pub(crate) fn equal<T: PartialEq + Display + ?Sized>(
         &self,
         field: impl Display,
-        expected: T,
-        found: T,
+        expected: &T,
+        found: &T,
     ) -> Result<(), BundleError> {
-        self.check(field, expected == found, &expected, &found)
+        self.check(field, expected == found, expected, found)
     }
 }

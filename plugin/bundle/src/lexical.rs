@@ -18,7 +18,9 @@
 //! 4. **Grams**: of each position in reading order, the word itself, then the 2-gram, 3-gram … ending there, up to
 //!    `max_words`. An n-gram of n ≥ 2 may begin at the start of the text, which counts as one word (hash
 //!    `0x5f73_7461_7274_5f00`) before the first. The hash of an n-gram starts with that of its last word and takes in
-//!    the words before it, backwards: `h = mix(h) ^ word`, with `mix` the finaliser of SplitMix64.
+//!    the words before it, backwards: `h = mix(h) ^ word`. `mix(x)` is what SplitMix64 gives from the state `x`:
+//!    `x += 0x9e3779b97f4a7c15; x = (x ^ x >> 30) · 0xbf58476d1ce4e5b9; x = (x ^ x >> 27) · 0x94d049bb133111eb;
+//!    x ^ x >> 31`, wrapping.
 //! 5. **Shape** tokens, before all grams, describe the surface. Token `k` with value `v` has the hash `256·k + v`:
 //!
 //!    | k | value |
@@ -119,7 +121,7 @@ fn prefix(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_BYTES)).unwrap_or(text)
 }
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+/// One step of SplitMix64 (Steele, Lea, Flood 2014).
 pub(crate) fn mix(hash: u64) -> u64 {
     let hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

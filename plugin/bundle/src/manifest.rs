@@ -1,6 +1,6 @@
 //! `manifest.yaml`: names and describes every other file of a bundle.
 
-mod check;
+pub(crate) mod check;
 pub mod graph;
 
 use std::collections::BTreeMap;
@@ -223,4 +223,4 @@ impl Parity {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,10 +5,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::{Bundle, LLMS, MANIFEST, TASKS, list};
-use crate::BundleError;
 use crate::catalog::{Catalog, Tasks};
 use crate::digest::sha256_file;
+use crate::error::{BundleError, Fields};
 use crate::manifest::Manifest;
+use crate::manifest::check::is_inside;
 use crate::users::UserTableWriter;
 
 /// Gathers a bundle's files; [`finish`](Self::finish) checks it and puts it in place.
@@ -101,6 +102,12 @@ impl BundleWriter {
 
     /// Makes the folder of a file.
     fn place(&self, name: &str) -> Result<PathBuf, BundleError> {
+        Fields::of(&self.target).check(
+            "name",
+            is_inside(name),
+            "a path inside the bundle",
+            format_args!("{name:?}"),
+        )?;
         let file = self.partial.join(name);
         let folder = file.parent().unwrap_or(&self.partial);
         fs::create_dir_all(folder).map_err(BundleError::write(folder))?;

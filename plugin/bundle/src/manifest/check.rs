@@ -26,8 +26,8 @@ struct Versions {
 pub(super) fn versions(content: &[u8], file: &Path) -> Result<(), BundleError> {
     let versions: Versions = yaml::parse(content, file)?;
     let fields = Fields::of(file);
-    fields.equal("format_version", FORMAT_VERSION, versions.format_version)?;
-    fields.equal("encoding_version", ENCODING_VERSION, versions.encoding_version)
+    fields.equal("format_version", &FORMAT_VERSION, &versions.format_version)?;
+    fields.equal("encoding_version", &ENCODING_VERSION, &versions.encoding_version)
 }
 
 /// Refuses values that contradict each other or that no trainer writes.
@@ -96,7 +96,7 @@ fn graph(at: &str, expected: &GraphSpec, found: &GraphSpec, fields: &Fields<'_>)
 
 fn tensors(at: &str, expected: &[TensorSpec], found: &[TensorSpec], fields: &Fields<'_>) -> Result<(), BundleError> {
     for (idx, (expected, found)) in expected.iter().zip(found).enumerate() {
-        fields.equal(format_args!("{at}[{idx}]"), expected.to_string(), found.to_string())?;
+        fields.equal(format_args!("{at}[{idx}]"), &expected.to_string(), &found.to_string())?;
     }
     fields.check(at, expected.len() == found.len(), format_args!("{} tensors", expected.len()), found.len())
 }
@@ -114,7 +114,7 @@ fn files(manifest: &Manifest, fields: &Fields<'_>) -> Result<(), BundleError> {
 }
 
 /// Says whether a path stays inside the folder it is joined to, on any system.
-fn is_inside(name: &str) -> bool {
+pub(crate) fn is_inside(name: &str) -> bool {
     let plain = |component| matches!(component, Component::Normal(_));
     !name.is_empty() && !name.contains(['\\', ':']) && Path::new(name).components().all(plain)
 }

@@ -46,8 +46,8 @@ impl Index {
         fields.check("size in bytes", size == Some(map.len()), expected, map.len())?;
         let index = Self { map, len, slots };
         let (first, last) = (index.offset(0).unwrap_or(usize::MAX), index.offset(len).unwrap_or(usize::MAX));
-        fields.equal("first offset", 0, first)?;
-        fields.equal("last offset", id_bytes, last)?;
+        fields.equal("first offset", &0, &first)?;
+        fields.equal("last offset", &id_bytes, &last)?;
         Ok(index)
     }
 
@@ -147,12 +147,11 @@ fn probe(hash: u64, slots: usize) -> impl Iterator<Item = usize> {
     (0..slots).map(move |distance| first.wrapping_add(distance) & (slots - 1))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "invariant: the upper half fits 32 bits")]
 fn upper(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 
-/// FNV-1a over the bytes, then the finaliser of SplitMix64, as the lower bits of FNV alone are weak.
+/// FNV-1a over the bytes, then a step of SplitMix64, as the lower bits of FNV alone are weak.
 fn hash(id: &str) -> u64 {
     mix(id
         .bytes()
