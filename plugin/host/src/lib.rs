@@ -6,8 +6,22 @@ mod options;
 mod profile;
 mod request;
 
+mod router;
+
+mod component;
+mod context;
+mod engine;
+mod import;
+mod services;
+
+pub mod encoder;
+pub mod infer;
+
+mod check;
 mod decision;
 mod error;
+
+pub use personaroute_bundle as bundle;
 
 pub use self::{
     decision::{Decision, Exclusion, Score, TaskGuess},
@@ -15,5 +29,5 @@ pub use self::{
     options::{Limits, Provider, RouterOptions},
     profile::{Interaction, Profile, UserState},
     request::{Candidate, RouteRequest},
+    router::Router,
 };
-pub use personaroute_bundle as bundle;

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::OpenError;
+
 /// Where the bundle, the plugin and the native runtime lie, and how much a call may use.
 ///
 /// ```
@@ -77,6 +79,27 @@ pub struct Limits {
     pub encoder_cache: u64,
 }
 
+impl Limits {
+    /// Refuses limits with which nothing could run.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let at_least_one = |name, value: u64| match value {
+            0 => Err(OpenError::Limit { name, reason: "must be at least 1" }),
+            _ => Ok(()),
+        };
+        at_least_one("concurrency", self.concurrency.into())?;
+        at_least_one("batch", self.batch.into())?;
+        at_least_one("sessions", self.sessions.into())?;
+        at_least_one("encoder_queue", u64::try_from(self.encoder_queue).unwrap_or(u64::MAX))?;
+        if self.deadline < Duration::from_millis(1) {
+            return Err(OpenError::Limit { name: "deadline", reason: "must be at least 1 ms" });
+        }
+        if self.memory_bytes < 2 << 20 {
+            return Err(OpenError::Limit { name: "memory_bytes", reason: "must be at least 2 MiB" });
+        }
+        Ok(())
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
@@ -90,5 +113,21 @@ impl Default for Limits {
             encoder_queue: 64,
             encoder_cache: 16_384,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_that_let_nothing_run_are_refused_by_name() {
+        let refusal = |limits: Limits| limits.check().unwrap_err().to_string();
+        assert!(Limits::default().check().is_ok());
+        assert_eq!(refusal(Limits { batch: 0, ..Limits::default() }), "limit batch: must be at least 1");
+        let deadline = Limits { deadline: Duration::ZERO, ..Limits::default() };
+        assert_eq!(refusal(deadline), "limit deadline: must be at least 1 ms");
+        let memory = Limits { memory_bytes: 0, ..Limits::default() };
+        assert_eq!(refusal(memory), "limit memory_bytes: must be at least 2 MiB");
     }
 }

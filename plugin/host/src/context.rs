@@ -1,0 +1,55 @@
+//! What one call into the plugin carries with it: its services, its users, its limits.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use wasmtime::ResourceLimiter;
+
+use crate::{Limits, Profile, services::Services};
+
+/// Most entries of one of the plugin's tables; its own table of functions has under 100.
+const MAX_TABLE: usize = 10_000;
+
+/// The state of one call; a fresh one for each.
+pub(crate) struct Context {
+    pub(crate) services: Arc<Services>,
+    /// The users of this call's requests; those with a profile have it in place of the user table's.
+    pub(crate) users: HashMap<String, Option<Profile>>,
+    pub(crate) deadline: Instant,
+    pub(crate) log_budget: u32,
+    pub(crate) log_dropped: u32,
+    /// Set when the host could not serve an import in time.
+    pub(crate) timed_out: bool,
+    /// Set when the encoder refused a text for lack of room.
+    pub(crate) overloaded: bool,
+    /// Set when the plugin asked for more memory than it may use.
+    pub(crate) out_of_memory: bool,
+    memory_bytes: usize,
+}
+
+impl Context {
+    pub(crate) fn new(services: &Arc<Services>, users: HashMap<String, Option<Profile>>, limits: &Limits) -> Self {
+        Self {
+            services: Arc::clone(services),
+            users,
+            deadline: Instant::now() + limits.deadline,
+            log_budget: limits.log_messages,
+            log_dropped: 0,
+            timed_out: false,
+            overloaded: false,
+            out_of_memory: false,
+            memory_bytes: limits.memory_bytes,
+        }
+    }
+}
+
+impl ResourceLimiter for Context {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.memory_bytes;
+        self.out_of_memory |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE)
+    }
+}

@@ -1,0 +1,101 @@
+//! The one door to a model runtime: graphs of a bundle, run on named tensors.
+//!
+//! [`ort`] is the real backend, [`fake`] the one for tests. A backend sees only inputs that [`contract`] has checked
+//! against the bundle's manifest, in the manifest's order.
+
+pub(crate) mod contract;
+pub mod fake;
+pub(crate) mod ort;
+
+use std::time::Instant;
+
+/// The elements of a tensor, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Elements {
+    /// 32-bit floats.
+    Float32(Vec<f32>),
+    /// 64-bit integers.
+    Int64(Vec<i64>),
+}
+
+impl Elements {
+    /// Returns the number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Float32(values) => values.len(),
+            Self::Int64(values) => values.len(),
+        }
+    }
+
+    /// Returns whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A tensor bound to one input or output of a graph.
+///
+/// ```
+/// use personaroute_host::infer::{Elements, Tensor};
+///
+/// let user = Tensor { name: "user".to_owned(), dims: vec![1, 2], elements: Elements::Float32(vec![0.5, -0.5]) };
+/// assert_eq!(user.elements.len(), 2);
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// The input's or output's name, as the manifest spells it.
+    pub name: String,
+    /// Extent of each dimension; their product is the number of elements.
+    pub dims: Vec<u32>,
+    /// The elements.
+    pub elements: Elements,
+}
+
+/// Why a graph gave no outputs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InferError {
+    /// The bundle has no graph of this name.
+    #[error("the bundle has no graph {0}")]
+    UnknownGraph(String),
+    /// An input does not fit the graph; says which and what was expected.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// The call's time was used up, most likely waiting for a free session.
+    #[error("the call's time is used up")]
+    Timeout,
+    /// The runtime failed.
+    #[error("{0}")]
+    Runtime(String),
+}
+
+/// A runtime with the graphs of one bundle loaded.
+///
+/// ```
+/// use std::time::Instant;
+///
+/// use personaroute_host::infer::{Backend, Elements, InferError, Tensor};
+///
+/// struct Doubles;
+///
+/// impl Backend for Doubles {
+///     fn run(&self, graph: &str, inputs: &[Tensor], _deadline: Instant) -> Result<Vec<Tensor>, InferError> {
+///         match inputs {
+///             [Tensor { dims, elements: Elements::Float32(values), .. }] => Ok(vec![Tensor {
+///                 name: "doubled".to_owned(),
+///                 dims: dims.clone(),
+///                 elements: Elements::Float32(values.iter().map(|value| 2.0 * value).collect()),
+///             }]),
+///             _ => Err(InferError::InvalidInput(format!("{graph} takes one float tensor"))),
+///         }
+///     }
+/// }
+/// ```
+pub trait Backend: Send + Sync {
+    /// Runs `graph` on `inputs`, which hold to the manifest and stand in its order, and returns the outputs in the
+    /// manifest's order.
+    ///
+    /// # Errors
+    ///
+    /// Every error of [`InferError`]; a run that has begun may end after `deadline`, a wait may not.
+    fn run(&self, graph: &str, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, InferError>;
+}

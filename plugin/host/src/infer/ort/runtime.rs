@@ -1,0 +1,131 @@
+//! The shared library of ONNX Runtime, loaded once, and the sessions it opens.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use ort::{
+    environment::Environment,
+    logging::LogLevel,
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
+};
+
+use crate::{OpenError, Provider};
+
+/// ONNX Runtime allows one environment in the life of a process: the first router makes it, all share it.
+static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
+/// ONNX Runtime, ready to open sessions on one provider.
+#[derive(Clone)]
+pub(crate) struct Runtime {
+    environment: Environment,
+    provider: Provider,
+}
+
+impl Runtime {
+    /// Loads the library at `path`, or the one that `ORT_DYLIB_PATH` names.
+    pub(crate) fn load(path: Option<&Path>, provider: Provider) -> Result<Self, OpenError> {
+        check_compiled(provider)?;
+        let path = library(path)?;
+        let mut loaded = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((first, environment)) = &*loaded {
+            if *first == path {
+                return Ok(Self { environment: environment.clone(), provider });
+            }
+            let (first, path) = (first.display(), path.display());
+            return Err(OpenError::OnnxRuntime(format!(
+                "onnxruntime: {path} cannot be loaded, as this process already runs {first}"
+            )));
+        }
+        let environment = start(&path)
+            .map_err(|reason| OpenError::OnnxRuntime(format!("onnxruntime: {}: {reason}", path.display())))?;
+        *loaded = Some((path, environment.clone()));
+        Ok(Self { environment, provider })
+    }
+
+    /// Opens one session of the graph at `path`.
+    pub(crate) fn session(&self, path: &Path) -> Result<Session, String> {
+        self.builder()
+            .and_then(|mut builder| builder.commit_from_file(path))
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn builder(&self) -> ort::Result<SessionBuilder> {
+        let builder = Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            // One thread a run: calls run side by side, and a pool of threads costs more than a small graph.
+            .with_intra_threads(1)?
+            .with_log_level(LogLevel::Warning)?;
+        self.with_provider(builder)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn with_provider(&self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+        let Provider::Cuda { device } = self.provider else { return Ok(builder) };
+        let device = i32::try_from(device).unwrap_or(i32::MAX);
+        let cuda = ort::ep::CUDA::default().with_device_id(device).build().error_on_failure();
+        Ok(builder.with_execution_providers([cuda])?)
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[expect(clippy::unnecessary_wraps, reason = "registering a provider can fail where one is compiled in")]
+    fn with_provider(&self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+        match self.provider {
+            // `load` refuses every provider that is not compiled in.
+            Provider::Cpu | Provider::Cuda { .. } => Ok(builder),
+        }
+    }
+}
+
+fn check_compiled(provider: Provider) -> Result<(), OpenError> {
+    match provider {
+        Provider::Cuda { .. } if !cfg!(feature = "cuda") => Err(OpenError::Provider {
+            provider: "cuda",
+            reason: "this build has no CUDA support: build with the feature `cuda`".to_owned(),
+        }),
+        Provider::Cpu | Provider::Cuda { .. } => Ok(()),
+    }
+}
+
+fn library(path: Option<&Path>) -> Result<PathBuf, OpenError> {
+    let named = match path {
+        Some(path) => path.to_owned(),
+        None => env::var_os("ORT_DYLIB_PATH").map(PathBuf::from).ok_or_else(|| {
+            let reason = "onnxruntime: no library is named: set the option or ORT_DYLIB_PATH to libonnxruntime.so";
+            OpenError::OnnxRuntime(reason.to_owned())
+        })?,
+    };
+    named.canonicalize().map_err(|error| OpenError::OnnxRuntime(format!("onnxruntime: {}: {error}", named.display())))
+}
+
+fn start(path: &Path) -> Result<Environment, String> {
+    let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+    let environment =
+        builder.with_name("personaroute").with_telemetry(false).build().map_err(|error| error.to_string())?;
+    // Otherwise each run formats lines that nobody reads.
+    environment.set_log_level(LogLevel::Warning);
+    Ok(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_library_is_named() {
+        let error = Runtime::load(Some(Path::new("/nowhere/libonnxruntime.so")), Provider::Cpu).err().unwrap();
+        assert!(error.to_string().starts_with("onnxruntime: /nowhere/libonnxruntime.so: "), "{error}");
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn cuda_is_refused_where_it_is_not_compiled_in() {
+        let error = Runtime::load(None, Provider::Cuda { device: 0 }).err().unwrap();
+        assert_eq!(error.to_string(), "provider cuda: this build has no CUDA support: build with the feature `cuda`");
+    }
+}

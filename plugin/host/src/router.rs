@@ -1,0 +1,233 @@
+//! The library's face: opens everything once, then decides.
+
+mod request;
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use crate::{
+    Decision, DecisionFault, Interaction, OpenError, Profile, RouteError, RouteRequest, RouterOptions,
+    bundle::{folder::Bundle, manifest::TextEncoder},
+    check,
+    component::{
+        Plugin,
+        bindings::exports::personaroute::router::{learning, routing},
+    },
+    context::Context,
+    encoder::Encoder,
+    infer::{Backend, ort::Ort, ort::Runtime},
+    services::Services,
+};
+
+/// Most interactions of one adaptation: the adapter graph's longest history.
+const MAX_INTERACTIONS: usize = 4096;
+
+/// Decides which LLM answers a request. Share one in an `Arc`: every method takes `&self` and works on any thread.
+///
+/// Calls block, for microseconds with the `lexical` encoder, for milliseconds when an `embedding` encoder meets a new
+/// text: on an async runtime they belong on blocking threads.
+///
+/// A plugin that fails costs its call and nothing else: each call runs in an instance of its own.
+pub struct Router {
+    plugin: Plugin,
+    services: Arc<Services>,
+    model: routing::Model,
+    columns: HashMap<String, u32>,
+    limits: crate::Limits,
+}
+
+impl Router {
+    /// Opens the bundle, ONNX Runtime, the encoder where the bundle needs one, and the plugin.
+    ///
+    /// # Errors
+    ///
+    /// Every error of [`OpenError`]; its text names the file or option to look at.
+    pub fn open(options: &RouterOptions) -> Result<Self, OpenError> {
+        options.limits.check()?;
+        let bundle = Bundle::open(&options.bundle)?;
+        let runtime = Runtime::load(options.onnxruntime.as_deref(), options.provider)?;
+        let encoder = match &bundle.manifest.text_encoder {
+            TextEncoder::Lexical(_) => None,
+            TextEncoder::Embedding(spec) => Some(Encoder::open(&bundle.dir, spec, &runtime, options)?),
+        };
+        let backend = Ort::open(&runtime, &bundle, options.limits.sessions)?;
+        Self::assemble(options, bundle, Box::new(backend), encoder)
+    }
+
+    /// Opens a router whose graphs run on `backend`; options about ONNX Runtime and the encoder are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Every error of [`OpenError`] about the bundle, the plugin and the limits.
+    pub fn with_backend(options: &RouterOptions, backend: Box<dyn Backend>) -> Result<Self, OpenError> {
+        options.limits.check()?;
+        let bundle = Bundle::open(&options.bundle)?;
+        Self::assemble(options, bundle, backend, None)
+    }
+
+    /// Returns the candidates of one request, best first.
+    ///
+    /// # Errors
+    ///
+    /// Every error of [`RouteError`].
+    pub fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError> {
+        request::check(request)?;
+        let started = Instant::now();
+        let context = self.context([request]);
+        let wit = self.wit_request(request);
+        let answer = self.plugin.call(context, |plugin, store| {
+            let answer = plugin.personaroute_router_routing().call_route(&mut *store, &self.model, &wit);
+            answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
+        })??;
+        accept(answer, request, started)
+    }
+
+    /// Returns one result for each request, in order. Requests are handed to the plugin several at a time, so that the
+    /// scorer runs on batches; when a plugin call fails, each request of that call gets its error.
+    pub fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        let batch = usize::try_from(self.limits.batch).unwrap_or(usize::MAX);
+        request::chunks(requests, batch).flat_map(|chunk| self.route_chunk(chunk)).collect()
+    }
+
+    /// Returns the profile of a user with exactly these interactions, through the bundle's adapter graph; `profile` is
+    /// the one before.
+    ///
+    /// # Errors
+    ///
+    /// Every error of [`RouteError`].
+    pub fn adapt(&self, profile: &Profile, interactions: &[Interaction]) -> Result<Profile, RouteError> {
+        let user_dim = self.services.bundle.manifest.user_dim;
+        request::check_profile(profile, user_dim)?;
+        let interactions = self.wit_interactions(interactions)?;
+        let before = profile.clone().into();
+        let context = Context::new(&self.services, HashMap::new(), &self.limits);
+        let answer = self.plugin.call(context, |plugin, store| {
+            let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, &before, &interactions);
+            answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
+        })??;
+        let adapted = Profile::from(answer);
+        check::profile(&adapted, user_dim).map_err(RouteError::InvalidDecision)?;
+        Ok(adapted)
+    }
+
+    /// Returns what the bundle's user table knows about `user`.
+    pub fn profile(&self, user: &str) -> Option<Profile> {
+        self.services.profile(user)
+    }
+
+    /// Returns the bundle: its manifest, LLM catalog and tasks.
+    pub fn bundle(&self) -> &Bundle {
+        &self.services.bundle
+    }
+
+    fn assemble(
+        options: &RouterOptions,
+        bundle: Bundle,
+        backend: Box<dyn Backend>,
+        encoder: Option<Encoder>,
+    ) -> Result<Self, OpenError> {
+        let plugin = Plugin::open(&options.plugin, &options.limits)?;
+        let llms = bundle.catalog.llms.iter().zip(0..);
+        let columns = llms.map(|(llm, column)| (llm.id.clone(), column)).collect();
+        let model = request::model(&bundle);
+        let services = Arc::new(Services::new(bundle, backend, encoder));
+        Ok(Self { plugin, services, model, columns, limits: options.limits.clone() })
+    }
+
+    fn route_chunk(&self, chunk: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        let checked: Vec<_> = chunk.iter().map(request::check).collect();
+        let sound: Vec<_> =
+            chunk.iter().zip(&checked).filter_map(|(request, ok)| ok.is_ok().then_some(request)).collect();
+        let mut decided = self.decide(&sound).into_iter();
+        let result = |checked: Result<(), RouteError>| match checked {
+            // `decide` answers each sound request once.
+            Ok(()) => decided.next().unwrap_or(Err(RouteError::Overloaded)),
+            Err(error) => Err(error),
+        };
+        checked.into_iter().map(result).collect()
+    }
+
+    /// Returns one result for each of `requests`, which have passed `request::check`.
+    fn decide(&self, requests: &[&RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        if requests.is_empty() {
+            return Vec::new();
+        }
+        let started = Instant::now();
+        let context = self.context(requests.iter().copied());
+        let wit: Vec<_> = requests.iter().map(|request| self.wit_request(request)).collect();
+        let answers = self.plugin.call(context, |plugin, store| {
+            let answers = plugin.personaroute_router_routing().call_route_batch(&mut *store, &self.model, &wit)?;
+            let refuse = |answer: Result<_, _>| answer.map_err(|error| refusal(error, store.data()));
+            Ok(answers.into_iter().map(refuse).collect::<Vec<_>>())
+        });
+        let count = |answers: Vec<_>| match answers.len() {
+            got if got == requests.len() => Ok(answers),
+            got => Err(RouteError::InvalidDecision(DecisionFault::ResultCount { expected: requests.len(), got })),
+        };
+        match answers.and_then(count) {
+            Ok(answers) => {
+                let pairs = answers.into_iter().zip(requests);
+                pairs.map(|(answer, request)| accept(answer?, request, started)).collect()
+            }
+            Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
+    fn context<'a>(&self, requests: impl IntoIterator<Item = &'a RouteRequest>) -> Context {
+        let users = requests.into_iter().filter_map(|request| {
+            let user = request::user(request)?;
+            Some((user.to_owned(), request.profile.clone()))
+        });
+        Context::new(&self.services, users.collect(), &self.limits)
+    }
+
+    fn wit_request(&self, request: &RouteRequest) -> routing::Request {
+        request::wit(request, |llm| self.columns.get(llm).copied())
+    }
+
+    fn wit_interactions(&self, interactions: &[Interaction]) -> Result<Vec<learning::Interaction>, RouteError> {
+        if interactions.len() > MAX_INTERACTIONS {
+            let got = interactions.len();
+            return Err(RouteError::InvalidRequest(format!("{got} interactions, at most {MAX_INTERACTIONS}")));
+        }
+        if let Some(odd) = interactions.iter().find(|interaction| !interaction.reward.is_finite()) {
+            return Err(RouteError::InvalidRequest(format!("the reward of {} is not finite", odd.llm)));
+        }
+        let tasks = &self.services.bundle.tasks;
+        let column = |task: &String| tasks.column(task).and_then(|column| u32::try_from(column).ok());
+        let known = interactions.iter().filter_map(|interaction| {
+            Some(learning::Interaction {
+                llm_column: *self.columns.get(&interaction.llm)?,
+                task_column: interaction.task.as_ref().and_then(column),
+                query: interaction.query,
+                reward: interaction.reward,
+            })
+        });
+        Ok(known.collect())
+    }
+}
+
+fn accept(answer: routing::Decision, request: &RouteRequest, started: Instant) -> Result<Decision, RouteError> {
+    check::decision(&answer, &request.candidates).map_err(RouteError::InvalidDecision)?;
+    Ok(Decision {
+        ranking: answer.ranking.into_iter().map(Into::into).collect(),
+        user_state: answer.user_state.into(),
+        task: answer.task.map(Into::into),
+        why: answer.why,
+        elapsed: started.elapsed(),
+    })
+}
+
+/// Names a plugin's refusal; what the host knows about its cause comes first.
+fn refusal(error: routing::RoutingError, context: &Context) -> RouteError {
+    if context.timed_out {
+        return RouteError::Timeout;
+    }
+    if context.overloaded {
+        return RouteError::Overloaded;
+    }
+    match error {
+        routing::RoutingError::InvalidRequest(reason) => RouteError::InvalidRequest(reason),
+        routing::RoutingError::Inference(reason) => RouteError::Inference(reason),
+        routing::RoutingError::Other(reason) => RouteError::Plugin(reason),
+    }
+}

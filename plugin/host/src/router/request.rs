@@ -1,0 +1,122 @@
+//! Requests on their way to the plugin: checked, cut into calls, put into the words of the WIT package.
+
+use std::collections::HashMap;
+
+use crate::{
+    Candidate, Profile, RouteError, RouteRequest,
+    bundle::{folder::Bundle, manifest::TextEncoder},
+    component::bindings::exports::personaroute::router::routing,
+    import::cut,
+};
+
+/// Most candidates of one request, as the WIT package says.
+const MAX_CANDIDATES: usize = 4096;
+
+/// Most bytes of a query that reach the plugin: encoders look at 256 tokens.
+const MAX_TEXT: usize = 64 << 10;
+
+/// Accepts a request that holds to the rules of [`RouteRequest`]; that no candidate stands twice is left to the check
+/// of the decision.
+pub(super) fn check(request: &RouteRequest) -> Result<(), RouteError> {
+    let count = request.candidates.len();
+    if count == 0 || count > MAX_CANDIDATES {
+        return invalid(format!("{count} candidates instead of 1 to {MAX_CANDIDATES}"));
+    }
+    if request.preference.is_some_and(|preference| !(0.0..=1.0).contains(&preference)) {
+        return invalid("the preference is outside 0 to 1".to_owned());
+    }
+    match request.candidates.iter().find(|candidate| !has_prices(candidate)) {
+        Some(odd) => invalid(format!("a price of {} is negative or not finite", odd.llm)),
+        None => Ok(()),
+    }
+}
+
+/// Accepts a profile that fits the bundle.
+pub(super) fn check_profile(profile: &Profile, user_dim: usize) -> Result<(), RouteError> {
+    crate::check::profile(profile, user_dim).map_err(|fault| RouteError::InvalidRequest(fault.to_string()))
+}
+
+/// Returns the name under which the plugin asks for the request's user.
+///
+/// A profile without a user needs one too: the empty string, which is nobody's id.
+pub(super) fn user(request: &RouteRequest) -> Option<&str> {
+    request.user.as_deref().or(request.profile.is_some().then_some(""))
+}
+
+/// Cuts `requests` into calls of at most `most`, in which no user stands with two profiles.
+pub(super) fn chunks(requests: &[RouteRequest], most: usize) -> impl Iterator<Item = &[RouteRequest]> {
+    let mut rest = requests;
+    std::iter::from_fn(move || {
+        let (chunk, later) = rest.split_at_checked(one_call(rest, most))?;
+        rest = later;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+fn one_call(requests: &[RouteRequest], most: usize) -> usize {
+    let mut profiles: HashMap<&str, Option<&Profile>> = HashMap::new();
+    for (idx, request) in requests.iter().take(most).enumerate() {
+        let Some(user) = user(request) else { continue };
+        let profile = request.profile.as_ref();
+        if *profiles.entry(user).or_insert(profile) != profile {
+            return idx;
+        }
+    }
+    requests.len().min(most)
+}
+
+/// Returns what the plugin must know about the bundle.
+pub(super) fn model(bundle: &Bundle) -> routing::Model {
+    let manifest = &bundle.manifest;
+    let text_encoder = match &manifest.text_encoder {
+        TextEncoder::Lexical(lexical) => routing::TextEncoder::Lexical(routing::LexicalEncoder {
+            buckets: lexical.buckets,
+            max_words: lexical.max_words,
+            max_ids: lexical.max_ids,
+            seed: lexical.seed,
+        }),
+        TextEncoder::Embedding(embedding) => routing::TextEncoder::Embedding(narrow(embedding.dim)),
+    };
+    routing::Model {
+        text_encoder,
+        tasks: bundle.tasks.tasks.iter().map(|task| task.name.clone()).collect(),
+        llm_columns: narrow(manifest.llms),
+        prior: manifest.prior.clone(),
+    }
+}
+
+/// Puts a request into the words of the WIT package.
+pub(super) fn wit(request: &RouteRequest, column: impl Fn(&str) -> Option<u32>) -> routing::Request {
+    let candidate = |candidate: &Candidate| routing::Candidate {
+        column: column(&candidate.llm),
+        llm: candidate.llm.clone(),
+        input_price: candidate.input_price,
+        output_price: candidate.output_price,
+        context_window: candidate.context_window,
+    };
+    routing::Request {
+        user: user(request).map(str::to_owned),
+        text: cut(&request.text, MAX_TEXT).to_owned(),
+        task: request.task.clone(),
+        preference: request.preference,
+        candidates: request.candidates.iter().map(candidate).collect(),
+        prompt_tokens: request.prompt_tokens,
+    }
+}
+
+/// The manifest bounds these numbers far below.
+fn narrow(extent: usize) -> u32 {
+    u32::try_from(extent).unwrap_or(u32::MAX)
+}
+
+fn has_prices(candidate: &Candidate) -> bool {
+    let price = |price: f32| price.is_finite() && price >= 0.0;
+    price(candidate.input_price) && price(candidate.output_price)
+}
+
+fn invalid(reason: String) -> Result<(), RouteError> {
+    Err(RouteError::InvalidRequest(reason))
+}
+
+#[cfg(test)]
+mod tests;
