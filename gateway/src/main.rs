@@ -1,1 +1,7 @@
-fn main(){}
+//! The program `personaroute`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    personaroute_gateway::command::main()
+}

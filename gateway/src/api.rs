@@ -1,0 +1,25 @@
+//! The wire: what clients and upstreams write. Only what the gateway acts on is read; all else stays bytes.
+
+pub mod wire;
+pub mod fields;
+pub mod content;
+pub mod facts;
+pub mod chat;
+pub mod completions;
+pub mod responses;
+pub mod messages;
+pub mod overrides;
+pub mod route;
+pub mod models;
+pub mod error;
+pub mod sse;
+pub mod usage;
+
+pub use self::{
+    error::{ErrorBody, Invalid},
+    facts::{Facts, Turn},
+    fields::{Document, Fields},
+    overrides::Overrides,
+    usage::Usage,
+    wire::Wire,
+};

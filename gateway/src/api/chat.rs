@@ -1,0 +1,108 @@
+//! OpenAI chat completions: the facts of `messages`.
+
+use super::{Facts, Fields, Invalid, Turn, content};
+use crate::decide::{Capability, Needs};
+
+/// Reads the facts.
+pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
+    let messages = required_messages(fields)?;
+    let mut facts = Facts { needs: needs(fields), ..Facts::default() };
+    let mut last_role = String::new();
+    for message in messages {
+        let Ok(message) = Fields::parse(message.get()) else {
+            return Err(Invalid::new("messages", "every message must be an object"));
+        };
+        last_role = message.string("role").unwrap_or_default();
+        if let Some(value) = message.find("content") {
+            let content = content::read(value, &mut facts.needs);
+            facts.prompt_bytes += content.text.len();
+            if last_role == "user" && content.has_text {
+                facts.text = content.text;
+            }
+        }
+        facts.prompt_bytes += message.find("tool_calls").map_or(0, |calls| calls.get().len());
+    }
+    facts.turn = if matches!(last_role.as_str(), "tool" | "function") { Turn::Tool } else { Turn::User };
+    facts.max_tokens = fields.number("max_completion_tokens").or_else(|| fields.number("max_tokens"));
+    Ok(facts)
+}
+
+/// Returns the elements of `messages`, at least one.
+pub(super) fn required_messages<'a>(fields: &Fields<'a>) -> Result<Vec<&'a serde_json::value::RawValue>, Invalid> {
+    let Some(messages) = fields.find("messages") else {
+        return Err(Invalid::new("messages", "`messages` is required: a list with at least one message"));
+    };
+    match content::elements(messages) {
+        Some(messages) if !messages.is_empty() => Ok(messages),
+        Some(_) => Err(Invalid::new("messages", "`messages` is empty: at least one message is needed")),
+        None => Err(Invalid::new("messages", "`messages` must be a list of messages")),
+    }
+}
+
+fn needs(fields: &Fields<'_>) -> Needs {
+    let mut needs = Needs::default();
+    if fields.is_filled("tools") || fields.is_filled("functions") {
+        needs.add(Capability::Tools);
+    }
+    let format = fields.find("response_format").and_then(|format| Fields::parse(format.get()).ok());
+    let kind = format.and_then(|format| format.string("type"));
+    if matches!(kind.as_deref(), Some("json_object" | "json_schema")) {
+        needs.add(Capability::Json);
+    }
+    let modalities = fields.find("modalities").map_or("", |modalities| modalities.get());
+    if modalities.contains("\"audio\"") {
+        needs.add(Capability::Audio);
+    }
+    needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Wire;
+
+    fn facts(body: &str) -> Result<Facts, Invalid> {
+        Facts::read(Wire::Chat, &Fields::parse(body).unwrap())
+    }
+
+    #[test]
+    fn the_query_is_the_last_user_message_with_its_text_parts_joined() {
+        let facts = facts(
+            r#"{"messages":[{"role":"user","content":"old"},{"role":"assistant","content":"hm"},
+                {"role":"user","content":[{"type":"text","text":"new"},{"type":"image_url","image_url":{}},{"type":"text","text":"er"}]}],
+                "user":"ada","stream":true,"max_tokens":7}"#,
+        )
+        .unwrap();
+        assert_eq!(facts.text, "new\ner");
+        assert_eq!(facts.needs.unmet(&[Capability::Tools]), Some(Capability::Vision));
+        assert_eq!((facts.user.as_deref(), facts.stream, facts.max_tokens), (Some("ada"), true, Some(7)));
+        assert_eq!(facts.prompt_bytes, "oldhmnew\ner".len());
+    }
+
+    #[test]
+    fn a_turn_after_a_tool_keeps_the_earlier_query() {
+        let facts = facts(
+            r#"{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[]},
+                {"role":"tool","content":"42"}]}"#,
+        )
+        .unwrap();
+        assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
+    }
+
+    #[test]
+    fn tools_and_json_mode_are_needs() {
+        let facts = facts(
+            r#"{"messages":[{"role":"user","content":"q"}],"tools":[{"type":"function"}],"response_format":{"type":"json_object"}}"#,
+        )
+        .unwrap();
+        assert_eq!(facts.needs.unmet(&[Capability::Json]), Some(Capability::Tools));
+        assert_eq!(facts.needs.unmet(&[Capability::Tools]), Some(Capability::Json));
+    }
+
+    #[test]
+    fn a_chat_without_messages_is_refused_naming_the_field() {
+        for body in [r#"{}"#, r#"{"messages":[]}"#, r#"{"messages":"hi"}"#, r#"{"messages":[1]}"#] {
+            assert_eq!(facts(body).unwrap_err().param, "messages", "{body}");
+        }
+    }
+}

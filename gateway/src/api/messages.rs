@@ -1,0 +1,52 @@
+//! Anthropic messages: the facts of `messages` and `system`.
+
+use super::{Facts, Fields, Invalid, Turn, chat::required_messages, content};
+use crate::decide::{Capability, Needs};
+
+/// Reads the facts.
+pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
+    let mut facts = Facts { max_tokens: fields.number("max_tokens"), ..Facts::default() };
+    if fields.is_filled("tools") {
+        facts.needs.add(Capability::Tools);
+    }
+    if let Some(system) = fields.find("system") {
+        facts.prompt_bytes += content::read(system, &mut Needs::default()).text.len();
+    }
+    for message in required_messages(fields)? {
+        let Ok(message) = Fields::parse(message.get()) else {
+            return Err(Invalid::new("messages", "every message must be an object"));
+        };
+        let Some(value) = message.find("content") else {
+            continue;
+        };
+        let content = content::read(value, &mut facts.needs);
+        facts.prompt_bytes += content.text.len();
+        if message.string("role").as_deref() == Some("user") {
+            facts.turn = if content.has_tool_result && !content.has_text { Turn::Tool } else { Turn::User };
+            if content.has_text {
+                facts.text = content.text;
+            }
+        }
+    }
+    let metadata = fields.find("metadata").and_then(|metadata| Fields::parse(metadata.get()).ok());
+    facts.user = metadata.and_then(|metadata| metadata.string("user_id"));
+    Ok(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Wire;
+
+    #[test]
+    fn a_tool_result_is_not_a_query() {
+        let body = r#"{"system":"be brief","messages":[{"role":"user","content":"q"},
+            {"role":"assistant","content":[{"type":"tool_use","id":"1"}]},
+            {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"42"}]}],
+            "metadata":{"user_id":"ada"}}"#;
+        let facts = Facts::read(Wire::Messages, &Fields::parse(body).unwrap()).unwrap();
+        assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
+        assert_eq!(facts.user.as_deref(), Some("ada"));
+        assert_eq!(facts.prompt_bytes, "be briefq".len());
+    }
+}

@@ -1,0 +1,81 @@
+//! OpenAI responses: the facts of `input`.
+
+use super::{Facts, Fields, Invalid, Turn, content};
+use crate::decide::{Capability, Needs};
+
+/// Reads the facts.
+pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
+    let mut facts = Facts { needs: needs(fields), max_tokens: fields.number("max_output_tokens"), ..Facts::default() };
+    facts.prompt_bytes += fields.string("instructions").map_or(0, |text| text.len());
+    let Some(input) = fields.find("input") else {
+        // A stored prompt or an earlier response may stand in for the input.
+        let has_other = fields.find("prompt").is_some() || fields.find("previous_response_id").is_some();
+        return if has_other { Ok(facts) } else { Err(Invalid::new("input", "`input` is required")) };
+    };
+    if let Ok(text) = serde_json::from_str::<String>(input.get()) {
+        facts.prompt_bytes += text.len();
+        facts.text = text;
+        return Ok(facts);
+    }
+    let Some(items) = content::elements(input) else {
+        return Err(Invalid::new("input", "`input` must be a string or a list of items"));
+    };
+    for item in items {
+        item_facts(item.get(), &mut facts);
+    }
+    Ok(facts)
+}
+
+fn item_facts(item: &str, facts: &mut Facts) {
+    let Ok(item) = Fields::parse(item) else {
+        return;
+    };
+    let is_output = item.string("type").is_some_and(|kind| kind.ends_with("_call_output"));
+    facts.turn = if is_output { Turn::Tool } else { Turn::User };
+    facts.prompt_bytes += item.string("output").map_or(0, |text| text.len());
+    let Some(value) = item.find("content") else {
+        return;
+    };
+    let content = content::read(value, &mut facts.needs);
+    facts.prompt_bytes += content.text.len();
+    if item.string("role").as_deref() == Some("user") && content.has_text {
+        facts.text = content.text;
+    }
+}
+
+fn needs(fields: &Fields<'_>) -> Needs {
+    let mut needs = Needs::default();
+    if fields.is_filled("tools") {
+        needs.add(Capability::Tools);
+    }
+    let text = fields.find("text").map_or("", |text| text.get());
+    if text.contains("\"json_schema\"") || text.contains("\"json_object\"") {
+        needs.add(Capability::Json);
+    }
+    needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Wire;
+
+    fn facts(body: &str) -> Result<Facts, Invalid> {
+        Facts::read(Wire::Responses, &Fields::parse(body).unwrap())
+    }
+
+    #[test]
+    fn the_query_is_the_input_or_its_last_user_item() {
+        assert_eq!(facts(r#"{"input":"q"}"#).unwrap().text, "q");
+        let body = r#"{"input":[{"role":"user","content":[{"type":"input_text","text":"q"}]},
+            {"type":"function_call","name":"f"},{"type":"function_call_output","output":"42"}]}"#;
+        let facts = facts(body).unwrap();
+        assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
+    }
+
+    #[test]
+    fn a_missing_input_is_refused_unless_something_stands_in() {
+        assert_eq!(facts("{}").unwrap_err().param, "input");
+        assert!(facts(r#"{"previous_response_id":"r"}"#).is_ok());
+    }
+}

@@ -1,0 +1,129 @@
+//! `/v1/route`: a decision without the call, for one request or many.
+
+use serde::Deserialize;
+
+use super::{Facts, Fields, Invalid, Wire};
+
+/// What a client asks.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    model: Option<String>,
+    user: Option<String>,
+    text: Option<String>,
+    query: Option<String>,
+    messages: Option<Box<serde_json::value::RawValue>>,
+    task: Option<String>,
+    preference: Option<f32>,
+    candidates: Option<Vec<String>>,
+    prompt_tokens: Option<u32>,
+}
+
+/// One decision that is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// The virtual model; none takes the first one.
+    pub model: Option<String>,
+    /// Who asks.
+    pub user: Option<String>,
+    /// The declared task.
+    pub task: Option<String>,
+    /// Weight of effect against cost, 0 to 1.
+    pub preference: Option<f32>,
+    /// The only LLMs that may answer.
+    pub candidates: Option<Vec<String>>,
+    /// What the request says.
+    pub facts: Facts,
+    /// Tokens of the prompt, when the client counted them.
+    pub prompt_tokens: Option<u32>,
+}
+
+/// One query or many.
+#[derive(Debug)]
+pub enum Ask {
+    /// A single object.
+    One(Box<Query>),
+    /// `{"requests": […]}` or a bare list; each may be faulty on its own.
+    Many(Vec<Result<Query, Invalid>>),
+}
+
+/// Reads a body; a batch holds at most `most` queries.
+pub fn read(text: &str, most: usize) -> Result<Ask, Invalid> {
+    let list = match Fields::parse(text) {
+        Ok(fields) => match fields.find("requests") {
+            Some(list) => list.get(),
+            None => return query(text).map(|query| Ask::One(Box::new(query))),
+        },
+        Err(_) => text,
+    };
+    let requests: Vec<&serde_json::value::RawValue> = serde_json::from_str(list)
+        .map_err(|_| Invalid::new("requests", "the body must be a JSON object, or a list of them in `requests`"))?;
+    if requests.len() > most {
+        let message = format!("a batch holds at most {most} requests, found {}", requests.len());
+        return Err(Invalid::new("requests", message));
+    }
+    Ok(Ask::Many(requests.into_iter().map(|request| query(request.get())).collect()))
+}
+
+fn query(text: &str) -> Result<Query, Invalid> {
+    let written: Written = serde_json::from_str(text).map_err(|error| Invalid::new("body", error.to_string()))?;
+    let facts = match (written.text.or(written.query), &written.messages) {
+        (Some(text), None) => Facts { prompt_bytes: text.len(), text, ..Facts::default() },
+        (None, Some(_)) => Facts::read(Wire::Chat, &Fields::parse(text).unwrap_or_default())?,
+        (Some(_), Some(_)) => return Err(Invalid::new("text", "give `text` or `messages`, not both")),
+        (None, None) => return Err(Invalid::new("text", "`text` or `messages` is required")),
+    };
+    if let Some(preference) = written.preference
+        && !(0.0..=1.0).contains(&preference)
+    {
+        return Err(Invalid::new("preference", "the preference must be from 0 to 1"));
+    }
+    Ok(Query {
+        model: written.model,
+        user: written.user,
+        task: written.task,
+        preference: written.preference,
+        candidates: written.candidates,
+        prompt_tokens: written.prompt_tokens,
+        facts,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> Query {
+        match read(text, 10).unwrap() {
+            Ask::One(query) => *query,
+            Ask::Many(_) => panic!("a batch"),
+        }
+    }
+
+    #[test]
+    fn text_and_messages_mean_the_same_query() {
+        assert_eq!(one(r#"{"text":"q","user":"ada"}"#).facts.text, "q");
+        assert_eq!(one(r#"{"messages":[{"role":"user","content":"q"}]}"#).facts.text, "q");
+    }
+
+    #[test]
+    fn one_faulty_request_does_not_spoil_the_batch() {
+        let Ask::Many(queries) =
+            read(r#"{"requests":[{"text":"a"},{"txt":"b"},{"text":"c","preference":2}]}"#, 10).unwrap()
+        else {
+            panic!("one query");
+        };
+        assert_eq!(queries.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false]);
+    }
+
+    #[test]
+    fn a_batch_over_the_limit_is_refused() {
+        assert_eq!(read(r#"[{"text":"a"},{"text":"b"}]"#, 1).unwrap_err().param, "requests");
+    }
+
+    #[test]
+    fn neither_text_nor_messages_is_refused() {
+        assert_eq!(read(r#"{"user":"ada"}"#, 1).unwrap_err().param, "text");
+        assert!(read("12", 1).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! The tokens an upstream says it counted.
+
+use serde::Deserialize;
+
+/// Tokens of one answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, those from the cache included.
+    pub input: u64,
+    /// Tokens of the prompt read from the cache.
+    pub cached: u64,
+    /// Tokens of the answer.
+    pub output: u64,
+}
+
+/// The `usage` objects of all formats in one: absent fields stay none.
+#[derive(Debug, Deserialize)]
+struct Written {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<Details>,
+    input_tokens: Option<u64>,
+    output_tokens: Option<u64>,
+    input_tokens_details: Option<Details>,
+    cache_read_input_tokens: Option<u64>,
+    cache_creation_input_tokens: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Details {
+    cached_tokens: Option<u64>,
+}
+
+/// Where formats keep `usage`: at the top, in Anthropic's first event's `message`, in OpenAI's `response`.
+#[derive(Debug, Deserialize)]
+struct Holder {
+    usage: Option<Written>,
+    message: Option<Inner>,
+    response: Option<Inner>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Inner {
+    usage: Option<Written>,
+}
+
+impl Usage {
+    /// Reads the usage in the JSON `text` of an answer or of one event.
+    pub fn read(text: &str) -> Option<Self> {
+        let holder: Holder = serde_json::from_str(text).ok()?;
+        let inner = || holder.message.and_then(|inner| inner.usage);
+        let nested = || holder.response.and_then(|inner| inner.usage);
+        Some(holder.usage.or_else(inner).or_else(nested)?.into())
+    }
+
+    /// Returns both together: later events correct earlier ones upwards.
+    pub fn merge(self, later: Self) -> Self {
+        Self {
+            input: self.input.max(later.input),
+            cached: self.cached.max(later.cached),
+            output: self.output.max(later.output),
+        }
+    }
+}
+
+impl From<Written> for Usage {
+    fn from(written: Written) -> Self {
+        let details = written.prompt_tokens_details.or(written.input_tokens_details);
+        let cached = details.and_then(|details| details.cached_tokens);
+        // Anthropic counts cached tokens beside `input_tokens`, OpenAI inside.
+        let beside = written.cache_read_input_tokens.unwrap_or(0);
+        let created = written.cache_creation_input_tokens.unwrap_or(0);
+        let input = written.prompt_tokens.or(written.input_tokens).unwrap_or(0);
+        Self {
+            input: input.saturating_add(beside).saturating_add(created),
+            cached: cached.unwrap_or(beside),
+            output: written.completion_tokens.or(written.output_tokens).unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_is_read() {
+        let openai = r#"{"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4}}}"#;
+        let responses = r#"{"type":"response.completed","response":{"usage":{"input_tokens":10,"output_tokens":5,"input_tokens_details":{"cached_tokens":4}}}}"#;
+        let anthropic = r#"{"type":"message_start","message":{"usage":{"input_tokens":6,"cache_read_input_tokens":4,"output_tokens":5}}}"#;
+        for text in [openai, responses, anthropic] {
+            assert_eq!(Usage::read(text), Some(Usage { input: 10, cached: 4, output: 5 }), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_usage_has_none() {
+        for text in [r#"{"usage":null}"#, "{}", "[DONE]", r#"{"usage":"many"}"#] {
+            assert_eq!(Usage::read(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Builds everything once, spawns every task, and drains.
+//!
+//! A connection passes, from the outside in: the listener, which permits so many at a time; the connection, which bounds
+//! heads and slow clients; then by address the admin answers, or the proxy with its phases.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use personaroute_bundle::folder::Bundle;
+use personaroute_host::{Limits, OpenError, Provider, Router, RouterOptions};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin,
+    config::{
+        self, Config, Loaded,
+        locate::{self, Files},
+        raw,
+    },
+    proxy::{Proxy, Snapshot},
+    routing::{RoutePool, Scorer},
+    server::{self, Connections},
+    telemetry::{Health, Metrics},
+    upstream::{Roster, http_client},
+};
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration does not fit the bundle.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The bundle or the plugin is nowhere.
+    #[error(transparent)]
+    Missing(#[from] locate::Missing),
+    /// The router cannot be opened.
+    #[error("the router cannot be opened")]
+    Router(#[from] OpenError),
+    /// No TLS.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+    /// The system gives no thread.
+    #[error("no thread for the router")]
+    Thread(#[source] io::Error),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The gateway: a proxy behind its listeners.
+#[derive(Debug)]
+pub struct App {
+    proxy: Arc<Proxy>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    connections: Connections,
+    permits: Arc<Semaphore>,
+    drain: Duration,
+}
+
+/// The listeners, bound and not yet served: their addresses are known before the first request.
+#[derive(Debug)]
+pub struct Bound {
+    main: TcpListener,
+    admin: Option<TcpListener>,
+}
+
+impl Bound {
+    /// Binds the addresses that `config` names.
+    ///
+    /// # Errors
+    ///
+    /// Fails when an address is taken or not this machine's.
+    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+        let main = listen(config.listen).await?;
+        let admin = match config.admin {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        Ok(Self { main, admin })
+    }
+
+    /// Returns the address of the main listener.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the system does not know it.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.main.local_addr()
+    }
+
+    /// Returns the address of the admin listener.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+impl App {
+    /// Opens the router that `loaded` names and builds the gateway on it.
+    ///
+    /// # Errors
+    ///
+    /// Fails when a part is missing or does not fit.
+    pub fn build(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, StartError> {
+        let router = Router::open(&options(&loaded.raw, locate::files(loaded, env)?))?;
+        let roster = roster(loaded, &router.bundle().catalog)?;
+        Self::assemble(loaded.config.clone(), roster, Arc::new(router))
+    }
+
+    /// Builds the gateway on `scorer`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the system gives no threads.
+    pub fn assemble(config: Config, roster: Roster, scorer: Arc<dyn Scorer>) -> Result<Self, StartError> {
+        let limits = &config.router;
+        let routing = RoutePool::start(&scorer, limits.threads, limits.queue, limits.deadline);
+        let routing = routing.map_err(StartError::Thread)?;
+        let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
+        let connections = Connections::new(&config.limits, &config.timeouts);
+        let permits = Arc::new(Semaphore::new(config.limits.connections));
+        let drain = config.timeouts.drain;
+        let snapshot = Arc::new(Snapshot { config, roster, routing });
+        let proxy = Arc::new(Proxy::new(snapshot, Arc::clone(&metrics), Arc::clone(&health)));
+        Ok(Self { proxy, metrics, health, connections, permits, drain })
+    }
+
+    /// Returns the proxy, for requests that do not come over a socket.
+    pub fn proxy(&self) -> &Arc<Proxy> {
+        &self.proxy
+    }
+
+    /// Serves `bound` until `leave` is ready, then finishes running requests until the drain deadline.
+    pub async fn serve(self, bound: Bound, leave: impl Future<Output = ()>) {
+        let tasks = TaskTracker::new();
+        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let app = Arc::new(self);
+        if let Some(admin) = bound.admin {
+            tasks.spawn(Arc::clone(&app).listen_admin(admin, tasks.clone(), stop.clone(), cut.clone()));
+        }
+        tasks.spawn(Arc::clone(&app).listen_main(bound.main, tasks.clone(), stop.clone(), cut.clone()));
+        leave.await;
+        app.health.drain();
+        stop.cancel();
+        tasks.close();
+        tracing::info!(tasks = tasks.len(), deadline_ms = app.drain.as_millis(), "draining");
+        if tokio::time::timeout(app.drain, tasks.wait()).await.is_err() {
+            tracing::warn!(connections = tasks.len(), "the drain deadline passed, open connections are cut");
+            cut.cancel();
+            tasks.wait().await;
+        }
+        tracing::info!("drained");
+    }
+
+    async fn listen_main(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) {
+        let permits = Arc::clone(&self.permits);
+        let serve = |stream: TcpStream, _peer: SocketAddr, permit: OwnedSemaphorePermit| {
+            let (app, stop, cut) = (Arc::clone(&self), stop.clone(), cut.clone());
+            tasks.spawn(async move {
+                let _permit = permit;
+                // Events must not wait for a full packet.
+                let _best_effort = stream.set_nodelay(true);
+                let answer = |request| {
+                    let proxy = Arc::clone(&app.proxy);
+                    async move { proxy.handle(request).await }
+                };
+                app.connections.serve(stream, answer, stop, cut).await;
+            });
+        };
+        server::accept(listener, permits, stop.clone(), serve).await;
+    }
+
+    async fn listen_admin(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) {
+        // Operators and their scrapers are few; a permit of their own keeps them from waiting behind clients.
+        let permits = Arc::new(Semaphore::new(64));
+        let serve = |stream: TcpStream, _peer: SocketAddr, permit: OwnedSemaphorePermit| {
+            let (app, stop, cut) = (Arc::clone(&self), stop.clone(), cut.clone());
+            tasks.spawn(async move {
+                let _permit = permit;
+                let answer = |request| {
+                    let app = Arc::clone(&app);
+                    async move { admin::answer(&request, &app.health, &app.metrics) }
+                };
+                app.connections.serve(stream, answer, stop, cut).await;
+            });
+        };
+        server::accept(listener, permits, stop.clone(), serve).await;
+    }
+}
+
+/// Joins the configuration with the catalog; faults name their place in the file.
+fn roster(loaded: &Loaded, catalog: &personaroute_bundle::catalog::Catalog) -> Result<Roster, StartError> {
+    let roster = Roster::build(&loaded.config, catalog, &http_client::tls()?);
+    let refused = |(place, fault)| config::Error::Invalid { path: loaded.path.clone(), place, fault };
+    Ok(roster.map_err(refused)?)
+}
+
+/// Checks `loaded` against its bundle without opening the router, as `personaroute check` does.
+///
+/// # Errors
+///
+/// Fails when the bundle is missing or refused, or the configuration does not fit it.
+pub fn check(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Roster, StartError> {
+    let written = (loaded.raw.bundle != std::path::Path::new("default")).then(|| loaded.beside(&loaded.raw.bundle));
+    let dir = locate::bundle(written.as_deref(), env)?;
+    let bundle = Bundle::open(&dir).map_err(OpenError::Bundle)?;
+    roster(loaded, &bundle.catalog)
+}
+
+fn options(raw: &raw::Config, files: Files) -> RouterOptions {
+    let router = &raw.router;
+    RouterOptions {
+        onnxruntime: files.onnxruntime,
+        encoder: files.encoder,
+        provider: match router.provider {
+            raw::Provider::Cpu => Provider::Cpu,
+            raw::Provider::Cuda => Provider::Cuda { device: router.cuda_device },
+        },
+        limits: Limits {
+            memory_bytes: router.memory,
+            deadline: router.deadline,
+            log_messages: router.log_messages,
+            encoder_queue: router.encoder_queue,
+            encoder_cache: router.encoder_cache,
+            ..Limits::default()
+        },
+        ..RouterOptions::new(files.bundle, files.plugin)
+    }
+}

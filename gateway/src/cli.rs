@@ -1,0 +1,114 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Routes each request to the LLM its user is best served by.
+#[derive(Debug, Parser)]
+#[command(name = "personaroute", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the gateway.
+    Serve(Serve),
+    /// Check a configuration and print it with its defaults, without secrets.
+    Check {
+        /// The configuration.
+        file: PathBuf,
+    },
+    /// Route one query or a file of queries, and make the calls.
+    Infer(Infer),
+    /// Serve the gateway with its chat page and print the page's address.
+    Chat(Chat),
+    /// Look at a model bundle.
+    #[command(subcommand)]
+    Bundle(Bundle),
+}
+
+/// Serve the gateway.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The configuration.
+    #[arg(long, env = "PERSONAROUTE_CONFIG")]
+    pub config: PathBuf,
+    /// Address to listen on, in place of the configuration's.
+    #[arg(long, env = "PERSONAROUTE_LISTEN")]
+    pub listen: Option<SocketAddr>,
+}
+
+/// Route one query or a file of queries.
+#[derive(Debug, Args)]
+pub struct Infer {
+    /// The configuration.
+    #[arg(long, env = "PERSONAROUTE_CONFIG")]
+    pub config: PathBuf,
+    /// One query.
+    #[arg(long, required_unless_present = "input", conflicts_with = "input")]
+    pub query: Option<String>,
+    /// A file of queries: .jsonl (an object a line), .json (a list), .txt (a query a line).
+    #[arg(long, requires = "output")]
+    pub input: Option<PathBuf>,
+    /// Where the result rows go, one JSON object a line; a name ending in .json makes it one list.
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+    /// Decide only, make no call.
+    #[arg(long)]
+    pub route_only: bool,
+    /// The virtual model, when the configuration has several.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// The user of rows that name none.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// The task of rows that name none.
+    #[arg(long)]
+    pub task: Option<String>,
+    /// Weight of effect against cost, 0 to 1, of rows that name none.
+    #[arg(long)]
+    pub preference: Option<f32>,
+    /// Most calls at the same time.
+    #[arg(long, default_value_t = 8)]
+    pub concurrency: usize,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Serve the gateway with its chat page.
+#[derive(Debug, Args)]
+pub struct Chat {
+    /// The configuration.
+    #[arg(long, env = "PERSONAROUTE_CONFIG")]
+    pub config: PathBuf,
+    /// Port of the page on this machine.
+    #[arg(long, default_value_t = 7860)]
+    pub port: u16,
+    /// Reach the page from other machines. Not offered: the page would be open to everybody who finds it.
+    #[arg(long)]
+    pub share: bool,
+}
+
+/// Look at a model bundle.
+#[derive(Debug, Subcommand)]
+pub enum Bundle {
+    /// Print what a bundle holds.
+    Show {
+        /// The folder.
+        dir: PathBuf,
+        /// Print one JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare every file of a bundle with its checksum.
+    Verify {
+        /// The folder.
+        dir: PathBuf,
+    },
+}

@@ -1,0 +1,43 @@
+//! `personaroute bundle show` and `bundle verify`.
+
+use std::{io::Write, path::Path};
+
+use personaroute_bundle::folder::Bundle;
+use serde_json::json;
+
+use super::Failed;
+use crate::cli;
+
+/// Looks at a bundle.
+pub(super) fn bundle(command: cli::Bundle) -> Result<(), Failed> {
+    let text = match command {
+        cli::Bundle::Show { dir, json } => show(&dir, json)?,
+        cli::Bundle::Verify { dir } => {
+            let bundle = Bundle::verify(&dir)?;
+            format!("{}: {} files as the manifest says", dir.display(), bundle.manifest.files.len())
+        }
+    };
+    writeln!(std::io::stdout().lock(), "{text}").map_err(Failed::io("writing to stdout"))
+}
+
+fn show(dir: &Path, as_json: bool) -> Result<String, Failed> {
+    let bundle = Bundle::open(dir)?;
+    if as_json {
+        let object = json!({
+            "manifest": bundle.manifest,
+            "llms": bundle.catalog.llms,
+            "tasks": bundle.tasks.tasks,
+            "users": bundle.users.len(),
+        });
+        return Ok(object.to_string());
+    }
+    let manifest = bundle.manifest.to_yaml()?;
+    let mut text = format!("{}: {} users of {} dimensions\n\n", dir.display(), bundle.users.len(), bundle.users.dim());
+    text.push_str("LLM                              input $/M  output $/M\n");
+    for llm in &bundle.catalog.llms {
+        text.push_str(&format!("{:<32} {:>9.3}  {:>10.3}\n", llm.id, llm.input_price, llm.output_price));
+    }
+    let tasks: Vec<&str> = bundle.tasks.tasks.iter().map(|task| task.name.as_str()).collect();
+    text.push_str(&format!("\ntasks: {}\n\nmanifest:\n{manifest}", tasks.join(", ")));
+    Ok(text)
+}

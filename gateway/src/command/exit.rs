@@ -1,0 +1,85 @@
+//! From failures to exit codes: 1 failed, 2 bad usage, 64 bad configuration.
+
+use std::{error::Error, io::Write, process::ExitCode};
+
+use crate::{app::StartError, config};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failed {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The options ask for something that cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// The gateway does not start.
+    #[error(transparent)]
+    Start(StartError),
+    /// The bundle is refused.
+    #[error(transparent)]
+    Bundle(#[from] personaroute_bundle::BundleError),
+    /// A file or the terminal.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An input row is not what it should be.
+    #[error("{0}")]
+    Input(String),
+    /// Some calls failed.
+    #[error("{failed} of {total} rows failed; their `error` says why")]
+    Rows {
+        /// Rows with an error.
+        failed: usize,
+        /// All rows.
+        total: usize,
+    },
+}
+
+impl From<StartError> for Failed {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Config(error) => Self::Config(error),
+            other => Self::Start(other),
+        }
+    }
+}
+
+impl Failed {
+    /// Returns a failure of the system while doing `what`.
+    pub(super) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 64,
+            Self::Usage(_) => 2,
+            Self::Start(_) | Self::Bundle(_) | Self::Io { .. } | Self::Input(_) | Self::Rows { .. } => 1,
+        }
+    }
+}
+
+/// Tells `failed` and its causes on stderr.
+pub(super) fn report(failed: &Failed) -> ExitCode {
+    let mut text = format!("error: {failed}");
+    let mut cause = failed.source();
+    while let Some(error) = cause {
+        text.push_str(&format!("\n  because: {error}"));
+        cause = error.source();
+    }
+    let _nowhere_to_tell = writeln!(std::io::stderr().lock(), "{text}");
+    ExitCode::from(failed.code())
+}
+
+/// Shows clap's help or error.
+pub(super) fn usage(shown: &clap::Error) -> ExitCode {
+    let _nowhere_to_tell = shown.print();
+    if shown.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
+}

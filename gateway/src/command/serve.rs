@@ -1,0 +1,73 @@
+//! `personaroute serve` and `personaroute chat`.
+
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failed;
+use crate::{
+    app::{App, Bound},
+    cli, config,
+    telemetry::log,
+};
+
+/// Serves until SIGTERM or SIGINT.
+pub(super) fn serve(options: &cli::Serve, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
+    run(&options.config, options.listen, env, |_| None)
+}
+
+/// Serves on a port of this machine and prints the page's address.
+pub(super) fn chat(options: &cli::Chat, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
+    if options.share {
+        let advice = "--share is not offered: the page would be open to everybody who finds it; \
+                      forward the port instead, as in `ssh -L 7860:localhost:7860 HOST`";
+        return Err(Failed::Usage(advice.to_owned()));
+    }
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    run(&options.config, Some(listen), env, |address| Some(format!("chat page: http://{address}/")))
+}
+
+fn run(
+    file: &Path,
+    listen: Option<SocketAddr>,
+    env: &dyn Fn(&str) -> Option<String>,
+    greeting: impl Fn(SocketAddr) -> Option<String>,
+) -> Result<(), Failed> {
+    let mut loaded = config::load(file, env)?;
+    if let Some(listen) = listen {
+        loaded = loaded.listening_on(listen)?;
+    }
+    log::start(&loaded.config.log).map_err(|error| Failed::Usage(format!("log.filter: {error}")))?;
+    let app = App::build(&loaded, env)?;
+    runtime()?.block_on(async {
+        let bound = Bound::bind(&loaded.config).await?;
+        let address = bound.address().map_err(Failed::io("reading the listener's address"))?;
+        tracing::info!(%address, admin = bound.admin_address().map(tracing::field::display), "listening");
+        if let Some(text) = greeting(address) {
+            writeln!(std::io::stdout().lock(), "{text}").map_err(Failed::io("writing to stdout"))?;
+        }
+        app.serve(bound, signalled()?).await;
+        Ok(())
+    })
+}
+
+/// Returns the runtime of the sockets.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::io("starting the async runtime"))
+}
+
+/// Waits for SIGTERM or SIGINT.
+fn signalled() -> Result<impl Future<Output = ()>, Failed> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failed::io("listening for signals"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failed::io("listening for signals"))?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,101 @@
+//! The gateway's configuration: YAML in, checked types out.
+//!
+//! `raw` is what is written, defaults filled in; [`Config`] is what the rest of the gateway trusts. Only `check` knows
+//! both. Secrets are never in `raw`: it holds their references.
+
+pub mod raw;
+pub mod error;
+pub mod secret;
+pub mod load;
+mod check;
+pub mod locate;
+pub mod duration;
+pub mod size;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use http::Uri;
+
+pub use self::{
+    error::{Error, Fault, Place},
+    load::{Loaded, load, parse},
+    raw::{Kind, Limits, Log, LogFormat, Retry, Router, Timeouts},
+    secret::Secret,
+};
+use crate::decide::{Capability, Policy};
+
+/// A configuration that was checked as a whole.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where requests are accepted.
+    pub listen: SocketAddr,
+    /// Where health and metrics are served; none when switched off.
+    pub admin: Option<SocketAddr>,
+    /// Limits, one key each.
+    pub limits: Limits,
+    /// How long each phase may take.
+    pub timeouts: Timeouts,
+    /// How failed attempts are repeated elsewhere.
+    pub retry: Retry,
+    /// What a decision may use.
+    pub router: Router,
+    /// How log lines look.
+    pub log: Log,
+    /// The services that answer, by name.
+    pub upstreams: BTreeMap<String, Arc<Upstream>>,
+    /// The LLMs, in the order of the file.
+    pub models: Vec<Model>,
+    /// The model names that are routed.
+    pub virtual_models: Vec<VirtualModel>,
+}
+
+/// A service that answers for one or more LLMs.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its name in logs, metrics and model entries.
+    pub name: String,
+    /// Which protocol it speaks.
+    pub kind: Kind,
+    /// Where it is; none for the simulated kind.
+    pub base_url: Option<Uri>,
+    /// The key it is called with; none forwards the client's own credentials.
+    pub api_key: Option<Secret>,
+    /// Headers added to each call.
+    pub headers: BTreeMap<String, String>,
+    /// Pause between the chunks of a simulated answer.
+    pub pace: std::time::Duration,
+}
+
+/// An LLM and one place that serves it. Entries with the same `llm` are endpoints of one LLM.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Where the entry stands in the file.
+    pub place: Place,
+    /// The id in the bundle's catalog.
+    pub llm: String,
+    /// The upstream that serves it.
+    pub upstream: Arc<Upstream>,
+    /// What the upstream calls it.
+    pub name: String,
+    /// USD per million input tokens, in place of the catalog's.
+    pub input_price: Option<f32>,
+    /// USD per million output tokens, in place of the catalog's.
+    pub output_price: Option<f32>,
+    /// USD per million cached input tokens, in place of the catalog's.
+    pub cached_input_price: Option<f32>,
+    /// Most tokens of prompt and answer, in place of the catalog's.
+    pub context_window: Option<u32>,
+    /// What the LLM can do, in place of the catalog's.
+    pub capabilities: Option<Vec<Capability>>,
+    /// Where it runs, for constraints.
+    pub region: Option<String>,
+}
+
+/// A model name that is routed.
+#[derive(Debug, Clone)]
+pub struct VirtualModel {
+    /// Where the entry stands in the file.
+    pub place: Place,
+    /// What decides.
+    pub policy: Arc<Policy>,
+}

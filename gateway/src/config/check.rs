@@ -1,0 +1,271 @@
+//! From what is written to what is meant: names resolved, ranges and contradictions checked.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use http::Uri;
+use serde_saphyr::Spanned;
+
+use super::{Config, Fault, Kind, Model, Place, Secret, Upstream, VirtualModel, raw};
+use crate::decide::{Constraints, Policy};
+
+type Checked<T> = Result<T, (Place, Fault)>;
+
+/// Returns what `raw` means.
+pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> Checked<Config> {
+    if raw.version.value != 1 {
+        return Err((Place::of(&raw.version), Fault::Version { found: raw.version.value }));
+    }
+    listener(raw)?;
+    numbers(raw)?;
+    let upstreams = upstreams(&raw.upstreams, env)?;
+    let models = models(&raw.models, &upstreams)?;
+    let virtual_models = virtual_models(&raw.virtual_models, &models)?;
+    Ok(Config {
+        listen: raw.listen.value,
+        admin: raw.admin,
+        limits: raw.limits.clone(),
+        timeouts: raw.timeouts.clone(),
+        retry: raw.retry.clone(),
+        router: raw.router.clone(),
+        log: raw.log.clone(),
+        upstreams,
+        models,
+        virtual_models,
+    })
+}
+
+/// Without keys only this machine may call.
+pub(super) fn listener(raw: &raw::Config) -> Checked<()> {
+    let address = raw.listen.value;
+    match raw.auth.mode {
+        raw::AuthMode::None if !address.ip().is_loopback() => {
+            Err((Place::of(&raw.listen), Fault::PublicWithoutKeys(address)))
+        }
+        raw::AuthMode::None => Ok(()),
+    }
+}
+
+/// Zero would refuse or cut every request, which nobody means.
+fn numbers(raw: &raw::Config) -> Checked<()> {
+    let (limits, router) = (&raw.limits, &raw.router);
+    let counts = [
+        ("limits.body", limits.body),
+        ("limits.head", limits.head),
+        ("limits.headers", limits.headers),
+        ("limits.connections", limits.connections),
+        ("limits.requests", limits.requests),
+        ("limits.batch", limits.batch),
+        ("limits.user_chars", limits.user_chars),
+        ("router.threads", router.threads),
+        ("router.queue", router.queue),
+        ("router.memory", router.memory),
+        ("retry.attempts", raw.retry.attempts),
+    ];
+    for (key, count) in counts {
+        if count == 0 {
+            return Err((Place::default(), value(key, "must be at least 1", "0")));
+        }
+    }
+    // Hyper refuses to read heads through a smaller buffer.
+    if limits.head < 8192 {
+        return Err((Place::default(), value("limits.head", "must be at least 8KiB", limits.head)));
+    }
+    let timeouts = &raw.timeouts;
+    let spans = [
+        ("timeouts.client_head", timeouts.client_head),
+        ("timeouts.client_body", timeouts.client_body),
+        ("timeouts.connect", timeouts.connect),
+        ("timeouts.first_byte", timeouts.first_byte),
+        ("timeouts.idle", timeouts.idle),
+        ("timeouts.total", timeouts.total),
+        ("router.deadline", router.deadline),
+    ];
+    match spans.into_iter().find(|(_, span)| span.is_zero()) {
+        Some((key, _)) => Err((Place::default(), value(key, "must be longer than 0", "0ms"))),
+        None => Ok(()),
+    }
+}
+
+fn upstreams(raw: &[raw::Upstream], env: &dyn Fn(&str) -> Option<String>) -> Checked<BTreeMap<String, Arc<Upstream>>> {
+    if raw.is_empty() {
+        return Err((Place::default(), Fault::Empty("upstreams")));
+    }
+    let mut upstreams = BTreeMap::new();
+    for written in raw {
+        let upstream = Arc::new(upstream(written, env)?);
+        if upstreams.insert(upstream.name.clone(), upstream).is_some() {
+            return Err((Place::of(&written.name), duplicate("upstream", &written.name.value)));
+        }
+    }
+    Ok(upstreams)
+}
+
+fn upstream(raw: &raw::Upstream, env: &dyn Fn(&str) -> Option<String>) -> Checked<Upstream> {
+    let base_url = raw.base_url.as_ref().map(base_url).transpose()?;
+    if base_url.is_none() && raw.kind != Kind::Simulated {
+        let fault = Fault::MissingKey { upstream: raw.name.value.clone(), kind: raw.kind.as_str(), key: "base_url" };
+        return Err((Place::of(&raw.name), fault));
+    }
+    let api_key = match &raw.api_key {
+        Some(written) => {
+            Some(Secret::resolve("api_key", &written.value, env).map_err(|fault| (Place::of(written), fault))?)
+        }
+        None => None,
+    };
+    for (name, text) in &raw.headers {
+        let is_valid = http::HeaderName::try_from(name).is_ok() && http::HeaderValue::try_from(text).is_ok();
+        if !is_valid {
+            return Err((Place::of(&raw.name), value("headers", "must be valid HTTP headers", name)));
+        }
+    }
+    Ok(Upstream {
+        name: raw.name.value.clone(),
+        kind: raw.kind,
+        base_url,
+        api_key,
+        headers: raw.headers.clone(),
+        pace: raw.pace,
+    })
+}
+
+fn base_url(written: &Spanned<String>) -> Checked<Uri> {
+    let refused = || {
+        let fault = value("base_url", "must be an http or https URL without query", &written.value);
+        (Place::of(written), fault)
+    };
+    let uri: Uri = written.value.parse().map_err(|_| refused())?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
+    if is_http && uri.query().is_none() { Ok(uri) } else { Err(refused()) }
+}
+
+fn models(raw: &[raw::Model], upstreams: &BTreeMap<String, Arc<Upstream>>) -> Checked<Vec<Model>> {
+    if raw.is_empty() {
+        return Err((Place::default(), Fault::Empty("models")));
+    }
+    let mut models = Vec::with_capacity(raw.len());
+    let mut seen = HashSet::new();
+    for written in raw {
+        let upstream = upstreams.get(&written.upstream.value).ok_or_else(|| {
+            let known = upstreams.keys().map(String::as_str);
+            (Place::of(&written.upstream), unknown("upstream", &written.upstream.value, known))
+        })?;
+        let name = written.name.clone().unwrap_or_else(|| written.llm.value.clone());
+        if !seen.insert((&written.llm.value, &upstream.name, name.clone())) {
+            return Err((Place::of(&written.llm), duplicate("model", &written.llm.value)));
+        }
+        prices(written)?;
+        models.push(Model {
+            place: Place::of(&written.llm),
+            llm: written.llm.value.clone(),
+            upstream: Arc::clone(upstream),
+            name,
+            input_price: written.input_price,
+            output_price: written.output_price,
+            cached_input_price: written.cached_input_price,
+            context_window: written.context_window,
+            capabilities: written.capabilities.clone(),
+            region: written.region.clone(),
+        });
+    }
+    Ok(models)
+}
+
+fn prices(model: &raw::Model) -> Checked<()> {
+    let prices = [
+        ("input_price", model.input_price),
+        ("output_price", model.output_price),
+        ("cached_input_price", model.cached_input_price),
+    ];
+    for (key, price) in prices {
+        if let Some(price) = price
+            && !(price.is_finite() && price >= 0.0)
+        {
+            return Err((Place::of(&model.llm), value(key, "must be at least 0", price)));
+        }
+    }
+    Ok(())
+}
+
+fn virtual_models(raw: &[raw::VirtualModel], models: &[Model]) -> Checked<Vec<VirtualModel>> {
+    let mut names = HashSet::new();
+    let mut virtual_models = Vec::with_capacity(raw.len());
+    for written in raw {
+        let name = &written.name;
+        if !names.insert(&name.value) {
+            return Err((Place::of(name), duplicate("virtual model", &name.value)));
+        }
+        if models.iter().any(|model| model.llm == name.value || model.name == name.value) {
+            return Err((Place::of(name), Fault::Ambiguous(name.value.clone())));
+        }
+        virtual_models.push(VirtualModel { place: Place::of(name), policy: Arc::new(policy(written, models)?) });
+    }
+    Ok(virtual_models)
+}
+
+fn policy(raw: &raw::VirtualModel, models: &[Model]) -> Checked<Policy> {
+    let candidates = match &raw.candidates {
+        Some(written) if written.is_empty() => {
+            return Err((Place::of(&raw.name), Fault::Empty("candidates")));
+        }
+        Some(written) => llms("candidate", written, models.iter().map(|model| model.llm.as_str()))?,
+        None => distinct(models.iter().map(|model| model.llm.as_str())),
+    };
+    let fallback = match &raw.fallback {
+        Some(written) => llms("fallback", written, candidates.iter().map(AsRef::as_ref))?,
+        None => Vec::new(),
+    };
+    if let Some(preference) = &raw.preference
+        && !(0.0..=1.0).contains(&preference.value)
+    {
+        return Err((Place::of(preference), value("preference", "must be from 0 to 1", preference.value)));
+    }
+    Ok(Policy {
+        name: Arc::from(raw.name.value.as_str()),
+        candidates,
+        preference: raw.preference.as_ref().map(|preference| preference.value),
+        task: raw.task.clone(),
+        fallback,
+        constraints: Constraints {
+            max_input_price: raw.constraints.max_input_price,
+            max_output_price: raw.constraints.max_output_price,
+            regions: raw.constraints.regions.clone(),
+        },
+    })
+}
+
+fn llms<'a>(
+    what: &'static str,
+    written: &[Spanned<String>],
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Checked<Vec<Arc<str>>> {
+    let mut seen = HashSet::new();
+    for llm in written {
+        if !known.clone().any(|id| id == llm.value) {
+            return Err((Place::of(llm), unknown(what, &llm.value, distinct(known).iter().map(AsRef::as_ref))));
+        }
+        if !seen.insert(&llm.value) {
+            return Err((Place::of(llm), duplicate(what, &llm.value)));
+        }
+    }
+    Ok(written.iter().map(|llm| Arc::from(llm.value.as_str())).collect())
+}
+
+fn distinct<'a>(ids: impl Iterator<Item = &'a str>) -> Vec<Arc<str>> {
+    let mut seen = HashSet::new();
+    ids.filter(|id| seen.insert(*id)).map(Arc::from).collect()
+}
+
+fn duplicate(what: &'static str, name: &str) -> Fault {
+    Fault::Duplicate { what, name: name.to_owned() }
+}
+
+fn unknown<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a str>) -> Fault {
+    Fault::Unknown { what, name: name.to_owned(), known: known.collect::<Vec<_>>().join(", ") }
+}
+
+fn value(key: &'static str, expected: &'static str, found: impl ToString) -> Fault {
+    Fault::Value { key, expected, found: found.to_string() }
+}

@@ -1,0 +1,63 @@
+//! Reading a configuration file.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use super::{Config, Error, Place, check, raw};
+
+/// A configuration with what was written.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The file.
+    pub path: PathBuf,
+    /// What is written, with defaults; holds no secrets.
+    pub raw: raw::Config,
+    /// What is meant.
+    pub config: Config,
+}
+
+impl Loaded {
+    /// Returns the configuration in effect as YAML, without secrets.
+    pub fn effective(&self) -> String {
+        serde_saphyr::to_string(&self.raw).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+
+    /// Returns the same configuration listening on `address`, as a command-line option asks.
+    ///
+    /// # Errors
+    ///
+    /// Fails when nobody is authenticated and the address is public.
+    pub fn listening_on(mut self, address: SocketAddr) -> Result<Self, Error> {
+        self.raw.listen.value = address;
+        self.config.listen = address;
+        let refused = |(place, fault)| Error::Invalid { path: self.path.clone(), place, fault };
+        check::listener(&self.raw).map_err(refused)?;
+        Ok(self)
+    }
+
+    /// Returns `path`, which the file wrote, as seen from the process: relative paths lie beside the file.
+    pub fn beside(&self, path: &Path) -> PathBuf {
+        self.path.parent().map_or_else(|| path.to_path_buf(), |folder| folder.join(path))
+    }
+}
+
+/// Reads and checks `path`; `env` resolves secrets.
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+    parse(path, &text, env)
+}
+
+/// Checks `text`, the contents of `path`.
+pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Error> {
+    let raw: raw::Config = serde_saphyr::from_str(text).map_err(|error| shape(path, &error))?;
+    let config =
+        check::check(&raw, env).map_err(|(place, fault)| Error::Invalid { path: path.to_path_buf(), place, fault })?;
+    Ok(Loaded { path: path.to_path_buf(), raw, config })
+}
+
+fn shape(path: &Path, error: &serde_saphyr::Error) -> Error {
+    let place = error.location().map_or_else(Place::default, |at| Place { line: at.line(), column: at.column() });
+    Error::Shape { path: path.to_path_buf(), place, message: error.to_string() }
+}

@@ -1,0 +1,361 @@
+//! What is written in the file, with the defaults filled in.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use serde_saphyr::Spanned;
+
+use super::{duration, size};
+use crate::decide::Capability;
+
+/// The whole file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub version: Spanned<u32>,
+    #[serde(default = "default_listen")]
+    pub listen: Spanned<SocketAddr>,
+    /// `null` switches the admin listener off.
+    #[serde(default = "default_admin")]
+    pub admin: Option<SocketAddr>,
+    #[serde(default = "default_bundle")]
+    pub bundle: PathBuf,
+    #[serde(default)]
+    pub plugin: Plugin,
+    /// ONNX Runtime's shared library, in place of `ORT_DYLIB_PATH`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnxruntime: Option<PathBuf>,
+    /// Folder of the text encoder, in place of the bundle's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<PathBuf>,
+    #[serde(default)]
+    pub router: Router,
+    pub upstreams: Vec<Upstream>,
+    pub models: Vec<Model>,
+    #[serde(default)]
+    pub virtual_models: Vec<VirtualModel>,
+    #[serde(default)]
+    pub auth: Auth,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    #[serde(default)]
+    pub retry: Retry,
+    #[serde(default)]
+    pub log: Log,
+}
+
+/// The routing plugin.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plugin {
+    /// The WASM component; by default the one that is installed or built beside the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<PathBuf>,
+}
+
+/// What decisions may use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Router {
+    /// Threads that decide; the sockets' threads never do.
+    pub threads: usize,
+    /// Most requests that wait for such a thread; one more is served in the fallback order.
+    pub queue: usize,
+    /// Most time of one decision, waiting included.
+    #[serde(with = "duration")]
+    pub deadline: Duration,
+    /// Most memory of one plugin instance.
+    #[serde(with = "size")]
+    pub memory: usize,
+    /// Most log messages of one plugin call.
+    pub log_messages: u32,
+    /// Most texts that wait for the encoder.
+    pub encoder_queue: usize,
+    /// Most texts whose embeddings are remembered.
+    pub encoder_cache: u64,
+    /// Which device runs the graphs.
+    pub provider: Provider,
+    /// Index of the GPU of the `cuda` provider.
+    pub cuda_device: u32,
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            queue: 256,
+            deadline: Duration::from_secs(1),
+            memory: 32 << 20,
+            log_messages: 16,
+            encoder_queue: 64,
+            encoder_cache: 16_384,
+            provider: Provider::Cpu,
+            cuda_device: 0,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    Cpu,
+    Cuda,
+}
+
+/// A service that answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    pub name: Spanned<String>,
+    pub kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<Spanned<String>>,
+    /// A reference such as `${OPENAI_API_KEY}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<Spanned<String>>,
+    /// Headers added to each call; no secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Pause between the chunks of a simulated answer.
+    #[serde(default, with = "duration")]
+    pub pace: Duration,
+}
+
+/// Which protocol an upstream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// OpenAI's HTTP interface.
+    Openai,
+    /// Anthropic's HTTP interface.
+    Anthropic,
+    /// Built in: answers without any LLM, and says so.
+    Simulated,
+}
+
+impl Kind {
+    /// Returns the kind as the file spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Simulated => "simulated",
+        }
+    }
+}
+
+/// An LLM at an upstream.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    pub llm: Spanned<String>,
+    pub upstream: Spanned<String>,
+    /// What the upstream calls it; the LLM's id by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_price: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_price: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input_price: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<Vec<Capability>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+/// A model name that is routed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VirtualModel {
+    pub name: Spanned<String>,
+    /// LLM ids; all models by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<Vec<Spanned<String>>>,
+    /// Weight of effect against cost for users who declare none, 0 to 1; without it the user's own counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<Spanned<f32>>,
+    /// The task of all its requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The order when the router gives none; by default the candidates', cheapest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub constraints: Constraints,
+}
+
+/// What a candidate must satisfy.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Constraints {
+    /// USD per million input tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_input_price: Option<f32>,
+    /// USD per million output tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_price: Option<f32>,
+    /// Allowed region tags; empty allows all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Auth {
+    pub mode: AuthMode,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMode {
+    /// Everybody who reaches the listener, which must be on loopback.
+    #[default]
+    None,
+}
+
+/// Limits; each is its own key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most bytes of a request body.
+    #[serde(with = "size")]
+    pub body: usize,
+    /// Most bytes of a request's head.
+    #[serde(with = "size")]
+    pub head: usize,
+    /// Most headers of a request.
+    pub headers: usize,
+    /// Most open connections; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// Most requests in flight; one more is refused with 503.
+    pub requests: usize,
+    /// Most requests of one `/v1/route` batch.
+    pub batch: usize,
+    /// Most characters of a user id.
+    pub user_chars: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // 20 MiB carries a handful of images as data URLs; OpenAI's own limit for a request is of this order.
+        Self {
+            body: 20 << 20,
+            head: 64 << 10,
+            headers: 100,
+            connections: 10_000,
+            requests: 4_096,
+            batch: 4_096,
+            user_chars: 256,
+        }
+    }
+}
+
+/// How long each phase may take.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// A client sending its request head.
+    #[serde(with = "duration")]
+    pub client_head: Duration,
+    /// A client sending its whole body.
+    #[serde(with = "duration")]
+    pub client_body: Duration,
+    /// Connecting to an upstream, TLS included.
+    #[serde(with = "duration")]
+    pub connect: Duration,
+    /// From sending a streaming request until its first body byte.
+    #[serde(with = "duration")]
+    pub first_byte: Duration,
+    /// Between two chunks of an answer.
+    #[serde(with = "duration")]
+    pub idle: Duration,
+    /// The whole request.
+    #[serde(with = "duration")]
+    pub total: Duration,
+    /// Running requests at shutdown.
+    #[serde(with = "duration")]
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        // Answers that are not streamed arrive whole, so the first byte may take minutes; OpenAI's clients wait 600 s.
+        Self {
+            client_head: Duration::from_secs(10),
+            client_body: Duration::from_secs(60),
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(120),
+            idle: Duration::from_secs(60),
+            total: Duration::from_secs(600),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How failed attempts are repeated elsewhere.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// Most attempts of one request, the first included.
+    pub attempts: usize,
+    /// Upstream statuses that move on to the next candidate.
+    pub statuses: Vec<u16>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 3, statuses: vec![408, 429, 500, 502, 503, 504, 529] }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// A level, or directives such as `info,personaroute_gateway=debug`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+fn default_listen() -> Spanned<SocketAddr> {
+    spanned(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "serde wants the field's type")]
+fn default_admin() -> Option<SocketAddr> {
+    Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)))
+}
+
+fn default_bundle() -> PathBuf {
+    PathBuf::from("default")
+}
+
+fn spanned<T>(value: T) -> Spanned<T> {
+    let unknown = serde_saphyr::Location::UNKNOWN;
+    Spanned { value, referenced: unknown, defined: unknown }
+}

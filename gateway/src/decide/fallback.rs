@@ -1,0 +1,92 @@
+//! The order when the router gives none.
+
+use std::sync::Arc;
+
+use super::{Offer, Policy};
+
+/// Why a request was served in the fallback order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Degraded {
+    /// The client asked for it.
+    Bypass,
+    /// The waiting line of the router's threads was full, or the router refused more work.
+    Overloaded,
+    /// The decision took too long.
+    Timeout,
+    /// The plugin trapped.
+    Trapped,
+    /// The plugin reached its memory limit.
+    OutOfMemory,
+    /// The plugin's answer was not a decision on the request.
+    InvalidDecision,
+    /// The model runtime or the encoder failed.
+    Inference,
+    /// The plugin refused.
+    Plugin,
+    /// The router refused the request.
+    InvalidRequest,
+}
+
+impl Degraded {
+    /// Returns the reason as headers, logs and metrics spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::Trapped => "trapped",
+            Self::OutOfMemory => "out_of_memory",
+            Self::InvalidDecision => "invalid_decision",
+            Self::Inference => "inference",
+            Self::Plugin => "plugin",
+            Self::InvalidRequest => "invalid_request",
+        }
+    }
+}
+
+/// Returns `offers` in `policy`'s fallback order: those it names, then the others, cheapest first.
+pub fn order(policy: &Policy, offers: &[&Offer]) -> Vec<Arc<str>> {
+    let mut rest: Vec<&Offer> = Vec::with_capacity(offers.len());
+    let mut order = Vec::with_capacity(offers.len());
+    for llm in &policy.fallback {
+        if offers.iter().any(|offer| offer.llm == *llm) {
+            order.push(Arc::clone(llm));
+        }
+    }
+    rest.extend(offers.iter().filter(|offer| !order.contains(&offer.llm)));
+    rest.sort_by(|a, b| a.even_price().total_cmp(&b.even_price()));
+    order.extend(rest.into_iter().map(|offer| Arc::clone(&offer.llm)));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(llm: &str, price: f32) -> Offer {
+        Offer {
+            llm: Arc::from(llm),
+            input_price: price,
+            output_price: price,
+            cached_input_price: price,
+            context_window: None,
+            capabilities: Vec::new(),
+            regions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn named_llms_come_first_and_the_others_cheapest_first() {
+        let policy = Policy {
+            name: Arc::from("auto"),
+            candidates: Vec::new(),
+            preference: None,
+            task: None,
+            fallback: vec![Arc::from("gone"), Arc::from("dear")],
+            constraints: super::super::Constraints::default(),
+        };
+        let (dear, mid, cheap) = (offer("dear", 9.0), offer("mid", 5.0), offer("cheap", 1.0));
+        let order = order(&policy, &[&mid, &dear, &cheap]);
+        assert_eq!(order, [Arc::from("dear"), Arc::from("cheap"), Arc::from("mid")]);
+    }
+}

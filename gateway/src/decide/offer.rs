@@ -1,0 +1,31 @@
+//! An LLM as the deciding functions see it.
+
+use std::sync::Arc;
+
+use super::Capability;
+
+/// What one LLM costs and can do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offer {
+    /// The id in the bundle's catalog.
+    pub llm: Arc<str>,
+    /// USD per million input tokens.
+    pub input_price: f32,
+    /// USD per million output tokens.
+    pub output_price: f32,
+    /// USD per million input tokens read from the prompt cache.
+    pub cached_input_price: f32,
+    /// Most tokens of prompt and answer together.
+    pub context_window: Option<u32>,
+    /// What it can do; empty when nothing is declared.
+    pub capabilities: Vec<Capability>,
+    /// Where its endpoints run.
+    pub regions: Vec<String>,
+}
+
+impl Offer {
+    /// Returns the price of an answer as long as its prompt, the order of "cheapest first".
+    pub fn even_price(&self) -> f32 {
+        self.input_price + self.output_price
+    }
+}

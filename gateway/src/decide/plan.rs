@@ -1,0 +1,120 @@
+//! A decision: who is tried in which order, and why.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use personaroute_host::{Decision, RouteError, Score, TaskGuess, UserState};
+
+use super::{Degraded, Eligible, LeftOut, Policy, Reason, fallback};
+
+/// What was decided about one request.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Names the decision in headers, logs and feedback.
+    pub id: String,
+    /// The virtual model that was asked for; none when a concrete model was named.
+    pub virtual_model: Option<Arc<str>>,
+    /// Who is tried, best first; never empty.
+    pub ranking: Vec<Ranked>,
+    /// Candidates that cannot serve the request.
+    pub left_out: Vec<LeftOut>,
+    /// How much the router knew about the user; none when it was not asked.
+    pub user_state: Option<UserState>,
+    /// The declared or likeliest task.
+    pub task: Option<TaskGuess>,
+    /// One sentence for people.
+    pub why: String,
+    /// Why the router's ranking was not used.
+    pub degraded: Option<Degraded>,
+    /// Time of the decision itself.
+    pub elapsed: Duration,
+}
+
+/// A candidate's place.
+#[derive(Debug, Clone)]
+pub struct Ranked {
+    /// The LLM.
+    pub llm: Arc<str>,
+    /// Its scores; none when the router was not asked.
+    pub score: Option<Score>,
+}
+
+impl Plan {
+    /// Returns the plan of a request that names the LLM itself.
+    pub fn concrete(id: String, llm: Arc<str>) -> Self {
+        Self {
+            id,
+            virtual_model: None,
+            ranking: vec![Ranked { llm, score: None }],
+            left_out: Vec::new(),
+            user_state: None,
+            task: None,
+            why: "the request named this LLM".to_owned(),
+            degraded: None,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Returns the plan that follows the router's `decision` on `eligible`.
+    pub fn routed(id: String, policy: &Policy, eligible: Eligible<'_>, decision: Decision) -> Self {
+        let mut ranking = Vec::with_capacity(decision.ranking.len());
+        let mut left_out = eligible.left_out;
+        let llms: HashMap<&str, &Arc<str>> = eligible.offers.iter().map(|offer| (&*offer.llm, &offer.llm)).collect();
+        for score in decision.ranking {
+            let Some(llm) = llms.get(score.llm.as_str()) else {
+                continue;
+            };
+            let llm = Arc::clone(llm);
+            match score.excluded {
+                Some(_) => left_out.push(LeftOut { llm, reason: Reason::ContextWindow }),
+                None => ranking.push(Ranked { llm, score: Some(score) }),
+            }
+        }
+        Self {
+            id,
+            virtual_model: Some(Arc::clone(&policy.name)),
+            ranking,
+            left_out,
+            user_state: Some(decision.user_state),
+            task: decision.task,
+            why: decision.why,
+            degraded: None,
+            elapsed: decision.elapsed,
+        }
+    }
+
+    /// Returns the plan in `policy`'s fallback order.
+    pub fn degraded(id: String, policy: &Policy, eligible: Eligible<'_>, reason: Degraded) -> Self {
+        let order = fallback::order(policy, &eligible.offers);
+        Self {
+            id,
+            virtual_model: Some(Arc::clone(&policy.name)),
+            ranking: order.into_iter().map(|llm| Ranked { llm, score: None }).collect(),
+            left_out: eligible.left_out,
+            user_state: None,
+            task: None,
+            why: format!("the configured fallback order was used: {}", reason.as_str().replace('_', " ")),
+            degraded: Some(reason),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Returns the LLM that is tried first.
+    pub fn chosen(&self) -> Option<&Ranked> {
+        self.ranking.first()
+    }
+}
+
+impl From<&RouteError> for Degraded {
+    fn from(error: &RouteError) -> Self {
+        match error {
+            RouteError::InvalidRequest(_) => Self::InvalidRequest,
+            RouteError::Timeout => Self::Timeout,
+            RouteError::Trapped { .. } => Self::Trapped,
+            RouteError::OutOfMemory => Self::OutOfMemory,
+            RouteError::InvalidDecision(_) => Self::InvalidDecision,
+            RouteError::Inference(_) => Self::Inference,
+            RouteError::Overloaded => Self::Overloaded,
+            RouteError::Plugin(_) => Self::Plugin,
+        }
+    }
+}

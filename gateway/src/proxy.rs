@@ -1,0 +1,123 @@
+//! The way of one request: read, decide, send, stream, finish; and the replies that need no upstream.
+
+pub mod snapshot;
+mod read;
+mod decide;
+mod headers;
+mod send;
+mod stream;
+mod finish;
+mod route;
+mod local;
+pub mod error;
+mod rescue;
+
+use std::{sync::Arc, time::Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{Method, Request, Response, request::Parts};
+use tokio::sync::Semaphore;
+
+pub use self::{error::Error, snapshot::Snapshot};
+use self::{finish::Record, read::Inbound};
+use crate::{
+    api::Wire,
+    telemetry::{Health, Metrics},
+    upstream::{Body, body::BodyError},
+};
+
+/// Serves requests with the snapshot that is live when each begins.
+#[derive(Debug)]
+pub struct Proxy {
+    live: ArcSwap<Snapshot>,
+    permits: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+}
+
+/// What can carry a request's body in.
+pub trait Incoming: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send {}
+
+impl<B: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send> Incoming for B {}
+
+impl Proxy {
+    /// Returns a proxy that serves with `snapshot`.
+    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
+        let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
+        Self { live: ArcSwap::new(snapshot), permits, metrics, health }
+    }
+
+    /// Answers `request`, whatever happens.
+    pub async fn handle<B: Incoming>(&self, request: Request<B>) -> Response<Body> {
+        let snapshot = self.live.load_full();
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        if let Some(wire) = Wire::of(path) {
+            return match parts.method {
+                Method::POST => Box::pin(self.forward(snapshot, wire, &parts, body)).await,
+                _ => rescue::reply(&Error::Method { allowed: "POST" }, Some(wire), None),
+            };
+        }
+        let reply = match (&parts.method, path) {
+            (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, &parts, body)).await,
+            (_, "/v1/route") => Err(Error::Method { allowed: "POST" }),
+            (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, path),
+            _ => Err(Error::UnknownPath),
+        };
+        reply.unwrap_or_else(|error| rescue::reply(&error, None, None))
+    }
+
+    /// Puts `snapshot` in place of the live one; running requests keep theirs.
+    pub fn replace(&self, snapshot: Arc<Snapshot>) {
+        self.live.store(snapshot);
+    }
+
+    /// Returns the live snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.live.load_full()
+    }
+
+    async fn forward<B: Incoming>(
+        &self,
+        snapshot: Arc<Snapshot>,
+        wire: Wire,
+        parts: &Parts,
+        body: B,
+    ) -> Response<Body> {
+        let mut record = Record::begin(wire.as_str(), Arc::clone(&self.metrics));
+        let deadline = record.started + snapshot.config.timeouts.total;
+        let phases = self.phases(&snapshot, wire, parts, body, &mut record);
+        let sent = match tokio::time::timeout_at(deadline.into(), phases).await {
+            Ok(sent) => sent,
+            Err(_) => Err(Error::Timeout),
+        };
+        match sent {
+            Ok(opened) => stream::relay(opened, wire, deadline, snapshot.config.timeouts.idle, record),
+            Err(error) => rescue::reply(&error, Some(wire), Some(record)),
+        }
+    }
+
+    /// Read, decide, send: everything before the first byte of the answer.
+    async fn phases<B: Incoming>(
+        &self,
+        snapshot: &Snapshot,
+        wire: Wire,
+        parts: &Parts,
+        body: B,
+        record: &mut Record,
+    ) -> Result<send::Opened, Error> {
+        record.hold(self.permit()?);
+        let inbound = Inbound::read(wire, parts, body, &snapshot.config).await?;
+        record.asked(&inbound);
+        let started = Instant::now();
+        let mut plan = decide::decide(snapshot, &inbound).await?;
+        plan.elapsed = started.elapsed();
+        record.decided(&plan, inbound.overrides.explain);
+        send::send(snapshot, &inbound, &plan, record).await
+    }
+
+    fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Error::Busy)
+    }
+}

@@ -1,0 +1,123 @@
+//! Phase two: gathers the facts, asks the router, and hands both to `crate::decide`.
+
+use std::sync::Arc;
+
+use personaroute_host::{Candidate, RouteRequest};
+
+use super::{Error, Snapshot, read::Inbound};
+use crate::{
+    api::{Facts, Invalid, Wire},
+    decide::{Degraded, Eligible, Offer, Plan, Policy, candidates::Demand, eligible},
+    routing::Question,
+};
+
+/// Most bytes of a query that are handed to the router: 256 words, which is all it reads, are shorter.
+const QUERY_BYTES: usize = 16 << 10;
+
+/// What a routed request asks for, wherever it was said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask<'a> {
+    pub(super) wire: Wire,
+    pub(super) facts: &'a Facts,
+    pub(super) user: Option<&'a str>,
+    pub(super) task: Option<&'a str>,
+    pub(super) preference: Option<f32>,
+    pub(super) only: Option<&'a [String]>,
+    pub(super) prompt_tokens: u32,
+}
+
+/// Decides about a request that names a virtual or a concrete model.
+pub(super) async fn decide(snapshot: &Snapshot, inbound: &Inbound<'_>) -> Result<Plan, Error> {
+    let roster = &snapshot.roster;
+    let Some(policy) = roster.policy(&inbound.model) else {
+        return concrete(snapshot, inbound);
+    };
+    let overrides = &inbound.overrides;
+    let ask = Ask {
+        wire: inbound.wire,
+        facts: &inbound.facts,
+        user: inbound.user.as_deref(),
+        task: overrides.task.as_deref(),
+        preference: overrides.preference,
+        only: overrides.candidates.as_deref(),
+        prompt_tokens: inbound.facts.prompt_tokens(),
+    };
+    let eligible = candidates(snapshot, policy, ask)?;
+    if inbound.wire == Wire::Embeddings && eligible.offers.len() > 1 {
+        let message = "embeddings of different models do not compare: name one model";
+        return Err(Invalid::new("model", message).into());
+    }
+    if overrides.bypass {
+        return Ok(Plan::degraded(decision_id(), policy, eligible, Degraded::Bypass));
+    }
+    let question = question(policy, &eligible.offers, ask);
+    let answer = snapshot.routing.route(question).await;
+    Ok(plan(policy, eligible, answer))
+}
+
+/// Returns the candidates that can serve `ask`, at least one.
+pub(super) fn candidates<'a>(snapshot: &'a Snapshot, policy: &Policy, ask: Ask<'_>) -> Result<Eligible<'a>, Error> {
+    let tokens = ask.prompt_tokens.saturating_add(ask.facts.max_tokens.unwrap_or(0));
+    let demand = Demand { needs: &ask.facts.needs, tokens, only: ask.only };
+    let find = |llm: &str| snapshot.roster.find(llm).map(|llm| (&llm.offer, llm.speaks(ask.wire)));
+    let eligible = eligible(policy, demand, find);
+    if eligible.offers.is_empty() { Err(Error::NoCandidate(eligible.left_out)) } else { Ok(eligible) }
+}
+
+/// Returns what the router is asked.
+pub(super) fn question(policy: &Policy, offers: &[&Offer], ask: Ask<'_>) -> Question {
+    let text = &ask.facts.text;
+    let request = RouteRequest {
+        user: ask.user.map(str::to_owned),
+        text: text.get(..text.floor_char_boundary(QUERY_BYTES)).unwrap_or_default().to_owned(),
+        task: ask.task.map(str::to_owned).or_else(|| policy.task.clone()),
+        preference: ask.preference,
+        candidates: offers.iter().map(|offer| candidate(offer)).collect(),
+        prompt_tokens: ask.prompt_tokens,
+        profile: None,
+    };
+    Question { request, preference: policy.preference }
+}
+
+/// Returns the plan that follows from the router's answer, or from its silence.
+pub(super) fn plan(
+    policy: &Policy,
+    eligible: Eligible<'_>,
+    answer: Result<personaroute_host::Decision, personaroute_host::RouteError>,
+) -> Plan {
+    match answer {
+        Ok(decision) => {
+            let is_usable = decision.ranking.iter().any(|score| score.excluded.is_none());
+            if is_usable {
+                Plan::routed(decision_id(), policy, eligible, decision)
+            } else {
+                Plan::degraded(decision_id(), policy, eligible, Degraded::InvalidDecision)
+            }
+        }
+        Err(error) => {
+            tracing::warn!(error = %error, reason = error.label(), "the router gave no decision");
+            Plan::degraded(decision_id(), policy, eligible, Degraded::from(&error))
+        }
+    }
+}
+
+fn concrete(snapshot: &Snapshot, inbound: &Inbound<'_>) -> Result<Plan, Error> {
+    match snapshot.roster.find(&inbound.model) {
+        Some(llm) if llm.speaks(inbound.wire) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.offer.llm))),
+        Some(_) => Err(Error::WrongFormat(inbound.model.clone())),
+        None => Err(Error::UnknownModel(inbound.model.clone())),
+    }
+}
+
+fn candidate(offer: &Offer) -> Candidate {
+    Candidate {
+        llm: offer.llm.to_string(),
+        input_price: offer.input_price,
+        output_price: offer.output_price,
+        context_window: offer.context_window,
+    }
+}
+
+fn decision_id() -> String {
+    format!("dec_{:032x}", rand::random::<u128>())
+}

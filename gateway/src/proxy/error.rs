@@ -1,0 +1,160 @@
+//! The only error a request can end with, and what follows from it.
+
+use http::StatusCode;
+use tracing::Level;
+
+use crate::{
+    api::Invalid,
+    decide::LeftOut,
+    upstream::{Failure, body::BodyError},
+};
+
+/// Why a request got no answer from an upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The path is not served.
+    #[error("unknown path")]
+    UnknownPath,
+    /// The path is served, the method not.
+    #[error("method not allowed, use {allowed}")]
+    Method {
+        /// The method that is.
+        allowed: &'static str,
+    },
+    /// The body is longer than allowed.
+    #[error("the request body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// `limits.body`.
+        limit: usize,
+    },
+    /// The body came too slowly.
+    #[error("the request body did not arrive in time")]
+    BodyTimeout,
+    /// The body broke off.
+    #[error("the request body cannot be read")]
+    BodyBroken(#[source] BodyError),
+    /// The body is not a JSON object.
+    #[error("the request body is not a JSON object: {0}")]
+    NotJson(String),
+    /// A field or header breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The model is not configured.
+    #[error("the model `{0}` does not exist")]
+    UnknownModel(String),
+    /// None of the model's upstreams takes this format.
+    #[error("the model `{0}` does not serve this kind of request")]
+    WrongFormat(String),
+    /// No candidate can serve the request.
+    #[error("no candidate can serve the request: {}", list(.0))]
+    NoCandidate(Vec<LeftOut>),
+    /// Too many requests are in flight.
+    #[error("too many requests are in flight")]
+    Busy,
+    /// Every attempt failed; this is the last failure.
+    #[error("no upstream answered: {0}")]
+    Upstream(#[source] Failure),
+    /// The whole request took too long.
+    #[error("the request took too long")]
+    Timeout,
+}
+
+/// Whose fault an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The client's.
+    Client,
+    /// The upstream's.
+    Upstream,
+    /// The gateway's, or its limits'.
+    Internal,
+}
+
+impl Error {
+    /// Returns the status of the reply.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownPath | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::WrongFormat(_) | Self::NoCandidate(_) => StatusCode::BAD_REQUEST,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(Failure::FirstByte) | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Upstream(Failure::Connect(_) | Failure::Closed(_) | Failure::Unsupported | Failure::Request(_)) => {
+                StatusCode::BAD_GATEWAY
+            }
+        }
+    }
+
+    /// Returns whose fault it is.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => Origin::Client,
+            Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => Origin::Client,
+            Self::WrongFormat(_) | Self::NoCandidate(_) => Origin::Client,
+            Self::Busy => Origin::Internal,
+            Self::Upstream(_) | Self::Timeout => Origin::Upstream,
+        }
+    }
+
+    /// Returns whether the same request may succeed later.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Busy | Self::Upstream(_) | Self::Timeout | Self::BodyTimeout => true,
+            Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyBroken(_) => false,
+            Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => false,
+            Self::WrongFormat(_) | Self::NoCandidate(_) => false,
+        }
+    }
+
+    /// Returns the name that metrics, logs and the error object's `code` use.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::UnknownPath => "unknown_path",
+            Self::Method { .. } => "method_not_allowed",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyBroken(_) => "body_broken",
+            Self::NotJson(_) => "invalid_json",
+            Self::Invalid(_) => "invalid_request",
+            Self::UnknownModel(_) => "model_not_found",
+            Self::WrongFormat(_) => "wrong_format",
+            Self::NoCandidate(_) => "no_candidate",
+            Self::Busy => "busy",
+            Self::Upstream(failure) => match failure {
+                Failure::Connect(_) => "upstream_unreachable",
+                Failure::Closed(_) => "upstream_closed",
+                Failure::FirstByte => "upstream_timeout",
+                Failure::Unsupported | Failure::Request(_) => "upstream_unsupported",
+            },
+            Self::Timeout => "timeout",
+        }
+    }
+
+    /// Returns how loudly the log tells.
+    pub fn level(&self) -> Level {
+        match self.origin() {
+            Origin::Client => Level::INFO,
+            Origin::Upstream | Origin::Internal => Level::WARN,
+        }
+    }
+
+    /// Returns the field or header at fault.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::Invalid(invalid) => Some(invalid.param),
+            Self::UnknownModel(_) | Self::WrongFormat(_) => Some("model"),
+            Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
+            Self::BodyBroken(_) | Self::NotJson(_) | Self::NoCandidate(_) => None,
+            Self::Busy | Self::Upstream(_) | Self::Timeout => None,
+        }
+    }
+}
+
+fn list(left_out: &[LeftOut]) -> String {
+    let items: Vec<String> =
+        left_out.iter().take(20).map(|left| format!("{} ({})", left.llm, left.reason.as_str())).collect();
+    items.join(", ")
+}

@@ -1,0 +1,221 @@
+//! The last phase: one record for each request, told once, when the request ends in whatever way.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{Error, headers, read::Inbound, send::Opened};
+use crate::{
+    api::Usage,
+    decide::{Offer, Plan},
+    telemetry::Metrics,
+};
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The answer went out whole.
+    Ok,
+    /// The upstream answered with an error.
+    UpstreamError,
+    /// The upstream cut its answer.
+    Cut,
+    /// The client left.
+    ClientGone,
+    /// The gateway refused or gave up; says why.
+    Refused(&'static str),
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::UpstreamError => "upstream_error",
+            Self::Cut => "cut",
+            Self::ClientGone => "client_gone",
+            Self::Refused(label) => label,
+        }
+    }
+}
+
+/// What is known of a request; dropped when it ends, and then logged and counted.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) started: Instant,
+    route: &'static str,
+    metrics: Arc<Metrics>,
+    permit: Option<OwnedSemaphorePermit>,
+    asked: String,
+    streaming: bool,
+    decision: String,
+    offer: Option<Offer>,
+    upstream: String,
+    user_state: &'static str,
+    degraded: &'static str,
+    decision_time: Duration,
+    first_byte: Duration,
+    failed_attempts: usize,
+    status: StatusCode,
+    usage: Option<Usage>,
+    outcome: Outcome,
+    headers: HeaderMap,
+}
+
+impl Record {
+    /// Begins the record of a request.
+    pub(super) fn begin(route: &'static str, metrics: Arc<Metrics>) -> Self {
+        metrics.began();
+        Self {
+            started: Instant::now(),
+            route,
+            metrics,
+            permit: None,
+            asked: String::new(),
+            streaming: false,
+            decision: String::new(),
+            offer: None,
+            upstream: String::new(),
+            user_state: "",
+            degraded: "",
+            decision_time: Duration::ZERO,
+            first_byte: Duration::ZERO,
+            failed_attempts: 0,
+            status: StatusCode::OK,
+            usage: None,
+            // Whoever drops the record before it is finished has lost its client.
+            outcome: Outcome::ClientGone,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Keeps the request's place among those in flight until it ends.
+    pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = Some(permit);
+    }
+
+    /// Notes what was asked.
+    pub(super) fn asked(&mut self, inbound: &Inbound<'_>) {
+        self.streaming = inbound.facts.stream;
+    }
+
+    /// Notes the decision.
+    pub(super) fn decided(&mut self, plan: &Plan, explained: bool) {
+        let concrete = plan.chosen().map_or("", |chosen| &chosen.llm);
+        self.asked = plan.virtual_model.as_deref().unwrap_or(concrete).to_owned();
+        self.decision.clone_from(&plan.id);
+        self.user_state = plan.user_state.map_or("", |state| state.as_str());
+        self.degraded = plan.degraded.map_or("", |reason| reason.as_str());
+        self.decision_time = plan.elapsed;
+        self.headers = headers::decision(plan, explained);
+        if plan.virtual_model.is_some() {
+            self.metrics.decided(plan.elapsed, plan.degraded.map(|reason| reason.as_str()));
+        }
+    }
+
+    /// Notes who is asked to answer.
+    pub(super) fn trying(&mut self, offer: &Offer, upstream: &str) {
+        headers::set(&mut self.headers, "x-personaroute-model", &offer.llm);
+        self.offer = Some(offer.clone());
+        upstream.clone_into(&mut self.upstream);
+    }
+
+    /// Notes a failed attempt; the last reply is no fallback, the client sees it itself.
+    pub(super) fn attempt_failed(&mut self, llm: &str, reason: &str, is_last: bool) {
+        self.failed_attempts += 1;
+        self.metrics.attempt_failed(llm, reason);
+        if !is_last {
+            headers::failed_attempt(&mut self.headers, llm, reason);
+        }
+    }
+
+    /// Notes that an answer has begun.
+    pub(super) fn answered(&mut self, opened: &Opened, first_byte: Duration) {
+        self.status = opened.head.status;
+        self.first_byte = first_byte;
+        let llm = self.offer.as_ref().map_or("", |offer| &offer.llm);
+        self.metrics.answered(llm, self.user_state, first_byte);
+    }
+
+    /// Notes that an upstream's refusal is the answer.
+    pub(super) fn refused_by_upstream(&mut self, opened: &Opened) {
+        self.status = opened.head.status;
+    }
+
+    /// Notes tokens that the upstream counted.
+    pub(super) fn counted(&mut self, usage: Usage) {
+        self.usage = Some(self.usage.unwrap_or_default().merge(usage));
+    }
+
+    /// Returns the headers that tell about the decision.
+    pub(super) fn headers(&self) -> HeaderMap {
+        self.headers.clone()
+    }
+
+    /// Ends the record: the answer went out.
+    pub(super) fn finish(&mut self) {
+        self.outcome = if self.status.is_success() { Outcome::Ok } else { Outcome::UpstreamError };
+    }
+
+    /// Ends the record: the upstream cut its answer.
+    pub(super) fn cut(&mut self) {
+        self.outcome = Outcome::Cut;
+    }
+
+    /// Ends the record with `error`; returns the headers that tell about the decision, if there was one.
+    pub(super) fn refuse(mut self, error: &Error) -> HeaderMap {
+        self.status = error.status();
+        self.outcome = Outcome::Refused(error.label());
+        std::mem::take(&mut self.headers)
+    }
+
+    /// USD of the tokens the upstream counted.
+    fn cost(&self) -> Option<f64> {
+        let (usage, offer) = (self.usage?, self.offer.as_ref()?);
+        Some(usd(usage, offer))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let total = self.started.elapsed();
+        let model = self.offer.as_ref().map_or("", |offer| &offer.llm);
+        self.metrics.ended(self.route, &self.asked, self.outcome.as_str(), total);
+        let cost = self.cost();
+        if let (Some(usage), Some(cost)) = (self.usage, cost) {
+            self.metrics.used(model, usage, cost);
+        }
+        tracing::info!(
+            route = self.route,
+            asked = self.asked,
+            model,
+            upstream = self.upstream,
+            decision = self.decision,
+            user_state = self.user_state,
+            fallback = self.degraded,
+            failed_attempts = self.failed_attempts,
+            stream = self.streaming,
+            status = self.status.as_u16(),
+            outcome = self.outcome.as_str(),
+            decision_us = self.decision_time.as_micros(),
+            first_byte_ms = self.first_byte.as_millis(),
+            total_ms = total.as_millis(),
+            input_tokens = self.usage.map(|usage| usage.input),
+            output_tokens = self.usage.map(|usage| usage.output),
+            cost_usd = cost,
+            "request finished"
+        );
+    }
+}
+
+/// Returns the price of `usage` in USD.
+#[expect(clippy::cast_precision_loss, reason = "invariant: token counts stay far below 2^53")]
+fn usd(usage: Usage, offer: &Offer) -> f64 {
+    let cached = usage.cached.min(usage.input);
+    let fresh = usage.input - cached;
+    let prices = [(fresh, offer.input_price), (cached, offer.cached_input_price), (usage.output, offer.output_price)];
+    prices.into_iter().map(|(tokens, price)| tokens as f64 * f64::from(price) / 1e6).sum()
+}

@@ -1,0 +1,75 @@
+//! Phase one: the body within its limits, the fields the gateway acts on, and who asks.
+
+use bytes::Bytes;
+use http::{HeaderMap, header, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::{Error, Incoming};
+use crate::{
+    api::{Document, Facts, Fields, Invalid, Overrides, Wire},
+    config::Config,
+};
+
+/// A request that was read and understood.
+#[derive(Debug)]
+pub(super) struct Inbound<'a> {
+    pub(super) wire: Wire,
+    /// The body as it came, with the places of its model.
+    pub(super) document: Document,
+    /// The model the client names.
+    pub(super) model: String,
+    pub(super) facts: Facts,
+    pub(super) overrides: Overrides,
+    /// Who asks.
+    pub(super) user: Option<String>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) query: Option<&'a str>,
+}
+
+impl<'a> Inbound<'a> {
+    /// Reads the request.
+    pub(super) async fn read<B: Incoming>(
+        wire: Wire,
+        parts: &'a Parts,
+        body: B,
+        config: &Config,
+    ) -> Result<Self, Error> {
+        let overrides = Overrides::read(&parts.headers)?;
+        let bytes = read_body(parts, body, config).await?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
+        let fields = Fields::parse(text).map_err(|error| Error::NotJson(error.to_string()))?;
+        let facts = Facts::read(wire, &fields)?;
+        let model = fields.string("model").ok_or_else(|| Invalid::new("model", "`model` is required: a string"))?;
+        let user = overrides.user.clone().or_else(|| facts.user.clone());
+        check_user(user.as_deref(), config.limits.user_chars)?;
+        let document = Document::new(bytes.clone(), &fields);
+        let (headers, query) = (&parts.headers, parts.uri.query());
+        Ok(Self { wire, document, model, facts, overrides, user, headers, query })
+    }
+}
+
+/// Refuses ids that are too long to be anybody's.
+pub(super) fn check_user(user: Option<&str>, most: usize) -> Result<(), Invalid> {
+    match user {
+        Some(user) if user.chars().count() > most => {
+            Err(Invalid::new("user", format!("a user id has at most {most} characters")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the whole body: the model stands anywhere in it, and the query usually at its end.
+pub(super) async fn read_body<B: Incoming>(parts: &Parts, body: B, config: &Config) -> Result<Bytes, Error> {
+    let limit = config.limits.body;
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > limit) {
+        return Err(Error::BodyTooLarge { limit });
+    }
+    let collected = Box::pin(Limited::new(body, limit).collect());
+    match tokio::time::timeout(config.timeouts.client_body, collected).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge { limit }),
+        Ok(Err(error)) => Err(Error::BodyBroken(error)),
+        Err(_) => Err(Error::BodyTimeout),
+    }
+}

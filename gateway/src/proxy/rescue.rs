@@ -1,0 +1,77 @@
+//! The only file that writes error replies: what the caller may know outside, the causes in the log.
+
+use http::{HeaderValue, Response, header};
+
+use super::{Error, error::Origin, finish::Record};
+use crate::{
+    api::{ErrorBody, Wire},
+    upstream::{Body, body},
+};
+
+/// Seconds after which a refused client may try again: overload passes when requests in flight end.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Returns the reply to a request that ended in `error`, and finishes its record.
+pub(super) fn reply(error: &Error, wire: Option<Wire>, record: Option<Record>) -> Response<Body> {
+    log(error);
+    let mut response = Response::new(body::full(object(error).to_json(wire)));
+    *response.status_mut() = error.status();
+    let headers = response.headers_mut();
+    if let Some(record) = record {
+        headers.extend(record.refuse(error));
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    match error {
+        Error::Busy => {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        Error::Method { allowed } => {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+        }
+        // What is left of the body would have to be read to keep the connection.
+        Error::BodyTooLarge { .. } | Error::BodyTimeout => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// Returns the event that ends a stream which the upstream cut.
+pub(super) fn cut(wire: Wire, message: &'static str) -> String {
+    let body = ErrorBody {
+        message: message.to_owned(),
+        kind: "upstream_error",
+        param: None,
+        code: Some("upstream_stream_cut"),
+    };
+    body.to_event(wire)
+}
+
+fn object(error: &Error) -> ErrorBody {
+    let kind = match error.origin() {
+        Origin::Client => "invalid_request_error",
+        Origin::Upstream => "upstream_error",
+        Origin::Internal => "server_error",
+    };
+    ErrorBody { message: error.to_string(), kind, param: error.param().map(str::to_owned), code: Some(error.label()) }
+}
+
+fn log(error: &Error) {
+    let label = error.label();
+    let causes = causes(error);
+    match error.origin() {
+        Origin::Client => tracing::debug!(error = label, causes, "request refused"),
+        Origin::Upstream | Origin::Internal => tracing::warn!(error = label, causes, "request failed"),
+    }
+}
+
+fn causes(error: &Error) -> String {
+    let mut causes = Vec::new();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes.join(": ")
+}

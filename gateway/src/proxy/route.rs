@@ -1,0 +1,104 @@
+//! `/v1/route`: decisions without calls.
+
+use http::{HeaderValue, Response, header, request::Parts};
+use serde_json::{Value, json};
+
+use super::{Error, Incoming, Proxy, Snapshot, decide, read};
+use crate::{
+    api::{
+        Wire,
+        route::{self, Ask, Query},
+    },
+    decide::{Eligible, Plan, Policy, explain},
+    upstream::{Body, body},
+};
+
+/// A query that is ready for the router.
+struct Prepared<'a> {
+    policy: &'a Policy,
+    eligible: Eligible<'a>,
+    question: crate::routing::Question,
+}
+
+impl Proxy {
+    pub(super) async fn route<B: Incoming>(
+        &self,
+        snapshot: &Snapshot,
+        parts: &Parts,
+        body: B,
+    ) -> Result<Response<Body>, Error> {
+        let _permit = self.permit()?;
+        let bytes = read::read_body(parts, body, &snapshot.config).await?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| Error::NotJson(error.to_string()))?;
+        let answer = match route::read(text, snapshot.config.limits.batch)? {
+            Ask::One(query) => explained(&self.one(snapshot, &query).await?),
+            Ask::Many(queries) => json!({"decisions": self.many(snapshot, queries).await}),
+        };
+        let mut response = Response::new(body::full(answer.to_string()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+
+    async fn one(&self, snapshot: &Snapshot, query: &Query) -> Result<Plan, Error> {
+        let Prepared { policy, eligible, question } = prepare(snapshot, query)?;
+        let answer = snapshot.routing.route(question).await;
+        let plan = decide::plan(policy, eligible, answer);
+        self.metrics.decided(plan.elapsed, plan.degraded.map(|reason| reason.as_str()));
+        Ok(plan)
+    }
+
+    /// Routes what can be routed in one go, and puts each decision or fault back in its place.
+    async fn many(&self, snapshot: &Snapshot, queries: Vec<Result<Query, crate::api::Invalid>>) -> Vec<Value> {
+        let mut prepared = Vec::with_capacity(queries.len());
+        for query in &queries {
+            let ready = match query {
+                Ok(query) => prepare(snapshot, query),
+                Err(invalid) => Err(invalid.clone().into()),
+            };
+            prepared.push(ready);
+        }
+        let questions = prepared.iter().flatten().map(|ready| ready.question.clone()).collect();
+        let mut answers = snapshot.routing.route_batch(questions).await.into_iter();
+        let mut decisions = Vec::with_capacity(prepared.len());
+        for ready in prepared {
+            let decision = ready.and_then(|Prepared { policy, eligible, .. }| {
+                let answer = answers.next().unwrap_or(Err(personaroute_host::RouteError::Overloaded));
+                Ok(decide::plan(policy, eligible, answer))
+            });
+            decisions.push(match decision {
+                Ok(plan) => explained(&plan),
+                Err(error) => {
+                    json!({"error": {"message": error.to_string(), "param": error.param(), "code": error.label()}})
+                }
+            });
+        }
+        decisions
+    }
+}
+
+fn prepare<'a>(snapshot: &'a Snapshot, query: &Query) -> Result<Prepared<'a>, Error> {
+    read::check_user(query.user.as_deref(), snapshot.config.limits.user_chars)?;
+    let roster = &snapshot.roster;
+    let found = match &query.model {
+        Some(name) => roster.policy(name),
+        None => roster.first_policy(),
+    };
+    let policy = found.ok_or_else(|| Error::UnknownModel(query.model.clone().unwrap_or_default()))?;
+    let ask = decide::Ask {
+        wire: Wire::Chat,
+        facts: &query.facts,
+        user: query.user.as_deref(),
+        task: query.task.as_deref(),
+        preference: query.preference,
+        only: query.candidates.as_deref(),
+        prompt_tokens: query.prompt_tokens.unwrap_or_else(|| query.facts.prompt_tokens()),
+    };
+    let eligible = decide::candidates(snapshot, policy, ask)?;
+    let question = decide::question(policy, &eligible.offers, ask);
+    Ok(Prepared { policy, eligible, question })
+}
+
+fn explained(plan: &Plan) -> Value {
+    serde_json::to_value(explain::explain(plan, usize::MAX)).unwrap_or_default()
+}

@@ -1,0 +1,14 @@
+//! Everything a request needs that a reload replaces as a whole.
+
+use crate::{config::Config, routing::RoutePool, upstream::Roster};
+
+/// One configuration at work.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The configuration.
+    pub config: Config,
+    /// The LLMs and virtual models.
+    pub roster: Roster,
+    /// The router's threads.
+    pub routing: RoutePool,
+}

@@ -1,0 +1,189 @@
+//! Phase four: the answer, frame by frame as it comes, watched for its end, its silence and its usage.
+
+mod tally;
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame};
+use tokio::time::Sleep;
+
+use self::tally::Tally;
+use super::{finish::Record, headers, rescue, send::Opened};
+use crate::{
+    api::{Wire, sse::Splitter},
+    upstream::{Body, body::BodyError},
+};
+
+/// Returns the response that relays `opened`; it ends at `deadline`, or when nothing comes for `idle`.
+pub(super) fn relay(opened: Opened, wire: Wire, deadline: Instant, idle: Duration, record: Record) -> Response<Body> {
+    let Opened { head, first, body } = opened;
+    let is_events = is_event_stream(head.headers.get(header::CONTENT_TYPE));
+    let mut kept = headers::inbound(&head.headers);
+    if is_events {
+        // An error event may follow what the upstream announced.
+        kept.remove(header::CONTENT_LENGTH);
+    }
+    kept.extend(record.headers());
+    let relay = Relay {
+        body,
+        wire,
+        ready: first.into_iter().collect(),
+        splitter: is_events.then(Splitter::default),
+        tally: Tally::new(wire, is_events && head.status.is_success()),
+        idle,
+        silence: Box::pin(tokio::time::sleep(idle)),
+        end: Box::pin(tokio::time::sleep_until(deadline.into())),
+        state: State::Open,
+        record,
+    };
+    let mut response = Response::new(relay.boxed_unsync());
+    *response.status_mut() = head.status;
+    *response.headers_mut() = kept;
+    response
+}
+
+fn is_event_stream(kind: Option<&HeaderValue>) -> bool {
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+}
+
+struct Relay {
+    body: Body,
+    wire: Wire,
+    ready: VecDeque<Frame<Bytes>>,
+    /// For event streams only: keeps unfinished events back.
+    splitter: Option<Splitter>,
+    tally: Tally,
+    idle: Duration,
+    silence: Pin<Box<Sleep>>,
+    end: Pin<Box<Sleep>>,
+    state: State,
+    record: Record,
+}
+
+/// Where the answer stands.
+enum State {
+    /// More may come.
+    Open,
+    /// The error event is out; the connection breaks once it is flushed.
+    Breaking(&'static str),
+    /// The connection breaks now.
+    Broken(&'static str),
+    /// All is out.
+    Ended,
+}
+
+/// What the next step of a relay gives.
+type Step = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+impl HttpBody for Relay {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Step {
+        loop {
+            match self.state {
+                State::Open => {}
+                // Giving way once lets the server flush the event before the error ends the connection.
+                State::Breaking(reason) => {
+                    self.state = State::Broken(reason);
+                    ctx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                State::Broken(reason) => {
+                    self.state = State::Ended;
+                    return Poll::Ready(Some(Err(reason.into())));
+                }
+                State::Ended => return Poll::Ready(None),
+            }
+            let next = match self.ready.pop_front() {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None => Pin::new(&mut self.body).poll_frame(ctx),
+            };
+            let step = match next {
+                Poll::Ready(Some(Ok(frame))) => self.pass(frame),
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::info!(%error, "the upstream cut its answer");
+                    self.fail("the upstream cut its answer")
+                }
+                Poll::Ready(None) => self.finish(),
+                Poll::Pending => return self.wait(ctx),
+            };
+            if let Some(step) = step {
+                return Poll::Ready(Some(step));
+            }
+        }
+    }
+}
+
+impl Relay {
+    /// Passes `frame` on, less an unfinished event at its end.
+    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let until = tokio::time::Instant::now() + self.idle;
+        self.silence.as_mut().reset(until);
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(trailers) => return Some(Ok(trailers)),
+        };
+        let whole = match &mut self.splitter {
+            Some(splitter) => splitter.push(data)?,
+            None => data,
+        };
+        self.tally.read(&whole);
+        Some(Ok(Frame::data(whole)))
+    }
+
+    /// The upstream's body is over: is the answer?
+    fn finish(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let rest = self.splitter.as_mut().and_then(Splitter::finish);
+        if let Some(rest) = &rest {
+            self.tally.read(rest);
+        }
+        if !self.tally.is_complete() {
+            return self.fail("the upstream ended its stream before the answer was complete");
+        }
+        self.state = State::Ended;
+        if let Some(usage) = self.tally.usage() {
+            self.record.counted(usage);
+        }
+        self.record.finish();
+        rest.map(|rest| Ok(Frame::data(rest)))
+    }
+
+    /// Ends a broken answer: event streams say so, others just break.
+    fn fail(&mut self, reason: &'static str) -> Option<Result<Frame<Bytes>, BodyError>> {
+        if let Some(usage) = self.tally.usage() {
+            self.record.counted(usage);
+        }
+        self.record.cut();
+        if self.splitter.is_none() {
+            self.state = State::Broken(reason);
+            return None;
+        }
+        self.state = State::Breaking(reason);
+        Some(Ok(Frame::data(Bytes::from(rescue::cut(self.wire, reason)))))
+    }
+
+    /// Nothing is there: has it been too long?
+    fn wait(&mut self, ctx: &mut Context<'_>) -> Step {
+        let reason = if self.end.as_mut().poll(ctx).is_ready() {
+            "the answer took too long"
+        } else if self.silence.as_mut().poll(ctx).is_ready() {
+            "the upstream fell silent"
+        } else {
+            return Poll::Pending;
+        };
+        match self.fail(reason) {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Poll::Ready(Some(Err(reason.into()))),
+        }
+    }
+}

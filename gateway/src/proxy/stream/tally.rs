@@ -1,0 +1,113 @@
+//! What an answer says about itself in passing: its end and its usage.
+
+use bytes::Bytes;
+
+use crate::api::{Usage, Wire, sse};
+
+/// Most bytes of an answer in one piece that are kept for its usage, which stands at the end of even long answers.
+const KEPT: usize = 4 << 20;
+
+/// Reads along.
+#[derive(Debug)]
+pub(super) struct Tally {
+    wire: Wire,
+    events: bool,
+    complete: bool,
+    usage: Option<Usage>,
+    kept: Vec<Bytes>,
+    length: usize,
+}
+
+impl Tally {
+    /// Returns a tally; `events` says whether the answer is a stream of events.
+    pub(super) fn new(wire: Wire, events: bool) -> Self {
+        Self { wire, events, complete: false, usage: None, kept: Vec::new(), length: 0 }
+    }
+
+    /// Reads a piece of the answer; of an event stream, whole events.
+    pub(super) fn read(&mut self, bytes: &Bytes) {
+        if self.events {
+            sse::data(bytes).iter().for_each(|data| self.event(data));
+        } else if self.length <= KEPT {
+            self.length += bytes.len();
+            self.kept.push(bytes.clone());
+        }
+    }
+
+    fn event(&mut self, data: &str) {
+        self.complete |= ends(self.wire, data);
+        if data.contains("\"usage\"")
+            && let Some(usage) = Usage::read(data)
+        {
+            self.usage = Some(self.usage.unwrap_or_default().merge(usage));
+        }
+    }
+
+    /// Returns whether a stream of events may end here. Other answers end where HTTP says so.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.events || self.complete
+    }
+
+    /// Returns the usage the answer told.
+    pub(super) fn usage(&mut self) -> Option<Usage> {
+        if self.events || self.length > KEPT {
+            return self.usage;
+        }
+        let bytes = std::mem::take(&mut self.kept).concat();
+        Usage::read(std::str::from_utf8(&bytes).ok()?)
+    }
+}
+
+/// Returns whether nothing need follow the event: its format's last one, or a reason to finish.
+fn ends(wire: Wire, data: &str) -> bool {
+    match wire {
+        Wire::Chat | Wire::Completions | Wire::Embeddings => data.trim() == "[DONE]" || has_finish_reason(data),
+        Wire::Responses => {
+            ["response.completed", "response.failed", "response.incomplete", "error"].iter().any(|kind| {
+                data.contains(&format!("\"type\":\"{kind}\"")) || data.contains(&format!("\"type\": \"{kind}\""))
+            })
+        }
+        Wire::Messages => data.contains("\"message_stop\"") || data.contains("\"type\":\"error\""),
+    }
+}
+
+/// Some upstreams never send `[DONE]`; an error event ends a stream as well.
+fn has_finish_reason(data: &str) -> bool {
+    let mut rest = data;
+    while let Some((_, after)) = rest.split_once("\"finish_reason\"") {
+        if after.trim_start().strip_prefix(':').is_some_and(|value| value.trim_start().starts_with('"')) {
+            return true;
+        }
+        rest = after;
+    }
+    data.trim_start().starts_with("{\"error\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_ends_with_its_formats_last_event_or_a_reason() {
+        assert!(ends(Wire::Chat, "[DONE]"));
+        assert!(ends(Wire::Chat, r#"{"choices":[{"delta":{},"finish_reason" : "stop"}]}"#));
+        assert!(!ends(Wire::Chat, r#"{"choices":[{"delta":{"content":"x"},"finish_reason":null}]}"#));
+        assert!(ends(Wire::Messages, r#"{"type":"message_stop"}"#));
+        assert!(!ends(Wire::Messages, r#"{"type":"content_block_stop","index":0}"#));
+        assert!(ends(Wire::Responses, r#"{"type":"response.completed","response":{}}"#));
+    }
+
+    #[test]
+    fn usage_is_read_from_the_last_chunk_or_the_whole_answer() {
+        let usage = Some(Usage { input: 3, cached: 0, output: 2 });
+        let mut stream = Tally::new(Wire::Chat, true);
+        stream.read(&Bytes::from_static(
+            b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+        ));
+        assert_eq!((stream.usage(), stream.is_complete()), (usage, true));
+        let mut whole = Tally::new(Wire::Chat, false);
+        whole.read(&Bytes::from_static(b"{\"usage\":{\"prompt_tok"));
+        whole.read(&Bytes::from_static(b"ens\":3,\"completion_tokens\":2}}"));
+        assert_eq!(whole.usage(), usage);
+    }
+}

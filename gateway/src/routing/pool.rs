@@ -1,0 +1,124 @@
+//! The threads that decide.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use personaroute_host::{Decision, RouteError, RouteRequest};
+use tokio::sync::oneshot;
+
+use super::{Scorer, queue::Queue};
+
+/// A request to route, with the preference of users the router does not know.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// What is asked.
+    pub request: RouteRequest,
+    /// The preference when the request declares none and its user has no profile.
+    pub preference: Option<f32>,
+}
+
+type Answer = Result<Decision, RouteError>;
+
+#[derive(Debug)]
+enum Job {
+    One(Box<Question>, oneshot::Sender<Answer>),
+    Many(Vec<Question>, oneshot::Sender<Vec<Answer>>),
+}
+
+/// Threads that own the router's time. Dropping the pool ends them once their queue is empty.
+#[derive(Debug)]
+pub struct RoutePool {
+    queue: Arc<Queue<Job>>,
+    deadline: Duration,
+}
+
+impl RoutePool {
+    /// Starts `threads` threads that ask `scorer`, behind a queue of `queue` requests.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the system gives no thread.
+    pub fn start(scorer: &Arc<dyn Scorer>, threads: usize, queue: usize, deadline: Duration) -> std::io::Result<Self> {
+        let pool = Self { queue: Arc::new(Queue::new(queue)), deadline };
+        for idx in 0..threads {
+            let (queue, scorer) = (Arc::clone(&pool.queue), Arc::clone(scorer));
+            let work = move || {
+                while let Some(job) = queue.pop() {
+                    run(&*scorer, job);
+                }
+            };
+            std::thread::Builder::new().name(format!("route-{idx}")).spawn(work)?;
+        }
+        Ok(pool)
+    }
+
+    /// Returns the router's decision, or why there is none within the deadline.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the router does; a full queue is [`RouteError::Overloaded`].
+    pub async fn route(&self, question: Question) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        self.queue.push(Job::One(Box::new(question), sender)).map_err(|_| RouteError::Overloaded)?;
+        match tokio::time::timeout(self.deadline, receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(panicked()),
+            Err(_) => Err(RouteError::Timeout),
+        }
+    }
+
+    /// Returns one answer for each question, in order. A batch may take longer than one decision: its client waits.
+    pub async fn route_batch(&self, questions: Vec<Question>) -> Vec<Answer> {
+        let (sender, receiver) = oneshot::channel();
+        let count = questions.len();
+        if self.queue.push(Job::Many(questions, sender)).is_err() {
+            return vec![Err(RouteError::Overloaded); count];
+        }
+        receiver.await.unwrap_or_else(|_| vec![Err(panicked()); count])
+    }
+}
+
+impl Drop for RoutePool {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// A panic ends one answer, not the thread; its message may hold request text, so it is not passed on.
+fn run(scorer: &dyn Scorer, job: Job) {
+    match job {
+        // A client that left, or a deadline that passed in the queue, needs no work.
+        Job::One(_, reply) if reply.is_closed() => {}
+        Job::One(mut question, reply) => {
+            settle(scorer, &mut question);
+            let answer = catch_unwind(AssertUnwindSafe(|| scorer.route(&question.request)));
+            let _gone = reply.send(answer.unwrap_or_else(|_| Err(panicked())));
+        }
+        Job::Many(_, reply) if reply.is_closed() => {}
+        Job::Many(mut questions, reply) => {
+            questions.iter_mut().for_each(|question| settle(scorer, question));
+            let requests: Vec<RouteRequest> = questions.into_iter().map(|question| question.request).collect();
+            let answers = catch_unwind(AssertUnwindSafe(|| scorer.route_batch(&requests)));
+            let _gone = reply.send(answers.unwrap_or_else(|_| vec![Err(panicked()); requests.len()]));
+        }
+    }
+}
+
+/// A virtual model's preference is for users the router knows nothing about.
+fn settle(scorer: &dyn Scorer, question: &mut Question) {
+    let request = &mut question.request;
+    let is_open = request.preference.is_none() && question.preference.is_some();
+    if is_open && !request.user.as_deref().is_some_and(|user| scorer.knows(user)) {
+        request.preference = question.preference;
+    }
+}
+
+fn panicked() -> RouteError {
+    RouteError::Plugin("the router panicked".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

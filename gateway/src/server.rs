@@ -1,0 +1,6 @@
+//! Accepting connections and speaking HTTP/1.1 and HTTP/2 on them.
+
+pub mod accept;
+pub mod connection;
+
+pub use self::{accept::accept, connection::Connections};

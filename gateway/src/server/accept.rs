@@ -1,0 +1,40 @@
+//! One listener: as many connections as permitted, the rest wait in the kernel's queue.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Pause after an accept that failed for want of descriptors or memory, so that the loop does not spin.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Hands each connection and its permit to `serve` until `stop`.
+pub async fn accept(
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+    stop: CancellationToken,
+    serve: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+) {
+    loop {
+        let next = async {
+            let permit = Arc::clone(&permits).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
+            () = stop.cancelled() => return,
+            next = next => next,
+        };
+        match (accepted, permit) {
+            (Ok((stream, peer)), Ok(permit)) => serve(stream, peer, permit),
+            (Err(error), _) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(BREATH).await;
+            }
+            // The semaphore is never closed.
+            (_, Err(_)) => return,
+        }
+    }
+}

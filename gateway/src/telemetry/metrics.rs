@@ -1,0 +1,175 @@
+//! Metrics: a registry that is a value, labels that are typed and few.
+
+use std::time::Duration;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+/// Finished requests by format, virtual or concrete model asked for, and outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    model: String,
+    outcome: &'static str,
+}
+
+/// Answers by the LLM that gave them and by what was known of the user.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChoiceLabels {
+    model: String,
+    user_state: &'static str,
+}
+
+/// Failed attempts by LLM and reason.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    model: String,
+    reason: String,
+}
+
+/// Decisions made in the fallback order, by reason.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+/// Tokens by LLM and direction.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    model: String,
+    kind: &'static str,
+}
+
+/// Money by LLM.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
+}
+
+/// Everything the gateway counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    in_flight: Gauge,
+    choices: Family<ChoiceLabels, Counter>,
+    attempts_failed: Family<FailureLabels, Counter>,
+    degraded: Family<ReasonLabels, Counter>,
+    tokens: Family<TokenLabels, Counter>,
+    spend: Family<ModelLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
+    decision: Histogram,
+    first_byte: Histogram,
+    total: Histogram,
+}
+
+/// Buckets of the decision: 20 µs to 1.3 s, doubling twice a step around the budget of 100 µs.
+const DECISION: [f64; 12] = [2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2, 0.2, 1.0];
+
+/// Buckets of upstream times: LLMs answer after 50 ms at best and after minutes at worst.
+const ANSWER: [f64; 12] = [1e-3, 5e-3, 2e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("personaroute"),
+            requests: Family::default(),
+            in_flight: Gauge::default(),
+            choices: Family::default(),
+            attempts_failed: Family::default(),
+            degraded: Family::default(),
+            tokens: Family::default(),
+            spend: Family::default(),
+            decision: Histogram::new(DECISION),
+            first_byte: Histogram::new(ANSWER),
+            total: Histogram::new(ANSWER),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("requests", "Finished requests", self.requests.clone());
+        registry.register("requests_in_flight", "Requests being served", self.in_flight.clone());
+        registry.register("choices", "Answers by the LLM that gave them", self.choices.clone());
+        registry.register("attempts_failed", "Failed attempts at an upstream", self.attempts_failed.clone());
+        registry.register("decisions_degraded", "Decisions in the fallback order", self.degraded.clone());
+        registry.register("tokens", "Tokens counted by upstreams", self.tokens.clone());
+        registry.register("spend_usd", "Cost by the catalog's prices", self.spend.clone());
+        registry.register("decision_seconds", "Time of a decision", self.decision.clone());
+        registry.register("first_byte_seconds", "Time until the first byte of an answer", self.first_byte.clone());
+        registry.register("request_seconds", "Time of a whole request", self.total.clone());
+    }
+
+    /// Returns the exposition text.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _infallible = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Counts a request that began.
+    pub fn began(&self) {
+        self.in_flight.inc();
+    }
+
+    /// Counts a request that ended.
+    pub fn ended(&self, route: &'static str, model: &str, outcome: &'static str, total: Duration) {
+        self.in_flight.dec();
+        self.requests.get_or_create(&RequestLabels { route, model: model.to_owned(), outcome }).inc();
+        self.total.observe(total.as_secs_f64());
+    }
+
+    /// Counts a decision.
+    pub fn decided(&self, elapsed: Duration, degraded: Option<&'static str>) {
+        match degraded {
+            Some(reason) => {
+                self.degraded.get_or_create(&ReasonLabels { reason }).inc();
+            }
+            None => self.decision.observe(elapsed.as_secs_f64()),
+        }
+    }
+
+    /// Counts a failed attempt.
+    pub fn attempt_failed(&self, model: &str, reason: &str) {
+        let labels = FailureLabels { model: model.to_owned(), reason: reason.to_owned() };
+        self.attempts_failed.get_or_create(&labels).inc();
+    }
+
+    /// Counts an answer that began.
+    pub fn answered(&self, model: &str, user_state: &'static str, first_byte: Duration) {
+        self.choices.get_or_create(&ChoiceLabels { model: model.to_owned(), user_state }).inc();
+        self.first_byte.observe(first_byte.as_secs_f64());
+    }
+
+    /// Counts what an answer used.
+    pub fn used(&self, model: &str, usage: crate::api::Usage, usd: f64) {
+        for (kind, tokens) in [("input", usage.input), ("cached_input", usage.cached), ("output", usage.output)] {
+            self.tokens.get_or_create(&TokenLabels { model: model.to_owned(), kind }).inc_by(tokens);
+        }
+        self.spend.get_or_create(&ModelLabels { model: model.to_owned() }).inc_by(usd);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_appear_in_the_exposition() {
+        let metrics = Metrics::default();
+        metrics.began();
+        metrics.ended("chat", "auto", "ok", Duration::from_millis(3));
+        metrics.attempt_failed("GPT-4o", "connect");
+        let text = metrics.render();
+        assert!(text.contains(r#"personaroute_requests_total{route="chat",model="auto",outcome="ok"} 1"#), "{text}");
+        assert!(text.contains(r#"personaroute_attempts_failed_total{model="GPT-4o",reason="connect"} 1"#), "{text}");
+        assert!(text.contains("personaroute_requests_in_flight 0"), "{text}");
+    }
+}

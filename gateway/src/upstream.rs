@@ -1,0 +1,16 @@
+//! The services that answer: how a request reaches them and how its failure reads.
+
+pub mod body;
+pub mod failure;
+pub mod http_client;
+pub mod simulated;
+pub mod peer;
+pub mod roster;
+
+pub use self::{
+    body::Body,
+    failure::Failure,
+    peer::{Call, Peer},
+    roster::{Endpoint, Llm, Roster},
+    simulated::Offered,
+};

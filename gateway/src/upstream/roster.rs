@@ -1,0 +1,148 @@
+//! The LLMs that can be called: the configuration's entries joined with the bundle's catalog.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use personaroute_bundle::catalog::Catalog;
+use rustls::ClientConfig;
+
+use super::Peer;
+use crate::{
+    api::Wire,
+    config::{Config, Fault, Model, Place, VirtualModel},
+    decide::{Offer, Policy},
+};
+
+/// All LLMs and virtual models, by the names clients use.
+#[derive(Debug)]
+pub struct Roster {
+    llms: Vec<Llm>,
+    by_name: HashMap<Arc<str>, usize>,
+    virtual_models: Vec<VirtualModel>,
+    peers: BTreeMap<String, Arc<Peer>>,
+}
+
+/// An LLM with the places that serve it.
+#[derive(Debug)]
+pub struct Llm {
+    /// What it costs and can do.
+    pub offer: Offer,
+    /// Where it is served; at least one.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// A place that serves an LLM.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// The upstream.
+    pub peer: Arc<Peer>,
+    /// What the upstream calls the LLM.
+    pub name: Arc<str>,
+}
+
+impl Roster {
+    /// Joins `config` with the bundle's `catalog`.
+    ///
+    /// # Errors
+    ///
+    /// Fails for an LLM that has no price in either, naming its place in the file.
+    pub fn build(config: &Config, catalog: &Catalog, tls: &Arc<ClientConfig>) -> Result<Self, (Place, Fault)> {
+        let peer = |upstream| Arc::new(Peer::new(Arc::clone(upstream), tls, config.timeouts.connect));
+        let peers: BTreeMap<_, _> =
+            config.upstreams.iter().map(|(name, upstream)| (name.clone(), peer(upstream))).collect();
+        let mut llms: Vec<Llm> = Vec::new();
+        for model in &config.models {
+            let Some(peer) = peers.get(&model.upstream.name) else {
+                continue;
+            };
+            let endpoint = Endpoint { peer: Arc::clone(peer), name: Arc::from(model.name.as_str()) };
+            match llms.iter_mut().find(|llm| *llm.offer.llm == *model.llm) {
+                Some(llm) => {
+                    llm.offer.regions.extend(model.region.clone());
+                    llm.endpoints.push(endpoint);
+                }
+                None => llms.push(Llm { offer: offer(model, catalog)?, endpoints: vec![endpoint] }),
+            }
+        }
+        let by_name = index(&llms);
+        Ok(Self { llms, by_name, virtual_models: config.virtual_models.clone(), peers })
+    }
+
+    /// Returns the LLM with this id, or else the first that an upstream calls so.
+    pub fn find(&self, name: &str) -> Option<&Llm> {
+        self.llms.get(*self.by_name.get(name)?)
+    }
+
+    /// Returns the virtual model of this name.
+    pub fn policy(&self, name: &str) -> Option<&Arc<Policy>> {
+        self.virtual_models.iter().map(|model| &model.policy).find(|policy| *policy.name == *name)
+    }
+
+    /// Returns the virtual model of requests that name none.
+    pub fn first_policy(&self) -> Option<&Arc<Policy>> {
+        self.virtual_models.first().map(|model| &model.policy)
+    }
+
+    /// Returns every name a client may send, with its owner.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let routed = self.virtual_models.iter().map(|model| (&*model.policy.name, "personaroute"));
+        let concrete = self.llms.iter().map(|llm| {
+            let owner = llm.endpoints.first().map_or("", |endpoint| endpoint.peer.config.name.as_str());
+            (&*llm.offer.llm, owner)
+        });
+        routed.chain(concrete)
+    }
+
+    /// Returns the LLMs, in the order of the configuration.
+    pub fn llms(&self) -> &[Llm] {
+        &self.llms
+    }
+
+    /// Returns the upstreams, by name.
+    pub fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        self.peers.values()
+    }
+}
+
+impl Llm {
+    /// Returns whether any endpoint serves format `wire`.
+    pub fn speaks(&self, wire: Wire) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.peer.speaks(wire))
+    }
+}
+
+/// Ids win over upstream names, and of those the first in the file.
+fn index(llms: &[Llm]) -> HashMap<Arc<str>, usize> {
+    let ids = llms.iter().enumerate().map(|(idx, llm)| (Arc::clone(&llm.offer.llm), idx));
+    let mut by_name: HashMap<_, _> = ids.collect();
+    for (idx, llm) in llms.iter().enumerate() {
+        for endpoint in &llm.endpoints {
+            by_name.entry(Arc::clone(&endpoint.name)).or_insert(idx);
+        }
+    }
+    by_name
+}
+
+fn offer(model: &Model, catalog: &Catalog) -> Result<Offer, (Place, Fault)> {
+    let known = catalog.llms.iter().find(|llm| llm.id == model.llm);
+    let unpriced = || {
+        let known: Vec<&str> = catalog.llms.iter().map(|llm| llm.id.as_str()).collect();
+        (model.place, Fault::Unpriced { llm: model.llm.clone(), known: known.join(", ") })
+    };
+    let input_price = model.input_price.or(known.map(|llm| llm.input_price)).ok_or_else(unpriced)?;
+    let output_price = model.output_price.or(known.map(|llm| llm.output_price)).ok_or_else(unpriced)?;
+    let cached = model.cached_input_price.or(known.and_then(|llm| llm.cached_input_price));
+    let capabilities = model.capabilities.clone();
+    Ok(Offer {
+        llm: Arc::from(model.llm.as_str()),
+        input_price,
+        output_price,
+        // Without a price of its own a cached token costs as much as another.
+        cached_input_price: cached.unwrap_or(input_price),
+        context_window: model.context_window.or(known.and_then(|llm| llm.context_window)),
+        capabilities: capabilities.or(known.map(|llm| llm.capabilities.clone())).unwrap_or_default(),
+        regions: model.region.iter().cloned().collect(),
+    })
+}

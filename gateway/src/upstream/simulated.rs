@@ -1,0 +1,166 @@
+//! The built-in upstream: answers without any LLM, says so, and tells which LLM would have answered and why.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, Response, header};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+
+use super::{Body, Call, body};
+use crate::{
+    api::{Fields, Wire, facts},
+    decide::Offer,
+};
+
+/// What the answer tells about the choice.
+#[derive(Debug, Clone, Copy)]
+pub struct Offered<'a> {
+    /// The LLM that would have answered.
+    pub offer: &'a Offer,
+    /// What the upstream calls it.
+    pub name: &'a str,
+    /// Why it was chosen.
+    pub why: &'a str,
+}
+
+/// Returns the answer to `call`, streamed when it asks so, with `pace` between chunks.
+pub fn answer(call: &Call<'_>, pace: Duration) -> Response<Body> {
+    let request = std::str::from_utf8(&call.body).ok().and_then(|text| Fields::parse(text).ok()).unwrap_or_default();
+    let reply = Reply {
+        text: text(call.offered),
+        model: call.offered.name,
+        input: facts::estimate(call.body.len()),
+        id: rand::random(),
+        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
+    };
+    let is_messages = call.wire == Wire::Messages;
+    if !request.is_true("stream") {
+        let answer = if is_messages { reply.message() } else { reply.completion() };
+        return respond("application/json", body::full(answer.to_string()));
+    }
+    let options = request.find("stream_options").and_then(|options| Fields::parse(options.get()).ok());
+    let with_usage = options.is_some_and(|options| options.is_true("include_usage"));
+    let events = if is_messages { reply.message_events() } else { reply.completion_events(with_usage) };
+    respond("text/event-stream", paced(events, pace))
+}
+
+fn text(offered: Offered<'_>) -> String {
+    let Offered { offer, why, .. } = offered;
+    format!(
+        "This is a simulated answer: no LLM was called. {} would have answered, at ${} per million input tokens and \
+         ${} per million output tokens. Why: {why}.",
+        offer.llm,
+        offer.input_price,
+        offer.output_price,
+        why = why.trim_end_matches('.'),
+    )
+}
+
+fn respond(kind: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+fn paced(events: Vec<String>, pace: Duration) -> Body {
+    let events = stream::unfold(events.into_iter(), move |mut events| async move {
+        let event = events.next()?;
+        if !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
+        Some((Ok(Frame::data(Bytes::from(event))), events))
+    });
+    StreamBody::new(events).boxed_unsync()
+}
+
+struct Reply<'a> {
+    text: String,
+    model: &'a str,
+    input: u32,
+    id: u64,
+    created: u64,
+}
+
+impl Reply<'_> {
+    fn output(&self) -> u32 {
+        facts::estimate(self.text.len())
+    }
+
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.text.split_inclusive(' ')
+    }
+
+    fn completion(&self) -> Value {
+        let message = json!({"role": "assistant", "content": self.text, "refusal": null});
+        json!({
+            "id": format!("chatcmpl-sim{:016x}", self.id), "object": "chat.completion", "created": self.created,
+            "model": self.model,
+            "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"}],
+            "usage": self.usage(),
+        })
+    }
+
+    fn usage(&self) -> Value {
+        let (input, output) = (self.input, self.output());
+        json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output})
+    }
+
+    fn completion_events(&self, with_usage: bool) -> Vec<String> {
+        let chunk = |choices: Value, usage: Value| {
+            let chunk = json!({
+                "id": format!("chatcmpl-sim{:016x}", self.id), "object": "chat.completion.chunk",
+                "created": self.created, "model": self.model, "choices": choices, "usage": usage,
+            });
+            format!("data: {chunk}\n\n")
+        };
+        let choice = |delta: Value, reason: Value| json!([{"index": 0, "delta": delta, "finish_reason": reason}]);
+        let mut events = vec![chunk(choice(json!({"role": "assistant", "content": ""}), Value::Null), Value::Null)];
+        events.extend(self.words().map(|word| chunk(choice(json!({"content": word}), Value::Null), Value::Null)));
+        // OpenAI sends usage in a chunk of its own, and only on demand; beside the reason it disturbs nobody.
+        let usage = if with_usage { Value::Null } else { self.usage() };
+        events.push(chunk(choice(json!({}), json!("stop")), usage));
+        if with_usage {
+            events.push(chunk(json!([]), self.usage()));
+        }
+        events.push("data: [DONE]\n\n".to_owned());
+        events
+    }
+
+    fn message(&self) -> Value {
+        json!({
+            "id": format!("msg_sim{:016x}", self.id), "type": "message", "role": "assistant", "model": self.model,
+            "content": [{"type": "text", "text": self.text}], "stop_reason": "end_turn", "stop_sequence": null,
+            "usage": {"input_tokens": self.input, "output_tokens": self.output()},
+        })
+    }
+
+    fn message_events(&self) -> Vec<String> {
+        let event = |data: Value| {
+            let name = data.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+            format!("event: {name}\ndata: {data}\n\n")
+        };
+        let mut start = self.message();
+        if let Some(message) = start.as_object_mut() {
+            message.insert("content".to_owned(), json!([]));
+            message.insert("stop_reason".to_owned(), Value::Null);
+            message.insert("usage".to_owned(), json!({"input_tokens": self.input, "output_tokens": 1}));
+        }
+        let mut events = vec![
+            event(json!({"type": "message_start", "message": start})),
+            event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})),
+        ];
+        events.extend(self.words().map(|word| {
+            let delta = json!({"type": "text_delta", "text": word});
+            event(json!({"type": "content_block_delta", "index": 0, "delta": delta}))
+        }));
+        events.push(event(json!({"type": "content_block_stop", "index": 0})));
+        let delta = json!({"stop_reason": "end_turn", "stop_sequence": null});
+        let usage = json!({"output_tokens": self.output()});
+        events.push(event(json!({"type": "message_delta", "delta": delta, "usage": usage})));
+        events.push(event(json!({"type": "message_stop"})));
+        events
+    }
+}
