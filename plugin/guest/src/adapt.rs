@@ -1,0 +1,114 @@
+//! Learns a user from interactions, through the adapter graph.
+
+use personaroute_bundle::signals::{Rated, signals};
+
+use crate::host::{Elements, Host, Tensor, take};
+use crate::model::{Interaction, Profile, RoutingError, UserState};
+use crate::validate;
+
+/// The task index of an interaction whose task is unknown: the last row of the adapter's task table, counted from its
+/// end, as ONNX indices may be, since the call does not say how many tasks there are.
+const UNKNOWN_TASK: i64 = -1;
+
+/// Returns the profile of a user with exactly these interactions; `profile` is the state before and comes back as it is
+/// when there are none.
+pub fn adapt(host: &impl Host, profile: Profile, interactions: &[Interaction]) -> Result<Profile, RoutingError> {
+    validate::interactions(interactions)?;
+    if interactions.is_empty() {
+        return Ok(profile);
+    }
+    // Bounded by the check above.
+    let n_interactions = u32::try_from(interactions.len()).unwrap_or(u32::MAX);
+    let llm: Vec<i64> = interactions.iter().map(|interaction| interaction.llm_column.into()).collect();
+    let task: Vec<i64> =
+        interactions.iter().map(|interaction| interaction.task_column.map_or(UNKNOWN_TASK, i64::from)).collect();
+    let rated: Vec<Rated> = interactions.iter().map(rated).collect();
+    let signals = signals(&rated);
+    let mask = vec![1.0; interactions.len()];
+    let tensor = |name, elements| Tensor { name, dims: vec![1, n_interactions], elements };
+    let mut signals = tensor("signals", Elements::Float32(signals.as_flattened()));
+    signals.dims.push(3);
+    let inputs = [
+        tensor("llm", Elements::Int64(&llm)),
+        tensor("task", Elements::Int64(&task)),
+        signals,
+        tensor("mask", Elements::Float32(&mask)),
+    ];
+    let mut outputs = host.run("adapter", &inputs)?;
+    let embedding = take(&mut outputs, "user", profile.embedding.len())?;
+    if embedding.iter().any(|value| !value.is_finite()) {
+        return Err(RoutingError::Inference("adapter: the embedding is not finite".into()));
+    }
+    let preference = take(&mut outputs, "preference", 1)?.pop().filter(|preference| preference.is_finite());
+    Ok(Profile {
+        embedding,
+        state: UserState::Adapted,
+        interactions: n_interactions,
+        preference: preference.map(|preference| preference.clamp(0.0, 1.0)),
+    })
+}
+
+fn rated(interaction: &Interaction) -> Rated {
+    let Interaction { llm_column: llm, task_column: task, query, reward } = *interaction;
+    Rated { llm, task, query, reward }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::FakeHost;
+    use crate::host::Output;
+
+    fn profile() -> Profile {
+        Profile { embedding: vec![0.1, 0.2], state: UserState::Known, interactions: 9, preference: Some(0.3) }
+    }
+
+    fn interaction(llm_column: u32, task_column: Option<u32>, query: u64, reward: f32) -> Interaction {
+        Interaction { llm_column, task_column, query, reward }
+    }
+
+    fn answering(user: &[f32], preference: f32) -> FakeHost {
+        let output = |name: &str, elements: &[f32]| Output { name: name.into(), elements: elements.into() };
+        FakeHost::answering(vec![output("user", user), output("preference", &[preference])])
+    }
+
+    #[test]
+    fn no_interactions_change_nothing() {
+        let host = FakeHost::answering(Vec::new());
+        assert_eq!(adapt(&host, profile(), &[]), Ok(profile()));
+        assert!(host.runs().is_empty());
+    }
+
+    #[test]
+    fn interactions_reach_the_adapter_as_the_manifest_says() {
+        let host = answering(&[1.0, -1.0], 0.8);
+        let seen = [interaction(2, Some(1), 7, 1.0), interaction(0, None, 8, 0.5), interaction(1, Some(0), 7, 0.0)];
+        let adapted = adapt(&host, profile(), &seen).unwrap();
+        let expected =
+            Profile { embedding: vec![1.0, -1.0], state: UserState::Adapted, interactions: 3, preference: Some(0.8) };
+        assert_eq!(adapted, expected);
+        let runs = host.runs();
+        assert_eq!(runs[0].graph, "adapter");
+        assert_eq!(runs[0].int64("llm"), (vec![1, 3], vec![2, 0, 1]));
+        assert_eq!(runs[0].int64("task"), (vec![1, 3], vec![1, -1, 0]));
+        let signals = vec![1.0, 0.5, 1.0, 0.5, 0.0, 0.0, 0.0, -0.5, 1.0];
+        assert_eq!(runs[0].float32("signals"), (vec![1, 3, 3], signals));
+        assert_eq!(runs[0].float32("mask"), (vec![1, 3], vec![1.0; 3]));
+    }
+
+    #[test]
+    fn preference_is_kept_in_range_or_dropped() {
+        let seen = [interaction(0, None, 0, 1.0)];
+        let preference = |value| adapt(&answering(&[0.0, 0.0], value), profile(), &seen).unwrap().preference;
+        assert_eq!((preference(1.5), preference(-0.5), preference(f32::NAN)), (Some(1.0), Some(0.0), None));
+    }
+
+    #[test]
+    fn broken_outputs_are_refused() {
+        let seen = [interaction(0, None, 0, 1.0)];
+        let refused = |user: &[f32]| adapt(&answering(user, 0.5), profile(), &seen).unwrap_err();
+        let length = RoutingError::Inference("output user: expected 2 elements, found 1".into());
+        assert_eq!(refused(&[0.0]), length);
+        assert_eq!(refused(&[0.0, f32::NAN]), RoutingError::Inference("adapter: the embedding is not finite".into()));
+    }
+}

@@ -1,0 +1,146 @@
+//! Builds the scorer's inputs: one row per request.
+
+use crate::host::{Elements, Host, Tensor};
+use crate::model::{Model, Profile, Request, RoutingError, TextEncoder, UserState};
+use crate::validate::Checked;
+
+/// What the scorer takes in place of a declared preference.
+const NO_PREFERENCE: f32 = -1.0;
+
+/// A user as the scorer sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    pub state: UserState,
+    pub interactions: u32,
+    /// The weight that replaces the user's own.
+    pub declared: Option<f32>,
+}
+
+/// The scorer's inputs, row by row.
+#[derive(Debug, Default)]
+pub struct Features {
+    rows: u32,
+    user: Vec<f32>,
+    preference: Vec<f32>,
+    task: Vec<f32>,
+    text: Text,
+}
+
+#[derive(Debug, Default)]
+enum Text {
+    #[default]
+    None,
+    /// Ids of each row, not yet padded.
+    Ngrams(Vec<Vec<i64>>),
+    Query(Vec<f32>),
+}
+
+impl Features {
+    /// Adds the row of a checked request.
+    ///
+    /// # Errors
+    ///
+    /// When the encoder fails; then no row is added.
+    pub fn push(
+        &mut self,
+        host: &impl Host,
+        model: &Model,
+        request: &Request,
+        checked: Checked,
+    ) -> Result<User, RoutingError> {
+        self.push_text(host, model, &request.text)?;
+        let user = self.push_user(host, model, request);
+        self.preference.push(user.declared.unwrap_or(NO_PREFERENCE));
+        let one_hot = (0..model.tasks.len()).map(|column| if checked.task == Some(column) { 1.0 } else { 0.0 });
+        self.task.extend(one_hot);
+        self.rows += 1;
+        Ok(user)
+    }
+
+    /// Returns the number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows as usize
+    }
+
+    /// Returns the inputs, with `ngrams` as room for the padded ids.
+    pub fn tensors<'data>(&'data self, ngrams: &'data mut Vec<i64>) -> Vec<Tensor<'data>> {
+        let float = |name, data: &'data [f32]| self.tensor(name, data.len(), Elements::Float32(data));
+        let text = match &self.text {
+            Text::None => None,
+            Text::Query(query) => Some(float("query", query)),
+            Text::Ngrams(rows) => {
+                pad(rows, ngrams);
+                Some(self.tensor("ngrams", ngrams.len(), Elements::Int64(ngrams)))
+            }
+        };
+        let named = [float("user", &self.user), float("preference", &self.preference), float("task", &self.task)];
+        named.into_iter().chain(text).collect()
+    }
+
+    fn tensor<'data>(&self, name: &'static str, n_elements: usize, elements: Elements<'data>) -> Tensor<'data> {
+        // Every row has the same length, and a row of 2^32 elements would not fit the plugin's memory.
+        let per_row = n_elements.checked_div(self.rows()).and_then(|extent| u32::try_from(extent).ok());
+        Tensor { name, dims: vec![self.rows, per_row.unwrap_or(0)], elements }
+    }
+
+    fn push_text(&mut self, host: &impl Host, model: &Model, text: &str) -> Result<(), RoutingError> {
+        match &model.text_encoder {
+            TextEncoder::Lexical(lexical) => {
+                let ids = lexical.ids(text);
+                match &mut self.text {
+                    Text::Ngrams(rows) => rows.push(ids),
+                    text => *text = Text::Ngrams(vec![ids]),
+                }
+            }
+            TextEncoder::Embedding(dim) => {
+                let embedding = host.embed(text)?;
+                if embedding.len() != *dim as usize {
+                    let found = embedding.len();
+                    return Err(RoutingError::Inference(format!("encoder: expected {dim} values, found {found}")));
+                }
+                match &mut self.text {
+                    Text::Query(rows) => rows.extend(embedding),
+                    text => *text = Text::Query(embedding),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn push_user(&mut self, host: &impl Host, model: &Model, request: &Request) -> User {
+        let profile = request.user.as_deref().and_then(|user| host.profile(user));
+        if let Some(profile) = profile.filter(|profile| fits(host, model, profile)) {
+            self.user.extend(&profile.embedding);
+            // Without interactions nothing was estimated: such a preference is one the user has declared.
+            let standing =
+                profile.preference.filter(|preference| profile.interactions == 0 && (0.0..=1.0).contains(preference));
+            let declared = request.preference.or(standing);
+            return User { state: profile.state, interactions: profile.interactions, declared };
+        }
+        self.user.extend(&model.prior);
+        let state = if request.user.is_some() { UserState::New } else { UserState::Anonymous };
+        User { state, interactions: 0, declared: request.preference }
+    }
+}
+
+/// Says whether the scorer can take this profile; a profile of another bundle is not worth failing a request.
+fn fits(host: &impl Host, model: &Model, profile: &Profile) -> bool {
+    let fits = profile.embedding.len() == model.prior.len() && profile.embedding.iter().all(|value| value.is_finite());
+    if !fits {
+        host.warn("a user profile does not fit the model, the prior is used in its place");
+    }
+    fits
+}
+
+/// Writes all rows, each padded with 0 to the length of the longest.
+fn pad(rows: &[Vec<i64>], padded: &mut Vec<i64>) {
+    let width = rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
+    padded.reserve_exact(width * rows.len());
+    for (row, ids) in rows.iter().enumerate() {
+        padded.extend(ids);
+        padded.resize((row + 1) * width, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! Says in one sentence, for people, why the first of a ranking is the first.
+
+use std::fmt::Write;
+
+use crate::features::User;
+use crate::model::{Score, TaskGuess, UserState};
+
+/// Describes a decision.
+pub fn why(ranking: &[Score], user: &User, task: Option<&TaskGuess>) -> String {
+    let usable = || ranking.iter().filter(|score| score.excluded.is_none());
+    let mut text = String::with_capacity(256);
+    let mut rest = usable();
+    let Some(best) = rest.next() else {
+        return "the prompt fits no candidate's context window".into();
+    };
+    push_choice(&mut text, best, rest.next());
+    push_user(&mut text, user);
+    if let Some(guess) = task {
+        push_task(&mut text, guess);
+    }
+    let excluded = ranking.len() - usable().count();
+    if excluded > 0 {
+        let s = if excluded == 1 { "" } else { "s" };
+        push(&mut text, format_args!("; {excluded} candidate{s} left out, as the prompt does not fit"));
+    }
+    text
+}
+
+fn push_choice(text: &mut String, best: &Score, next: Option<&Score>) {
+    text.push_str(&best.llm);
+    text.push_str(" has the best expected reward, ");
+    push_hundredths(text, best.utility);
+    text.push_str(" (quality ");
+    push_hundredths(text, best.effect);
+    text.push_str(", cost ");
+    push_hundredths(text, best.cost);
+    text.push(')');
+    if let Some(next) = next {
+        text.push_str(", before ");
+        text.push_str(&next.llm);
+        text.push_str(" with ");
+        push_hundredths(text, next.utility);
+    }
+}
+
+fn push_user(text: &mut String, user: &User) {
+    let interactions = user.interactions;
+    match user.state {
+        UserState::Known => push(text, format_args!(", for a known user ({interactions} interactions)")),
+        UserState::Adapted => push(text, format_args!(", for a user learnt from {interactions} interactions")),
+        UserState::New => text.push_str(", for a user not seen before"),
+        UserState::Anonymous => text.push_str(", for an unnamed user"),
+    }
+    if let Some(preference) = user.declared {
+        text.push_str(" who gives quality a weight of ");
+        push_hundredths(text, preference);
+    }
+}
+
+fn push_task(text: &mut String, guess: &TaskGuess) {
+    let task = &guess.task;
+    if guess.probability >= 1.0 {
+        push(text, format_args!(", task {task}"));
+    } else {
+        text.push_str(", task probably ");
+        text.push_str(task);
+        text.push_str(" (");
+        push_hundredths(text, guess.probability);
+        text.push(')');
+    }
+}
+
+/// Writes a number with two decimals. Formatting floats with the standard library would add a quarter to the plugin's
+/// size.
+fn push_hundredths(text: &mut String, value: f32) {
+    // Beyond this a reader gains nothing from decimals, and the product below would saturate.
+    let value = f64::from(value).clamp(-1e12, 1e12);
+    #[expect(clippy::cast_possible_truncation, reason = "clamped far inside the range of i64")]
+    let hundredths = (value * 100.0).round() as i64;
+    let sign = if hundredths < 0 { "-" } else { "" };
+    let (whole, rest) = (hundredths.unsigned_abs() / 100, hundredths.unsigned_abs() % 100);
+    push(text, format_args!("{sign}{whole}.{rest:02}"));
+}
+
+fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = text.write_fmt(part);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Exclusion;
+
+    fn score(llm: &str, utility: f32, excluded: Option<Exclusion>) -> Score {
+        Score { llm: llm.into(), utility, effect: 0.756, cost: 0.1, uncertainty: 0.2, excluded }
+    }
+
+    fn hundredths(value: f32) -> String {
+        let mut text = String::new();
+        push_hundredths(&mut text, value);
+        text
+    }
+
+    #[test]
+    fn known_user_with_a_guessed_task() {
+        let ranking =
+            [score("a", 0.6, None), score("b", -0.004, None), score("c", 9.0, Some(Exclusion::ContextWindow))];
+        let user = User { state: UserState::Known, interactions: 40, declared: Some(0.9) };
+        let guess = TaskGuess { task: "math".into(), probability: 0.925 };
+        assert_eq!(
+            why(&ranking, &user, Some(&guess)),
+            "a has the best expected reward, 0.60 (quality 0.76, cost 0.10), before b with 0.00, for a known user \
+             (40 interactions) who gives quality a weight of 0.90, task probably math (0.93); 1 candidate left out, as \
+             the prompt does not fit"
+        );
+    }
+
+    #[test]
+    fn only_candidate_of_an_unnamed_user() {
+        let user = User { state: UserState::Anonymous, interactions: 0, declared: None };
+        let sentence = why(&[score("a", 0.6, None)], &user, None);
+        assert_eq!(sentence, "a has the best expected reward, 0.60 (quality 0.76, cost 0.10), for an unnamed user");
+    }
+
+    #[test]
+    fn nothing_fits() {
+        let user = User { state: UserState::New, interactions: 0, declared: None };
+        let sentence = why(&[score("a", 0.6, Some(Exclusion::ContextWindow))], &user, None);
+        assert_eq!(sentence, "the prompt fits no candidate's context window");
+    }
+
+    #[test]
+    fn numbers_have_two_decimals() {
+        assert_eq!([0.0, 1.0, -0.25, 12.345, -3.999].map(hundredths), ["0.00", "1.00", "-0.25", "12.35", "-4.00"]);
+        assert_eq!(hundredths(f32::MAX), "1000000000000.00");
+    }
+}
