@@ -2,6 +2,20 @@
 //!
 //! The readers of the three layouts live in the modules below; everything after them sees only these types.
 
+pub mod embedding;
+pub mod error;
+pub mod fingerprint;
+pub mod float;
+pub mod llm;
+pub mod npy;
+pub mod open;
+pub mod outcome;
+pub mod pickle;
+pub mod record;
+pub mod simulate;
+pub mod split;
+pub mod user;
+
 use ndarray::Array2;
 
 /// Outcomes of every query on every LLM, with the texts and embeddings of queries, tasks and LLMs.

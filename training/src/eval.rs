@@ -1,1 +1,80 @@
-//! Placeholder that is filled next.
+//! Measures routers as the evaluation protocol says: truth, routers, metrics, choices.
+
+pub mod choice;
+pub mod metric;
+pub mod truth;
+
+use anyhow::Result;
+use ndarray::Array2;
+
+use crate::data::{Dataset, Interactions, Split};
+
+use choice::Choices;
+use metric::{Metrics, Tally};
+use truth::Truth;
+
+/// A way to choose LLMs; the net and every baseline stand behind it and in the same table.
+pub trait Router {
+    /// Returns the name in tables and JSON.
+    fn name(&self) -> &str;
+
+    /// Returns a score for every query and LLM, `[queries, llms]`; the highest is chosen, the first among equals.
+    fn utilities(&self, user: usize, queries: &[u32]) -> Result<Array2<f64>>;
+}
+
+/// What routers are measured on.
+#[derive(Debug, Clone)]
+pub struct Field<'a> {
+    /// Outcomes.
+    pub dataset: &'a Dataset,
+    /// Rewards of the users.
+    pub truth: &'a Truth<'a>,
+    /// Train, validation and test queries.
+    pub split: &'a Split,
+    /// What users have seen of the training queries.
+    pub seen: &'a Interactions,
+    /// Seed of the split.
+    pub seed: u64,
+    /// Each user's best single LLM on the training split: the zero of the gap.
+    pub singles: Vec<usize>,
+}
+
+impl<'a> Field<'a> {
+    /// Looks up each user's best single LLM.
+    pub fn new(
+        dataset: &'a Dataset,
+        truth: &'a Truth<'a>,
+        split: &'a Split,
+        seen: &'a Interactions,
+        seed: u64,
+    ) -> Self {
+        Self { dataset, truth, split, seen, seed, singles: truth.best_singles(&split.train, seen) }
+    }
+}
+
+/// What a router did on a field.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Its name.
+    pub name: String,
+    /// Its numbers.
+    pub metrics: Metrics,
+    /// Its choices for every user and test query.
+    pub choices: Choices,
+}
+
+/// Measures one router: for every user, every test query whose rewards are known.
+pub fn measure(field: &Field<'_>, router: &dyn Router) -> Result<Outcome> {
+    let queries = &field.split.test;
+    let mut tally = Tally::new(queries.len(), field.dataset.llms.len());
+    let mut choices = Choices::new(queries.clone());
+    for user in 0..field.truth.users() {
+        let rewards = field.truth.rewards(user, queries);
+        let utilities = router.utilities(user, queries)?;
+        let chosen = choice::best(&utilities, &rewards);
+        let single = field.singles.get(user).copied().unwrap_or(0);
+        tally.add(&rewards, &chosen, single);
+        choices.push(chosen);
+    }
+    Ok(Outcome { name: router.name().to_owned(), metrics: tally.metrics(), choices })
+}

@@ -1,0 +1,78 @@
+//! One LLM for everything: the cheapest, the best for all, the best for each user.
+
+use anyhow::Result;
+use ndarray::Array2;
+
+use crate::data::LlmInfo;
+use crate::eval::truth::{mean_rewards, means};
+use crate::eval::{Field, Router};
+
+/// The same LLM for everybody.
+pub struct Constant {
+    name: &'static str,
+    utilities: Vec<f64>,
+}
+
+/// Each user's best LLM over all training queries: the zero of the gap.
+pub struct BestPerUser {
+    llms: usize,
+    best: Vec<usize>,
+}
+
+impl Constant {
+    /// The LLM of the lowest mean cost on the training queries; by list price where costs are not known.
+    pub fn cheapest(field: &Field<'_>) -> Self {
+        let costs = means(&field.dataset.cost, &field.split.train);
+        let price = |llm: &LlmInfo| -f64::from(llm.input_price + llm.output_price);
+        let known = costs.iter().all(|cost| !cost.is_nan()) && field.truth.preferences().is_some();
+        let utilities = match known {
+            true => costs.iter().map(|cost| -cost).collect(),
+            false => field.dataset.llms.iter().map(price).collect(),
+        };
+        Self { name: "cheapest", utilities }
+    }
+
+    /// The LLM of the highest mean reward over all users.
+    pub fn best_overall(field: &Field<'_>) -> Self {
+        let utilities = match field.truth.preferences() {
+            Some(preferences) => {
+                let p = preferences.iter().sum::<f64>() / preferences.len() as f64;
+                let effects = means(&field.dataset.effect, &field.split.train);
+                let costs = means(&field.dataset.cost, &field.split.train);
+                effects.iter().zip(costs).map(|(effect, cost)| p * effect - (1.0 - p) * cost).collect()
+            }
+            None => mean_rewards(&field.seen.entries, field.dataset.llms.len()),
+        };
+        Self { name: "best_single_overall", utilities }
+    }
+}
+
+impl Router for Constant {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn utilities(&self, _user: usize, queries: &[u32]) -> Result<Array2<f64>> {
+        Ok(Array2::from_shape_fn((queries.len(), self.utilities.len()), |(_, llm)| {
+            self.utilities.get(llm).copied().unwrap_or(f64::NAN)
+        }))
+    }
+}
+
+impl BestPerUser {
+    /// Takes what the field has looked up.
+    pub fn new(field: &Field<'_>) -> Self {
+        Self { llms: field.dataset.llms.len(), best: field.singles.clone() }
+    }
+}
+
+impl Router for BestPerUser {
+    fn name(&self) -> &str {
+        "best_single_per_user"
+    }
+
+    fn utilities(&self, user: usize, queries: &[u32]) -> Result<Array2<f64>> {
+        let best = self.best.get(user).copied().unwrap_or(0);
+        Ok(Array2::from_shape_fn((queries.len(), self.llms), |(_, llm)| f64::from(u8::from(llm == best))))
+    }
+}

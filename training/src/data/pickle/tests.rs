@@ -1,0 +1,118 @@
+//! Facts about reading pickles; each constant is what `pickle.dumps` of CPython 3.11 and numpy 2 writes.
+
+use super::*;
+
+/// `np.array([[1.5, -2.0], [0.25, 3.0]], np.float32)` by protocol.
+const ARRAY_2: &str = "8002636e756d70792e5f636f72652e6d756c746961727261790a5f7265636f6e7374727563740a7100636e756d70790a6e64\
+    61727261790a71014b00857102635f636f646563730a656e636f64650a7103580100000062710458060000006c6174696e31\
+    7105867106527107877108527109284b014b024b0286710a636e756d70790a64747970650a710b58020000006634710c8988\
+    87710d52710e284b0358010000003c710f4e4e4e4affffffff4affffffff4b007471106289680358130000000000c3803f00\
+    0000c3800000c2803e0000404071116805867112527113747114622e";
+const ARRAY_3: &str = "8003636e756d70792e5f636f72652e6d756c746961727261790a5f7265636f6e7374727563740a7100636e756d70790a6e64\
+    61727261790a71014b008571024301627103877104527105284b014b024b02867106636e756d70790a64747970650a710758\
+    0200000066347108898887710952710a284b0358010000003c710b4e4e4e4affffffff4affffffff4b0074710c6289431000\
+    00c03f000000c00000803e00004040710d74710e622e";
+const ARRAY_4: &str = "8004959b000000000000008c166e756d70792e5f636f72652e6d756c74696172726179948c0c5f7265636f6e737472756374\
+    9493948c056e756d7079948c076e6461727261799493944b0085944301629487945294284b014b024b02869468038c056474\
+    7970659493948c02663494898887945294284b038c013c944e4e4e4affffffff4affffffff4b007494628943100000c03f00\
+    0000c00000803e00004040947494622e";
+const ARRAY_5: &str = "80059586000000000000008c136e756d70792e5f636f72652e6e756d65726963948c0b5f66726f6d62756666657294939428\
+    9610000000000000000000c03f000000c00000803e00004040948c056e756d7079948c0564747970659493948c0266349489\
+    8887945294284b038c013c944e4e4e4affffffff4affffffff4b007494624b024b0286948c014394749452942e";
+/// `OrderedDict(b=[1.5, -2.0], a=[0.25, 3.0])` of float64 arrays.
+const DICT_2: &str = "800263636f6c6c656374696f6e730a4f726465726564446963740a710029527101285801000000627102636e756d70792e5f\
+    636f72652e6d756c746961727261790a5f7265636f6e7374727563740a7103636e756d70790a6e6461727261790a71044b00\
+    857105635f636f646563730a656e636f64650a7106580100000062710758060000006c6174696e31710886710952710a8771\
+    0b52710c284b014b0285710d636e756d70790a64747970650a710e58020000006638710f8988877110527111284b03580100\
+    00003c71124e4e4e4affffffff4affffffff4b00747113628968065812000000000000000000c3b83f00000000000000c380\
+    71146808867115527116747117625801000000617118680368044b00857119680a87711a52711b284b014b0285711c681189\
+    68065811000000000000000000c3903f0000000000000840711d680886711e52711f74712062752e";
+const DICT_5: &str = "800595d8000000000000008c0b636f6c6c656374696f6e73948c0b4f72646572656444696374949394295294288c0162948c\
+    136e756d70792e5f636f72652e6e756d65726963948c0b5f66726f6d62756666657294939428961000000000000000000000\
+    000000f83f00000000000000c0948c056e756d7079948c0564747970659493948c02663894898887945294284b038c013c94\
+    4e4e4e4affffffff4affffffff4b007494624b0285948c014394749452948c01619468072896100000000000000000000000\
+    0000d03f000000000000084094680e4b028594681274945294752e";
+/// `{"x": [1, 2.5, np.float32(3)], "y": [0, -1, 10**6]}`.
+const LISTS: &str = "80049591000000000000007d94288c0178945d94284b014740040000000000008c166e756d70792e5f636f72652e6d756c74\
+    696172726179948c067363616c61729493948c056e756d7079948c0564747970659493948c02663494898887945294284b03\
+    8c013c944e4e4e4affffffff4affffffff4b007494624304000040409486945294658c0179945d94284b004affffffff4a40\
+    420f0065752e";
+const FORTRAN: &str = "8004959b000000000000008c166e756d70792e5f636f72652e6d756c74696172726179948c0c5f7265636f6e737472756374\
+    9493948c056e756d7079948c076e6461727261799493944b0085944301629487945294284b014b024b02869468038c056474\
+    7970659493948c02663494898887945294284b038c013c944e4e4e4affffffff4affffffff4b007494628843100000c03f00\
+    00803e000000c000004040947494622e";
+/// A call of `os.system`.
+const EVIL: &str = "8004951f000000000000008c05706f736978948c0673797374656d9493948c047472756594859452942e";
+/// A list that holds itself.
+const LOOP: &str = "80049506000000000000005d946800612e";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
+    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+fn numbers(values: &[f64]) -> Value {
+    Value::List(values.iter().map(|&value| Value::Number(value)).collect())
+}
+
+#[test]
+fn arrays_of_every_protocol_are_read() {
+    for hex in [ARRAY_2, ARRAY_3, ARRAY_4, ARRAY_5] {
+        let expected = Value::Array { shape: vec![2, 2], values: vec![1.5, -2.0, 0.25, 3.0] };
+        assert_eq!(parse(&bytes(hex)).unwrap(), expected);
+    }
+}
+
+#[test]
+fn dictionaries_keep_their_order_and_doubles_become_singles() {
+    for hex in [DICT_2, DICT_5] {
+        let Value::Dict(entries) = parse(&bytes(hex)).unwrap() else { panic!("no dictionary") };
+        assert_eq!(entries[0], ("b".to_owned(), Value::Array { shape: vec![2], values: vec![1.5, -2.0] }));
+        assert_eq!(entries[1], ("a".to_owned(), Value::Array { shape: vec![2], values: vec![0.25, 3.0] }));
+    }
+}
+
+#[test]
+fn lists_of_numbers_of_all_kinds_are_read() {
+    let Value::Dict(entries) = parse(&bytes(LISTS)).unwrap() else { panic!("no dictionary") };
+    assert_eq!(entries[0], ("x".to_owned(), numbers(&[1.0, 2.5, 3.0])));
+    assert_eq!(entries[1], ("y".to_owned(), numbers(&[0.0, -1.0, 1e6])));
+}
+
+#[test]
+fn a_call_of_anything_else_is_refused_by_name() {
+    let (_, found) = parse(&bytes(EVIL)).unwrap_err();
+    assert_eq!(found, "a call of posix.system");
+}
+
+#[test]
+fn a_list_that_holds_itself_is_refused() {
+    assert_eq!(parse(&bytes(LOOP)).unwrap_err().0, "at most 8 levels of lists");
+}
+
+#[test]
+fn fortran_order_is_refused() {
+    assert_eq!(parse(&bytes(FORTRAN)).unwrap_err().1, "one in Fortran order");
+}
+
+#[test]
+fn every_cut_of_a_pickle_is_refused_without_a_crash() {
+    for hex in [ARRAY_4, ARRAY_5, DICT_2, LISTS] {
+        let whole = bytes(hex);
+        assert!((0..whole.len()).all(|length| parse(&whole[..length]).is_err()));
+    }
+}
+
+#[test]
+fn flipped_bytes_never_crash() {
+    for hex in [ARRAY_4, ARRAY_5, DICT_2, LISTS] {
+        let whole = bytes(hex);
+        for at in 0..whole.len() {
+            for flip in [0x01, 0x20, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= flip;
+                let _ = parse(&damaged);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The hash of the evaluation protocol and the split of queries it makes: the same on every machine and in every language.
+
+use super::{Query, Split};
+
+/// What a hash is for; a number of the protocol each, so that no two uses share their randomness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Domain {
+    /// Order of queries inside their task.
+    Split = 1,
+    /// Preferences of simulated users.
+    Preference = 2,
+    /// Which training queries a user has seen.
+    Seen = 3,
+    /// Which users are held out.
+    HeldOut = 4,
+    /// Which LLM's reward is seen in the bandit variant.
+    Bandit = 5,
+    /// Support of held-out users.
+    Support = 6,
+    /// Which LLMs are unknown in a draw.
+    NewLlm = 8,
+    /// On which queries they are then observed.
+    Observed = 9,
+    /// Which votes are test votes.
+    Vote = 10,
+    /// Choices of the random baseline.
+    Random = 11,
+}
+
+/// Shares of train, validation and test in thousandths, so that sizes are whole-number arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ratio {
+    train: u64,
+    validation: u64,
+}
+
+impl Ratio {
+    /// The protocol's seven, one and two tenths.
+    pub const PROTOCOL: Self = Self { train: 700, validation: 100 };
+
+    /// Returns the ratio of three shares that add up to at most 1; nothing when they do not.
+    pub fn new(shares: [f64; 3]) -> Option<Self> {
+        let sound = shares.iter().all(|share| (0.0..=1.0).contains(share)) && shares.iter().sum::<f64>() <= 1.0 + 1e-9;
+        let [train, validation, _] = shares.map(thousandths);
+        (sound && train > 0).then_some(Self { train, validation })
+    }
+}
+
+impl Default for Ratio {
+    fn default() -> Self {
+        Self::PROTOCOL
+    }
+}
+
+/// One step of splitmix64 with its increment.
+pub fn sm(x: u64) -> u64 {
+    let z = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// The protocol's hash of two numbers.
+pub fn h(seed: u64, domain: Domain, a: u64, b: u64) -> u64 {
+    chain(seed, domain as u64, a, b)
+}
+
+/// Splits the queries per task: hashed order, then the first shares; the rest is test.
+pub fn split(queries: &[Query], tasks: usize, ratio: Ratio, seed: u64) -> Split {
+    let mut parts = Split::default();
+    for task in 0..tasks {
+        let mut rows: Vec<(u64, u64, u32)> = Vec::new();
+        for (row, query) in (0_u32..).zip(queries).filter(|(_, query)| query.task as usize == task) {
+            rows.push((h(seed, Domain::Split, query.id, 0), query.id, row));
+        }
+        rows.sort_unstable();
+        let count = rows.len() as u64;
+        let train = ratio.train * count / 1000;
+        let validation = train + ratio.validation * count / 1000;
+        for (position, (_, _, row)) in (0_u64..).zip(rows) {
+            match position {
+                p if p < train => parts.train.push(row),
+                p if p < validation => parts.validation.push(row),
+                _ => parts.test.push(row),
+            }
+        }
+    }
+    parts
+}
+
+fn chain(seed: u64, domain: u64, a: u64, b: u64) -> u64 {
+    sm(sm(sm(sm(seed) ^ domain) ^ a) ^ b)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "invariant: called with 0..=1 only")]
+fn thousandths(share: f64) -> u64 {
+    (share.clamp(0.0, 1.0) * 1000.0).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queries(count: u64) -> Vec<Query> {
+        (0..count).map(|id| Query { id, task: u32::from(id % 3 == 0), text: String::new() }).collect()
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_protocol() {
+        assert_eq!(sm(0), 16_294_208_416_658_607_535);
+        assert_eq!(h(0, Domain::Split, 0, 0), 15_114_123_258_453_576_503);
+    }
+
+    #[test]
+    fn parts_are_disjoint_complete_and_sized_in_whole_numbers() {
+        let queries = queries(100);
+        let parts = split(&queries, 2, Ratio::PROTOCOL, 5);
+        // 34 of one task (23, 3, 8) and 66 of the other (46, 6, 14).
+        assert_eq!((parts.train.len(), parts.validation.len(), parts.test.len()), (69, 9, 22));
+        let mut all = [parts.train, parts.validation, parts.test].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn another_seed_is_another_split() {
+        let queries = queries(100);
+        let [a, b] = [0, 1].map(|seed| split(&queries, 2, Ratio::PROTOCOL, seed));
+        assert_ne!(a.test, b.test);
+    }
+
+    #[test]
+    fn shares_beyond_one_are_no_ratio() {
+        assert_eq!(Ratio::new([0.7, 0.1, 0.2]), Some(Ratio::PROTOCOL));
+        assert_eq!(Ratio::new([0.8, 0.2, 0.1]), None);
+        assert_eq!(Ratio::new([-0.1, 0.5, 0.5]), None);
+        assert_eq!(Ratio::new([0.0, 0.5, 0.5]), None);
+    }
+}
