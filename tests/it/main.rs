@@ -1,3 +1,10 @@
 //! The one integration binary: the parts of the workspace together, over loopback, with the real native libraries.
 
+#![cfg(test)]
+
 mod fake;
+mod gateway;
+mod clients;
+mod demo;
+mod document;
+mod host;

@@ -8,6 +8,8 @@ mod plugin;
 mod check;
 mod tidy;
 mod test;
+mod demo;
+mod bench;
 
 use std::process::ExitCode;
 
@@ -16,11 +18,14 @@ use anyhow::Result;
 const USAGE: &str = "\
 usage: cargo xtask <task>
 
+  demo               serve the demo: two users, the same questions, different LLMs
   setup [--verify]   fetch ONNX Runtime, the encoder, libtorch and the tests' Python packages into the cache
   plugin             build the routing plugin and the test guests as WASM components
   test               set up everything, check formatting and lints, run every test; ends with the count
   ci                 all of `test`, then documentation and dependencies
   tidy               check the repository's own rules: sizes, layers, every part has a test
+  bench micro        run the benches beside the code, archive the figures under docs/bench
+  bench gateway      measure what the gateway adds to a request, archive the figures under docs/bench
 ";
 
 fn main() -> ExitCode {
@@ -32,6 +37,9 @@ fn main() -> ExitCode {
         ["plugin"] => plugin::build_all().map(|_| ()),
         ["test"] => test::run(),
         ["ci"] => run_ci(),
+        ["demo"] => demo::run(),
+        ["demo-examples", listen] => demo::examples(listen),
+        ["bench", what @ ("micro" | "gateway")] => bench::run(what),
         ["tidy"] => tidy::run(),
         _ => {
             eprint!("{USAGE}");

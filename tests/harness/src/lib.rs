@@ -1,6 +1,8 @@
-//! What the tests of the whole lean on: paths, built parts, a fake upstream that counts and records, Python.
+//! What the tests of the whole lean on: paths, built parts, a fake upstream that counts and records, a gateway, Python.
 
 pub mod path;
-pub mod python;
 pub mod upstream;
+pub mod gateway;
 pub mod wire;
+pub mod python;
+pub mod document;

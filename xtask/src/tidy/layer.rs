@@ -4,13 +4,14 @@ use super::tree::{Source, Tree};
 
 /// From low to high; modules of one line may name each other.
 const LAYERS: &[&[&str]] = &[
-    &["api", "decide", "telemetry"],
+    &["api", "decide"],
     &["config"],
-    &["state", "upstream"],
+    &["telemetry"],
+    &["state", "upstream", "routing"],
     &["proxy"],
     &["server", "admin"],
     &["app"],
-    &["cli", "main", "lib"],
+    &["command", "cli", "main", "lib"],
 ];
 
 const GATEWAY: &str = "gateway/src/";

@@ -1,0 +1,115 @@
+//! The gateway in process, on a port the system chose, with the real plugin and the real ONNX Runtime.
+//!
+//! It runs on a thread of its own, so that blocking tests can use it as well as asynchronous ones.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, Result, anyhow};
+use personaroute_gateway::app::{App, Bound};
+use personaroute_gateway::config;
+use tokio::sync::oneshot;
+
+use crate::path;
+
+/// A running gateway; dropping it drains and stops it.
+pub struct Gateway {
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Gateway {
+    /// Starts a gateway with this configuration; `listen: 127.0.0.1:0` lets the system choose the port.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the program `personaroute serve` would.
+    pub fn start(yaml: &str) -> Result<Self> {
+        let (addresses, told) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let yaml = yaml.to_owned();
+        let thread = std::thread::Builder::new()
+            .name("gateway".to_owned())
+            .spawn(move || serve(&yaml, &addresses, stopped))
+            .context("the gateway's thread")?;
+        let Ok((address, admin)) = told.recv() else {
+            let ended = thread.join().map_err(|_| anyhow!("the gateway's thread panicked"))?;
+            return Err(ended.err().unwrap_or_else(|| anyhow!("the gateway ended before it listened")));
+        };
+        Ok(Self { address, admin, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Returns where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns where its admin listener is, when the configuration has one.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Returns the base URL that an OpenAI client is given.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Drains and stops, and returns how it ended.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the gateway failed while it ran.
+    pub fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        drop(self.stop.take());
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        thread.join().map_err(|_| anyhow!("the gateway's thread panicked"))?
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("the gateway ended with: {error:#}");
+        }
+    }
+}
+
+type Addresses = (SocketAddr, Option<SocketAddr>);
+
+fn serve(yaml: &str, addresses: &mpsc::Sender<Addresses>, stopped: oneshot::Receiver<()>) -> Result<()> {
+    let loaded = config::parse(Path::new("test.yaml"), yaml, &environment).context("the configuration")?;
+    let app = App::build(&loaded, &environment).context("building the gateway")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let bound = Bound::bind(&loaded.config).await?;
+        let told = addresses.send((bound.address()?, bound.admin_address()));
+        told.map_err(|_| anyhow!("nobody waits for the gateway"))?;
+        app.serve(bound, async {
+            // Either way it is over: told to, or the test is gone.
+            let _ = stopped.await;
+        })
+        .await;
+        Ok(())
+    })
+}
+
+/// The environment of the gateway under test: the built parts, and keys that are no secrets.
+fn environment(name: &str) -> Option<String> {
+    let found = match name {
+        "PERSONAROUTE_PLUGIN" => path::plugin(),
+        "PERSONAROUTE_BUNDLE" => path::default_bundle(),
+        "PERSONAROUTE_ENCODER_DIR" => path::encoder(),
+        "ORT_DYLIB_PATH" => path::onnxruntime(),
+        name if name.ends_with("_API_KEY") => return Some(format!("test-{}", name.to_lowercase())),
+        _ => return None,
+    };
+    Some(found.display().to_string())
+}

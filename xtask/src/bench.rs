@@ -1,0 +1,58 @@
+//! Measures, and archives what was measured beside the machine and the commit that made it.
+
+mod archive;
+mod gateway;
+mod http;
+mod load;
+mod nginx;
+mod upstream;
+
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, ensure};
+
+use self::archive::Archive;
+use crate::environment::Environment;
+use crate::setup::Need;
+use crate::{plugin, process, setup, workspace};
+
+/// The crates that may hold benches, and where.
+const CRATES: &[(&str, &str)] = &[
+    ("personaroute-bundle", "plugin/bundle"),
+    ("personaroute-guest", "plugin/guest"),
+    ("personaroute-host", "plugin/host"),
+    ("personaroute-gateway", "gateway"),
+];
+
+/// Runs what a subcommand names.
+pub(crate) fn run(what: &str) -> Result<()> {
+    let environment = setup::ensure(&[Need::OnnxRuntime, Need::Encoder])?;
+    let plugin = plugin::build()?;
+    let archive = Archive::new()?;
+    match what {
+        "micro" => micro(&environment, &plugin, &archive),
+        _ => gateway::run(&environment, &plugin, &archive),
+    }
+}
+
+/// Runs every bench beside the code.
+fn micro(environment: &Environment, plugin: &std::path::Path, archive: &Archive) -> Result<()> {
+    let with_benches: Vec<&str> = CRATES
+        .iter()
+        .filter(|(_, folder)| workspace::root().join(folder).join("benches").is_dir())
+        .map(|(name, _)| *name)
+        .collect();
+    ensure!(!with_benches.is_empty(), "no crate has benches");
+    for name in with_benches {
+        eprintln!("bench: {name}");
+        let mut cargo = process::cargo();
+        environment.give(&mut cargo)?;
+        cargo.env("PERSONAROUTE_PLUGIN", plugin).args(["bench", "--quiet", "--locked", "--package", name, "--benches"]);
+        let output = cargo.stderr(Stdio::inherit()).output().with_context(|| format!("benching {name}"))?;
+        ensure!(output.status.success(), "the benches of {name} ended with {}", output.status);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        eprint!("{text}");
+        archive.write(&format!("{name}.txt"), &text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! The demo: a gateway with simulated upstreams and the default bundle, and the same questions asked by two users.
+//!
+//! The gateway takes this process's place, so that Ctrl-C and a signal sent to the demo reach the gateway itself.
+//! The examples are asked and printed by a second process, which ends when it has.
+
+mod ask;
+mod example;
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::environment::Environment;
+use crate::setup::Need;
+use crate::{plugin, process, setup, workspace};
+
+/// The configuration that the demo serves, from the root.
+const CONFIGURATION: &str = "configs/demo.yaml";
+
+/// Sets up, builds, and serves until Ctrl-C.
+pub(crate) fn run() -> Result<()> {
+    let needs: &[Need] =
+        if bundle_embeds_queries()? { &[Need::OnnxRuntime, Need::Encoder] } else { &[Need::OnnxRuntime] };
+    let environment = setup::ensure(needs)?;
+    let plugin = plugin::build()?;
+    let gateway = build(&environment)?;
+    let (configuration, listen) = configuration()?;
+    let mut examples = Command::new(std::env::current_exe().context("this program's own path")?);
+    examples.args(["demo-examples", &listen.to_string()]);
+    examples.spawn().context("starting the examples")?;
+    let mut serve = Command::new(&gateway);
+    environment.give(&mut serve)?;
+    serve.env("PERSONAROUTE_PLUGIN", plugin).current_dir(workspace::root());
+    serve.args(["serve", "--config"]).arg(configuration);
+    let error = serve.exec();
+    bail!("could not start {}: {error}", gateway.display())
+}
+
+/// Waits for the gateway, asks the examples and prints how to go on.
+pub(crate) fn examples(listen: &str) -> Result<()> {
+    let listen: SocketAddr = listen.parse().with_context(|| format!("{listen} is no address"))?;
+    ask::wait_until_ready(listen)?;
+    example::show(listen)
+}
+
+/// Builds the gateway for speed, as it would be run.
+fn build(environment: &Environment) -> Result<PathBuf> {
+    eprintln!("demo: building the gateway (the first time takes some minutes)");
+    let mut cargo = process::cargo();
+    environment.give(&mut cargo)?;
+    cargo.args(["build", "--release", "--locked", "--package", "personaroute-gateway", "--bin", "personaroute"]);
+    process::run(&mut cargo, "building the gateway")?;
+    Ok(workspace::target()?.join("release/personaroute"))
+}
+
+/// True when the default bundle's text encoder is a model of its own, beside the scorer.
+fn bundle_embeds_queries() -> Result<bool> {
+    let manifest = workspace::root().join("configs/bundle/manifest.yaml");
+    let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
+    let mut after = text.lines().skip_while(|line| !line.starts_with("text_encoder:"));
+    let own = after.next().into_iter().chain(after.take_while(|line| line.starts_with(' ')));
+    Ok(own.into_iter().any(|line| line.contains("embedding")))
+}
+
+/// Returns the configuration to serve and its address; when a port is taken, a copy with a free one.
+fn configuration() -> Result<(PathBuf, SocketAddr)> {
+    let file = workspace::root().join(CONFIGURATION);
+    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let (text, changes) = with_free_ports(&text, &["listen", "admin"])?;
+    let listen = address(&text, "listen").with_context(|| format!("{CONFIGURATION} has no `listen:` line"))?;
+    if changes.is_empty() {
+        return Ok((file, listen));
+    }
+    for change in changes {
+        eprintln!("demo: {change}");
+    }
+    let copy = workspace::cache()?.join("demo.yaml");
+    write(&copy, &text)?;
+    Ok((copy, listen))
+}
+
+/// Replaces the ports of these top-level keys that something else listens on.
+fn with_free_ports(text: &str, keys: &[&str]) -> Result<(String, Vec<String>)> {
+    let mut text = text.to_owned();
+    let mut changes = Vec::new();
+    for key in keys {
+        let Some(wanted) = address(&text, key) else { continue };
+        if TcpListener::bind(wanted).is_ok() {
+            continue;
+        }
+        let any = TcpListener::bind((wanted.ip(), 0)).context("looking for a free port")?;
+        let free = any.local_addr().context("looking for a free port")?;
+        text = text.replacen(&format!("{key}: {wanted}"), &format!("{key}: {free}"), 1);
+        changes.push(format!("{wanted} is taken, {key} moves to {free}"));
+    }
+    Ok((text, changes))
+}
+
+/// The address of a top-level key.
+fn address(text: &str, key: &str) -> Option<SocketAddr> {
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    value.split('#').next()?.trim().parse().ok()
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| file.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_configuration_names_both_addresses() {
+        let text = fs::read_to_string(workspace::root().join(CONFIGURATION)).unwrap();
+        assert!(address(&text, "listen").is_some());
+        assert!(address(&text, "admin").is_some());
+    }
+
+    #[test]
+    fn a_taken_port_is_replaced_and_said() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let holder = TcpListener::bind(taken).unwrap();
+        let text = format!("version: 1\nlisten: {taken}  # here\nadmin: null\n");
+        let (changed, said) = with_free_ports(&text, &["listen", "admin"]).unwrap();
+        assert_ne!(address(&changed, "listen"), Some(taken));
+        assert!(said[0].starts_with(&format!("{taken} is taken")), "{said:?}");
+        drop(holder);
+    }
+}
