@@ -23,16 +23,10 @@ pub struct Features {
     user: Vec<f32>,
     preference: Vec<f32>,
     task: Vec<f32>,
-    text: Text,
-}
-
-#[derive(Debug, Default)]
-enum Text {
-    #[default]
-    None,
-    /// Ids of each row, not yet padded.
-    Ngrams(Vec<Vec<i64>>),
-    Query(Vec<f32>),
+    /// Ids of each row, not yet padded; empty under the other encoder.
+    ngrams: Vec<Vec<i64>>,
+    /// Embeddings; empty under the other encoder.
+    query: Vec<f32>,
 }
 
 impl Features {
@@ -65,16 +59,13 @@ impl Features {
     /// Returns the inputs, with `ngrams` as room for the padded ids.
     pub fn tensors<'data>(&'data self, ngrams: &'data mut Vec<i64>) -> Vec<Tensor<'data>> {
         let float = |name, data: &'data [f32]| self.tensor(name, data.len(), Elements::Float32(data));
-        let text = match &self.text {
-            Text::None => None,
-            Text::Query(query) => Some(float("query", query)),
-            Text::Ngrams(rows) => {
-                pad(rows, ngrams);
-                Some(self.tensor("ngrams", ngrams.len(), Elements::Int64(ngrams)))
-            }
+        let text = if self.ngrams.is_empty() {
+            float("query", &self.query)
+        } else {
+            pad(&self.ngrams, ngrams);
+            self.tensor("ngrams", ngrams.len(), Elements::Int64(ngrams))
         };
-        let named = [float("user", &self.user), float("preference", &self.preference), float("task", &self.task)];
-        named.into_iter().chain(text).collect()
+        vec![float("user", &self.user), float("preference", &self.preference), float("task", &self.task), text]
     }
 
     fn tensor<'data>(&self, name: &'static str, n_elements: usize, elements: Elements<'data>) -> Tensor<'data> {
@@ -85,23 +76,14 @@ impl Features {
 
     fn push_text(&mut self, host: &impl Host, model: &Model, text: &str) -> Result<(), RoutingError> {
         match &model.text_encoder {
-            TextEncoder::Lexical(lexical) => {
-                let ids = lexical.ids(text);
-                match &mut self.text {
-                    Text::Ngrams(rows) => rows.push(ids),
-                    text => *text = Text::Ngrams(vec![ids]),
-                }
-            }
+            TextEncoder::Lexical(lexical) => self.ngrams.push(lexical.ids(text)),
             TextEncoder::Embedding(dim) => {
                 let embedding = host.embed(text)?;
                 if embedding.len() != *dim as usize {
                     let found = embedding.len();
                     return Err(RoutingError::Inference(format!("encoder: expected {dim} values, found {found}")));
                 }
-                match &mut self.text {
-                    Text::Query(rows) => rows.extend(embedding),
-                    text => *text = Text::Query(embedding),
-                }
+                self.query.extend(embedding);
             }
         }
         Ok(())

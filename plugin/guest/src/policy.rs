@@ -47,7 +47,7 @@ pub fn rank(request: &Request, predictions: &Predictions<'_>) -> Result<Vec<Scor
             Some((candidate, score))
         })
         .collect();
-    ranked.sort_unstable_by(|left, right| order(left, right));
+    ranked.sort_unstable_by(order);
     Ok(ranked.into_iter().map(|(_, score)| score).collect())
 }
 

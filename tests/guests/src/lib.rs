@@ -1,1 +1,71 @@
-//! p
+//! What the misbehaving plugins share: the bindings, and the answer of a plugin that behaves.
+//!
+//! Each plugin is one file in `examples/`, built as a component of the same world as the real one:
+//! `cargo build -p personaroute-test-guests --examples --target wasm32-unknown-unknown --profile guest`. Elsewhere they
+//! compile to nothing. Where a plugin misbehaves in several ways, the request's text says which.
+
+#![cfg(target_family = "wasm")]
+
+pub mod bindings {
+    //! Generated from `wit/`.
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "router",
+        pub_export_macro: true,
+        default_bindings_module: "personaroute_test_guests::bindings",
+    });
+}
+
+pub use self::bindings::export;
+pub use self::bindings::exports::personaroute::router::learning::{self, Interaction};
+pub use self::bindings::exports::personaroute::router::routing::{self, Decision, Model, Request, RoutingError, Score};
+pub use self::bindings::personaroute::router::users::{UserProfile, UserState};
+
+/// A plugin that behaves except where it says otherwise.
+pub trait Plugin {
+    fn route(model: &Model, request: &Request) -> Result<Decision, RoutingError> {
+        let _ = model;
+        Ok(honest(request))
+    }
+
+    fn route_batch(model: &Model, requests: &[Request]) -> Vec<Result<Decision, RoutingError>> {
+        requests.iter().map(|request| Self::route(model, request)).collect()
+    }
+
+    fn adapt(profile: UserProfile, interactions: &[Interaction]) -> Result<UserProfile, RoutingError> {
+        let _ = interactions;
+        Ok(profile)
+    }
+}
+
+impl<T: Plugin> routing::Guest for T {
+    fn route(model: Model, request: Request) -> Result<Decision, RoutingError> {
+        <T as Plugin>::route(&model, &request)
+    }
+
+    fn route_batch(model: Model, requests: Vec<Request>) -> Vec<Result<Decision, RoutingError>> {
+        <T as Plugin>::route_batch(&model, &requests)
+    }
+}
+
+impl<T: Plugin> learning::Guest for T {
+    fn adapt(profile: UserProfile, interactions: Vec<Interaction>) -> Result<UserProfile, RoutingError> {
+        <T as Plugin>::adapt(profile, &interactions)
+    }
+}
+
+/// Returns every candidate once, in the request's order, all as good as each other.
+pub fn honest(request: &Request) -> Decision {
+    Decision {
+        ranking: request.candidates.iter().map(|candidate| score(&candidate.llm)).collect(),
+        user_state: UserState::Anonymous,
+        task: None,
+        why: "all are alike".into(),
+    }
+}
+
+/// Returns an acceptable score.
+pub fn score(llm: &str) -> Score {
+    Score { llm: llm.into(), utility: 0.5, effect: 0.5, cost: 0.5, uncertainty: 0.1, excluded: None }
+}

@@ -1,0 +1,33 @@
+//! Returns or logs far more than anybody wants, as the text says: `log` many messages, `message` one very long one,
+//! `why` a long reason, `ranking` many scores.
+#![cfg(target_family = "wasm")]
+
+use personaroute_test_guests::bindings::personaroute::router::log;
+use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, honest, score};
+
+/// Messages of a flood.
+const MESSAGES: usize = 10_000;
+
+/// Bytes of a text that is too long; small enough for any sensible memory limit.
+const LONG: usize = 1 << 20;
+
+/// Scores of a ranking that is too long.
+const SCORES: usize = 10_000;
+
+struct Floods;
+
+impl Plugin for Floods {
+    fn route(_: &Model, request: &Request) -> Result<Decision, RoutingError> {
+        let mut decision = honest(request);
+        match request.text.as_str() {
+            "log" => (0..MESSAGES).for_each(|_| log::write(log::Level::Error, "water")),
+            "message" => log::write(log::Level::Error, &"water ".repeat(LONG / 6)),
+            "why" => decision.why = "because ".repeat(LONG / 8),
+            "ranking" => decision.ranking.extend((0..SCORES).map(|idx| score(&idx.to_string()))),
+            _ => {}
+        }
+        Ok(decision)
+    }
+}
+
+export!(Floods);

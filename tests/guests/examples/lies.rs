@@ -1,0 +1,35 @@
+//! Returns a ranking of other candidates than the request's, as the text says: `missing`, `duplicate`, `unknown`,
+//! `empty`; `short` drops the last result of a batch, `long` adds one.
+#![cfg(target_family = "wasm")]
+
+use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, honest, score};
+
+struct Lies;
+
+impl Plugin for Lies {
+    fn route(_: &Model, request: &Request) -> Result<Decision, RoutingError> {
+        let mut decision = honest(request);
+        match request.text.as_str() {
+            "missing" => drop(decision.ranking.pop()),
+            "duplicate" => decision.ranking.extend(decision.ranking.first().cloned()),
+            "unknown" => decision.ranking.push(score("no such candidate")),
+            "empty" => decision.ranking.clear(),
+            _ => {}
+        }
+        Ok(decision)
+    }
+
+    fn route_batch(model: &Model, requests: &[Request]) -> Vec<Result<Decision, RoutingError>> {
+        let mut results: Vec<_> = requests.iter().map(|request| Self::route(model, request)).collect();
+        let says = |text: &str| requests.iter().any(|request| request.text == text);
+        if says("short") {
+            results.pop();
+        }
+        if says("long") {
+            results.extend(requests.first().map(|request| Ok(honest(request))));
+        }
+        results
+    }
+}
+
+export!(Lies);

@@ -1,0 +1,39 @@
+//! Returns scores that are not finite, in the field that the text names: `utility`, `effect`, `cost`, `uncertainty`; or
+//! an `infinite` utility, a `negative` uncertainty, a `probability` of the task that is none. An adapted profile is not
+//! finite either.
+#![cfg(target_family = "wasm")]
+
+use personaroute_test_guests::bindings::exports::personaroute::router::routing::TaskGuess;
+use personaroute_test_guests::{
+    Decision, Interaction, Model, Plugin, Request, RoutingError, UserProfile, export, honest,
+};
+
+struct Nan;
+
+impl Plugin for Nan {
+    fn route(_: &Model, request: &Request) -> Result<Decision, RoutingError> {
+        let mut decision = honest(request);
+        if request.text == "probability" {
+            decision.task = Some(TaskGuess { task: "a task".into(), probability: f32::NAN });
+        }
+        for score in decision.ranking.iter_mut().take(1) {
+            match request.text.as_str() {
+                "utility" => score.utility = f32::NAN,
+                "effect" => score.effect = f32::NAN,
+                "cost" => score.cost = f32::NAN,
+                "uncertainty" => score.uncertainty = f32::NAN,
+                "infinite" => score.utility = f32::INFINITY,
+                "negative" => score.uncertainty = -1.0,
+                _ => {}
+            }
+        }
+        Ok(decision)
+    }
+
+    fn adapt(mut profile: UserProfile, _: &[Interaction]) -> Result<UserProfile, RoutingError> {
+        profile.embedding.fill(f32::NAN);
+        Ok(profile)
+    }
+}
+
+export!(Nan);
