@@ -152,7 +152,11 @@ impl Recipe {
     /// Adds `noise` [batch, llms] from the text.
     fn noise(&self, graph: &mut Graph) {
         if let Some(dim) = self.embedding {
-            graph.floats("table", &[dim, self.llms], &noise(dim * self.llms)).node("MatMul", &["query", "table"], "noise");
+            graph.floats("table", &[dim, self.llms], &noise(dim * self.llms)).node(
+                "MatMul",
+                &["query", "table"],
+                "noise",
+            );
             return;
         }
         let rows = BUCKETS as usize + 1;
