@@ -1,0 +1,136 @@
+//! Export: two ONNX graphs, proven against libtorch, written as a model bundle.
+
+pub mod adapter;
+pub mod builder;
+pub mod parity;
+pub mod proto;
+pub mod runtime;
+pub mod scorer;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use personaroute_bundle::catalog::{Catalog, Tasks};
+use personaroute_bundle::folder::{ADAPTER, Bundle, BundleWriter, SCORER};
+use personaroute_bundle::lexical::ENCODING_VERSION;
+use personaroute_bundle::manifest::{
+    self, EmbeddingEncoder, FORMAT_VERSION, Graphs, Manifest, Parity, Setting, TextEncoder, Training,
+};
+use personaroute_bundle::users::{Precision, UserTableWriter};
+
+use crate::model::Model;
+use crate::model::tensors::to_rows;
+use crate::train::hparams;
+
+/// What a bundle says besides the model.
+#[derive(Debug, Clone, Default)]
+pub struct ExportOptions {
+    /// The exact command that trained the model.
+    pub command: String,
+    /// The trainer's commit.
+    pub commit: String,
+    /// When training began, RFC 3339.
+    pub started: String,
+    /// Figures of the evaluation.
+    pub metrics: BTreeMap<String, f64>,
+    /// Names for users at a place between cost (0) and quality (1): each is the trained user nearest to it.
+    pub named: Vec<(String, f32)>,
+    /// Files to add, by name inside the bundle, such as `report/report.md`.
+    pub files: Vec<(String, PathBuf)>,
+    /// Name of the text-embedding model, where there is one; all-MiniLM-L6-v2 unless said.
+    pub encoder_id: Option<String>,
+}
+
+/// Writes the bundle in place of whatever the folder `out` holds.
+pub fn write(model: &Model, out: &Path, options: &ExportOptions) -> Result<Bundle> {
+    let encoder = text_encoder(model, options);
+    let graphs = Graphs::expected(model.user_dim(), model.llms(), model.facts.tasks.len(), &encoder);
+    let scorer = scorer::build(model, &graphs.scorer);
+    let adapter = adapter::build(model, &graphs.adapter);
+    let parity = parity::check(model, &scorer, &adapter).context("parity of the export")?;
+    let mut writer = BundleWriter::create(out)?;
+    writer.add(SCORER, &scorer)?;
+    writer.add(ADAPTER, &adapter)?;
+    writer.add_catalog(&Catalog { llms: model.facts.llms.clone() })?;
+    writer.add_tasks(&Tasks { tasks: model.facts.tasks.clone() })?;
+    writer.add_users(&users(model, &options.named)?)?;
+    for (name, path) in &options.files {
+        writer.add_file(name, path)?;
+    }
+    Ok(writer.finish(manifest(model, options, (encoder, graphs, parity)))?)
+}
+
+fn text_encoder(model: &Model, options: &ExportOptions) -> TextEncoder {
+    match model.facts.hparams.text {
+        hparams::TextEncoder::Lexical(lexical) => TextEncoder::Lexical(lexical),
+        hparams::TextEncoder::Embedding => TextEncoder::Embedding(EmbeddingEncoder {
+            dim: model.facts.embedding,
+            encoder_id: options.encoder_id.clone().unwrap_or_else(|| "all-MiniLM-L6-v2".to_owned()),
+            sha256: None,
+        }),
+    }
+}
+
+/// The training users, and the named ones.
+fn users(model: &Model, named: &[(String, f32)]) -> Result<UserTableWriter> {
+    let mut table = UserTableWriter::new(model.user_dim(), Precision::F16);
+    let preferences = model.preferences(&model.users);
+    let rows: Vec<_> = to_rows(&model.users).into_iter().zip(preferences).zip(&model.facts.users).collect();
+    for ((row, preference), (id, interactions)) in &rows {
+        table.push(id, row, Some(*preference), *interactions)?;
+    }
+    for (name, wanted) in named {
+        let away = |preference: f32| (preference - wanted).abs();
+        let nearest = rows.iter().min_by(|a, b| away(a.0.1).total_cmp(&away(b.0.1)));
+        let ((row, preference), (_, interactions)) = nearest.context("no user to name")?;
+        table.push(name, row, Some(*preference), *interactions)?;
+    }
+    Ok(table)
+}
+
+fn manifest(
+    model: &Model,
+    options: &ExportOptions,
+    (text_encoder, graphs, parity): (TextEncoder, Graphs, Parity),
+) -> Manifest {
+    let facts = &model.facts;
+    let [queries, outcomes, interactions] = facts.counts;
+    let config = match serde_json::to_value(&facts.hparams) {
+        Ok(serde_json::Value::Object(map)) => map.into_iter().map(|(key, value)| (key, value.to_string())).collect(),
+        _ => BTreeMap::new(),
+    };
+    let mut metrics = options.metrics.clone();
+    metrics.insert("gate".to_owned(), facts.gate);
+    metrics.insert("validation".to_owned(), facts.validation);
+    Manifest {
+        format_version: FORMAT_VERSION,
+        encoding_version: ENCODING_VERSION,
+        user_dim: model.user_dim(),
+        llms: model.llms(),
+        tasks: facts.tasks.len(),
+        text_encoder,
+        graphs,
+        setting: if facts.setting == "EC" { Setting::EffectCost } else { Setting::Rewards },
+        prior: model.prior(),
+        dataset: manifest::Dataset {
+            fingerprint: facts.fingerprint.clone(),
+            name: facts.dataset.clone(),
+            queries,
+            outcomes,
+            interactions,
+            users: facts.users.len() as u64,
+        },
+        training: Training {
+            command: options.command.clone(),
+            commit: options.commit.clone(),
+            seed: facts.seed,
+            config,
+            started: options.started.clone(),
+            epochs: u32::try_from(facts.epochs).unwrap_or(u32::MAX),
+        },
+        parity,
+        metrics,
+        files: BTreeMap::new(),
+    }
+}

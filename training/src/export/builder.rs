@@ -1,0 +1,169 @@
+//! A small graph builder: names come out of the operations, constants go in as arrays.
+
+use half::f16;
+use personaroute_bundle::manifest::{self, Dim, GraphSpec, TensorSpec};
+
+use tch::Tensor;
+
+use super::proto::{
+    AttributeProto, DimensionProto, Element, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+};
+
+const OPSET: i64 = GraphSpec::OPSET as i64;
+/// File format version: 8 is the one that came with operator set 17, so every runtime since then reads it.
+const IR_VERSION: i64 = 8;
+
+const ATTRIBUTE_INT: i32 = 2;
+
+use crate::model::tensors::{extent, to_vec};
+
+/// Name of a value inside the graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value(String);
+
+/// Collects nodes and constants.
+#[derive(Debug, Default)]
+pub struct Builder {
+    graph: GraphProto,
+}
+
+impl Builder {
+    /// Returns an empty graph of this name.
+    pub fn new(name: &str) -> Self {
+        let graph = GraphProto { name: Some(name.to_owned()), ..GraphProto::default() };
+        Self { graph }
+    }
+
+    /// Adds the inputs of the manifest and returns their values in the same order.
+    pub fn inputs(&mut self, specs: &[TensorSpec]) -> Vec<Value> {
+        self.graph.input = specs.iter().map(port).collect();
+        specs.iter().map(|spec| Value(spec.name.clone())).collect()
+    }
+
+    /// Gives `values` the names of the manifest's outputs, in the same order.
+    pub fn outputs(&mut self, specs: &[TensorSpec], values: &[&Value]) {
+        self.graph.output = specs.iter().map(port).collect();
+        for (spec, value) in specs.iter().zip(values) {
+            self.push("Identity", &[value], vec![spec.name.clone()], Vec::new());
+        }
+    }
+
+    /// Adds a constant of 32-bit floats.
+    pub fn f32(&mut self, dims: &[usize], elements: &[f32]) -> Value {
+        let raw = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.constant(Element::F32, dims, raw)
+    }
+
+    /// Adds a constant that is stored as 16-bit floats and read as 32-bit ones: the runtime folds the cast on loading.
+    pub fn f16(&mut self, dims: &[usize], elements: &[f32]) -> Value {
+        let raw = elements.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
+        let stored = self.constant(Element::F16, dims, raw);
+        self.op_with("Cast", &[&stored], vec![int("to", i64::from(Element::F32.number()))])
+    }
+
+    /// Adds a tensor as a constant of 32-bit floats.
+    pub fn tensor(&mut self, tensor: &Tensor) -> Value {
+        let dims: Vec<usize> = tensor.size().into_iter().map(extent).collect();
+        self.f32(&dims, &to_vec(tensor))
+    }
+
+    /// Adds a constant of integers.
+    pub fn i64(&mut self, dims: &[usize], elements: &[i64]) -> Value {
+        let raw = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.constant(Element::I64, dims, raw)
+    }
+
+    /// Adds an operation without attributes and returns its result.
+    pub fn op(&mut self, op_type: &str, inputs: &[&Value]) -> Value {
+        self.op_with(op_type, inputs, Vec::new())
+    }
+
+    /// Adds an operation with attributes and returns its result.
+    pub fn op_with(&mut self, op_type: &str, inputs: &[&Value], attribute: Vec<AttributeProto>) -> Value {
+        let name = format!("{}_{}", op_type.to_lowercase(), self.graph.node.len());
+        self.push(op_type, inputs, vec![name.clone()], attribute);
+        Value(name)
+    }
+
+    /// Returns the parts of `value` of these widths along its last axis.
+    pub fn split(&mut self, value: &Value, widths: &[i64]) -> Vec<Value> {
+        let sizes = self.i64(&[widths.len()], widths);
+        let name = format!("split_{}", self.graph.node.len());
+        let names: Vec<String> = (0..widths.len()).map(|part| format!("{name}_{part}")).collect();
+        self.push("Split", &[value, &sizes], names.clone(), vec![int("axis", -1)]);
+        names.into_iter().map(Value).collect()
+    }
+
+    /// Returns the sum of `value` over one axis, which is dropped.
+    pub fn sum(&mut self, value: &Value, axis: i64) -> Value {
+        let axes = self.i64(&[1], &[axis]);
+        self.op_with("ReduceSum", &[value, &axes], vec![int("keepdims", 0)])
+    }
+
+    /// Returns `value` with a new axis of extent 1.
+    pub fn unsqueeze(&mut self, value: &Value, axis: i64) -> Value {
+        let axes = self.i64(&[1], &[axis]);
+        self.op("Unsqueeze", &[value, &axes])
+    }
+
+    /// Returns `value · weight + bias`; `weight` is `[inputs, outputs]`.
+    pub fn linear(&mut self, value: &Value, weight: &Tensor, bias: &Tensor) -> Value {
+        let weight = self.tensor(weight);
+        let product = self.op("MatMul", &[value, &weight]);
+        let bias = self.tensor(bias);
+        self.op("Add", &[&product, &bias])
+    }
+
+    /// Returns the finished model file.
+    pub fn finish(self) -> Vec<u8> {
+        let model = ModelProto {
+            ir_version: Some(IR_VERSION),
+            opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
+            producer_name: Some("personaroute".to_owned()),
+            producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            graph: Some(self.graph),
+        };
+        prost::Message::encode_to_vec(&model)
+    }
+
+    fn constant(&mut self, element: Element, dims: &[usize], raw: Vec<u8>) -> Value {
+        let name = format!("constant_{}", self.graph.initializer.len());
+        self.graph.initializer.push(TensorProto {
+            dims: dims.iter().map(|&n| n as i64).collect(),
+            data_type: Some(element.number()),
+            name: Some(name.clone()),
+            raw_data: Some(raw),
+        });
+        Value(name)
+    }
+
+    fn push(&mut self, op_type: &str, inputs: &[&Value], output: Vec<String>, attribute: Vec<AttributeProto>) {
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|value| value.0.clone()).collect(),
+            name: Some(format!("node_{}", self.graph.node.len())),
+            output,
+            op_type: Some(op_type.to_owned()),
+            attribute,
+        });
+    }
+}
+
+/// Returns an integer attribute.
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), i: Some(value), r#type: Some(ATTRIBUTE_INT) }
+}
+
+fn port(spec: &TensorSpec) -> ValueInfoProto {
+    let element = match spec.element {
+        manifest::Element::F32 => Element::F32,
+        manifest::Element::I64 => Element::I64,
+    };
+    let extent = |dim: &Dim| match dim {
+        Dim::Fixed(extent) => Extent::DimValue(*extent as i64),
+        Dim::Symbol(name) => Extent::DimParam(name.clone()),
+    };
+    let dim = spec.dims.iter().map(|dim| DimensionProto { value: Some(extent(dim)) }).collect();
+    let tensor_type = TensorTypeProto { elem_type: Some(element.number()), shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: Some(spec.name.clone()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}

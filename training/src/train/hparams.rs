@@ -1,0 +1,75 @@
+//! Hyperparameters: one default configuration for every data set.
+
+use personaroute_bundle::lexical::Lexical;
+use serde::{Deserialize, Serialize};
+
+/// What the configuration's `hparam` section decides about the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hparams {
+    /// Width of node states and length of a user embedding.
+    pub embedding_dim: usize,
+    /// Features of an outcome edge that are read, 1 to 4: mean reward, log count, spread, relative reward.
+    pub edge_dim: usize,
+    /// Peak learning rate; it warms up in the first epoch and falls to zero along a cosine.
+    pub learning_rate: f64,
+    /// AdamW's weight decay.
+    pub weight_decay: f64,
+    /// Most epochs.
+    pub train_epoch: usize,
+    /// Users in a minibatch.
+    pub batch_size: usize,
+    /// Share of a user's queries that is masked in the dense half of the minibatches.
+    pub train_mask_rate: f64,
+    /// Preference weights of a user (K).
+    pub weights: usize,
+    /// Epochs without a better validation score before training stops.
+    pub patience: usize,
+    /// How query text is read.
+    pub text: TextEncoder,
+    /// Width of the query representation.
+    pub text_dim: usize,
+    /// Epochs over the training queries for the query representation.
+    pub text_epoch: usize,
+    /// Its learning rate.
+    pub text_learning_rate: f64,
+    /// Share of a query's n-grams (or embedding entries) dropped while training.
+    pub text_dropout: f64,
+}
+
+/// How query text becomes the scorer's input.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextEncoder {
+    /// Hashed n-grams.
+    Lexical(Lexical),
+    /// The vector of a text-embedding model.
+    Embedding,
+}
+
+impl Default for TextEncoder {
+    fn default() -> Self {
+        Self::Lexical(Lexical { buckets: 16_384, max_words: 2, max_ids: 512, seed: 0 })
+    }
+}
+
+impl Default for Hparams {
+    fn default() -> Self {
+        Self {
+            embedding_dim: 64,
+            edge_dim: 4,
+            learning_rate: 3e-3,
+            weight_decay: 1e-3,
+            train_epoch: 60,
+            batch_size: 32,
+            train_mask_rate: 0.3,
+            weights: 4,
+            patience: 30,
+            text: TextEncoder::default(),
+            text_dim: 32,
+            text_epoch: 20,
+            text_learning_rate: 5e-3,
+            text_dropout: 0.3,
+        }
+    }
+}
