@@ -76,6 +76,17 @@ fn every_serving_configuration_in_the_docs_loads() {
 }
 
 #[test]
+fn every_key_of_the_configuration_is_documented() {
+    let guide = std::fs::read_to_string(path::root().join("docs/configuration.md")).unwrap();
+    let block = blocks("yaml").into_iter().find(|block| block.place.starts_with("docs/configuration.md")).unwrap();
+    let loaded = config::parse(Path::new(&block.place), &block.text, &environment).unwrap();
+    let effective = loaded.effective();
+    let keys = effective.lines().filter_map(|line| Some(line.trim_start_matches(['-', ' ']).split_once(':')?.0));
+    let missing: Vec<&str> = keys.filter(|key| !guide.contains(&format!("{key}:"))).collect();
+    assert_eq!(missing, Vec::<&str>::new(), "of\n{effective}");
+}
+
+#[test]
 fn every_command_in_the_docs_exists() {
     let tasks = std::fs::read_to_string(path::root().join("xtask/src/main.rs")).unwrap();
     let mut checked = 0;
