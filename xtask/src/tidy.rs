@@ -2,6 +2,7 @@
 
 mod guest;
 mod layer;
+mod link;
 mod source;
 mod text;
 mod tree;
@@ -30,6 +31,7 @@ fn problems(tree: &Tree) -> Vec<String> {
     found.extend(layer::problems(tree));
     found.extend(guest::problems(tree));
     found.extend(text::problems(tree));
+    found.extend(link::problems(tree));
     found
 }
 

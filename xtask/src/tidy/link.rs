@@ -1,0 +1,56 @@
+//! Guides: every file and folder they name exists.
+
+use super::tree::{Source, Tree};
+
+/// Figures and history speak of what was.
+const PASSED_OVER: &[&str] = &["docs/bench/", "CHANGELOG.md"];
+
+pub(super) fn problems(tree: &Tree) -> Vec<String> {
+    let guides = tree.sources.iter().filter(|source| source.path.ends_with(".md"));
+    let current = guides.filter(|source| !PASSED_OVER.iter().any(|passed| source.path.starts_with(passed)));
+    current.flat_map(|source| of_guide(tree, source)).collect()
+}
+
+fn of_guide(tree: &Tree, source: &Source) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, line) in source.text.lines().enumerate() {
+        for path in paths(tree, line).filter(|path| !exists(tree, path)) {
+            found.push(format!("{}:{}: `{path}` is not there", source.path, number + 1));
+        }
+    }
+    found
+}
+
+/// Words in backticks that begin with a folder of the repository, and targets of links that are not addresses.
+fn paths<'a>(tree: &'a Tree, line: &'a str) -> impl Iterator<Item = &'a str> {
+    let quoted = line.split('`').skip(1).step_by(2);
+    let inside = quoted.filter(|word| {
+        let is_path = word.contains('/') && !word.contains([' ', '<', '*', ':', '@', '{']);
+        is_path && word.split('/').next().is_some_and(|top| is_folder(tree, top))
+    });
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    inside.chain(targets.filter(|target| !target.contains("://") && !target.starts_with('#')))
+}
+
+fn is_folder(tree: &Tree, path: &str) -> bool {
+    let prefix = format!("{path}/");
+    tree.sources.iter().any(|source| source.path.starts_with(&prefix))
+}
+
+fn exists(tree: &Tree, path: &str) -> bool {
+    let path = path.trim_end_matches('/');
+    tree.text(path).is_some() || is_folder(tree, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_nothing_is_found() {
+        let guide = "See `gateway/src/gone.rs`, `gateway/src/app.rs`, `gateway`, `a/b` and [this](docs/gone.md).\n";
+        let tree = Tree::of(&[("A.md", guide), ("gateway/src/app.rs", "//! x\n"), ("docs/x.md", "")]);
+        let expected = ["A.md:1: `gateway/src/gone.rs` is not there", "A.md:1: `docs/gone.md` is not there"];
+        assert_eq!(problems(&tree), expected);
+    }
+}
