@@ -51,8 +51,8 @@ impl Plugin {
         store.set_hostcall_fuel(self.limits.memory_bytes);
         let result = self.pre.instantiate(&mut store).and_then(|router| work(&router, &mut store));
         let context = store.data();
-        if context.log_dropped > 0 {
-            tracing::warn!(dropped = context.log_dropped, "plugin wrote more log messages than it may");
+        if context.log.dropped() > 0 {
+            tracing::warn!(dropped = context.log.dropped(), "plugin wrote more log messages than it may");
         }
         result.map_err(|error| failure(&error, context))
     }

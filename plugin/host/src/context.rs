@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use wasmtime::ResourceLimiter;
 
-use crate::{Limits, Profile, services::Services};
+use crate::{Limits, Profile, import::log::Budget, services::Services};
 
 /// Most entries of one of the plugin's tables; its own table of functions has under 100.
 const MAX_TABLE: usize = 10_000;
@@ -15,8 +15,7 @@ pub(crate) struct Context {
     /// The users of this call's requests; those with a profile have it in place of the user table's.
     pub(crate) users: HashMap<String, Option<Profile>>,
     pub(crate) deadline: Instant,
-    pub(crate) log_budget: u32,
-    pub(crate) log_dropped: u32,
+    pub(crate) log: Budget,
     /// Set when the host could not serve an import in time.
     pub(crate) timed_out: bool,
     /// Set when the encoder refused a text for lack of room.
@@ -32,8 +31,7 @@ impl Context {
             services: Arc::clone(services),
             users,
             deadline: Instant::now() + limits.deadline,
-            log_budget: limits.log_messages,
-            log_dropped: 0,
+            log: Budget::new(limits.log_messages),
             timed_out: false,
             overloaded: false,
             out_of_memory: false,

@@ -4,7 +4,7 @@
 
 mod encoder;
 mod inference;
-mod log;
+pub(crate) mod log;
 mod users;
 
 /// Returns the longest prefix of whole characters within `max` bytes.

@@ -9,6 +9,8 @@ pub(crate) mod ort;
 
 use std::time::Instant;
 
+use crate::{OpenError, RouterOptions, bundle::folder::Bundle};
+
 /// The elements of a tensor, row-major.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Elements {
@@ -98,4 +100,25 @@ pub trait Backend: Send + Sync {
     ///
     /// Every error of [`InferError`]; a run that has begun may end after `deadline`, a wait may not.
     fn run(&self, graph: &str, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, InferError>;
+}
+
+/// Opens the graphs of `bundle` on ONNX Runtime, as [`Router::open`](crate::Router::open) does: for whoever runs them
+/// without the plugin.
+///
+/// ```no_run
+/// use personaroute_host::{RouterOptions, bundle::folder::Bundle, infer};
+///
+/// let options = RouterOptions::new("configs/bundle", "plugin.wasm");
+/// let bundle = Bundle::open(&options.bundle)?;
+/// let backend = infer::open(&options, &bundle)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`OpenError::OnnxRuntime`], [`OpenError::Provider`], or [`OpenError::Graph`] when a graph is not what the manifest
+/// says.
+pub fn open(options: &RouterOptions, bundle: &Bundle) -> Result<Box<dyn Backend>, OpenError> {
+    let runtime = ort::Runtime::load(options.onnxruntime.as_deref(), options.provider)?;
+    Ok(Box::new(ort::Ort::open(&runtime, bundle, options.limits.sessions)?))
 }

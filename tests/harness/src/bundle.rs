@@ -160,8 +160,11 @@ impl Recipe {
             return;
         }
         let rows = BUCKETS as usize + 1;
+        // Row 0 is padding and adds nothing.
+        let mut table = vec![0.0; self.llms];
+        table.extend(noise(BUCKETS as usize * self.llms));
         graph
-            .floats("table", &[rows, self.llms], &noise(rows * self.llms))
+            .floats("table", &[rows, self.llms], &table)
             .integers("over words", &[1], &[1])
             .floats("share", &[1], &[1.0 / 512.0])
             .node("Gather", &["table", "ngrams"], "words")

@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(groups(&[]), [0_usize; 0]);
         assert_eq!(groups(&[5, 5, 6, 8, 40, 41]), [4, 2]);
         assert_eq!(groups(&[7; 20]), [8, 8, 4]);
-        assert_eq!(groups(&[3, 6, 9]), [1, 1, 1]);
+        assert_eq!(groups(&[3, 7, 12]), [1, 1, 1]);
     }
 
     #[test]

@@ -9,13 +9,38 @@ use crate::{
 /// Longest message in bytes; the rest is cut. A line of a log is read by people.
 const MAX_MESSAGE: usize = 1024;
 
+/// How many messages a call may still write, and how many it wrote in vain.
+pub(crate) struct Budget {
+    left: u32,
+    dropped: u32,
+}
+
+impl Budget {
+    /// Returns a budget of so many messages.
+    pub(crate) fn new(messages: u32) -> Self {
+        Self { left: messages, dropped: 0 }
+    }
+
+    /// Returns how many messages were dropped.
+    pub(crate) fn dropped(&self) -> u32 {
+        self.dropped
+    }
+
+    fn allows(&mut self) -> bool {
+        let Some(left) = self.left.checked_sub(1) else {
+            self.dropped = self.dropped.saturating_add(1);
+            return false;
+        };
+        self.left = left;
+        true
+    }
+}
+
 impl Host for Context {
     fn write(&mut self, level: Level, message: String) -> wasmtime::Result<()> {
-        if self.log_budget == 0 {
-            self.log_dropped = self.log_dropped.saturating_add(1);
+        if !self.log.allows() {
             return Ok(());
         }
-        self.log_budget -= 1;
         let message = cut(&message, MAX_MESSAGE);
         match level {
             Level::Debug => tracing::debug!(target: "personaroute::plugin", message, "plugin log"),
@@ -24,5 +49,18 @@ impl Host for Context {
             Level::Error => tracing::error!(target: "personaroute::plugin", message, "plugin log"),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_past_the_budget_are_counted_and_dropped() {
+        let mut budget = Budget::new(2);
+        let allowed: Vec<_> = (0..5).map(|_| budget.allows()).collect();
+        assert_eq!(allowed, [true, true, false, false, false]);
+        assert_eq!(budget.dropped(), 3);
     }
 }

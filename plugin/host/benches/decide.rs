@@ -1,0 +1,74 @@
+//! What does a decision cost without a text encoder, by number of LLMs: through the plugin, natively, and the call alone?
+
+#[expect(unreachable_pub, reason = "a file of the test harness, where it is public")]
+#[path = "../../../tests/harness/src/bundle.rs"]
+mod bundle;
+mod fixture;
+mod native;
+#[expect(unreachable_pub, reason = "a file of the test harness, where it is public")]
+#[path = "../../../tests/harness/src/onnx.rs"]
+mod onnx;
+
+use divan::{Bencher, black_box};
+
+use self::fixture::{Fixture, PROMPT, SHORT};
+
+fn main() {
+    divan::main();
+}
+
+/// The bundle of the repository: a trained scorer and its encoder's work.
+#[divan::bench]
+fn trained(bencher: Bencher<'_, '_>) {
+    let Some(fixture) = Fixture::trained() else { return };
+    let (router, request) = (fixture.router(), fixture.request(SHORT));
+    bencher.bench_local(|| black_box(router.route(black_box(&request))));
+}
+
+/// The same scoring without WASM.
+#[divan::bench]
+fn trained_native(bencher: Bencher<'_, '_>) {
+    let Some(fixture) = Fixture::trained() else { return };
+    let native = fixture.native(SHORT);
+    bencher.bench_local(|| black_box(native.route()));
+}
+
+/// Profile, plugin and scorer, as a caller sees them.
+#[divan::bench(args = [10, 100, 1000])]
+fn routed(bencher: Bencher<'_, '_>, llms: usize) {
+    let fixture = Fixture::new(llms);
+    let (router, request) = (fixture.router(), fixture.request(SHORT));
+    bencher.bench_local(|| black_box(router.route(black_box(&request))));
+}
+
+/// The same with a prompt of two kilobytes.
+#[divan::bench(args = [10, 100, 1000])]
+fn routed_two_kilobytes(bencher: Bencher<'_, '_>, llms: usize) {
+    let fixture = Fixture::new(llms);
+    let (router, request) = (fixture.router(), fixture.request(PROMPT));
+    bencher.bench_local(|| black_box(router.route(black_box(&request))));
+}
+
+/// The plugin's code compiled natively on the same scorer: what the WASM boundary is held against.
+#[divan::bench(args = [10, 100, 1000])]
+fn native(bencher: Bencher<'_, '_>, llms: usize) {
+    let fixture = Fixture::new(llms);
+    let native = fixture.native(SHORT);
+    bencher.bench_local(|| black_box(native.route()));
+}
+
+/// The plugin on a scorer that costs nothing: instantiation, copies and policy.
+#[divan::bench(args = [10, 100, 1000])]
+fn call(bencher: Bencher<'_, '_>, llms: usize) {
+    let fixture = Fixture::new(llms);
+    let (router, request) = (fixture.router_without_runtime(), fixture.request(SHORT));
+    bencher.bench_local(|| black_box(router.route(black_box(&request))));
+}
+
+/// One request of a batch of 64.
+#[divan::bench(args = [10, 100, 1000])]
+fn batch_of_64(bencher: Bencher<'_, '_>, llms: usize) {
+    let fixture = Fixture::new(llms);
+    let (router, requests) = (fixture.router(), vec![fixture.request(SHORT); 64]);
+    bencher.bench_local(|| black_box(router.route_batch(black_box(&requests))));
+}

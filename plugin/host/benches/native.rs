@@ -1,0 +1,127 @@
+//! The plugin's own code called natively, and the plugin on a scorer that costs nothing.
+
+#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+
+use std::time::{Duration, Instant};
+
+use personaroute_guest::{host as guest, model, route};
+use personaroute_host::{
+    Candidate, RouteRequest, Router,
+    bundle::{folder::Bundle, lexical::Lexical, manifest::TextEncoder},
+    infer::{self, Backend, Elements, Tensor, fake::Fake},
+};
+
+use crate::fixture::Fixture;
+
+impl Fixture {
+    /// Returns a router whose scorer answers at once.
+    pub(crate) fn router_without_runtime(&self) -> Router {
+        let manifest = Bundle::open(&self.options.bundle).unwrap().manifest;
+        let outputs: Vec<_> = manifest.graphs.scorer.outputs.iter().map(|output| output.name.clone()).collect();
+        let (llms, tasks) = (manifest.llms, manifest.tasks);
+        let tensor = move |name: &String| {
+            let columns = if name == "task_probability" { tasks } else { llms };
+            let dims = vec![1, u32::try_from(columns).unwrap()];
+            Tensor { name: name.clone(), dims, elements: Elements::Float32(vec![0.5; columns]) }
+        };
+        let backend = Fake::new(move |_graph, _inputs| Ok(outputs.iter().map(tensor).collect()));
+        Router::with_backend(&self.options, Box::new(backend)).unwrap()
+    }
+
+    pub(crate) fn native(&self, text: &str) -> Native {
+        let bundle = Bundle::open(&self.options.bundle).unwrap();
+        let backend = infer::open(&self.options, &bundle).unwrap();
+        let request = request(&self.request(text));
+        Native { model: model(&bundle), request, host: NativeHost { bundle, backend } }
+    }
+}
+
+/// The plugin's code and what it works on, without WASM.
+pub(crate) struct Native {
+    host: NativeHost,
+    model: model::Model,
+    request: model::Request,
+}
+
+impl Native {
+    pub(crate) fn route(&self) -> model::Decision {
+        route::route(&self.host, &self.model, &self.request).unwrap()
+    }
+}
+
+struct NativeHost {
+    bundle: Bundle,
+    backend: Box<dyn Backend>,
+}
+
+impl guest::Host for NativeHost {
+    fn run(&self, graph: &str, inputs: &[guest::Tensor<'_>]) -> Result<Vec<guest::Output>, model::RoutingError> {
+        let inputs: Vec<_> = inputs.iter().map(tensor).collect();
+        let outputs = self.backend.run(graph, &inputs, Instant::now() + Duration::from_secs(1)).unwrap();
+        let output = |tensor: Tensor| match tensor.elements {
+            Elements::Float32(elements) => Some(guest::Output { name: tensor.name, elements }),
+            Elements::Int64(_) => None,
+        };
+        Ok(outputs.into_iter().filter_map(output).collect())
+    }
+
+    fn embed(&self, _text: &str) -> Result<Vec<f32>, model::RoutingError> {
+        Err(model::RoutingError::Inference("this bench has no encoder".to_owned()))
+    }
+
+    fn profile(&self, user: &str) -> Option<model::Profile> {
+        let row = self.bundle.users.get(user)?;
+        Some(model::Profile {
+            embedding: row.embedding,
+            state: model::UserState::Known,
+            interactions: row.interactions,
+            preference: row.preference,
+        })
+    }
+
+    fn warn(&self, _message: &str) {}
+}
+
+fn tensor(tensor: &guest::Tensor<'_>) -> Tensor {
+    let elements = match tensor.elements {
+        guest::Elements::Float32(values) => Elements::Float32(values.to_vec()),
+        guest::Elements::Int64(values) => Elements::Int64(values.to_vec()),
+    };
+    Tensor { name: tensor.name.to_owned(), dims: tensor.dims.clone(), elements }
+}
+
+fn model(bundle: &Bundle) -> model::Model {
+    let text_encoder = match &bundle.manifest.text_encoder {
+        TextEncoder::Lexical(Lexical { buckets, max_words, max_ids, seed }) => model::TextEncoder::Lexical(Lexical {
+            buckets: *buckets,
+            max_words: *max_words,
+            max_ids: *max_ids,
+            seed: *seed,
+        }),
+        TextEncoder::Embedding(embedding) => model::TextEncoder::Embedding(u32::try_from(embedding.dim).unwrap()),
+    };
+    model::Model {
+        text_encoder,
+        tasks: bundle.tasks.tasks.iter().map(|task| task.name.clone()).collect(),
+        llm_columns: u32::try_from(bundle.manifest.llms).unwrap(),
+        prior: bundle.manifest.prior.clone(),
+    }
+}
+
+fn request(request: &RouteRequest) -> model::Request {
+    let candidate = |(candidate, column): (&Candidate, u32)| model::Candidate {
+        llm: candidate.llm.clone(),
+        column: Some(column),
+        input_price: candidate.input_price,
+        output_price: candidate.output_price,
+        context_window: candidate.context_window,
+    };
+    model::Request {
+        user: request.user.clone(),
+        text: request.text.clone(),
+        task: request.task.clone(),
+        preference: request.preference,
+        candidates: request.candidates.iter().zip(0..).map(candidate).collect(),
+        prompt_tokens: request.prompt_tokens,
+    }
+}

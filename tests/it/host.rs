@@ -1,0 +1,9 @@
+//! The host with the real plugin, the real ONNX Runtime and the misbehaving guests.
+
+mod adapt;
+mod backend;
+mod encoder;
+mod fixture;
+mod guest;
+mod open;
+mod route;

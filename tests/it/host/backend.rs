@@ -1,0 +1,125 @@
+//! A model runtime that fails, stalls or answers nonsense costs the call and nothing else.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use personaroute_harness::bundle::Recipe;
+use personaroute_host::infer::fake::Fake;
+use personaroute_host::infer::{Backend, Elements, InferError, Tensor};
+use personaroute_host::{Limits, RouteError, Router};
+use tempfile::TempDir;
+
+use super::fixture::{options, request};
+
+type Answer = Result<Vec<Tensor>, InferError>;
+
+fn open(limits: Limits, answer: impl Fn(&[Tensor]) -> Answer + Send + Sync + 'static) -> (Router, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&Recipe::default(), &folder, |options| options.limits = limits);
+    let backend = Fake::new(move |_graph, inputs| answer(inputs));
+    (Router::with_backend(&options, Box::new(backend)).unwrap(), folder)
+}
+
+fn outputs(rows: u32, score: f32) -> Answer {
+    let tensor = |name: &str, columns: u32| Tensor {
+        name: name.to_owned(),
+        dims: vec![rows, columns],
+        elements: Elements::Float32(vec![score; (rows * columns) as usize]),
+    };
+    let names = ["utility", "effect", "cost", "uncertainty"];
+    let scores = names.into_iter().map(|name| tensor(name, 5));
+    Ok(scores.chain([tensor("task_probability", 3)]).collect())
+}
+
+fn one_row() -> Answer {
+    outputs(1, 0.5)
+}
+
+#[test]
+fn a_runtime_that_fails_ends_in_inference() {
+    let (router, _folder) = open(Limits::default(), |_| Err(InferError::Runtime("no kernel".to_owned())));
+    let error = router.route(&request(&router, None, "hello")).unwrap_err();
+    assert!(matches!(&error, RouteError::Inference(reason) if reason.contains("no kernel")), "{error}");
+}
+
+#[test]
+fn outputs_of_another_shape_end_in_inference() {
+    let (router, _folder) = open(Limits::default(), |_| outputs(2, 0.5));
+    let error = router.route(&request(&router, None, "hello")).unwrap_err();
+    assert!(matches!(error, RouteError::Inference(_)), "{error}");
+}
+
+#[test]
+fn scores_that_are_not_finite_never_become_a_decision() {
+    let (router, _folder) = open(Limits::default(), |_| outputs(1, f32::NAN));
+    let error = router.route(&request(&router, None, "hello")).unwrap_err();
+    assert!(matches!(error, RouteError::Inference(_) | RouteError::InvalidDecision(_)), "{error}");
+}
+
+#[test]
+fn a_batch_of_one_shape_takes_one_run_a_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&Recipe::default(), &folder, |options| options.limits.batch = 10);
+    let backend = Arc::new(Fake::new(|_graph, inputs| outputs(inputs[0].dims[0], 0.5)));
+    let router = Router::with_backend(&options, Box::new(Shared(Arc::clone(&backend)))).unwrap();
+    let requests = vec![request(&router, Some("even"), "hello"); 25];
+    assert!(router.route_batch(&requests).iter().all(Result::is_ok));
+    assert_eq!(backend.runs(), 3);
+}
+
+struct Shared(Arc<Fake>);
+
+impl Backend for Shared {
+    fn run(&self, graph: &str, inputs: &[Tensor], deadline: std::time::Instant) -> Answer {
+        self.0.run(graph, inputs, deadline)
+    }
+}
+
+#[test]
+fn a_run_past_the_deadline_ends_in_timeout() {
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let limits = Limits { deadline: Duration::from_millis(20), ..Limits::default() };
+    let (router, _folder) = open(limits, move |inputs| {
+        // Only a first run stalls, until long after the deadline.
+        let _timeout = lock(&held).recv_timeout(Duration::from_millis(400));
+        outputs(inputs[0].dims[0], 0.5)
+    });
+    assert_eq!(router.route(&request(&router, None, "hello")).unwrap_err(), RouteError::Timeout);
+    drop(hold);
+    assert!(router.route(&request(&router, None, "hello")).is_ok(), "the next call works");
+}
+
+#[test]
+fn calls_past_the_limit_are_refused_at_once() {
+    let (entered, inside) = mpsc::channel::<()>();
+    let (leave, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new((entered, gate));
+    let limits = Limits { concurrency: 1, deadline: Duration::from_secs(60), ..Limits::default() };
+    let (router, _folder) = open(limits, move |_| {
+        pass(&gate);
+        one_row()
+    });
+    thread::scope(|scope| {
+        let first = scope.spawn(|| router.route(&request(&router, None, "hello")));
+        inside.recv().unwrap();
+        assert_eq!(router.route(&request(&router, None, "hello")).unwrap_err(), RouteError::Overloaded);
+        leave.send(()).unwrap();
+        assert!(first.join().unwrap().is_ok());
+    });
+    leave.send(()).unwrap();
+    assert!(router.route(&request(&router, None, "hello")).is_ok(), "the slot is free again");
+}
+
+/// Tells that a run has begun and waits until it may end.
+fn pass(gate: &Mutex<(Sender<()>, Receiver<()>)>) {
+    let gate = lock(gate);
+    gate.0.send(()).unwrap();
+    gate.1.recv().unwrap();
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

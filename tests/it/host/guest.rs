@@ -1,0 +1,152 @@
+//! Each misbehaving plugin ends in its error variant, and the router works on.
+
+use std::time::Duration;
+
+use personaroute_harness::bundle::Recipe;
+use personaroute_harness::path;
+use personaroute_host::{Decision, DecisionFault, Interaction, Limits, Profile, RouteError, Router, UserState};
+
+use super::fixture::{Fixture, open_with, request};
+
+/// Opens a router with the test plugin `name` and so much time for a call.
+fn open(name: &str, deadline: Duration) -> Fixture {
+    open_with(&Recipe::default(), |options| {
+        options.plugin = path::guest(name);
+        options.limits = Limits { deadline, memory_bytes: 4 << 20, concurrency: 4, ..options.limits.clone() };
+    })
+}
+
+/// Plugins that come to an end get all the time that a loaded machine may need.
+fn patient(name: &str) -> Fixture {
+    open(name, Duration::from_secs(30))
+}
+
+fn route(router: &Router, text: &str) -> Result<Decision, RouteError> {
+    router.route(&request(router, Some("even"), text))
+}
+
+fn adapt(router: &Router) -> Result<Profile, RouteError> {
+    let before = Profile { embedding: vec![0.0; 8], state: UserState::New, interactions: 0, preference: None };
+    let rated = Interaction { llm: "llm-0".to_owned(), task: None, query: 1, reward: 1.0 };
+    router.adapt(&before, &[rated])
+}
+
+fn fault(router: &Router, text: &str) -> DecisionFault {
+    match route(router, text) {
+        Err(RouteError::InvalidDecision(fault)) => fault,
+        other => panic!("{text}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_plugin_that_loops_ends_in_timeout_again_and_again() {
+    let fixture = open("loops", Duration::from_millis(50));
+    for _ in 0..3 {
+        assert_eq!(route(&fixture.router, "hello"), Err(RouteError::Timeout));
+    }
+    assert_eq!(adapt(&fixture.router), Err(RouteError::Timeout));
+}
+
+#[test]
+fn a_plugin_that_loops_in_calls_of_the_host_ends_in_timeout() {
+    let fixture = open("slow", Duration::from_millis(50));
+    assert_eq!(route(&fixture.router, "hello"), Err(RouteError::Timeout));
+}
+
+#[test]
+fn a_plugin_that_traps_ends_in_trapped() {
+    let fixture = patient("traps");
+    for _ in 0..20 {
+        let error = route(&fixture.router, "hello").unwrap_err();
+        assert!(matches!(&error, RouteError::Trapped { reason } if reason.contains("unreachable")), "{error}");
+    }
+    assert!(matches!(adapt(&fixture.router), Err(RouteError::Trapped { .. })));
+    assert!(fixture.router.profile("even").is_some());
+}
+
+#[test]
+fn a_plugin_that_takes_all_memory_ends_in_out_of_memory() {
+    let fixture = patient("allocates");
+    for _ in 0..20 {
+        assert_eq!(route(&fixture.router, "hello"), Err(RouteError::OutOfMemory));
+    }
+}
+
+#[test]
+fn a_ranking_of_other_candidates_is_an_invalid_decision() {
+    let fixture = patient("lies");
+    let missing = |llm: &str| DecisionFault::MissingCandidate(llm.to_owned());
+    assert_eq!(fault(&fixture.router, "missing"), missing("llm-4"));
+    assert_eq!(fault(&fixture.router, "empty"), missing("llm-0"));
+    assert_eq!(fault(&fixture.router, "duplicate"), DecisionFault::DuplicateCandidate("llm-0".to_owned()));
+    let unknown = DecisionFault::UnknownCandidate("no such candidate".to_owned());
+    assert_eq!(fault(&fixture.router, "unknown"), unknown);
+    assert!(route(&fixture.router, "the truth").is_ok(), "the same plugin may be right the next time");
+}
+
+#[test]
+fn a_batch_of_another_length_fails_as_a_whole() {
+    let fixture = patient("lies");
+    for (text, got) in [("short", 2), ("long", 4)] {
+        let requests = ["a", text, "b"].map(|text| request(&fixture.router, None, text));
+        let fault = RouteError::InvalidDecision(DecisionFault::ResultCount { expected: 3, got });
+        assert_eq!(fixture.router.route_batch(&requests), vec![Err(fault.clone()), Err(fault.clone()), Err(fault)]);
+    }
+}
+
+#[test]
+fn a_lie_in_a_batch_concerns_its_request_alone() {
+    let fixture = patient("lies");
+    let requests = ["a", "duplicate", "b"].map(|text| request(&fixture.router, None, text));
+    let results = fixture.router.route_batch(&requests);
+    assert!(results[0].is_ok() && results[2].is_ok());
+    let fault = DecisionFault::DuplicateCandidate("llm-0".to_owned());
+    assert_eq!(results[1], Err(RouteError::InvalidDecision(fault)));
+}
+
+#[test]
+fn numbers_that_are_none_are_an_invalid_decision() {
+    let fixture = patient("nan");
+    for field in ["utility", "effect", "cost", "uncertainty"] {
+        let not_finite = DecisionFault::NotFinite { llm: "llm-0".to_owned(), field };
+        assert_eq!(fault(&fixture.router, field), not_finite);
+    }
+    let infinite = DecisionFault::NotFinite { llm: "llm-0".to_owned(), field: "utility" };
+    assert_eq!(fault(&fixture.router, "infinite"), infinite);
+    assert_eq!(fault(&fixture.router, "negative"), DecisionFault::OutOfRange { field: "uncertainty" });
+    assert_eq!(fault(&fixture.router, "probability"), DecisionFault::OutOfRange { field: "task probability" });
+    let embedding = DecisionFault::OutOfRange { field: "embedding" };
+    assert_eq!(adapt(&fixture.router), Err(RouteError::InvalidDecision(embedding)));
+}
+
+#[test]
+fn a_flood_is_refused_or_cut() {
+    let fixture = patient("floods");
+    assert_eq!(fault(&fixture.router, "why"), DecisionFault::TooLong { field: "why" });
+    assert_eq!(fault(&fixture.router, "ranking"), DecisionFault::UnknownCandidate("0".to_owned()));
+    // Messages past the limit are dropped, long ones cut: neither concerns the decision.
+    assert!(route(&fixture.router, "log").is_ok());
+    assert!(route(&fixture.router, "message").is_ok());
+}
+
+#[test]
+fn inputs_that_no_graph_takes_are_refused_to_the_plugin() {
+    let fixture = patient("misuses");
+    let cases = [
+        ("graph", "UnknownGraph(\"no such graph\")"),
+        ("none", "0 inputs instead of 4"),
+        ("name", "input user is missing"),
+        ("type", "input user takes float32, not int64"),
+        ("dims", "input user has 8 elements, its dims say 16"),
+        ("huge", "input user has 8 dimensions instead of 2"),
+        ("shape", "input user"),
+        ("embed", "Absent"),
+    ];
+    for (text, expected) in cases {
+        let error = route(&fixture.router, text).unwrap_err();
+        assert!(matches!(&error, RouteError::Inference(reason) if reason.contains(expected)), "{text}: {error:?}");
+    }
+    let error = route(&fixture.router, "index").unwrap_err();
+    assert!(matches!(error, RouteError::Inference(_)), "ONNX Runtime looks at indices itself: {error}");
+    assert!(route(&fixture.router, "nothing").is_ok(), "the session still runs");
+}

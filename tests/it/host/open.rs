@@ -1,0 +1,122 @@
+//! What a router refuses to open, and how it says so.
+
+use std::fs;
+
+use personaroute_harness::bundle::Recipe;
+use personaroute_harness::path;
+use personaroute_host::{OpenError, Provider, RouteError, Router, RouterOptions};
+
+use super::fixture::{open_with, options, request};
+
+fn refusal(recipe: &Recipe, change: impl FnOnce(&mut RouterOptions)) -> OpenError {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(recipe, &folder, change);
+    Router::open(&options).err().unwrap()
+}
+
+#[test]
+fn a_missing_plugin_is_named() {
+    let error = refusal(&Recipe::default(), |options| options.plugin = "/nowhere/plugin.wasm".into());
+    assert_eq!(error.to_string(), "the plugin /nowhere/plugin.wasm cannot be read");
+}
+
+#[test]
+fn a_file_that_is_no_plugin_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plugin.wasm");
+    for content in [b"hello".as_slice(), b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"] {
+        fs::write(&file, content).unwrap();
+        let error = refusal(&Recipe::default(), |options| options.plugin = file.clone());
+        assert!(matches!(error, OpenError::Plugin { .. }), "{content:?}: {error}");
+    }
+}
+
+#[test]
+fn a_missing_bundle_is_named() {
+    let options = RouterOptions::new("/nowhere/bundle", path::plugin());
+    let error = Router::open(&options).err().unwrap();
+    assert!(matches!(&error, OpenError::Bundle(source) if source.to_string().contains("/nowhere/bundle")), "{error}");
+}
+
+#[test]
+fn another_runtime_than_the_running_one_is_refused() {
+    let first = open_with(&Recipe::default(), |_options| ());
+    let error = refusal(&Recipe::default(), |options| options.onnxruntime = Some(path::plugin()));
+    assert!(error.to_string().contains("this process already runs"), "{error}");
+    drop(first);
+}
+
+#[test]
+fn a_graph_that_is_not_what_the_manifest_says_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&Recipe::default(), &folder, |_options| ());
+    let wider = folder.path().join("wider");
+    Recipe { llms: 6, ..Recipe::default() }.write(&wider).unwrap();
+    fs::copy(wider.join("scorer.onnx"), options.bundle.join("scorer.onnx")).unwrap();
+    let error = Router::open(&options).err().unwrap().to_string();
+    assert_eq!(error, "graph scorer: output utility has the dims [-1, 6] in the graph and [batch, 5] in the manifest");
+    fs::write(options.bundle.join("scorer.onnx"), b"not a graph").unwrap();
+    let error = Router::open(&options).err().unwrap().to_string();
+    assert!(error.starts_with("graph scorer: ") && error.contains("scorer.onnx"), "{error}");
+}
+
+#[test]
+fn limits_that_let_nothing_run_are_refused() {
+    let error = refusal(&Recipe::default(), |options| options.limits.concurrency = 0);
+    assert_eq!(error.to_string(), "limit concurrency: must be at least 1");
+}
+
+#[test]
+fn a_provider_that_is_not_compiled_in_is_refused() {
+    let error = refusal(&Recipe::default(), |options| options.provider = Provider::Cuda { device: 0 });
+    assert!(matches!(error, OpenError::Provider { .. } | OpenError::Graph { .. }), "{error}");
+}
+
+#[test]
+fn a_bundle_with_embeddings_needs_their_encoder() {
+    let recipe = Recipe { embedding: Some(384), ..Recipe::default() };
+    let error = refusal(&recipe, |_options| ()).to_string();
+    assert!(error.starts_with("text encoder: the bundle needs all-MiniLM-L6-v2"), "{error}");
+    let narrow = Recipe { embedding: Some(128), ..Recipe::default() };
+    if path::encoder().is_dir() {
+        let error = refusal(&narrow, |options| options.encoder = Some(path::encoder())).to_string();
+        assert!(error.ends_with("has 384 dimensions, the bundle takes 128"), "{error}");
+    }
+}
+
+#[test]
+fn a_bundle_with_embeddings_routes_through_the_encoder() {
+    if !path::encoder().is_dir() {
+        eprintln!("passed over: {} is not on this machine", path::encoder().display());
+        return;
+    }
+    let recipe = Recipe { embedding: Some(384), ..Recipe::default() };
+    let change = |options: &mut RouterOptions| {
+        options.encoder = Some(path::encoder());
+        options.limits.deadline = std::time::Duration::from_secs(20);
+    };
+    let fixture = open_with(&recipe, change);
+    let decide = |text: &str| fixture.router.route(&request(&fixture.router, Some("lavish"), text)).unwrap();
+    let (first, again, other) = (decide("one two three"), decide("one two three"), decide("an ode to the sea"));
+    assert_eq!(first.ranking, again.ranking);
+    assert_ne!(first.ranking, other.ranking, "the text is part of the score");
+    assert_eq!(other.ranking[0].llm, "llm-4");
+}
+
+#[test]
+fn a_text_that_cannot_be_encoded_in_time_ends_in_timeout() {
+    if !path::encoder().is_dir() {
+        eprintln!("passed over: {} is not on this machine", path::encoder().display());
+        return;
+    }
+    let recipe = Recipe { embedding: Some(384), ..Recipe::default() };
+    let change = |options: &mut RouterOptions| {
+        options.encoder = Some(path::encoder());
+        options.limits.deadline = std::time::Duration::from_millis(2);
+    };
+    let fixture = open_with(&recipe, change);
+    // The longest text takes tens of milliseconds on any machine.
+    let long = "tell me about the history of the sea ".repeat(60);
+    let error = fixture.router.route(&request(&fixture.router, None, &long)).unwrap_err();
+    assert_eq!(error, RouteError::Timeout);
+}
