@@ -1,1 +1,115 @@
-//! Placeholder that is filled next.
+//! The training configuration: the YAML of PersonalizedRouter users, unchanged, plus our own keys.
+
+pub mod check;
+pub mod raw;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::data::Setting;
+use crate::data::load::Source;
+use crate::data::outcome::Cost;
+use crate::data::split::Ratio;
+use crate::train::hparams::Hparams;
+
+/// What is meant, with all defaults.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the data is.
+    pub source: Option<Source>,
+    /// Which cost column counts.
+    pub cost: Cost,
+    /// What the router may know.
+    pub setting: Setting,
+    /// Hyperparameters.
+    pub hparams: Hparams,
+    /// Seed of the split where the data brings none, and of training.
+    pub seed: u64,
+    /// Shares of the split where the data brings none.
+    pub ratio: Ratio,
+    /// Name parts of LLMs that belong together.
+    pub families: Vec<String>,
+    /// Users and tasks the file says there are.
+    pub expected: Expected,
+    /// Weights of the figures in the weighted score of reports.
+    pub weights: BTreeMap<String, f64>,
+    /// Folder of the run.
+    pub run: Option<PathBuf>,
+    /// Folder of the run to evaluate, where it is another.
+    pub load: Option<PathBuf>,
+    /// Weights to begin with.
+    pub initial: Option<PathBuf>,
+    /// Folder of the text-embedding model, to compute missing embeddings with.
+    pub encoder: Option<PathBuf>,
+}
+
+/// Counts the file states; the data may contradict them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// `user_num`.
+    pub users: Option<usize>,
+    /// `num_task`.
+    pub tasks: Option<usize>,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{file}: cannot be read")]
+    Read {
+        /// The file.
+        file: String,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not YAML, an unknown key or a value of the wrong kind; the message holds line and column.
+    #[error("{file}: {message}")]
+    Shape {
+        /// The file.
+        file: String,
+        /// What the parser says.
+        message: String,
+    },
+    /// A value out of its range, or values that contradict each other.
+    #[error("{file}: `{key}`: expected {expected}, found {found}")]
+    Value {
+        /// The file.
+        file: String,
+        /// Path of the key.
+        key: &'static str,
+        /// What would be right.
+        expected: &'static str,
+        /// What is written.
+        found: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file; paths in it are relative to the current directory, as its users know it.
+    pub fn read(file: &Path) -> Result<Self, ConfigError> {
+        let read = |source| ConfigError::Read { file: file.display().to_string(), source };
+        Self::parse(file, &std::fs::read_to_string(file).map_err(read)?)
+    }
+
+    /// Checks `text`, the content of `file`.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let raw: raw::Config = serde_saphyr::from_str(text)
+            .map_err(|error| ConfigError::Shape { file: file.display().to_string(), message: error.to_string() })?;
+        check::check(file, raw)
+    }
+
+    /// Returns one sentence for each count of the file that the data contradicts.
+    pub fn contradictions(&self, users: usize, tasks: usize) -> Vec<String> {
+        let one = |key: &str, said: Option<usize>, found: usize| {
+            let said = said.filter(|&said| said != found)?;
+            Some(format!("{key} is {said} in the configuration, but the data has {found}: {found} is used"))
+        };
+        let both = [one("user_num", self.expected.users, users), one("num_task", self.expected.tasks, tasks)];
+        both.into_iter().flatten().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,15 @@
 //!
 //! The readers of the three layouts live in the modules below; everything after them sees only these types.
 
+pub mod bench;
 pub mod embedding;
+pub mod encode;
 pub mod error;
 pub mod fingerprint;
 pub mod float;
+pub mod gather;
 pub mod llm;
+pub mod load;
 pub mod npy;
 pub mod open;
 pub mod outcome;
@@ -15,6 +19,7 @@ pub mod record;
 pub mod simulate;
 pub mod split;
 pub mod user;
+pub mod visible;
 
 use ndarray::Array2;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::DataError;
+use super::gather::Gathered;
 use super::open::{Output, field};
 use super::outcome::positions;
 use super::record::{Record, Records};
@@ -144,6 +145,7 @@ fn read_interactions(file: &Path, dataset: &Dataset, users: Vec<UserInfo>) -> Re
     let query_rows: HashMap<u64, u32> = (0..).zip(&dataset.queries).map(|(row, query)| (query.id, row)).collect();
     let llm_rows: HashMap<&str, u16> = (0..).zip(&dataset.llms).map(|(row, llm)| (llm.id.as_str(), row)).collect();
     let mut gathered = Gathered::default();
+    gathered.begin(file);
     while let Some(record) = records.next()? {
         let (name, id, answer) = (record.text(user)?, record.whole(query)?, record.text(llm)?);
         let unknown =
@@ -152,71 +154,9 @@ fn read_interactions(file: &Path, dataset: &Dataset, users: Vec<UserInfo>) -> Re
         let question = query_rows.get(&id).ok_or_else(|| unknown(query, "a query of queries.csv", &id.to_string()))?;
         let answerer = llm_rows.get(answer.as_ref()).ok_or_else(|| unknown(llm, "an LLM of llms.json", &answer))?;
         let entry = Entry { query: *question, llm: *answerer, reward: record.number(reward)? as f32 };
-        gathered.push(*row, entry);
+        gathered.push(*row, entry, record.line);
     }
-    let found = |user: &str, query: u64, llm: &str| {
-        DataError::format(file, "one reward for each user, query and LLM", format!("two for {user}, {query}, {llm}"))
-    };
-    gathered.group(users).map_err(|(interactions, user, entry)| {
-        let id = interactions.users.get(user).map_or("", |user| user.id.as_str());
-        let query = dataset.queries.get(entry.query as usize).map_or(0, |query| query.id);
-        let llm = dataset.llms.get(usize::from(entry.llm)).map_or("", |llm| llm.id.as_str());
-        found(id, query, llm)
-    })
-}
-
-/// Interactions in the order they were read.
-#[derive(Debug, Default)]
-pub(crate) struct Gathered {
-    users: Vec<u32>,
-    entries: Vec<Entry>,
-}
-
-/// A user and entry that stand twice, with the interactions grouped so far.
-pub(crate) type Duplicate = (Box<Interactions>, usize, Entry);
-
-impl Gathered {
-    pub(crate) fn push(&mut self, user: usize, entry: Entry) {
-        self.users.push(u32::try_from(user).unwrap_or(u32::MAX));
-        self.entries.push(entry);
-    }
-
-    /// Groups by user, then query, then LLM: a counting sort, and a sort of each user's few entries.
-    pub(crate) fn group(self, users: Vec<UserInfo>) -> Result<Interactions, Duplicate> {
-        let mut offsets = vec![0_usize; users.len() + 1];
-        for &user in &self.users {
-            if let Some(count) = offsets.get_mut(user as usize + 1) {
-                *count += 1;
-            }
-        }
-        let mut total = 0;
-        for offset in &mut offsets {
-            total += *offset;
-            *offset = total;
-        }
-        let mut next = offsets.clone();
-        let mut entries = vec![Entry { query: 0, llm: 0, reward: 0.0 }; total];
-        for (&user, &entry) in self.users.iter().zip(&self.entries) {
-            let Some(at) = next.get_mut(user as usize) else { continue };
-            if let Some(place) = entries.get_mut(*at) {
-                *place = entry;
-            }
-            *at += 1;
-        }
-        let mut duplicate = None;
-        for (user, bounds) in offsets.windows(2).enumerate() {
-            let &[start, end] = bounds else { continue };
-            let own = entries.get_mut(start..end).unwrap_or_default();
-            own.sort_by_key(|entry| (entry.query, entry.llm));
-            let twice = own.windows(2).find(|pair| matches!(pair, [a, b] if (a.query, a.llm) == (b.query, b.llm)));
-            duplicate = duplicate.or(twice.and_then(|pair| pair.first()).map(|entry| (user, *entry)));
-        }
-        let interactions = Interactions { users, offsets, entries };
-        match duplicate {
-            Some((user, entry)) => Err((Box::new(interactions), user, entry)),
-            None => Ok(interactions),
-        }
-    }
+    gathered.group(users)
 }
 
 #[cfg(test)]

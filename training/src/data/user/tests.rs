@@ -69,7 +69,7 @@ fn duplicates_and_unknown_names_are_refused() {
         std::fs::write(folder.path().join("interactions.csv"), rows).unwrap();
         read(folder.path(), &dataset()).unwrap_err().to_string()
     };
-    assert!(error("1,10,a,2").ends_with("expected one reward for each user, query and LLM, found two for 1, 10, a"));
+    assert!(error("1,10,a,2").ends_with("line 3: expected one reward for each user, query and LLM, found a second"));
     assert!(error("2,10,a,2").ends_with("line 3, column `user_id`: expected a user of users.csv, found `2`"));
     assert!(error("1,9,a,2").ends_with("line 3, column `query_id`: expected a query of queries.csv, found `9`"));
     assert!(error("1,10,d,2").ends_with("line 3, column `llm`: expected an LLM of llms.json, found `d`"));

@@ -1,0 +1,105 @@
+//! Facts about the training configuration.
+
+use super::*;
+use crate::data::load::Bench;
+
+/// The file as users of PersonalizedRouter have it.
+const EXISTING: &str = "
+data_path:
+  routing_data_path: 'data/personaroute_bench/router_user_data_v1.csv'
+  routing_data_train: 'data/personaroute_bench/router_user_train_data_v1.csv'
+  routing_data_val: 'data/personaroute_bench/router_user_val_data_v1.csv'
+  routing_data_test: 'data/personaroute_bench/router_user_test_data_v1.csv'
+  llm_data: 'data/personaroute_bench/LLM_Descriptions_large.json'
+  llm_embedding_data: 'data/personaroute_bench/llm_description_embedding_large.pkl'
+model_path:
+  save_model_path: 'saved_models/personalizedrouter/personalizedrouter.pt'
+  load_model_path: 'saved_models/personalizedrouter/personalizedrouter.pt'
+  ini_model_path: ''
+hparam:
+  embedding_dim: 48
+  edge_dim: 1
+  user_num: 1000
+  num_task: 4
+  learning_rate: 0.001
+  weight_decay: 0.0001
+  train_epoch: 100
+  batch_size: 4
+  train_mask_rate: 0.3
+  split_ratio: [0.6, 0.2, 0.2]
+  llm_family: ['LLaMa', 'Qwen']
+  random_state: 43
+metric:
+  weights:
+    performance: 1
+";
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(Path::new("c.yaml"), text)
+}
+
+#[test]
+fn the_existing_file_works_unchanged_and_every_value_wins_over_ours() {
+    let config = parse(EXISTING).unwrap();
+    let h = &config.hparams;
+    assert_eq!((h.embedding_dim, h.edge_dim, h.train_epoch, h.batch_size), (48, 1, 100, 4));
+    assert_eq!((h.learning_rate, h.weight_decay, h.train_mask_rate), (1e-3, 1e-4, 0.3));
+    assert_eq!((config.seed, config.ratio), (43, Ratio::new([0.6, 0.2, 0.2]).unwrap()));
+    assert_eq!(config.families, ["LLaMa", "Qwen"]);
+    assert_eq!(config.weights.get("performance"), Some(&1.0));
+    assert_eq!(config.run.as_deref(), Some(Path::new("saved_models/personalizedrouter/personalizedrouter")));
+    assert_eq!(config.initial, None);
+    let Some(Source::Bench(Bench { files, embeddings, .. })) = config.source else { panic!("no bench source") };
+    assert_eq!(files.len(), 3);
+    assert!(embeddings.is_some());
+}
+
+#[test]
+fn an_empty_file_means_the_defaults() {
+    let config = parse("{}").unwrap();
+    assert_eq!((config.hparams, config.seed, config.setting), (Hparams::default(), 42, Setting::Rewards));
+    assert!(config.source.is_none());
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_line_and_column() {
+    let error = parse("hparam:\n  embedding_dim: 8\n  learning_rat: 0.1\n").unwrap_err().to_string();
+    assert!(error.starts_with("c.yaml: ") && error.contains("learning_rat"), "{error}");
+    assert!(error.contains("line 3") && error.contains("column 3"), "{error}");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_refused_with_line_and_column() {
+    let error = parse("hparam:\n  embedding_dim: wide\n").unwrap_err().to_string();
+    assert!(error.contains("line 2") && error.contains("column 18"), "{error}");
+}
+
+#[test]
+fn values_out_of_range_name_their_key() {
+    let error = |text: &str| parse(text).unwrap_err().to_string();
+    let expected = "c.yaml: `hparam.train_mask_rate`: expected a share between 0 and 1, found 1.5";
+    assert_eq!(error("hparam: {train_mask_rate: 1.5}"), expected);
+    let expected =
+        "c.yaml: `hparam.split_ratio`: expected three shares that add up to at most 1, found [0.9, 0.2, 0.2]";
+    assert_eq!(error("hparam: {split_ratio: [0.9, 0.2, 0.2]}"), expected);
+    assert!(error("metric: {weights: {beauty: 1}}").contains("`metric.weights`"));
+    assert!(error("data_path: {routing_data_path: a.csv}").contains("`data_path.llm_data`"));
+    assert!(error("data_path: {llm_data: a.json}").contains("routing_data_path, or all of"));
+}
+
+#[test]
+fn counts_the_data_contradicts_are_said_with_both_numbers() {
+    let config = parse(EXISTING).unwrap();
+    let said = config.contradictions(9, 4);
+    assert_eq!(said, ["user_num is 1000 in the configuration, but the data has 9: 9 is used"]);
+    assert!(config.contradictions(1000, 4).is_empty());
+}
+
+#[test]
+fn our_own_keys_are_read() {
+    let config = parse("setting: EC\ncost: cost\nencoder: embedding\nrun: runs/x\ndata_path: {outcomes: d}\n").unwrap();
+    assert_eq!((config.setting, config.cost), (Setting::EffectCost, Cost::Cost));
+    assert_eq!(config.hparams.text, crate::train::hparams::TextEncoder::Embedding);
+    assert_eq!(config.run.as_deref(), Some(Path::new("runs/x")));
+    assert!(matches!(config.source, Some(Source::Outcomes(_))));
+}

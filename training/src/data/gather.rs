@@ -1,0 +1,91 @@
+//! Collects interactions in any order and groups them by user, query and LLM.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{DataError, Place};
+use super::{Entry, Interactions, UserInfo};
+
+/// Interactions in the order they were read, with the lines they stand on.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    files: Vec<(usize, PathBuf)>,
+    users: Vec<u32>,
+    lines: Vec<u32>,
+    entries: Vec<Entry>,
+}
+
+impl Gathered {
+    /// Says that what follows stands in `file`.
+    pub fn begin(&mut self, file: &Path) {
+        self.files.push((self.entries.len(), file.to_owned()));
+    }
+
+    /// Adds an interaction of user `user` from line `line`.
+    pub fn push(&mut self, user: usize, entry: Entry, line: u64) {
+        self.users.push(u32::try_from(user).unwrap_or(u32::MAX));
+        self.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
+        self.entries.push(entry);
+    }
+
+    /// Returns the entries, to be renumbered before grouping.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = (&mut u32, &mut Entry)> {
+        self.users.iter_mut().zip(&mut self.entries)
+    }
+
+    /// Groups by user, then query, then LLM: a counting sort, and a sort of each user's few entries.
+    pub fn group(&self, users: Vec<UserInfo>) -> Result<Interactions, DataError> {
+        let offsets = self.offsets(users.len());
+        let mut next = offsets.clone();
+        let mut entries = vec![Entry { query: 0, llm: 0, reward: 0.0 }; self.entries.len()];
+        for (&user, &entry) in self.users.iter().zip(&self.entries) {
+            let Some(at) = next.get_mut(user as usize) else { continue };
+            if let Some(place) = entries.get_mut(*at) {
+                *place = entry;
+            }
+            *at += 1;
+        }
+        for (user, bounds) in (0_u32..).zip(offsets.windows(2)) {
+            let &[start, end] = bounds else { continue };
+            let own = entries.get_mut(start..end).unwrap_or_default();
+            own.sort_by_key(key);
+            let twice = own.windows(2).find(|pair| matches!(pair, [a, b] if key(a) == key(b)));
+            if let Some(entry) = twice.and_then(|pair| pair.first()) {
+                let place = self.second(user, entry);
+                return Err(place.error("one reward for each user, query and LLM", "a second"));
+            }
+        }
+        Ok(Interactions { users, offsets, entries })
+    }
+
+    fn offsets(&self, users: usize) -> Vec<usize> {
+        let mut offsets = vec![0_usize; users + 1];
+        for &user in &self.users {
+            if let Some(count) = offsets.get_mut(user as usize + 1) {
+                *count += 1;
+            }
+        }
+        let mut total = 0;
+        for offset in &mut offsets {
+            total += *offset;
+            *offset = total;
+        }
+        offsets
+    }
+
+    /// Returns where an entry stands for the second time.
+    fn second(&self, user: u32, entry: &Entry) -> Place {
+        let same =
+            |(at, (&other, found)): (usize, (&u32, &Entry))| (other == user && key(found) == key(entry)).then_some(at);
+        let at = self.users.iter().zip(&self.entries).enumerate().filter_map(same).nth(1).unwrap_or(0);
+        let file = self.files.iter().rev().find(|(begin, _)| *begin <= at);
+        Place {
+            file: file.map(|(_, file)| file.display().to_string()).unwrap_or_default(),
+            line: self.lines.get(at).copied().map(u64::from),
+            column: None,
+        }
+    }
+}
+
+fn key(entry: &Entry) -> (u32, u16) {
+    (entry.query, entry.llm)
+}
