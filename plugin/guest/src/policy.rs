@@ -24,7 +24,7 @@ struct Prediction {
 
 /// Ranks: usable candidates first; then by utility, the higher first; then the cheaper; then by id.
 ///
-/// A candidate that the bundle does not know gets the [cautious](`cautious`) prediction, so that it is a fallback but
+/// A candidate that the bundle does not know gets a cautious prediction, so that it is a fallback but
 /// rarely the first choice.
 ///
 /// # Errors

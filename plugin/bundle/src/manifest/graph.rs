@@ -130,6 +130,9 @@ impl GraphSpec {
     }
 
     /// Returns the adapter of this version of the format, in `adapter.onnx`.
+    ///
+    /// An unknown `task` has the index after the last task, or −1: the graph gathers from its table's end, as ONNX
+    /// indices may, and the plugin, which adapts users without knowing the number of tasks, relies on it.
     pub fn adapter(user_dim: usize) -> Self {
         let per_interaction =
             |name, element| TensorSpec::new(name, element, vec![batch(), Dim::symbol("interactions")]);
