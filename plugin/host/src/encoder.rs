@@ -64,7 +64,7 @@ impl Encoder {
             let (dim, folder) = (text.dim(), folder.display());
             return Err(OpenError::Encoder(format!("{folder} has {dim} dimensions, the bundle takes {}", spec.dim)));
         }
-        let queue = Queue::start(text, limits.sessions, limits.encoder_queue)?;
+        let queue = Queue::start(Box::new(text), limits.sessions, limits.encoder_queue)?;
         Ok(Self { queue, cache: Cache::new(limits.encoder_cache), hasher: RandomState::new() })
     }
 

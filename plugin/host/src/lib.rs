@@ -1,4 +1,38 @@
-//! The embeddable router: loads a model bundle, the routing plugin and ONNX Runtime.
+//! The embeddable router: loads a model bundle, the routing plugin and ONNX Runtime, and decides which LLM answers.
+//!
+//! A [`Router`] needs no HTTP and no async runtime; a gateway, a tower service or a script use the same one.
+//!
+//! ```
+//! use personaroute_host::{Candidate, RouteRequest, Router, RouterOptions};
+//!
+//! # let Some(plugin) = std::env::var_os("PERSONAROUTE_PLUGIN") else { return Ok(()) };
+//! # if std::env::var_os("ORT_DYLIB_PATH").is_none() { return Ok(()) }
+//! # let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/bundle");
+//! # if !std::path::Path::new(bundle).is_dir() { return Ok(()) }
+//! // A folder that `personaroute-train export` wrote and the component that `cargo xtask plugin` built;
+//! // ORT_DYLIB_PATH names ONNX Runtime.
+//! let router = Router::open(&RouterOptions::new(bundle, plugin))?;
+//! let candidates: Vec<_> = router.bundle().catalog.llms.iter().map(Candidate::from_catalog).collect();
+//! let frugal = RouteRequest {
+//!     text: "What is 12 times 12?".to_owned(),
+//!     preference: Some(0.1),
+//!     candidates,
+//!     ..RouteRequest::default()
+//! };
+//! let decision = router.route(&frugal)?;
+//! assert_eq!(decision.ranking.len(), frugal.candidates.len());
+//!
+//! // Several requests share the scorer's runs; each has a result of its own.
+//! let demanding = RouteRequest { preference: Some(1.0), ..frugal.clone() };
+//! let decisions = router.route_batch(&[frugal, demanding]);
+//! assert!(decisions.iter().all(Result::is_ok));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What happens to a request: [`Router::route`] checks it, puts it into the words of the WIT package and calls the
+//! plugin on a fresh instance; the plugin asks back for the user's profile, the text's embedding (where the bundle's
+//! encoder is one) and a run of the scorer ([`infer`]); the ranking is checked and handed over. Every limit of
+//! [`Limits`] holds on the way, and every failure is a [`RouteError`].
 
 #![warn(missing_docs)]
 

@@ -10,16 +10,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{EncoderError, TextEncoder, group};
+use super::{EncoderError, group};
 use crate::OpenError;
 
 type Answer = Result<Vec<f32>, EncoderError>;
+
+/// What encodes the texts; tests have one without a model.
+pub(super) trait Encode: Send + Sync {
+    /// Returns the tokens of a text.
+    fn ids(&self, text: &str) -> Result<Vec<i64>, EncoderError>;
+
+    /// Returns the embeddings of a group of token sequences.
+    fn run(&self, texts: &[&[i64]], deadline: Instant) -> Result<Vec<Vec<f32>>, EncoderError>;
+}
 
 /// The queue's face to callers; its threads end when it is dropped.
 pub(super) struct Queue(Arc<Shared>);
 
 struct Shared {
-    encoder: TextEncoder,
+    encoder: Box<dyn Encode>,
     state: Mutex<State>,
     arrived: Condvar,
     room: usize,
@@ -40,7 +49,7 @@ struct Job {
 
 impl Queue {
     /// Starts `workers` threads behind a queue of `room` texts.
-    pub(super) fn start(encoder: TextEncoder, workers: u32, room: usize) -> Result<Self, OpenError> {
+    pub(super) fn start(encoder: Box<dyn Encode>, workers: u32, room: usize) -> Result<Self, OpenError> {
         let state = Mutex::new(State::default());
         let workers = usize::try_from(workers).unwrap_or(1).max(1);
         let shared = Arc::new(Shared { encoder, state, arrived: Condvar::new(), room, workers });
@@ -131,3 +140,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

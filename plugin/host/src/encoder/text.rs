@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{EncoderError, group, tokens::Tokens};
+use super::{EncoderError, group, queue::Encode, tokens::Tokens};
 use crate::{
     OpenError, Provider,
     bundle::manifest::{Dim, Element, TensorSpec},
@@ -115,22 +115,6 @@ impl TextEncoder {
         Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn ids(&self, text: &str) -> Result<Vec<i64>, EncoderError> {
-        self.tokens.ids(text)
-    }
-
-    /// Returns the embeddings of a group of token sequences.
-    pub(super) fn run(&self, texts: &[&[i64]], deadline: Instant) -> Result<Vec<Vec<f32>>, EncoderError> {
-        let inputs = group::inputs(texts);
-        let inputs = inputs.get(..self.inputs).unwrap_or(&inputs);
-        let outputs = self.pool.run(inputs, deadline).map_err(|error| EncoderError::Failed(error.to_string()))?;
-        let Some(Tensor { elements: Elements::Float32(hidden), .. }) = outputs.get(self.output) else {
-            return Err(short());
-        };
-        let lengths: Vec<_> = texts.iter().map(|ids| ids.len()).collect();
-        Ok(group::pool(hidden, &lengths, self.dim))
-    }
-
     fn work(&self, work: &Mutex<Vec<&[Numbered]>>, done: &Mutex<Vec<Vec<f32>>>) -> Result<(), EncoderError> {
         loop {
             let next = work.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -142,6 +126,23 @@ impl TextEncoder {
                 done.get_mut(text.idx).map(|slot| *slot = embedding).ok_or_else(short)?;
             }
         }
+    }
+}
+
+impl Encode for TextEncoder {
+    fn ids(&self, text: &str) -> Result<Vec<i64>, EncoderError> {
+        self.tokens.ids(text)
+    }
+
+    fn run(&self, texts: &[&[i64]], deadline: Instant) -> Result<Vec<Vec<f32>>, EncoderError> {
+        let inputs = group::inputs(texts);
+        let inputs = inputs.get(..self.inputs).unwrap_or(&inputs);
+        let outputs = self.pool.run(inputs, deadline).map_err(|error| EncoderError::Failed(error.to_string()))?;
+        let Some(Tensor { elements: Elements::Float32(hidden), .. }) = outputs.get(self.output) else {
+            return Err(short());
+        };
+        let lengths: Vec<_> = texts.iter().map(|ids| ids.len()).collect();
+        Ok(group::pool(hidden, &lengths, self.dim))
     }
 }
 
