@@ -1,6 +1,6 @@
 //! The plugin's toolchain: rustup's WASM target, else Debian's sources of the standard library.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
@@ -46,9 +46,8 @@ impl GuestToolchain {
 
     /// Takes Debian's compiler, installing it when it is not there.
     fn debian(toolchain: Toolchain) -> Result<Self> {
-        let sources = Path::new("/usr/lib/rustlib/src/rust/library/std");
         let is_there = Path::new(DEBIAN_RUSTC).is_file() && debian_sources().is_some_and(|found| found.is_dir());
-        if !is_there && !sources.is_dir() {
+        if !is_there {
             debian::install(&["rustc-web", "rust-web-src"], "the plugin needs a compiler for WASM")?;
         }
         ensure!(Path::new(DEBIAN_RUSTC).is_file(), "{DEBIAN_RUSTC} is missing: install rustc-web and rust-web-src");
@@ -81,7 +80,7 @@ fn has_target(toolchain: &Toolchain) -> bool {
 }
 
 /// Where Debian's compiler looks for the standard library's sources.
-fn debian_sources() -> Option<std::path::PathBuf> {
+fn debian_sources() -> Option<PathBuf> {
     let said =
         process::capture(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]), "asking Debian's rustc").ok()?;
     Some(Path::new(said.trim()).join("lib/rustlib/src/rust/library/std"))
