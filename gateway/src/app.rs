@@ -5,6 +5,8 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use personaroute_bundle::folder::Bundle;
 use personaroute_host::{Limits, OpenError, Provider, Router, RouterOptions};
 use tokio::{
@@ -24,7 +26,7 @@ use crate::{
     routing::{RoutePool, Scorer},
     server::{self, Connections},
     telemetry::{Health, Metrics},
-    upstream::{Roster, http_client},
+    upstream::{Body, Roster, http_client},
 };
 
 /// Why the gateway does not start.
@@ -65,6 +67,21 @@ pub struct App {
     connections: Connections,
     permits: Arc<Semaphore>,
     drain: Duration,
+}
+
+/// Which listener a connection came through.
+#[derive(Debug, Clone, Copy)]
+enum Door {
+    Main,
+    Admin,
+}
+
+/// All tasks, and the two moments of leaving: no new work, and no more patience.
+#[derive(Debug, Clone, Default)]
+struct Turns {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    cut: CancellationToken,
 }
 
 /// The listeners, bound and not yet served: their addresses are known before the first request.
@@ -117,7 +134,8 @@ impl App {
     pub fn build(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, StartError> {
         let router = Router::open(&options(&loaded.raw, locate::files(loaded, env)?))?;
         let roster = roster(loaded, &router.bundle().catalog)?;
-        Self::assemble(loaded.config.clone(), roster, Arc::new(router))
+        let scorer: Arc<dyn Scorer> = Arc::new(router);
+        Self::assemble(loaded.config.clone(), roster, &scorer)
     }
 
     /// Builds the gateway on `scorer`.
@@ -125,9 +143,9 @@ impl App {
     /// # Errors
     ///
     /// Fails when the system gives no threads.
-    pub fn assemble(config: Config, roster: Roster, scorer: Arc<dyn Scorer>) -> Result<Self, StartError> {
+    pub fn assemble(config: Config, roster: Roster, scorer: &Arc<dyn Scorer>) -> Result<Self, StartError> {
         let limits = &config.router;
-        let routing = RoutePool::start(&scorer, limits.threads, limits.queue, limits.deadline);
+        let routing = RoutePool::start(scorer, limits.threads, limits.queue, limits.deadline);
         let routing = routing.map_err(StartError::Thread)?;
         let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
         let connections = Connections::new(&config.limits, &config.timeouts);
@@ -145,71 +163,52 @@ impl App {
 
     /// Serves `bound` until `leave` is ready, then finishes running requests until the drain deadline.
     pub async fn serve(self, bound: Bound, leave: impl Future<Output = ()>) {
-        let tasks = TaskTracker::new();
-        let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
+        let turns = Turns::default();
         let app = Arc::new(self);
         if let Some(admin) = bound.admin {
-            tasks.spawn(Arc::clone(&app).listen_admin(admin, tasks.clone(), stop.clone(), cut.clone()));
+            turns.tasks.spawn(Arc::clone(&app).listen(admin, Door::Admin, turns.clone()));
         }
-        tasks.spawn(Arc::clone(&app).listen_main(bound.main, tasks.clone(), stop.clone(), cut.clone()));
+        turns.tasks.spawn(Arc::clone(&app).listen(bound.main, Door::Main, turns.clone()));
         leave.await;
         app.health.drain();
-        stop.cancel();
-        tasks.close();
-        tracing::info!(tasks = tasks.len(), deadline_ms = app.drain.as_millis(), "draining");
-        if tokio::time::timeout(app.drain, tasks.wait()).await.is_err() {
-            tracing::warn!(connections = tasks.len(), "the drain deadline passed, open connections are cut");
-            cut.cancel();
-            tasks.wait().await;
+        turns.stop.cancel();
+        turns.tasks.close();
+        tracing::info!(tasks = turns.tasks.len(), deadline_ms = app.drain.as_millis(), "draining");
+        if tokio::time::timeout(app.drain, turns.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = turns.tasks.len(), "the drain deadline passed, open connections are cut");
+            turns.cut.cancel();
+            turns.tasks.wait().await;
         }
         tracing::info!("drained");
     }
 
-    async fn listen_main(
-        self: Arc<Self>,
-        listener: TcpListener,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        cut: CancellationToken,
-    ) {
-        let permits = Arc::clone(&self.permits);
-        let serve = |stream: TcpStream, _peer: SocketAddr, permit: OwnedSemaphorePermit| {
-            let (app, stop, cut) = (Arc::clone(&self), stop.clone(), cut.clone());
-            tasks.spawn(async move {
-                let _permit = permit;
-                // Events must not wait for a full packet.
-                let _best_effort = stream.set_nodelay(true);
-                let answer = |request| {
-                    let proxy = Arc::clone(&app.proxy);
-                    async move { proxy.handle(request).await }
-                };
-                app.connections.serve(stream, answer, stop, cut).await;
-            });
+    async fn listen(self: Arc<Self>, listener: TcpListener, door: Door, turns: Turns) {
+        let permits = match door {
+            Door::Main => Arc::clone(&self.permits),
+            // Operators and their scrapers are few; permits of their own keep them from waiting behind clients.
+            Door::Admin => Arc::new(Semaphore::new(64)),
         };
-        server::accept(listener, permits, stop.clone(), serve).await;
+        let serve = |stream: TcpStream, _peer: SocketAddr, permit: OwnedSemaphorePermit| {
+            turns.tasks.spawn(Arc::clone(&self).connection(stream, door, permit, turns.clone()));
+        };
+        server::accept(listener, permits, turns.stop.clone(), serve).await;
     }
 
-    async fn listen_admin(
-        self: Arc<Self>,
-        listener: TcpListener,
-        tasks: TaskTracker,
-        stop: CancellationToken,
-        cut: CancellationToken,
-    ) {
-        // Operators and their scrapers are few; a permit of their own keeps them from waiting behind clients.
-        let permits = Arc::new(Semaphore::new(64));
-        let serve = |stream: TcpStream, _peer: SocketAddr, permit: OwnedSemaphorePermit| {
-            let (app, stop, cut) = (Arc::clone(&self), stop.clone(), cut.clone());
-            tasks.spawn(async move {
-                let _permit = permit;
-                let answer = |request| {
-                    let app = Arc::clone(&app);
-                    async move { admin::answer(&request, &app.health, &app.metrics) }
-                };
-                app.connections.serve(stream, answer, stop, cut).await;
-            });
+    async fn connection(self: Arc<Self>, stream: TcpStream, door: Door, _permit: OwnedSemaphorePermit, turns: Turns) {
+        // Events must not wait for a full packet.
+        let _best_effort = stream.set_nodelay(true);
+        let answer = |request| {
+            let app = Arc::clone(&self);
+            async move { app.answer(door, request).await }
         };
-        server::accept(listener, permits, stop.clone(), serve).await;
+        self.connections.serve(stream, answer, turns.stop, turns.cut).await;
+    }
+
+    async fn answer(&self, door: Door, request: Request<Incoming>) -> Response<Body> {
+        match door {
+            Door::Main => self.proxy.handle(request).await,
+            Door::Admin => admin::answer(&request, &self.health, &self.metrics),
+        }
     }
 }
 

@@ -99,3 +99,6 @@ pub struct VirtualModel {
     /// What decides.
     pub policy: Arc<Policy>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,10 +43,7 @@ pub(super) enum Failed {
 
 impl From<StartError> for Failed {
     fn from(error: StartError) -> Self {
-        match error {
-            StartError::Config(error) => Self::Config(error),
-            other => Self::Start(other),
-        }
+        if let StartError::Config(error) = error { Self::Config(error) } else { Self::Start(error) }
     }
 }
 

@@ -98,10 +98,7 @@ fn first_model(proxy: &Proxy) -> Value {
 /// Returns what is asked for `row`, its own keys before the options.
 fn question(row: &Row, options: &cli::Infer) -> Map<String, Value> {
     let own = |keys: &[&str]| keys.iter().find_map(|key| row.get(*key)).filter(|value| !value.is_null()).cloned();
-    let text = |value: Value| match value {
-        Value::String(_) => value,
-        other => Value::from(other.to_string()),
-    };
+    let text = |value: Value| if value.is_string() { value } else { Value::from(value.to_string()) };
     let mut question = Map::new();
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {

@@ -61,7 +61,9 @@ fn row(value: Value) -> Result<Row, String> {
             let asks = ["query", "text", "messages"].iter().any(|key| row.contains_key(*key));
             if asks { Ok(row) } else { Err("expected a key `query`, `text` or `messages`".to_owned()) }
         }
-        other => Err(format!("expected an object or a string, found {other}")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            Err(format!("expected an object or a string, found {value}"))
+        }
     }
 }
 

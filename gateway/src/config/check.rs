@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    fmt::Display,
     sync::Arc,
 };
 
@@ -266,6 +267,6 @@ fn unknown<'a>(what: &'static str, name: &str, known: impl Iterator<Item = &'a s
     Fault::Unknown { what, name: name.to_owned(), known: known.collect::<Vec<_>>().join(", ") }
 }
 
-fn value(key: &'static str, expected: &'static str, found: impl ToString) -> Fault {
-    Fault::Value { key, expected, found: found.to_string() }
+fn value(key: &'static str, expected: &'static str, found: impl Display) -> Fault {
+    Fault::Value { key, expected, found: format!("{found}") }
 }

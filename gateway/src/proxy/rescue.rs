@@ -21,18 +21,15 @@ pub(super) fn reply(error: &Error, wire: Option<Wire>, record: Option<Record>) -
         headers.extend(record.refuse(error));
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    match error {
-        Error::Busy => {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
-        }
-        Error::Method { allowed } => {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
-        }
-        // What is left of the body would have to be read to keep the connection.
-        Error::BodyTooLarge { .. } | Error::BodyTimeout => {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        _ => {}
+    if matches!(error, Error::Busy) {
+        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    if let Error::Method { allowed } = error {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+    }
+    // What is left of the body would have to be read to keep the connection.
+    if matches!(error, Error::BodyTooLarge { .. } | Error::BodyTimeout) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

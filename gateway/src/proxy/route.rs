@@ -62,9 +62,9 @@ impl Proxy {
         let mut answers = snapshot.routing.route_batch(questions).await.into_iter();
         let mut decisions = Vec::with_capacity(prepared.len());
         for ready in prepared {
-            let decision = ready.and_then(|Prepared { policy, eligible, .. }| {
+            let decision = ready.map(|Prepared { policy, eligible, .. }| {
                 let answer = answers.next().unwrap_or(Err(personaroute_host::RouteError::Overloaded));
-                Ok(decide::plan(policy, eligible, answer))
+                decide::plan(policy, eligible, answer)
             });
             decisions.push(match decision {
                 Ok(plan) => explained(&plan),

@@ -1,6 +1,10 @@
 //! Facts about the routing threads.
 
-use std::sync::{Barrier, Mutex};
+use std::{
+    pin::pin,
+    sync::{Mutex, mpsc},
+    task::{Context, Waker},
+};
 
 use personaroute_host::UserState;
 
@@ -51,23 +55,40 @@ async fn a_panicking_router_fails_one_request_and_not_the_next() {
     assert!(pool.route(question(None, None)).await.is_ok());
 }
 
-#[tokio::test]
-async fn a_full_queue_refuses_and_a_slow_router_times_out() {
-    let gate = Arc::new(Barrier::new(2));
-    let inside = Arc::clone(&gate);
+/// A behaviour that tells when it began and then waits for the test.
+fn held() -> (Behaviour, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (begin, began) = mpsc::channel();
+    let (open, gate) = mpsc::channel();
+    let gate = Mutex::new(gate);
     let behaviour = move |request: &RouteRequest| {
-        inside.wait();
+        begin.send(()).unwrap();
+        // The test may have ended already.
+        let _ended = gate.lock().unwrap().recv();
         echo(request)
     };
-    let pool = pool(1, Duration::from_millis(1), Box::new(behaviour));
+    (Box::new(behaviour), began, open)
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let (behaviour, began, open) = held();
+    let pool = pool(1, Duration::from_secs(600), behaviour);
+    let mut ctx = Context::from_waker(Waker::noop());
+    let mut first = pin!(pool.route(question(None, None)));
+    assert!(first.as_mut().poll(&mut ctx).is_pending());
+    began.recv().unwrap();
+    let mut second = pin!(pool.route(question(None, None)));
+    assert!(second.as_mut().poll(&mut ctx).is_pending());
+    assert_eq!(pool.route(question(None, None)).await, Err(RouteError::Overloaded));
+    drop(open);
+    assert!(first.await.is_ok() && second.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_slow_router_times_out() {
+    let (behaviour, _began, _open) = held();
+    let pool = pool(1, Duration::from_millis(1), behaviour);
     assert_eq!(pool.route(question(None, None)).await, Err(RouteError::Timeout));
-    // The thread is held at the gate, or about to be; one more waits in the queue, and then it is full.
-    let mut answers = Vec::new();
-    for _ in 0..3 {
-        answers.push(pool.route(question(None, None)).await);
-    }
-    assert!(answers.contains(&Err(RouteError::Overloaded)), "{answers:?}");
-    gate.wait();
 }
 
 #[tokio::test]

@@ -1,0 +1,88 @@
+//! Facts about whole files: what is refused, and where the refusal points.
+
+use std::path::Path;
+
+use super::*;
+
+const GOOD: &str = "\
+version: 1
+upstreams:
+- {name: up, kind: openai, base_url: 'http://127.0.0.1:1/v1', api_key: '${KEY}'}
+models:
+- {llm: a, upstream: up, name: a-1, input_price: 1, output_price: 2}
+- {llm: b, upstream: up, input_price: 1, output_price: 2}
+virtual_models:
+- name: auto
+  candidates: [b, a]
+  fallback: [a]
+";
+
+fn read(text: &str) -> Result<Loaded, String> {
+    let env = |name: &str| (name == "KEY").then(|| "secret-value".to_owned());
+    parse(Path::new("f.yaml"), text, &env).map_err(|error| error.to_string())
+}
+
+fn refusal(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    read(&GOOD.replacen(from, to, 1)).expect_err(to)
+}
+
+#[test]
+fn a_good_file_means_what_it_says() {
+    let config = read(GOOD).unwrap().config;
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.models[0].name, "a-1");
+    assert_eq!(config.models[1].name, "b", "the id is the default name");
+    let policy = &config.virtual_models[0].policy;
+    assert_eq!(policy.candidates.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["b", "a"]);
+    assert_eq!(config.upstreams["up"].api_key.as_ref().map(Secret::expose), Some("secret-value"));
+}
+
+#[test]
+fn every_refusal_names_file_line_column_and_expectation() {
+    let refusals = [
+        ("version: 1", "version: 2", "f.yaml:1:10: version 2 is not supported, expected version 1"),
+        ("upstream: up, name", "upstream: down, name", "f.yaml:5:22: upstream `down` is not defined; defined are: up"),
+        ("[b, a]", "[b, c]", "f.yaml:9:19: candidate `c` is not defined; defined are: a, b"),
+        ("[b, a]", "[b, b]", "f.yaml:9:19: candidate `b` is defined twice"),
+        ("[b, a]", "[]", "f.yaml:8:9: `candidates` needs at least one entry"),
+        ("[a]", "[c]", "f.yaml:10:14: fallback `c` is not defined; defined are: b, a"),
+        ("name: auto", "name: b", "f.yaml:8:9: virtual model `b` has the name of a model"),
+        ("'${KEY}'", "sk-123", "f.yaml:3:72: `api_key` must be a reference such as ${MY_KEY}"),
+        ("'${KEY}'", "'${GONE}'", "f.yaml:3:72: `api_key` refers to the environment variable GONE, which is not set"),
+        ("'http://127.0.0.1:1/v1'", "ftp://x", "f.yaml:3:38: `base_url` must be an http or https URL"),
+        ("base_url: 'http://127.0.0.1:1/v1', ", "", "f.yaml:3:10: upstream `up` of kind openai needs `base_url`"),
+        ("  fallback: [a]", "  preference: 1.5", "f.yaml:10:15: `preference` must be from 0 to 1, found `1.5`"),
+        ("input_price: 1", "input_price: -1", "f.yaml:5:9: `input_price` must be at least 0, found `-1`"),
+        ("version: 1\n", "version: 1\nlimits: {body: 0}\n", "`limits.body` must be at least 1, found `0`"),
+        ("version: 1\n", "version: 1\ntimeouts: {idle: 0s}\n", "`timeouts.idle` must be longer than 0"),
+        ("version: 1\n", "version: 1\nlisten: 0.0.0.0:80\n", "f.yaml:2:9: auth mode none listens on loopback only"),
+    ];
+    for (from, to, expected) in refusals {
+        let found = refusal(from, to);
+        assert!(found.contains(expected), "{to}: expected {expected}\nfound {found}");
+    }
+}
+
+#[test]
+fn the_parsers_refusals_point_at_the_place_as_well() {
+    let refusals = [
+        ("version: 1\n", "version: 1\nlistne: x\n", "f.yaml:2:1: ", "listne"),
+        ("kind: openai", "kind: opneai", "f.yaml:3:", "opneai"),
+        ("version: 1\n", "version: 1\ntimeouts: {idle: 30}\n", "f.yaml:2:", "invalid duration `30`"),
+        ("version: 1\n", "version: 1\nlimits: {body: 10MB}\n", "f.yaml:2:", "invalid size `10MB`"),
+        ("  candidates: [b, a]", "  candidates: [b, a", "f.yaml:", ""),
+    ];
+    for (from, to, place, what) in refusals {
+        let found = refusal(from, to);
+        assert!(found.contains(place) && found.contains(what), "{to}: {found}");
+    }
+}
+
+#[test]
+fn what_is_in_effect_is_shown_without_secrets_and_reads_back_the_same() {
+    let effective = read(GOOD).unwrap().effective();
+    assert!(effective.contains("${KEY}") && !effective.contains("secret-value"), "{effective}");
+    assert!(effective.contains("drain: 30s") && effective.contains("body: 20MiB"), "{effective}");
+    assert_eq!(read(&effective).unwrap().effective(), effective);
+}

@@ -1,0 +1,63 @@
+//! Leaving: running streams are finished, new connections are not taken.
+
+use anyhow::Result;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Gate, Reply},
+    wire,
+};
+use serde_json::json;
+
+use super::stage::{Stage, until};
+
+async fn streaming(stage: &Stage) -> Result<wire::Open> {
+    let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
+    let mut stream = wire::open(stage.address, request).await?;
+    assert!(stream.next().await?.is_some());
+    Ok(stream)
+}
+
+#[tokio::test]
+async fn a_running_stream_is_finished_and_then_the_gateway_leaves() -> Result<()> {
+    let gate = Gate::closed();
+    let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::done()]))?;
+    let mut stage = Stage::between(&upstream, &upstream, "")?;
+    let stream = streaming(&stage).await?;
+    stage.leave();
+    // The listener closes first; only then is the stream allowed to go on.
+    let address = stage.address;
+    while tokio::net::TcpStream::connect(address).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(!stage.has_left());
+    gate.open();
+    assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
+    until(|| stage.has_left()).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_drain_deadline_ends_what_does_not_end() -> Result<()> {
+    let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(Gate::closed())]))?;
+    let mut stage = Stage::between(&upstream, &upstream, "timeouts: {drain: 50ms}")?;
+    let stream = streaming(&stage).await?;
+    stage.leave();
+    until(|| stage.has_left()).await;
+    assert!(stream.finish().await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_is_served_on_both_listeners() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    for address in [stage.address, stage.admin] {
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(wire::get(address, path).await?.status, 200);
+        }
+    }
+    assert_eq!(wire::get(stage.address, "/metrics").await?.status, 404);
+    Ok(())
+}

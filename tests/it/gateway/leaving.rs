@@ -1,0 +1,50 @@
+//! A client that leaves takes its upstream call with it.
+
+use anyhow::Result;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Gate, Reply},
+    wire,
+};
+use serde_json::json;
+
+use super::stage::{Stage, until};
+
+#[tokio::test]
+async fn leaving_a_stream_cancels_the_upstream_call() -> Result<()> {
+    let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(Gate::closed())]))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
+    let mut stream = wire::open(stage.address, request).await?;
+    assert!(stream.next().await?.is_some());
+    drop(stream);
+    until(|| upstream.given_up() == 1).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn leaving_before_the_answer_cancels_the_upstream_call() -> Result<()> {
+    let mut reply = Reply::chat("late");
+    reply.frames.insert(0, Frame::Wait(Gate::closed()));
+    let upstream = FakeUpstream::always(reply)?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
+    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
+    {
+        let waiting = std::pin::pin!(wire::open(stage.address, request));
+        let came = async { until(|| upstream.count() == 1).await };
+        tokio::select! {
+            _ = waiting => panic!("answered"),
+            () = came => {}
+        }
+    }
+    until(|| upstream.given_up() == 1).await;
+    let counted = || async { Ok::<_, anyhow::Error>(wire::get(stage.admin, "/metrics").await?.text()) };
+    let mut metrics = counted().await?;
+    while !metrics.contains("outcome=\"client_gone\"} 1") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        metrics = counted().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! A running gateway for one test.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+
+use anyhow::{Context as _, Result};
+use personaroute_bundle::catalog::Catalog;
+use personaroute_gateway::{
+    app::{App, Bound},
+    config,
+    routing::Scorer,
+    upstream::{Roster, http_client},
+};
+use personaroute_harness::upstream::FakeUpstream;
+use personaroute_host::{Decision, RouteError, RouteRequest, Score, UserState};
+use tokio::sync::oneshot;
+
+/// A gateway on ports of its own; it drains when dropped.
+pub(crate) struct Stage {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    leave: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Stage {
+    /// Starts a gateway with `configuration` and a scorer.
+    pub(crate) fn start(configuration: &str, scorer: impl Scorer) -> Result<Self> {
+        let loaded = config::parse(Path::new("test.yaml"), configuration, &|_| Some("sk-upstream".to_owned()))?;
+        let roster = Roster::build(&loaded.config, &Catalog::default(), &http_client::tls()?);
+        let roster = roster.map_err(|(place, fault)| anyhow::anyhow!("{place}: {fault}"))?;
+        let scorer: Arc<dyn Scorer> = Arc::new(scorer);
+        let app = App::assemble(loaded.config.clone(), roster, &scorer)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let bound = runtime.block_on(Bound::bind(&loaded.config))?;
+        let (address, admin) = (bound.address()?, bound.admin_address().context("the admin listener")?);
+        let (leave, left) = oneshot::channel::<()>();
+        let serve = move || {
+            runtime.block_on(app.serve(bound, async {
+                let _ = left.await;
+            }));
+        };
+        let thread = std::thread::Builder::new().name("gateway".to_owned()).spawn(serve)?;
+        Ok(Self { address, admin, leave: Some(leave), thread: Some(thread) })
+    }
+
+    /// Starts a gateway in front of `cheap` and `dear`, both behind `auto`, with `more` configuration.
+    pub(crate) fn between(cheap: &FakeUpstream, dear: &FakeUpstream, more: &str) -> Result<Self> {
+        Self::start(&two(cheap, dear, more), ByPrice)
+    }
+
+    /// Begins to drain, as on SIGTERM.
+    pub(crate) fn leave(&mut self) {
+        self.leave.take();
+    }
+
+    /// Returns whether the gateway has stopped.
+    pub(crate) fn has_left(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.leave();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Returns a configuration of two LLMs at two upstreams behind `auto`.
+pub(crate) fn two(cheap: &FakeUpstream, dear: &FakeUpstream, more: &str) -> String {
+    format!(
+        "
+version: 1
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+upstreams:
+  - {{name: a, kind: openai, base_url: '{}', api_key: '${{KEY}}'}}
+  - {{name: b, kind: openai, base_url: '{}'}}
+models:
+  - {{llm: cheap, upstream: a, name: cheap-1, input_price: 1, output_price: 2}}
+  - {{llm: dear, upstream: b, name: dear-1, input_price: 10, output_price: 20}}
+virtual_models:
+  - {{name: auto}}
+{more}
+",
+        cheap.base_url(),
+        dear.base_url()
+    )
+}
+
+/// Ranks the dearest first for a preference of at least one half, and otherwise the cheapest.
+pub(crate) struct ByPrice;
+
+impl Scorer for ByPrice {
+    fn knows(&self, user: &str) -> bool {
+        user == "ada"
+    }
+
+    fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError> {
+        let sign = if request.preference.unwrap_or(0.0) < 0.5 { -1.0 } else { 1.0 };
+        let score = |candidate: &personaroute_host::Candidate| Score {
+            llm: candidate.llm.clone(),
+            utility: sign * candidate.input_price,
+            effect: candidate.input_price,
+            cost: candidate.input_price,
+            uncertainty: 0.0,
+            excluded: None,
+        };
+        let mut ranking: Vec<Score> = request.candidates.iter().map(score).collect();
+        ranking.sort_by(|a, b| b.utility.total_cmp(&a.utility));
+        let user_state = match &request.user {
+            Some(user) if self.knows(user) => UserState::Known,
+            Some(_) => UserState::New,
+            None => UserState::Anonymous,
+        };
+        let why = format!("asked: {}", request.text);
+        Ok(Decision { ranking, user_state, task: None, why, elapsed: Duration::from_micros(50) })
+    }
+
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        requests.iter().map(|request| self.route(request)).collect()
+    }
+}
+
+/// Gives no decision, for the same reason every time.
+pub(crate) struct Failing(pub(crate) RouteError);
+
+impl Scorer for Failing {
+    fn knows(&self, _: &str) -> bool {
+        false
+    }
+
+    fn route(&self, _: &RouteRequest) -> Result<Decision, RouteError> {
+        Err(self.0.clone())
+    }
+
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        requests.iter().map(|_| Err(self.0.clone())).collect()
+    }
+}
+
+/// Waits until `fact` holds, for as long as a busy machine may need.
+pub(crate) async fn until(fact: impl Fn() -> bool) {
+    for _ in 0..3_000 {
+        if fact() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("what was waited for did not happen");
+}

@@ -1,0 +1,113 @@
+//! Event streams: passed as they come, and ended honestly.
+
+use anyhow::Result;
+use bytes::Bytes;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Gate, Reply},
+    wire,
+};
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+
+fn body() -> Value {
+    json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+async fn open(stage: &Stage) -> Result<wire::Open> {
+    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body())?;
+    wire::open(stage.address, request).await
+}
+
+#[tokio::test]
+async fn each_event_arrives_before_the_next_one_is_written() -> Result<()> {
+    let gate = Gate::closed();
+    let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let frames = vec![first, Frame::Wait(gate.clone()), Frame::done()];
+    let upstream = FakeUpstream::always(Reply::events(frames))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let mut stream = open(&stage).await?;
+    let piece = stream.next().await?.unwrap_or_default();
+    assert!(String::from_utf8_lossy(&piece).contains("one"));
+    gate.open();
+    let rest = stream.finish().await?;
+    assert_eq!(rest.text(), "data: [DONE]\n\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn events_nobody_knows_pass_byte_for_byte() -> Result<()> {
+    let odd = ": comment\n\nevent: x_custom\nid: 7\ndata: {\"x\":1,  \"y\":null}\n\nretry: 5\n\n";
+    let frames = vec![Frame::Data(Bytes::from(odd)), Frame::done()];
+    let upstream = FakeUpstream::always(Reply::events(frames).with_header("x-request-id", "r1"))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let answer = open(&stage).await?.finish().await?;
+    assert_eq!(answer.text(), format!("{odd}data: [DONE]\n\n"));
+    assert_eq!(answer.header("x-request-id"), "r1");
+    assert_eq!(answer.header("content-type"), "text/event-stream");
+    Ok(())
+}
+
+/// Reads until the connection breaks; returns what came and whether it broke.
+async fn read_broken(mut stream: wire::Open) -> (String, bool) {
+    let mut text = String::new();
+    loop {
+        match stream.next().await {
+            Ok(Some(piece)) => text.push_str(&String::from_utf8_lossy(&piece)),
+            Ok(None) => return (text, false),
+            Err(_) => return (text, true),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_cut_by_the_upstream_ends_in_an_error_event_and_never_in_done() -> Result<()> {
+    let whole = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let half = Frame::Data(Bytes::from_static(b"data: {\"choices\":[{\"del"));
+    let upstream = FakeUpstream::always(Reply::events(vec![whole, half, Frame::Cut]))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let (text, broke) = read_broken(open(&stage).await?).await;
+    let events: Vec<&str> = text.split_terminator("\n\n").collect();
+    assert_eq!(events.len(), 2, "{text}");
+    let error: Value = serde_json::from_str(events[1].trim_start_matches("data: "))?;
+    assert_eq!(error["error"]["code"], "upstream_stream_cut");
+    assert!(!text.contains("[DONE]"));
+    assert!(broke, "the connection is closed without the end of the body");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_that_just_stops_is_cut_as_well() -> Result<()> {
+    let frames = vec![Frame::event(&json!({"choices": [{"delta": {"content": "one"}, "finish_reason": null}]}))];
+    let upstream = FakeUpstream::always(Reply::events(frames))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let (text, broke) = read_broken(open(&stage).await?).await;
+    assert!(text.contains("upstream_stream_cut") && !text.contains("[DONE]"), "{text}");
+    assert!(broke);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_ends_in_an_error_event() -> Result<()> {
+    let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(Gate::closed())]))?;
+    let stage = Stage::between(&upstream, &upstream, "timeouts: {idle: 50ms}")?;
+    let (text, broke) = read_broken(open(&stage).await?).await;
+    assert!(text.contains("fell silent"), "{text}");
+    assert!(broke);
+    super::stage::until(|| upstream.given_up() == 1).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_in_one_piece_that_is_cut_breaks_off() -> Result<()> {
+    let mut reply = Reply::body(200, "application/json", "{\"id\":");
+    reply.frames.push(Frame::Cut);
+    let upstream = FakeUpstream::always(reply)?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let request = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
+    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &request)?;
+    let (text, broke) = read_broken(wire::open(stage.address, request).await?).await;
+    assert_eq!((text.as_str(), broke), ("{\"id\":", true));
+    Ok(())
+}
