@@ -1,7 +1,9 @@
 //! Measures routers as the evaluation protocol says: truth, routers, metrics, choices.
 
+pub mod bundle;
 pub mod choice;
 pub mod metric;
+pub mod net;
 pub mod truth;
 
 use anyhow::Result;

@@ -7,6 +7,7 @@ pub mod model;
 pub mod train;
 
 pub mod baseline;
+pub mod cli;
 pub mod command;
 pub mod config;
 pub mod eval;

@@ -149,14 +149,14 @@ impl Model {
         let inputs = QueryInputs::build(&self.facts.hparams.text, dataset, queries);
         let positions: Vec<usize> = (0..queries.len()).collect();
         let batch = inputs.batch(&positions, 0.0, &mut Rng::new(0, &[]), Device::Cpu);
-        let (guessed, residual) = self.text.forward(&batch);
+        let reading = self.text.forward(&batch);
         let told = || {
             let task = |query: &u32| dataset.queries.get(*query as usize).map_or(0, |query| i64::from(query.task));
             let tasks: Vec<i64> = queries.iter().map(task).collect();
             Tensor::from_slice(&tasks).one_hot(self.facts.tasks.len() as i64).to_kind(Kind::Float)
         };
-        let tasks = if declared_task { told() } else { guessed };
-        let values = tasks.matmul(&self.values) + residual;
+        let tasks = if declared_task { told() } else { reading.tasks.shallow_clone() };
+        let values = self.text.values(&reading, &tasks, &self.values);
         QueryValues { values: values.view([-1, self.llms() as i64, self.weight_count()]), tasks }
     }
 

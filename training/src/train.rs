@@ -2,7 +2,9 @@
 
 pub mod checkpoint;
 pub mod epoch;
+pub mod foresee;
 pub mod hparams;
+pub mod kernel;
 pub mod log;
 pub mod optimiser;
 pub mod outcome;
@@ -100,13 +102,13 @@ pub fn fit(input: &mut TrainInput<'_>) -> Result<Model> {
     let users = tch::no_grad(|| validate::embed_all(&graph, &forward, true));
     let weights = tch::no_grad(|| forward.preference(&users));
     let outcomes = Outcomes::recover(input, &graph, &forward, &weights);
-    let (text, gate) = query::fit(input, &outcomes, &weights)?;
     let axis = axis(input.setting, &graph, &forward, &weights);
+    let (text, gate) = query::fit(input, &outcomes, &weights, &axis)?;
     let cpu = |tensor: &Tensor| tensor.detach().to_device(Device::Cpu);
     let model = Model {
         facts: facts(input, &graph, &checkpoint, gate),
         deviation: outcomes.deviation(&weights),
-        values: cpu(&forward.values).flatten(1, 2),
+        values: outcomes.values.flatten(1, 2),
         axis,
         text,
         weights: (cpu(&forward.weights.0), cpu(&forward.weights.1)),

@@ -18,7 +18,11 @@ pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
     let x = if model.is_lexical() { bag(&mut b, model, query) } else { projection(&mut b, model, query) };
     let probability = task_probability(&mut b, model, task, &x);
     let columns = Columns::of(model);
-    let by_task = columns.by_task(&mut b, model, &probability);
+    let ease = b.tensor(&model.text.ease);
+    let ease = b.op("MatMul", &[&x, &ease]);
+    let expected = b.op("Mul", &[&probability, &ease]);
+    let by_task = b.op_with("Concat", &[&probability, &expected], vec![int("axis", 1)]); // [batch, 2 · tasks]
+    let by_task = columns.by_task(&mut b, model, &by_task);
     let by_query = columns.by_query(&mut b, model, &x);
     let sum = b.op("Add", &[&by_task, &by_query]);
     let parts = b.split(&sum, &columns.widths());
@@ -51,8 +55,9 @@ impl Columns {
     }
 
     fn by_task(&self, b: &mut Builder, model: &Model, probability: &Value) -> Value {
-        let mut parts = self.with_ends(model, &model.values);
-        parts.push(model.deviation.shallow_clone());
+        let values = Tensor::cat(&[&model.values, &model.text.slopes], 0);
+        let mut parts = self.with_ends(model, &values);
+        parts.push(Tensor::cat(&[&model.deviation, &model.deviation.zeros_like()], 0));
         let table = b.tensor(&Tensor::cat(&parts, 1));
         b.op("MatMul", &[probability, &table])
     }
@@ -82,16 +87,20 @@ fn bag(b: &mut Builder, model: &Model, ngrams: &Value) -> Value {
     let one = b.f32(&[], &[1.0]);
     let count = b.op("Max", &[&count, &one]);
     let root = b.op("Sqrt", &[&count]);
-    b.op("Div", &[&summed, &root])
+    let plain = model.text.plain;
+    if plain == 0 {
+        return b.op("Div", &[&summed, &root]);
+    }
+    let parts = b.split(&summed, &[dim as i64 - plain, plain]);
+    let [scaled, plain] = parts.as_slice() else { return summed };
+    let scaled = b.op("Div", &[scaled, &root]);
+    b.op_with("Concat", &[&scaled, plain], vec![int("axis", 1)])
 }
 
 fn projection(b: &mut Builder, model: &Model, query: &Value) -> Value {
     let (rows, dim) = extents(&model.text.input);
     let table = b.f16(&[rows, dim], &to_vec(&model.text.input));
-    let product = b.op("MatMul", &[query, &table]);
-    let Some(bias) = &model.text.bias else { return product };
-    let bias = b.tensor(bias);
-    b.op("Add", &[&product, &bias])
+    b.op("MatMul", &[query, &table])
 }
 
 /// The declared task, or the guess where none is declared.

@@ -21,10 +21,10 @@ pub struct ScorerInputs {
 impl Model {
     /// Returns `utility`, `effect`, `cost`, `uncertainty` and `task_probability`, in the manifest's order.
     pub fn scorer(&self, inputs: &ScorerInputs) -> [Tensor; 5] {
-        let (guessed, residual) = self.text.forward(&inputs.query);
+        let reading = self.text.forward(&inputs.query);
         let known = inputs.task.sum_dim_intlist(1, true, tch::Kind::Float).gt(0.5);
-        let tasks = inputs.task.where_self(&known, &guessed);
-        let flat = tasks.matmul(&self.values) + residual;
+        let tasks = inputs.task.where_self(&known, &reading.tasks);
+        let flat = self.text.values(&reading, &tasks, &self.values);
         let values = flat.view([-1, self.llms() as i64, self.weight_count()]); // [B, L, K]
         let own = self.preference_weights(&inputs.user);
         let declared = self.axis.declared(&inputs.preference);

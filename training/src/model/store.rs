@@ -19,8 +19,9 @@ impl Model {
     /// Writes the model into a folder.
     pub fn save(&self, dir: &Path) -> Result<()> {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
-        let named: Vec<(String, Tensor)> =
+        let mut named: Vec<(String, Tensor)> =
             self.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())).collect();
+        named.push(("text.plain".to_owned(), Tensor::from_slice(&[self.text.plain])));
         save(&dir.join(TENSORS), &named)?;
         let facts = serde_json::to_string_pretty(&self.facts).context("facts")?;
         fs::write(dir.join(FACTS), facts).with_context(|| format!("write {}", dir.join(FACTS).display()))
@@ -32,7 +33,6 @@ impl Model {
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let facts = serde_json::from_str(&text).with_context(|| format!("{}: not a model's facts", path.display()))?;
         let mut found: HashMap<String, Tensor> = load(&dir.join(TENSORS))?.into_iter().collect();
-        let bias = found.remove("text.bias");
         let mut take = |name: &str| found.remove(name).with_context(|| format!("{TENSORS}: no tensor {name}"));
         Ok(Self {
             facts,
@@ -46,7 +46,9 @@ impl Model {
             values: take("values")?,
             text: FrozenText {
                 input: take("text.input")?,
-                bias,
+                plain: take("text.plain")?.int64_value(&[0]),
+                ease: take("text.ease")?,
+                slopes: take("text.slopes")?,
                 task: (take("text.task.weight")?, take("text.task.bias")?),
                 residual: take("text.residual")?,
             },
@@ -62,7 +64,7 @@ impl Model {
     }
 
     fn named(&self) -> Vec<(&'static str, &Tensor)> {
-        let mut named = vec![
+        vec![
             ("adapter.cell", &self.adapter.cell),
             ("adapter.signal", &self.adapter.signal),
             ("adapter.read.weight", &self.adapter.read.0),
@@ -76,15 +78,15 @@ impl Model {
             ("text.task.weight", &self.text.task.0),
             ("text.task.bias", &self.text.task.1),
             ("text.residual", &self.text.residual),
+            ("text.ease", &self.text.ease),
+            ("text.slopes", &self.text.slopes),
             ("axis.quality", &self.axis.quality),
             ("axis.cost", &self.axis.cost),
             ("axis.gain", &self.axis.gain),
             ("axis.offset", &self.axis.offset),
             ("deviation", &self.deviation),
             ("users", &self.users),
-        ];
-        named.extend(self.text.bias.as_ref().map(|bias| ("text.bias", bias)));
-        named
+        ]
     }
 }
 

@@ -1,6 +1,6 @@
 //! The query node: its representation, the task it guesses, and what it adds to the values of answers.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::params::{Init, Linear, Params};
 use super::tensors::rounded;
@@ -8,19 +8,16 @@ use crate::graph::text::QueryBatch;
 use crate::train::hparams::TextEncoder;
 use crate::train::seed::Rng;
 
-/// Decay of the residual head against the rest: differences between LLMs that a text foretells are small.
-const RESIDUAL_DECAY: f64 = 30.0;
-/// Decay of the input table: a rare n-gram must not speak loudly.
+/// Decay of the input table against the rest: a rare n-gram must not speak loudly.
 const TABLE_DECAY: f64 = 3.0;
 
-/// Trainable text encoder with its two heads.
+/// Trainable text encoder that guesses tasks.
 #[derive(Debug)]
 pub struct TextNet {
     /// All trainable tensors.
     pub params: Params,
     input: Input,
     task: Linear,
-    residual: Tensor,
 }
 
 /// First layer.
@@ -32,22 +29,37 @@ enum Input {
     Projection(Linear),
 }
 
-/// The encoder as exported.
+/// The query node as exported: one table of features, and heads on the representation.
 #[derive(Debug)]
 pub struct FrozenText {
-    /// `[buckets + 1, dim]` or `[embedding, dim]`.
+    /// `[buckets + 1, dim]` or `[embedding, dim]`, in 16-bit precision.
     pub input: Tensor,
-    /// Bias of a projection; none for a bag.
-    pub bias: Option<Tensor>,
-    /// `[dim, tasks]` and its bias.
+    /// Trailing columns whose sum is taken as it is, not over the root of the number of n-grams.
+    pub plain: i64,
+    /// `[dim, tasks]` and its bias: logits of the task.
     pub task: (Tensor, Tensor),
-    /// `[dim, llms · weights]`.
+    /// `[dim, tasks]`: how much easier than its task the query looks, as each task sees it.
+    pub ease: Tensor,
+    /// `[tasks, llms · weights]`: what a unit of that does to values.
+    pub slopes: Tensor,
+    /// `[dim, llms · weights]`: what the text says about each LLM.
+    pub residual: Tensor,
+}
+
+/// What a query's text says.
+#[derive(Debug)]
+pub struct Reading {
+    /// `[queries, tasks]`.
+    pub tasks: Tensor,
+    /// `[queries, tasks]`.
+    pub ease: Tensor,
+    /// `[queries, llms · weights]`.
     pub residual: Tensor,
 }
 
 impl TextNet {
-    /// Makes an encoder; `columns` is the length of an embedding, `out` the number of LLMs times weights.
-    pub fn new(encoder: &TextEncoder, [columns, dim, tasks, out]: [i64; 4], seed: u64, device: Device) -> Self {
+    /// Makes an encoder; `columns` is the length of an embedding.
+    pub fn new(encoder: &TextEncoder, [columns, dim, tasks]: [i64; 3], seed: u64, device: Device) -> Self {
         let mut params = Params::default();
         let mut init = Init::new(&mut params, Rng::new(seed, &[3]), device);
         let input = match encoder {
@@ -58,66 +70,80 @@ impl TextNet {
             TextEncoder::Embedding => Input::Projection(init.linear("text.projection", columns, dim)),
         };
         let task = init.linear("text.task", dim, tasks);
-        let residual = init.zeros("text.residual", &[dim, out], RESIDUAL_DECAY);
-        Self { params, input, task, residual }
+        Self { params, input, task }
     }
 
-    /// Returns task logits `[queries, tasks]` and residual values `[queries, llms · weights]`.
-    pub fn forward(&self, batch: &QueryBatch) -> (Tensor, Tensor) {
-        let x = match &self.input {
-            Input::Bag(table) => represent(table, None, batch),
-            Input::Projection(layer) => represent(&layer.weight, Some(&layer.bias), batch),
-        };
-        (self.task.forward(&x), x.matmul(&self.residual))
+    /// Returns task logits `[queries, tasks]`.
+    pub fn forward(&self, batch: &QueryBatch) -> Tensor {
+        let (table, bias) = self.input();
+        let x = represent(table, 0, batch);
+        self.task.forward(&bias.map_or_else(|| x.shallow_clone(), |bias| &x + bias))
     }
 
-    /// Freezes the encoder with its residual scaled by `gate`; the input table is rounded to 16-bit floats.
-    pub fn frozen(&self, gate: f64) -> FrozenText {
-        let (input, bias) = match &self.input {
+    /// Returns the input table and the head, with a projection's bias moved into the head's.
+    pub fn parts(&self) -> (Tensor, Tensor, Tensor) {
+        let (table, bias) = self.input();
+        let detached = |tensor: &Tensor| tensor.detach().to_device(Device::Cpu);
+        let (weight, mut offset) = (detached(&self.task.weight), detached(&self.task.bias));
+        if let Some(bias) = bias {
+            offset += detached(bias).unsqueeze(0).matmul(&weight).squeeze_dim(0);
+        }
+        (detached(table), weight, offset)
+    }
+
+    fn input(&self) -> (&Tensor, Option<&Tensor>) {
+        match &self.input {
             Input::Bag(table) => (table, None),
-            Input::Projection(layer) => (&layer.weight, Some(layer.bias.detach().copy())),
-        };
-        tch::no_grad(|| FrozenText {
-            input: rounded(&input.detach()),
-            bias,
-            task: (self.task.weight.detach().copy(), self.task.bias.detach().copy()),
-            residual: self.residual.detach() * gate,
-        })
+            Input::Projection(layer) => (&layer.weight, Some(&layer.bias)),
+        }
     }
 }
 
 impl FrozenText {
-    /// Returns the encoder on the CPU.
-    pub fn to_cpu(&self) -> Self {
-        let cpu = |tensor: &Tensor| tensor.to_device(Device::Cpu);
-        Self {
-            input: cpu(&self.input),
-            bias: self.bias.as_ref().map(cpu),
-            task: (cpu(&self.task.0), cpu(&self.task.1)),
-            residual: cpu(&self.residual),
+    /// Reads queries.
+    pub fn forward(&self, batch: &QueryBatch) -> Reading {
+        let x = represent(&self.input, self.plain, batch);
+        let logits = x.matmul(&self.task.0) + &self.task.1;
+        Reading {
+            tasks: logits.softmax(-1, Kind::Float),
+            ease: x.matmul(&self.ease),
+            residual: x.matmul(&self.residual),
         }
     }
 
-    /// Returns task probabilities and residual values.
-    pub fn forward(&self, batch: &QueryBatch) -> (Tensor, Tensor) {
-        let x = represent(&self.input, self.bias.as_ref(), batch);
-        let logits = x.matmul(&self.task.0) + &self.task.1;
-        (logits.softmax(-1, tch::Kind::Float), x.matmul(&self.residual))
+    /// Returns values `[queries, llms · weights]` for task probabilities, given the values by task.
+    pub fn values(&self, reading: &Reading, tasks: &Tensor, by_task: &Tensor) -> Tensor {
+        tasks.matmul(by_task) + (tasks * &reading.ease).matmul(&self.slopes) + &reading.residual
+    }
+
+    /// Scales the columns of the table to the range of 16-bit floats, the heads in return, and rounds the table.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let unit = self.input.abs().amax([0].as_slice(), true).clamp_min(1e-12); // [1, dim]
+        let back = unit.tr(); // [dim, 1]
+        Self {
+            input: rounded(&(&self.input / &unit)),
+            plain: self.plain,
+            task: (self.task.0 * &back, self.task.1),
+            ease: self.ease * &back,
+            slopes: self.slopes,
+            residual: self.residual * back,
+        }
     }
 }
 
-/// Returns `[queries, dim]`: the sum of the bag's rows over the root of their number, or the projected embedding.
-fn represent(input: &Tensor, bias: Option<&Tensor>, batch: &QueryBatch) -> Tensor {
+/// Returns `[queries, dim]`: the sum of the bag's rows over the root of their number (except for the `plain` trailing
+/// columns), or the projected embedding.
+fn represent(input: &Tensor, plain: i64, batch: &QueryBatch) -> Tensor {
     match batch {
         QueryBatch::Lexical { ids, offsets, norm } => {
             const SUM: i64 = 0;
             let weights = None::<&Tensor>;
             let (bag, ..) = Tensor::embedding_bag(input, ids, offsets, false, SUM, false, weights, true);
-            bag * norm
+            let dim = bag.size().last().copied().unwrap_or(0);
+            let scaled = bag.narrow(1, 0, dim - plain) * norm;
+            if plain == 0 { scaled } else { Tensor::cat(&[scaled, bag.narrow(1, dim - plain, plain)], 1) }
         }
-        QueryBatch::Embedding(rows) => match bias {
-            Some(bias) => rows.matmul(input) + bias,
-            None => rows.matmul(input),
-        },
+        QueryBatch::Embedding(rows) => rows.matmul(input),
     }
 }

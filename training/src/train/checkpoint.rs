@@ -19,15 +19,15 @@ const FILE: &str = "checkpoint.safetensors";
 pub struct Checkpoint {
     /// Epochs done.
     pub epoch: usize,
-    /// Epochs done when validation was best.
+    /// Epochs done when the kept weights were reached.
     pub best_epoch: usize,
-    /// The best validation score.
+    /// Their validation score.
     pub best: f64,
     /// Optimiser steps done.
     pub steps: i64,
     /// Parameters now.
     pub values: Vec<Tensor>,
-    /// Parameters when validation was best.
+    /// The kept parameters.
     pub best_values: Vec<Tensor>,
     /// The optimiser's moments.
     pub moments: Vec<Tensor>,
@@ -50,11 +50,12 @@ impl Checkpoint {
         }
     }
 
-    /// Takes over the state after an epoch.
-    pub fn update(&mut self, validation: f64, params: &Params, optimiser: &AdamW) {
+    /// Takes over the state after one more epoch; `kept` is its validation score if its weights are to be kept.
+    pub fn update(&mut self, kept: Option<f64>, params: &Params, optimiser: &AdamW) {
+        self.epoch += 1;
         (self.steps, self.moments) = optimiser.state();
         self.values = params.values();
-        if validation > self.best {
+        if let Some(validation) = kept {
             (self.best, self.best_epoch) = (validation, self.epoch);
             self.best_values = params.values();
         }

@@ -10,7 +10,8 @@ use super::hparams::Hparams;
 use super::log::Log;
 use super::optimiser::{AdamW, rate};
 use super::seed::Rng;
-use super::{Progress, TrainInput, validate};
+use super::validate::{self, Validation};
+use super::{Progress, TrainInput};
 use crate::data::Setting;
 use crate::graph::Graph;
 use crate::graph::sample::{MAX_TARGETS, Targets, batch};
@@ -57,13 +58,15 @@ impl<'a> Loop<'a> {
     /// Trains until the last epoch or until validation has not improved for `patience` epochs.
     pub fn run(&mut self, input: &mut TrainInput<'_>) -> Result<Checkpoint> {
         let mut checkpoint = self.start(input)?;
+        let mut kept = self.validate_kept(&checkpoint)?;
         let epochs = self.hparams.train_epoch.max(1);
         while checkpoint.epoch < epochs && checkpoint.epoch - checkpoint.best_epoch < self.hparams.patience {
             let loss = self.epoch(checkpoint.epoch);
-            let forward = tch::no_grad(|| self.net.forward());
-            let validation = tch::no_grad(|| validate::score(self.graph, &forward));
-            checkpoint.epoch += 1;
-            checkpoint.update(validation, &self.net.params, &self.optimiser);
+            let scored = self.validate();
+            let validation = scored.mean();
+            let keep = scored.holds_against(&kept);
+            checkpoint.update(keep.then_some(validation), &self.net.params, &self.optimiser);
+            kept = if keep { scored } else { kept };
             let progress = Progress { stage: "users", epoch: checkpoint.epoch, epochs, loss, validation };
             self.log.write(&progress)?;
             checkpoint.save(input.run_dir)?;
@@ -90,6 +93,21 @@ impl<'a> Loop<'a> {
         self.optimiser.restore(checkpoint.steps, &checkpoint.moments)?;
         self.log.keep(checkpoint.epoch)?;
         Ok(checkpoint)
+    }
+
+    fn validate(&self) -> Validation {
+        tch::no_grad(|| validate::score(self.graph, &self.net.forward()))
+    }
+
+    /// Validates the kept weights of a resumed run, and puts the current ones back.
+    fn validate_kept(&mut self, checkpoint: &Checkpoint) -> Result<Validation> {
+        if checkpoint.best_epoch == 0 {
+            return Ok(Validation::default());
+        }
+        self.net.params.restore(&checkpoint.best_values)?;
+        let kept = self.validate();
+        self.net.params.restore(&checkpoint.values)?;
+        Ok(kept)
     }
 
     /// One pass over (about) all edges; returns the mean loss.

@@ -8,17 +8,22 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 use super::TrainInput;
-use crate::data::Setting;
+use crate::data::{Dataset, Setting};
 use crate::graph::Graph;
 use crate::model::net::Forward;
 use crate::model::tensors::from2;
 
-/// λ, in units of a user's mean squared weight: a third of one user's word.
-const RIDGE: f64 = 0.3;
+/// λ, in units of a user's squared weight: a few users that agree are believed.
+const RIDGE: f64 = 0.03;
 /// Rated answers taken in at once: bounds the memory.
 const CHUNK: usize = 200_000;
 /// Queries whose spread stands in for a pair that has too few.
 const PRIOR_QUERIES: f64 = 5.0;
+
+/// Rounds in which pairs take over the mean of their answers.
+const REFINEMENTS: usize = 2;
+/// Pull of that mean to zero: so many answers.
+const MEAN_PENALTY: f64 = 3.0;
 
 /// Values of the training queries' answers, against those of their task; on the CPU.
 #[derive(Debug)]
@@ -52,21 +57,17 @@ impl Outcomes {
         let queries: Vec<u32> = rows.keys().copied().collect();
         let tasks: Vec<i64> = rows.values().map(|&(_, task)| i64::from(task)).collect();
         let tasks = Tensor::from_slice(&tasks);
-        let values = forward.values.detach().to_device(Device::Cpu);
-        let (residual, seen) = match input.setting {
-            Setting::Rewards => {
-                let weights = weights.detach().to_device(Device::Cpu);
-                solve(graph, &rows, &weights, &values)
-            }
-            Setting::EffectCost => {
-                let idx: Vec<i64> = queries.iter().map(|&query| i64::from(query)).collect();
-                let pick = |array| from2(array, Device::Cpu).index_select(0, &Tensor::from_slice(&idx));
-                let known = Tensor::stack(&[pick(&input.dataset.effect), -pick(&input.dataset.cost)], 2);
-                let seen = known.isnan().logical_not().all_dim(2, false).to_kind(Kind::Float);
-                let residual = (known - values.index_select(0, &tasks)).nan_to_num(0.0, None, None);
-                (residual * seen.unsqueeze(2), seen)
-            }
+        let weights = weights.detach().to_device(Device::Cpu);
+        let find = |values: &Tensor| match input.setting {
+            Setting::Rewards => solve(graph, &rows, &weights, values),
+            Setting::EffectCost => known(input.dataset, &queries, &values.index_select(0, &tasks)),
         };
+        let mut values = forward.values.detach().to_device(Device::Cpu);
+        for _ in 0..REFINEMENTS {
+            let (residual, seen) = find(&values);
+            values += mean_by_task(&tasks, &residual, &seen, &values);
+        }
+        let (residual, seen) = find(&values);
         Self { queries, tasks, values, residual, seen }
     }
 
@@ -82,6 +83,26 @@ impl Outcomes {
         let variance = (sum + overall * PRIOR_QUERIES) / (&count + PRIOR_QUERIES);
         (variance / (count + 1.0)).sqrt()
     }
+}
+
+/// Returns what the queries' answers are worth beyond their tasks' values on average, `[tasks, llms, weights]`: a
+/// message from answers to (task, LLM) pairs, which takes the last bit of noise of the minibatches off the values.
+fn mean_by_task(tasks: &Tensor, residual: &Tensor, seen: &Tensor, values: &Tensor) -> Tensor {
+    let seen = seen.unsqueeze(2);
+    let sum = values.zeros_like().index_add(0, tasks, &(residual * &seen));
+    let (rows, llms, _) = values.size3().unwrap_or((1, 1, 1));
+    let count = Tensor::zeros([rows, llms, 1], (Kind::Float, Device::Cpu)).index_add(0, tasks, &seen);
+    sum / (count + MEAN_PENALTY)
+}
+
+/// Returns known effects and costs beyond `expected`, `[queries, llms, 2]`, and where both are known.
+fn known(dataset: &Dataset, queries: &[u32], expected: &Tensor) -> (Tensor, Tensor) {
+    let idx: Vec<i64> = queries.iter().map(|&query| i64::from(query)).collect();
+    let pick = |array| from2(array, Device::Cpu).index_select(0, &Tensor::from_slice(&idx));
+    let known = Tensor::stack(&[pick(&dataset.effect), -pick(&dataset.cost)], 2);
+    let seen = known.isnan().logical_not().all_dim(2, false).to_kind(Kind::Float);
+    let residual = (known - expected).nan_to_num(0.0, None, None);
+    (residual * seen.unsqueeze(2), seen)
 }
 
 /// Returns residual values `[queries, llms, weights]` and where they were seen.

@@ -1,105 +1,82 @@
-//! Trains the query node: guess the task, and foresee where LLMs differ on a query more than on its task.
+//! Trains the query node: a bag of n-grams that guesses the task, and what the text foretells beyond it.
 //!
-//! The second part is small and easily imagined, so it must earn its place: it is trained on some of the training
-//! queries, tried on the others, and enters the model only as strongly as it raised the reward there.
+//! The second part is small and easily imagined, so it must not do harm: if the choices it would have made on left-out
+//! queries lose reward by more than chance, it stays out of the model.
 
 use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 use tch::{Device, Kind, Reduction, Tensor};
 
+use super::foresee::Foresight;
+use super::hparams::TextEncoder;
+use super::kernel::Features;
 use super::log::Log;
 use super::optimiser::{AdamW, rate};
 use super::outcome::Outcomes;
 use super::seed::Rng;
 use super::{Progress, TrainInput};
 use crate::graph::text::QueryInputs;
+use crate::model::axis::Axis;
 use crate::model::text::{FrozenText, TextNet};
 
-/// One in this many training queries is kept for the gate.
-const HELD_OUT: u64 = 6;
 /// Queries in a minibatch.
 const BATCH: usize = 64;
-/// Strengths of the query-dependent part that are tried.
-const GATES: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
-/// Standard errors of its gain that are taken off before strengths are compared.
-const CAUTION: f64 = 0.5;
+/// Most queries in the ridge regressions, whose cost grows with the cube.
+const MOST_QUERIES: usize = 6_000;
 /// Users whose choices decide; more add nothing, as they lie on one axis.
 const JUDGES: i64 = 64;
+/// Most columns for what LLMs have of their own.
+const OWN_COLUMNS: i64 = 12;
 
-/// What every minibatch needs.
-struct Task<'a> {
-    inputs: &'a QueryInputs,
-    outcomes: &'a Outcomes,
-    /// `[queries, llms · weights]`: residuals against the mean of the seen LLMs.
-    target: Tensor,
-    /// `[weights, weights]`: mean product of user weights: errors count as they change utilities.
-    metric: Tensor,
-    unit: f64,
-}
-
-/// Returns the encoder and the strength of its query-dependent part.
-pub fn fit(input: &mut TrainInput<'_>, outcomes: &Outcomes, weights: &Tensor) -> Result<(FrozenText, f64)> {
+/// Returns the query node and the strength of its own part, 0 if the text foretells nothing.
+pub fn fit(
+    input: &mut TrainInput<'_>,
+    outcomes: &Outcomes,
+    weights: &Tensor,
+    axis: &Axis,
+) -> Result<(FrozenText, f64)> {
     let inputs = QueryInputs::build(&input.hparams.text, input.dataset, &outcomes.queries);
-    let weights = weights.detach().to_device(Device::Cpu);
-    let task = Task::new(&inputs, outcomes, &weights);
-    let held = |position: &usize| Rng::new(input.seed, &[5, *position as u64]).below(HELD_OUT) == 0;
-    let (held_out, rest): (Vec<usize>, Vec<usize>) = (0..inputs.len()).partition(held);
-    let first = train(input, &task, &rest, 0)?;
-    let gate = tch::no_grad(|| gate(&task, &first, &held_out, &judges(&weights), input.device));
-    let all: Vec<usize> = (0..inputs.len()).collect();
-    let last = train(input, &task, &all, 1)?;
-    Ok((last.frozen(gate).to_cpu(), gate))
-}
-
-impl<'a> Task<'a> {
-    fn new(inputs: &'a QueryInputs, outcomes: &'a Outcomes, weights: &Tensor) -> Self {
-        let seen = outcomes.seen.unsqueeze(2); // [Q, L, 1]
-        let count = seen.sum_dim_intlist(1, true, Kind::Float).clamp_min(1.0);
-        let mean = (&outcomes.residual * &seen).sum_dim_intlist(1, true, Kind::Float) / count;
-        let target = (&outcomes.residual - mean) * &seen;
-        let metric = weights.tr().matmul(weights) / (weights.size().first().copied().unwrap_or(1) as f64);
-        let squares = target.matmul(&metric) * &target;
-        let unit =
-            squares.sum(Kind::Float).double_value(&[]) / outcomes.seen.sum(Kind::Float).double_value(&[]).max(1.0);
-        Self { inputs, outcomes, target: target.flatten(1, 2), metric, unit: unit.max(1e-9) }
-    }
-
-    fn loss(&self, net: &TextNet, positions: &[usize], dropout: f64, rng: &mut Rng, device: Device) -> Tensor {
-        let batch = self.inputs.batch(positions, dropout, rng, device);
-        let rows: Vec<i64> = positions.iter().map(|&position| position as i64).collect();
-        let pick = |tensor: &Tensor| tensor.index_select(0, &Tensor::from_slice(&rows)).to_device(device);
-        let (logits, residual) = net.forward(&batch);
-        let guessing =
-            logits.cross_entropy_loss(&pick(&self.outcomes.tasks), None::<&Tensor>, Reduction::Mean, -100, 0.0);
-        let weights = self.metric.size().first().copied().unwrap_or(1);
-        let seen = pick(&self.outcomes.seen);
-        let error = (residual - pick(&self.target)).view([positions.len() as i64, -1, weights]);
-        let squares = (error.matmul(&self.metric.to_device(device)) * &error).sum_dim_intlist(2, false, Kind::Float);
-        let missed = (squares * &seen).sum(Kind::Float) / seen.sum(Kind::Float).clamp_min(1.0);
-        guessing + missed / self.unit
-    }
-}
-
-fn train(input: &mut TrainInput<'_>, task: &Task<'_>, positions: &[usize], round: u64) -> Result<TextNet> {
-    let columns = match task.inputs {
-        QueryInputs::Lexical(_) => 0,
-        QueryInputs::Embedding(_) => input.dataset.query_embeddings.ncols() as i64,
+    let net = guess_tasks(input, &inputs, outcomes)?;
+    let _guard = tch::no_grad_guard();
+    let rows = subset(inputs.len(), input.seed);
+    let buckets = match input.hparams.text {
+        TextEncoder::Lexical(lexical) => i64::from(lexical.buckets),
+        TextEncoder::Embedding => 0,
     };
-    let out = task.target.size().last().copied().unwrap_or(1);
-    let shape = [columns, input.hparams.text_dim as i64, input.dataset.tasks.len() as i64, out];
+    let features = Features::new(&inputs, &rows, buckets, input.dataset.query_embeddings.ncols());
+    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+    let rows = Tensor::from_slice(&rows);
+    let judges = judges(&weights.detach().to_device(Device::Cpu));
+    let foresight = Foresight::fit(outcomes, &rows, &features, (axis, &judges));
+    let harmful = harms(outcomes, &rows, &foresight, &judges);
+    let strength = if harmful { 0.0 } else { foresight.strength };
+    Ok((assemble(&net, &features, foresight, !harmful).rounded(), strength))
+}
+
+/// Trains the bag of n-grams, or the projection, by cross-entropy of the task.
+fn guess_tasks(input: &mut TrainInput<'_>, inputs: &QueryInputs, outcomes: &Outcomes) -> Result<TextNet> {
+    let shape = [
+        input.dataset.query_embeddings.ncols() as i64,
+        input.hparams.text_dim as i64,
+        input.dataset.tasks.len() as i64,
+    ];
     let net = TextNet::new(&input.hparams.text, shape, input.seed, input.device);
     let mut optimiser = AdamW::new(&net.params, input.hparams.weight_decay);
-    let steps = positions.len().div_ceil(BATCH);
+    let steps = inputs.len().div_ceil(BATCH);
     let epochs = input.hparams.text_epoch.max(1);
     let log = Log::new(input.run_dir)?;
     for epoch in 0..epochs {
-        let mut rng = Rng::new(input.seed, &[6, round, epoch as u64]);
-        let mut order = positions.to_vec();
+        let mut rng = Rng::new(input.seed, &[6, epoch as u64]);
+        let mut order: Vec<usize> = (0..inputs.len()).collect();
         rng.shuffle(&mut order);
         let mut total = 0.0;
         for (step, chunk) in order.chunks(BATCH).enumerate() {
-            let loss = task.loss(&net, chunk, input.hparams.text_dropout, &mut rng, input.device);
+            let batch = inputs.batch(chunk, input.hparams.text_dropout, &mut rng, input.device);
+            let rows: Vec<i64> = chunk.iter().map(|&position| position as i64).collect();
+            let tasks = outcomes.tasks.index_select(0, &Tensor::from_slice(&rows)).to_device(input.device);
+            let logits = net.forward(&batch);
+            let loss = logits.cross_entropy_loss(&tasks, None::<&Tensor>, Reduction::Mean, -100, 0.0);
             loss.backward();
             let rate = rate(input.hparams.text_learning_rate, epoch * steps + step, steps, epochs * steps);
             optimiser.step(&net.params, rate);
@@ -115,36 +92,77 @@ fn train(input: &mut TrainInput<'_>, task: &Task<'_>, positions: &[usize], round
     Ok(net)
 }
 
+/// Returns the positions of all queries, or of a random subset in order.
+fn subset(count: usize, seed: u64) -> Vec<usize> {
+    let mut rows: Vec<usize> = (0..count).collect();
+    if count > MOST_QUERIES {
+        Rng::new(seed, &[5]).shuffle(&mut rows);
+        rows.truncate(MOST_QUERIES);
+        rows.sort_unstable();
+    }
+    rows
+}
+
 /// Returns the weights of some users, evenly picked.
 fn judges(weights: &Tensor) -> Tensor {
     let users = weights.size().first().copied().unwrap_or(0);
-    let idx: Vec<i64> = (0..users.min(JUDGES)).map(|i| i * users / users.min(JUDGES)).collect();
+    let count = users.min(JUDGES);
+    let idx: Vec<i64> = (0..count).map(|i| i * users / count).collect();
     weights.index_select(0, &Tensor::from_slice(&idx))
 }
 
-/// Returns the strength with the surest gain of reward on queries that the encoder was not trained on.
-fn gate(task: &Task<'_>, net: &TextNet, held_out: &[usize], judges: &Tensor, device: Device) -> f64 {
-    let rows: Vec<i64> = held_out.iter().map(|&position| position as i64).collect();
-    let pick = |tensor: &Tensor| tensor.index_select(0, &Tensor::from_slice(&rows));
-    let batch = task.inputs.batch(held_out, 0.0, &mut Rng::new(0, &[]), device);
-    let base = task.outcomes.values.index_select(0, &pick(&task.outcomes.tasks)); // [Q, L, K]
-    let residual = net.forward(&batch).1.to_device(Device::Cpu).view_as(&base);
-    let truth = (&base + pick(&task.outcomes.residual)).matmul(&judges.tr()); // [Q, L, U]
-    let unseen = pick(&task.outcomes.seen).unsqueeze(2).eq(0.0);
-    let reward = |strength: f64| {
-        let expected = (&base + &residual * strength).matmul(&judges.tr());
-        let choice = expected.masked_fill(&unseen, f64::NEG_INFINITY).argmax(1, true);
+/// Returns whether choices by left-out predictions are worse than choices by task alone, by more than chance.
+fn harms(outcomes: &Outcomes, rows: &Tensor, foresight: &Foresight, judges: &Tensor) -> bool {
+    let base = outcomes.values.index_select(0, &outcomes.tasks.index_select(0, rows)); // [Q, L, K]
+    let truth = (&base + outcomes.residual.index_select(0, rows)).matmul(&judges.tr()); // [Q, L, U]
+    let unseen = outcomes.seen.index_select(0, rows).unsqueeze(2).eq(0.0);
+    let reward = |values: &Tensor| {
+        let choice = values.matmul(&judges.tr()).masked_fill(&unseen, f64::NEG_INFINITY).argmax(1, true);
         truth.gather(1, &choice, false).mean_dim([1, 2].as_slice(), false, Kind::Double) // [Q]
     };
-    let without = reward(0.0);
-    let mut best = (0.0, 0.0);
-    for strength in GATES.into_iter().filter(|&strength| strength > 0.0 && held_out.len() > 1) {
-        let gain = reward(strength) - &without;
-        let error = gain.std(true).double_value(&[]) / (held_out.len() as f64).sqrt();
-        let sure = gain.mean(Kind::Double).double_value(&[]) - CAUTION * error;
-        if sure > best.1 {
-            best = (strength, sure);
-        }
+    let gain = reward(&(&base + foresight.left_out.view_as(&base))) - reward(&base);
+    let count = rows.size().first().copied().unwrap_or(0);
+    let chance = if count > 1 { gain.std(true).double_value(&[]) / (count as f64).sqrt() } else { 0.0 };
+    gain.mean(Kind::Double).double_value(&[]) < -chance
+}
+
+/// Puts the task's columns and what the text foretells into one table.
+fn assemble(net: &TextNet, features: &Features, foresight: Foresight, foretell: bool) -> FrozenText {
+    let (table, weight, bias) = net.parts();
+    let tasks = bias.size().first().copied().unwrap_or(1);
+    let values = foresight.slopes.size().last().copied().unwrap_or(1);
+    let own = if foretell { low_rank(&foresight.own, &foresight.own_values) } else { None };
+    let Some((own, own_values)) = own else {
+        let none = |rows: i64, columns: i64| Tensor::zeros([rows, columns], (Kind::Float, Device::Cpu));
+        let dim = table.size().last().copied().unwrap_or(1);
+        let (ease, slopes, residual) = (none(dim, tasks), none(tasks, values), none(dim, values));
+        return FrozenText { input: table, plain: 0, task: (weight, bias), ease, slopes, residual };
+    };
+    let (scaled, plain) = features.weights(&Tensor::cat(&[&foresight.ease, &own], 1));
+    let blocks = if scaled.is_some() { 2 } else { 1 };
+    let columns = plain.size().last().copied().unwrap_or(0);
+    let below = |head: &Tensor, before: i64, after: i64| {
+        // A head on one block of columns, repeated for each block, zero elsewhere.
+        let block = head.constant_pad_nd([0, 0, before, after]);
+        let repeated = block.repeat([blocks, 1]);
+        repeated.constant_pad_nd([0, 0, weight.size().first().copied().unwrap_or(0), 0])
+    };
+    let unit = Tensor::eye(tasks, (Kind::Float, Device::Cpu));
+    let parts: Vec<&Tensor> = [Some(&table), scaled.as_ref(), Some(&plain)].into_iter().flatten().collect();
+    FrozenText {
+        input: Tensor::cat(&parts, 1),
+        plain: columns,
+        ease: below(&unit, 0, columns - tasks),
+        residual: below(&own_values, tasks, 0),
+        slopes: foresight.slopes,
+        task: (weight.constant_pad_nd([0, 0, 0, blocks * columns]), bias),
     }
-    best.0
+}
+
+/// Returns the best factors of `solution · values` with few columns; none if there is nothing.
+fn low_rank(solution: &Tensor, values: &Tensor) -> Option<(Tensor, Tensor)> {
+    let (u, s, v) = solution.matmul(values).svd(true, true);
+    let rank = s.size().first().copied().unwrap_or(0).min(OWN_COLUMNS);
+    let (u, s, v) = (u.narrow(1, 0, rank), s.narrow(0, 0, rank), v.narrow(1, 0, rank));
+    (s.sum(Kind::Float).double_value(&[]).is_finite() && rank > 0).then(|| (u * s, v.tr()))
 }

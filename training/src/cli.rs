@@ -1,0 +1,235 @@
+//! The command line: `train`, `evaluate`, `export`, `simulate`, `protocol`, `download`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::raw::{Encoder, Setting};
+use crate::data::outcome::Cost;
+use crate::data::simulate::Feedback;
+
+/// Trains and measures routers for PersonaRoute.
+#[derive(Debug, Parser)]
+#[command(name = "personaroute-train", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One command each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a router and measure it on the test split.
+    Train(Train),
+    /// Measure a run or an exported bundle, beside the baselines.
+    Evaluate(Evaluate),
+    /// Write a run's model as a bundle.
+    Export(Export),
+    /// Make users and what they have seen from outcomes.
+    Simulate(Simulate),
+    /// Train and measure by the evaluation protocol, once a seed.
+    Protocol(Protocol),
+    /// Fetch PersonaRoute-Bench from the hub.
+    Download(Download),
+}
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// Training configuration (YAML).
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["data", "resume"])]
+    pub config: Option<PathBuf>,
+    /// Data instead of the configuration's: an outcomes folder with users, or PersonaRoute-Bench files.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Folder of the run instead of the configuration's.
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// No progress, no table.
+    #[arg(long)]
+    pub quiet: bool,
+    /// Continue an interrupted run.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "data", "run"])]
+    pub resume: Option<PathBuf>,
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// Training configuration whose run is measured.
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["run", "bundle"])]
+    pub config: Option<PathBuf>,
+    /// Run to measure.
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<PathBuf>,
+    /// Bundle to measure, through the plugin and ONNX Runtime that serve it.
+    #[arg(long, value_name = "DIR", conflicts_with = "run", requires = "data")]
+    pub bundle: Option<PathBuf>,
+    /// Data instead of the run's.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The plugin, where it is not in the build's folder.
+    #[arg(long, value_name = "FILE")]
+    pub plugin: Option<PathBuf>,
+    /// Write the router's choices (user, query_id, llm).
+    #[arg(long, value_name = "CSV")]
+    pub choices: Option<PathBuf>,
+    /// Write table and chart into a folder.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Run whose model is written.
+    #[arg(long, value_name = "DIR")]
+    pub run: PathBuf,
+    /// Folder of the bundle.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// A name for the trained user nearest to a preference, such as `ada=0.9`; may be repeated.
+    #[arg(long, value_name = "NAME=P", value_parser = named)]
+    pub user: Vec<(String, f32)>,
+}
+
+/// Options of `simulate`.
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Folder of outcomes.
+    #[arg(long, value_name = "DIR")]
+    pub outcomes: PathBuf,
+    /// 9 (preferences 0.2 to 1.0, as in the paper), or how many with uniform preferences.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub users: u32,
+    /// How many training queries each user has seen; all unless said.
+    #[arg(long, value_name = "K")]
+    pub seen: Option<usize>,
+    /// Seed of the split and of what users have seen.
+    #[arg(long, value_name = "S", default_value_t = 42)]
+    pub seed: u64,
+    /// All rewards of a seen query, or that of one LLM.
+    #[arg(long, default_value = "full")]
+    pub feedback: Feedback,
+    /// Which cost counts.
+    #[arg(long, default_value = "cost_log")]
+    pub cost: Cost,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// No progress.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Options of `protocol`.
+#[derive(Debug, Args)]
+pub struct Protocol {
+    /// Folder of outcomes.
+    #[arg(long, value_name = "DIR")]
+    pub outcomes: PathBuf,
+    /// s9 or s1000.
+    #[arg(long, default_value = "s1000", value_parser = ["s9", "s1000"])]
+    pub users: String,
+    /// Seeds, separated by commas.
+    #[arg(long, default_value = "0,1,2", value_delimiter = ',')]
+    pub seeds: Vec<u64>,
+    /// What the router may know; the configuration's, else R.
+    #[arg(long)]
+    pub setting: Option<Setting>,
+    /// How query text is read; the configuration's, else lexical.
+    #[arg(long)]
+    pub encoder: Option<Encoder>,
+    /// All rewards of a seen query, or that of one LLM.
+    #[arg(long, default_value = "full")]
+    pub feedback: Feedback,
+    /// Which cost counts.
+    #[arg(long, default_value = "cost_log")]
+    pub cost: Cost,
+    /// Training configuration, for its hyperparameters.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// cpu, cuda or cuda:N.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Write the router's choices (user, query_id, llm); one file a seed when there are several.
+    #[arg(long, value_name = "CSV")]
+    pub choices: Option<PathBuf>,
+    /// Also measure held-out users, by how many queries support them.
+    #[arg(long)]
+    pub held_out: bool,
+    /// Only the baselines, no training.
+    #[arg(long)]
+    pub baselines_only: bool,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// No progress.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Options of `download`.
+#[derive(Debug, Args)]
+pub struct Download {
+    /// Folder to write.
+    #[arg(long, value_name = "DIR", default_value = "data/personaroute_bench")]
+    pub out: PathBuf,
+    /// Data set on the hub.
+    #[arg(long, value_name = "OWNER/NAME", default_value = "ulab-ai/PersonaRoute-Bench")]
+    pub dataset: String,
+    /// Branch, tag or commit.
+    #[arg(long, default_value = "main")]
+    pub revision: String,
+    /// No progress.
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+fn named(text: &str) -> Result<(String, f32), String> {
+    let expected = || format!("expected NAME=P with P from 0 to 1, found `{text}`");
+    let (name, preference) = text.split_once('=').ok_or_else(expected)?;
+    let preference: f32 = preference.parse().map_err(|_| expected())?;
+    match !name.is_empty() && (0.0..=1.0).contains(&preference) {
+        true => Ok((name.to_owned(), preference)),
+        false => Err(expected()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn documented_calls_are_understood() {
+        let parse = |line: &str| Cli::try_parse_from(line.split(' '));
+        let call = "personaroute-train simulate --outcomes o --users 1000 --seen 40 --seed 42 --out d";
+        assert!(matches!(
+            parse(call).unwrap().command,
+            Command::Simulate(Simulate { users: 1000, seen: Some(40), .. })
+        ));
+        let call = "personaroute-train protocol --outcomes o --users s9 --seeds 0,1,2 --setting R --feedback bandit --cost cost --config f --choices c --json";
+        let Command::Protocol(protocol) = parse(call).unwrap().command else { panic!("not protocol") };
+        assert_eq!((protocol.seeds, protocol.feedback, protocol.cost), (vec![0, 1, 2], Feedback::Bandit, Cost::Cost));
+        assert!(parse("personaroute-train train --config f --device cuda --quiet").is_ok());
+        assert!(parse("personaroute-train train --resume r").is_ok());
+        assert!(parse("personaroute-train evaluate --bundle b --data d --json").is_ok());
+        assert!(parse("personaroute-train evaluate --bundle b").is_err());
+        assert!(parse("personaroute-train train").is_err());
+        assert!(parse("personaroute-train export --run r --out o --user ada=0.9 --user bob=2").is_err());
+    }
+}

@@ -1,0 +1,105 @@
+//! `evaluate`: the same table from a run, and from an exported bundle through everything that serves it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+
+use super::experiment::{Experiment, table};
+use super::print;
+use super::run::Info;
+use super::train::default_folder;
+use crate::cli::Evaluate;
+use crate::config::Config;
+use crate::data::load::Source;
+use crate::eval::bundle::{self, Bundle};
+use crate::eval::net::Net;
+use crate::eval::{Outcome, Router};
+use crate::model::Model;
+use crate::report::{self, Row};
+
+/// Measures, prints, and writes what was asked for.
+pub fn run(args: &Evaluate) -> Result<()> {
+    let (experiment, rows, outcome, measured) = match &args.bundle {
+        Some(folder) => from_bundle(args, folder)?,
+        None => from_run(args)?,
+    };
+    if let (Some(file), Some(outcome)) = (&args.choices, &outcome) {
+        outcome.choices.write(file, &experiment.loaded.dataset)?;
+    }
+    let data = &experiment.loaded.dataset;
+    let title = format!("{}, {} users, {measured}", data.name, experiment.users().len());
+    if let Some(folder) = &args.report {
+        report::write(folder, &title, &rows)?;
+    }
+    match args.json {
+        true => print(&Value::Object(object(&experiment, &rows)).to_string()),
+        false => print(&format!("{title}\n\n{}", report::table::markdown(&rows))),
+    }
+}
+
+type Measured = (Experiment, Vec<Row>, Option<Outcome>, String);
+
+fn from_run(args: &Evaluate) -> Result<Measured> {
+    let (folder, config) = chosen(args)?;
+    let model = Model::load(&folder)?;
+    let experiment = Experiment::open(&config)?;
+    let truth = experiment.truth();
+    let field = experiment.field(&truth);
+    let (dataset, users, test) = (field.dataset, experiment.users(), &field.split.test);
+    let declared = Net::declared(&model, dataset, users, test)?;
+    let unknown = Net::unknown(&model, dataset, users, test)?;
+    let (rows, outcome) = table(&field, &[&declared, &unknown], experiment.sparse())?;
+    drop(field);
+    drop(truth);
+    Ok((experiment, rows, outcome, format!("run {}", folder.display())))
+}
+
+fn from_bundle(args: &Evaluate, folder: &Path) -> Result<Measured> {
+    let mut config = match &args.config {
+        Some(file) => Config::read(file)?,
+        None => Config::parse(Path::new("the default configuration"), "{}")?,
+    };
+    let data = args.data.as_deref().context("--bundle needs --data")?;
+    config.source = Some(Source::recognise(data)?);
+    let experiment = Experiment::open(&config)?;
+    let host = bundle::open(folder, args.plugin.clone(), config.encoder)?;
+    let truth = experiment.truth();
+    let field = experiment.field(&truth);
+    let declared = Bundle::declared(&host, field.dataset, experiment.users())?;
+    let unknown = Bundle::unknown(&host, field.dataset, experiment.users())?;
+    let routers: [&dyn Router; 2] = [&declared, &unknown];
+    let (rows, outcome) = table(&field, &routers, experiment.sparse())?;
+    drop(field);
+    drop(truth);
+    Ok((experiment, rows, outcome, format!("bundle {}", folder.display())))
+}
+
+/// Returns the run and the configuration that says where its data is.
+fn chosen(args: &Evaluate) -> Result<(PathBuf, Config)> {
+    let (folder, mut config) = match (&args.run, &args.config) {
+        (Some(run), _) => (run.clone(), Info::read(run)?.1),
+        (None, Some(file)) => {
+            let config = Config::read(file)?;
+            let folder = config.load.clone().or_else(|| config.run.clone());
+            (folder.unwrap_or_else(|| default_folder(&config)), config)
+        }
+        (None, None) => anyhow::bail!("--config or --run is needed"),
+    };
+    if let Some(data) = &args.data {
+        config.source = Some(Source::recognise(data)?);
+    }
+    Ok((folder, config))
+}
+
+fn object(experiment: &Experiment, rows: &[Row]) -> Map<String, Value> {
+    let loaded = &experiment.loaded;
+    let mut object = Map::new();
+    object.insert("data".to_owned(), json!(loaded.dataset.name));
+    object.insert("fingerprint".to_owned(), json!(loaded.dataset.fingerprint));
+    object.insert("users".to_owned(), json!(experiment.users().len()));
+    object.insert("test_queries".to_owned(), json!(loaded.split.test.len()));
+    object.insert("seed".to_owned(), json!(loaded.seed));
+    object.extend(report::json(rows));
+    object
+}

@@ -1,0 +1,60 @@
+//! `export`: a run's model as a bundle, with the run's report and figures.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::print;
+use super::run::Info;
+use crate::cli::Export;
+use crate::export::{self, ExportOptions};
+use crate::model::Model;
+
+/// Files of a run's report that a bundle carries.
+const REPORT: [&str; 3] = ["report/report.md", "report/gap.svg", "report/metrics.json"];
+
+/// Writes the bundle and says where it is.
+pub fn run(args: Export) -> Result<()> {
+    let (info, _) = Info::read(&args.run)?;
+    let model = Model::load(&args.run)?;
+    let files = REPORT.map(|name| (name.to_owned(), args.run.join(name)));
+    let options = ExportOptions {
+        command: info.command,
+        commit: info.commit,
+        started: info.started,
+        metrics: metrics(&args.run.join("report/metrics.json"))?,
+        named: args.user,
+        files: files.into_iter().filter(|(_, path)| path.is_file()).collect(),
+        encoder_id: None,
+    };
+    let bundle = export::write(&model, &args.out, &options)?;
+    let parity = &bundle.manifest.parity;
+    print(&format!(
+        "{}: {} users, {} LLMs, parity {:.1e} over {} inputs",
+        args.out.display(),
+        bundle.users.len(),
+        bundle.manifest.llms,
+        parity.max_abs_difference,
+        parity.samples
+    ))
+}
+
+/// Returns the router's figures of a report; none when the run has no report.
+fn metrics(file: &Path) -> Result<BTreeMap<String, f64>> {
+    if !file.is_file() {
+        return Ok(BTreeMap::new());
+    }
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let json: Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+    let mut figures = BTreeMap::new();
+    for router in ["router", "router_task_unknown"] {
+        let Some(Value::Object(metrics)) = json.get(router) else { continue };
+        for (name, value) in metrics {
+            let key = if router == "router" { name.clone() } else { format!("{name}_task_unknown") };
+            figures.extend(value.as_f64().map(|value| (key, value)));
+        }
+    }
+    Ok(figures)
+}

@@ -1,0 +1,30 @@
+//! `simulate`: outcomes in, an outcomes folder with users, interactions and a split out.
+
+use anyhow::Result;
+
+use super::print;
+use super::progress::Bar;
+use crate::cli;
+use crate::data::outcome;
+use crate::data::simulate::{self, Draw, Users};
+use crate::data::split::{Ratio, split};
+
+/// Users with the paper's preferences instead of uniform ones.
+const NINE: u32 = 9;
+
+/// Writes the folder and says what is in it.
+pub fn run(args: &cli::Simulate) -> Result<()> {
+    let dataset = outcome::read(&args.outcomes, args.cost, &[])?;
+    let split = split(&dataset.queries, dataset.tasks.len(), Ratio::PROTOCOL, args.seed);
+    let users = match args.users {
+        NINE => Users::Nine,
+        count => Users::Uniform(count),
+    };
+    let draw = Draw { seed: args.seed, seen: args.seen, feedback: args.feedback };
+    let bar = Bar::count(args.quiet, "users", u64::from(args.users));
+    simulate::copy_outcomes(&args.outcomes, &args.out)?;
+    let interactions = simulate::write(&dataset, &split, users, draw, &args.out, || bar.step())?;
+    drop(bar);
+    let (users, out) = (args.users, args.out.display());
+    print(&format!("{out}: {users} users, {interactions} interactions, {} feedback", args.feedback.as_str()))
+}

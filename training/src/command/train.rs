@@ -1,0 +1,116 @@
+//! `train`: data in, a run folder with the model and its report out.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::experiment::{Experiment, table};
+use super::progress::Bar;
+use super::run::Info;
+use super::{note, print};
+use crate::cli::Train;
+use crate::config::Config;
+use crate::data::load::Source;
+use crate::data::visible::visible;
+use crate::eval::net::Net;
+use crate::model::Model;
+use crate::report;
+use crate::train::{self, Progress, TrainInput};
+
+/// A run about to begin or to go on.
+struct Plan {
+    info: Info,
+    config: Config,
+    folder: PathBuf,
+    resume: bool,
+}
+
+/// Trains, measures on the test split, writes the report.
+pub fn run(args: Train) -> Result<()> {
+    let plan = match args.resume {
+        Some(folder) => resumed(folder)?,
+        None => begun(&args)?,
+    };
+    let device = train::device(&plan.info.device)?;
+    let experiment = Experiment::open(&plan.config)?;
+    let shown = visible(&experiment.loaded.dataset, plan.config.setting, &experiment.loaded.split);
+    let mut bar = Bar::new(args.quiet);
+    let mut progress = |progress: &Progress| {
+        bar.epoch(progress);
+        ControlFlow::Continue(())
+    };
+    let model = train::fit(&mut TrainInput {
+        dataset: &shown,
+        interactions: &experiment.seen,
+        split: &experiment.loaded.split,
+        setting: plan.config.setting,
+        hparams: plan.config.hparams.clone(),
+        device,
+        seed: plan.info.seed,
+        run_dir: &plan.folder,
+        initial: plan.config.initial.clone(),
+        resume: plan.resume,
+        progress: &mut progress,
+    })?;
+    drop(bar);
+    let rows = measure(&experiment, &model)?;
+    report::write(&plan.folder.join("report"), &title(&experiment, &plan), &rows)?;
+    if !args.quiet {
+        note(&report::table::markdown(&rows));
+    }
+    print(&plan.folder.display().to_string())
+}
+
+fn begun(args: &Train) -> Result<Plan> {
+    let (text, mut config) = match &args.config {
+        Some(file) => {
+            let config = Config::read(file)?;
+            (std::fs::read_to_string(file).with_context(|| file.display().to_string())?, config)
+        }
+        None => ("{}\n".to_owned(), Config::parse(Path::new("the default configuration"), "{}")?),
+    };
+    if let Some(data) = &args.data {
+        config.source = Some(Source::recognise(data)?);
+    }
+    let info = Info::now(config.seed, args.data.as_deref(), &args.device)?;
+    let folder = args.run.clone().or_else(|| config.run.clone()).unwrap_or_else(|| default_folder(&config));
+    info.write(&folder, &text)?;
+    Ok(Plan { info, config, folder, resume: false })
+}
+
+fn resumed(folder: PathBuf) -> Result<Plan> {
+    let (info, config) = Info::read(&folder)?;
+    Ok(Plan { info, config, folder, resume: true })
+}
+
+/// Returns `runs/<data>-<seed>`.
+pub fn default_folder(config: &Config) -> PathBuf {
+    let path = match &config.source {
+        Some(Source::Outcomes(folder)) => Some(folder.as_path()),
+        Some(Source::Bench(bench)) => bench.files.first().map(PathBuf::as_path),
+        None => None,
+    };
+    let name = path.and_then(Path::file_stem).map(|name| name.to_string_lossy().into_owned());
+    Path::new("runs").join(format!("{}-{}", name.unwrap_or_else(|| "run".to_owned()), config.seed))
+}
+
+fn measure(experiment: &Experiment, model: &Model) -> Result<Vec<report::Row>> {
+    let truth = experiment.truth();
+    let field = experiment.field(&truth);
+    let (dataset, users, test) = (field.dataset, experiment.users(), &field.split.test);
+    let declared = Net::declared(model, dataset, users, test)?;
+    let unknown = Net::unknown(model, dataset, users, test)?;
+    Ok(table(&field, &[&declared, &unknown], experiment.sparse())?.0)
+}
+
+fn title(experiment: &Experiment, plan: &Plan) -> String {
+    let data = &experiment.loaded.dataset;
+    let users = experiment.users().len();
+    format!(
+        "{}, {users} users, setting {}, split seed {}",
+        data.name,
+        plan.config.setting.as_str(),
+        experiment.loaded.seed
+    )
+}
