@@ -103,3 +103,14 @@ fn our_own_keys_are_read() {
     assert_eq!(config.run.as_deref(), Some(Path::new("runs/x")));
     assert!(matches!(config.source, Some(Source::Outcomes(_))));
 }
+
+#[test]
+fn the_configurations_of_the_guide_are_accepted() {
+    let guide = include_str!("../../../docs/training.md");
+    let blocks: Vec<&str> =
+        guide.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or(rest)).collect();
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        parse(block).unwrap();
+    }
+}

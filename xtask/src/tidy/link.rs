@@ -14,7 +14,7 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
 fn of_guide(tree: &Tree, source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in source.text.lines().enumerate() {
-        for path in paths(tree, line).filter(|path| !exists(tree, path)) {
+        for path in paths(tree, line).filter(|path| !exists(tree, path) && !exists(tree, &beside(source, path))) {
             found.push(format!("{}:{}: `{path}` is not there", source.path, number + 1));
         }
     }
@@ -30,6 +30,12 @@ fn paths<'a>(tree: &'a Tree, line: &'a str) -> impl Iterator<Item = &'a str> {
     });
     let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     inside.chain(targets.filter(|target| !target.contains("://") && !target.starts_with('#')))
+}
+
+/// A path as seen from the guide's own folder.
+fn beside(source: &Source, path: &str) -> String {
+    let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{folder}/{path}")
 }
 
 fn is_folder(tree: &Tree, path: &str) -> bool {
