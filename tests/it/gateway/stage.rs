@@ -30,16 +30,22 @@ impl Stage {
         let roster = roster.map_err(|(place, fault)| anyhow::anyhow!("{place}: {fault}"))?;
         let scorer: Arc<dyn Scorer> = Arc::new(scorer);
         let app = App::assemble(loaded.config.clone(), roster, &scorer)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let bound = runtime.block_on(Bound::bind(&loaded.config))?;
-        let (address, admin) = (bound.address()?, bound.admin_address().context("the admin listener")?);
         let (leave, left) = oneshot::channel::<()>();
-        let serve = move || {
-            runtime.block_on(app.serve(bound, async {
-                let _ = left.await;
-            }));
-        };
-        let thread = std::thread::Builder::new().name("gateway".to_owned()).spawn(serve)?;
+        let (tell, told) = std::sync::mpsc::channel();
+        // A runtime of its own: the test's must not be the one that serves.
+        let thread = std::thread::Builder::new().name("gateway".to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let bound = Bound::bind(&loaded.config).await.expect("ports of the loopback");
+                tell.send((bound.address(), bound.admin_address())).expect("the test waits");
+                let left = async {
+                    let _ = left.await;
+                };
+                app.serve(bound, left).await;
+            });
+        })?;
+        let (address, admin) = told.recv().context("the gateway did not start")?;
+        let (address, admin) = (address?, admin.context("the admin listener")?);
         Ok(Self { address, admin, leave: Some(leave), thread: Some(thread) })
     }
 
