@@ -7,6 +7,9 @@ pub mod proto;
 pub mod runtime;
 pub mod scorer;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

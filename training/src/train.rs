@@ -12,6 +12,11 @@ pub mod query;
 pub mod seed;
 pub mod validate;
 
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 

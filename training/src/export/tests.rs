@@ -1,0 +1,57 @@
+//! Facts about exported bundles.
+
+use std::process::Command;
+
+use personaroute_bundle::folder::{ADAPTER, Bundle, SCORER};
+use personaroute_bundle::manifest::Parity;
+
+use super::{ExportOptions, write};
+use crate::data::Setting;
+use crate::train::fixture::{Fixture, hparams};
+use crate::train::hparams::{Hparams, TextEncoder};
+
+fn bundle(text: TextEncoder) -> (tempfile::TempDir, Bundle) {
+    let dir = tempfile::tempdir().unwrap();
+    let hparams = Hparams { text, train_epoch: 3, text_epoch: 2, ..hparams() };
+    let run = dir.path().join("run");
+    let model = Fixture::new().train_with(&hparams, (&run, Setting::Rewards, false), None).unwrap();
+    let options = ExportOptions {
+        named: vec![("quality-first".to_owned(), 1.0), ("cost-first".to_owned(), 0.0)],
+        ..ExportOptions::default()
+    };
+    let bundle = write(&model, &dir.path().join("bundle"), &options).unwrap();
+    (dir, bundle)
+}
+
+#[test]
+fn libtorch_and_onnx_runtime_agree_with_both_encoders() {
+    for text in [hparams().text, TextEncoder::Embedding] {
+        let (_dir, bundle) = bundle(text);
+        assert_eq!(bundle.manifest.parity.samples, 100);
+        assert!(bundle.manifest.parity.max_abs_difference <= Parity::LIMIT);
+        assert!(Bundle::verify(&bundle.dir).is_ok());
+    }
+}
+
+#[test]
+fn named_users_stand_where_they_were_asked_to() {
+    let (_dir, bundle) = bundle(hparams().text);
+    let preference = |name: &str| bundle.users.get(name).and_then(|row| row.preference).unwrap();
+    assert!(preference("quality-first") > 0.9 && preference("cost-first") < 0.1);
+    assert_eq!(bundle.users.len(), 48 + 2);
+}
+
+#[test]
+fn the_onnx_checker_accepts_both_graphs() {
+    let Ok(python) = std::env::var("PERSONAROUTE_PYTHON") else {
+        eprintln!("PERSONAROUTE_PYTHON names no Python with the package onnx: skipped; `cargo xtask test` sets it");
+        return;
+    };
+    let script = "import sys, onnx\nfor f in sys.argv[1:]: onnx.checker.check_model(f, full_check=True)";
+    for text in [hparams().text, TextEncoder::Embedding] {
+        let (_dir, bundle) = bundle(text);
+        let graphs = [SCORER, ADAPTER].map(|name| bundle.dir.join(name));
+        let checked = Command::new(&python).arg("-c").arg(script).args(&graphs).output().unwrap();
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
+}
