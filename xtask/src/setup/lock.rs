@@ -1,4 +1,6 @@
 //! The lock file: what is fetched, from which wheel, and the checksum of every byte that is kept.
+//!
+//! It is read field by field: deriving the reading would make every fresh clone wait for a macro library to compile.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,46 +8,35 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 /// All components, by the name used on the command line.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Lock {
-    #[serde(rename = "about")]
-    _about: String,
     components: BTreeMap<String, Component>,
 }
 
 /// One folder of the cache, made of files out of wheels.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Component {
     pub(crate) what: String,
     pub(crate) folder: String,
     pub(crate) wheels: Vec<Wheel>,
-    #[serde(default)]
     pub(crate) write: BTreeMap<String, String>,
     pub(crate) files: BTreeMap<String, Locked>,
 }
 
 /// A wheel, named so exactly that pip has one answer.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Wheel {
     pub(crate) package: String,
     pub(crate) version: String,
     pub(crate) platform: String,
-    pub(crate) megabytes: u32,
+    pub(crate) megabytes: u64,
     pub(crate) sha256: String,
     /// Path in the wheel to path in the component; a path that ends in `/` means the whole folder.
     pub(crate) take: BTreeMap<String, String>,
 }
 
 /// What a file must be.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Locked {
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
@@ -54,7 +45,12 @@ pub(crate) struct Locked {
 impl Lock {
     /// Reads the lock file that is part of this repository.
     pub(crate) fn read() -> Result<Self> {
-        serde_json::from_str(include_str!("../../setup.lock.json")).context("xtask/setup.lock.json")
+        Self::parse(include_str!("../../setup.lock.json")).context("xtask/setup.lock.json")
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let whole: Value = serde_json::from_str(text)?;
+        Ok(Self { components: each(&whole, "components", Component::parse)? })
     }
 
     /// Returns one component.
@@ -69,6 +65,17 @@ impl Lock {
 }
 
 impl Component {
+    fn parse(value: &Value) -> Result<Self> {
+        let wheels = value.get("wheels").and_then(Value::as_array).context("`wheels` is missing")?;
+        Ok(Self {
+            what: text(value, "what")?,
+            folder: text(value, "folder")?,
+            wheels: wheels.iter().map(Wheel::parse).collect::<Result<_>>()?,
+            write: each(value, "write", string)?,
+            files: each(value, "files", Locked::parse)?,
+        })
+    }
+
     /// True when every locked file is there in its locked size. Folders are put in place by one rename, after every
     /// checksum held: the size is enough to see that nobody cut a file since.
     pub(crate) fn is_in(&self, folder: &Path) -> bool {
@@ -87,6 +94,45 @@ impl Component {
         }
         Ok(())
     }
+}
+
+impl Wheel {
+    fn parse(value: &Value) -> Result<Self> {
+        Ok(Self {
+            package: text(value, "package")?,
+            version: text(value, "version")?,
+            platform: text(value, "platform")?,
+            megabytes: number(value, "megabytes")?,
+            sha256: text(value, "sha256")?,
+            take: each(value, "take", string)?,
+        })
+    }
+}
+
+impl Locked {
+    fn parse(value: &Value) -> Result<Self> {
+        Ok(Self { bytes: number(value, "bytes")?, sha256: text(value, "sha256")? })
+    }
+}
+
+/// Reads every entry of an object; an object that is not there has none.
+fn each<T>(value: &Value, key: &str, read: impl Fn(&Value) -> Result<T>) -> Result<BTreeMap<String, T>> {
+    let empty = Map::new();
+    let entries = value.get(key).and_then(Value::as_object).unwrap_or(&empty);
+    let read = |(name, entry): (&String, &Value)| Ok((name.clone(), read(entry).with_context(|| name.clone())?));
+    entries.iter().map(read).collect()
+}
+
+fn text(value: &Value, key: &str) -> Result<String> {
+    value.get(key).context("is missing").and_then(string).with_context(|| format!("`{key}`"))
+}
+
+fn string(value: &Value) -> Result<String> {
+    value.as_str().map(str::to_owned).context("a text was expected")
+}
+
+fn number(value: &Value, key: &str) -> Result<u64> {
+    value.get(key).and_then(Value::as_u64).with_context(|| format!("`{key}`: a number was expected"))
 }
 
 /// Fails unless the file has this sha256.
@@ -118,6 +164,13 @@ mod tests {
                 assert!(component.files.contains_key(name), "{}: {name} has no checksum", component.what);
             }
         }
+    }
+
+    #[test]
+    fn a_lock_file_with_a_gap_names_it() {
+        let error =
+            Lock::parse(r#"{"components": {"x": {"what": "x", "folder": "x", "wheels": [{}]}}}"#).err().unwrap();
+        assert_eq!(format!("{error:#}"), "x: `package`: is missing");
     }
 
     #[test]
