@@ -140,9 +140,8 @@ fn interactions(dataset: &Dataset, train: &[u32], preferences: &[f32]) -> Intera
         seen.truncate(20);
         seen.sort_unstable();
         for query in seen {
-            let rated =
-                (0..LLMS).map(|llm| Entry { query, llm: llm as u16, reward: reward(dataset, preference, query, llm) });
-            out.entries.extend(rated);
+            let rate = |(column, llm)| Entry { query, llm: column, reward: reward(dataset, preference, query, llm) };
+            out.entries.extend((0_u16..).zip(0..LLMS).map(rate));
         }
         out.offsets.push(out.entries.len());
         out.users.push(UserInfo { id: format!("user-{user}"), preference: None });
