@@ -35,16 +35,13 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             note(&format!("error: {error:#}"));
-            code(&error)
+            ExitCode::from(code(&error))
         }
     }
 }
 
-fn code(error: &anyhow::Error) -> ExitCode {
-    match error.chain().any(|cause| cause.is::<ConfigError>()) {
-        true => ExitCode::from(BAD_CONFIGURATION),
-        false => ExitCode::FAILURE,
-    }
+fn code(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<ConfigError>()) { BAD_CONFIGURATION } else { 1 }
 }
 
 /// Writes a line to stdout.

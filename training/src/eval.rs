@@ -13,7 +13,7 @@ use crate::data::{Dataset, Interactions, Split};
 
 use choice::Choices;
 use metric::{Metrics, Tally};
-use truth::Truth;
+use truth::{Mean, Truth};
 
 /// A way to choose LLMs; the net and every baseline stand behind it and in the same table.
 pub trait Router {
@@ -76,7 +76,18 @@ pub fn measure(field: &Field<'_>, router: &dyn Router) -> Result<Outcome> {
         let chosen = choice::best(&utilities, &rewards);
         let single = field.singles.get(user).copied().unwrap_or(0);
         tally.add(&rewards, &chosen, single);
+        let [effect, cost] = [&field.dataset.effect, &field.dataset.cost].map(|array| mean_of(array, queries, &chosen));
+        tally.add_outcome(effect, cost);
         choices.push(chosen);
     }
     Ok(Outcome { name: router.name().to_owned(), metrics: tally.metrics(), choices })
+}
+
+/// Returns the mean outcome of the chosen LLMs, NaN when none is known.
+fn mean_of(array: &Array2<f32>, queries: &[u32], chosen: &[u16]) -> f64 {
+    let mut mean = Mean::default();
+    for (&query, &llm) in queries.iter().zip(chosen) {
+        mean.add(array.get((query as usize, usize::from(llm))).map_or(f64::NAN, |&value| f64::from(value)));
+    }
+    mean.value()
 }

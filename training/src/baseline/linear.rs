@@ -9,8 +9,7 @@ pub fn solve(mut a: Array2<f64>, mut b: Array2<f64>) -> Option<Array2<f64>> {
         return None;
     }
     for j in 0..n {
-        let (done, mut rest) = a.view_mut().split_at(Axis(0), j);
-        drop(done);
+        let (_, mut rest) = a.view_mut().split_at(Axis(0), j);
         let row_j = rest.index_axis(Axis(0), 0).slice(ndarray::s![..j]).to_owned();
         let diagonal = *rest.get((0, j))? - row_j.dot(&row_j);
         if diagonal <= 0.0 || diagonal.is_nan() {

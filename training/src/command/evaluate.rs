@@ -1,5 +1,6 @@
 //! `evaluate`: the same table from a run, and from an exported bundle through everything that serves it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -20,7 +21,7 @@ use crate::report::{self, Row};
 
 /// Measures, prints, and writes what was asked for.
 pub fn run(args: &Evaluate) -> Result<()> {
-    let (experiment, rows, outcome, measured) = match &args.bundle {
+    let Measured { experiment, rows, outcome, weights, what } = match &args.bundle {
         Some(folder) => from_bundle(args, folder)?,
         None => from_run(args)?,
     };
@@ -28,17 +29,24 @@ pub fn run(args: &Evaluate) -> Result<()> {
         outcome.choices.write(file, &experiment.loaded.dataset)?;
     }
     let data = &experiment.loaded.dataset;
-    let title = format!("{}, {} users, {measured}", data.name, experiment.users().len());
+    let title = format!("{}, {} users, {what}", data.name, experiment.users().len());
     if let Some(folder) = &args.report {
-        report::write(folder, &title, &rows)?;
+        report::write(folder, &title, &rows, &weights)?;
     }
     match args.json {
-        true => print(&Value::Object(object(&experiment, &rows)).to_string()),
+        true => print(&Value::Object(object(&experiment, &rows, &weights)).to_string()),
         false => print(&format!("{title}\n\n{}", report::table::markdown(&rows))),
     }
 }
 
-type Measured = (Experiment, Vec<Row>, Option<Outcome>, String);
+/// A table and what it is about.
+struct Measured {
+    experiment: Experiment,
+    rows: Vec<Row>,
+    outcome: Option<Outcome>,
+    weights: BTreeMap<String, f64>,
+    what: String,
+}
 
 fn from_run(args: &Evaluate) -> Result<Measured> {
     let (folder, config) = chosen(args)?;
@@ -52,7 +60,7 @@ fn from_run(args: &Evaluate) -> Result<Measured> {
     let (rows, outcome) = table(&field, &[&declared, &unknown], experiment.sparse())?;
     drop(field);
     drop(truth);
-    Ok((experiment, rows, outcome, format!("run {}", folder.display())))
+    Ok(Measured { experiment, rows, outcome, weights: config.weights, what: format!("run {}", folder.display()) })
 }
 
 fn from_bundle(args: &Evaluate, folder: &Path) -> Result<Measured> {
@@ -72,7 +80,7 @@ fn from_bundle(args: &Evaluate, folder: &Path) -> Result<Measured> {
     let (rows, outcome) = table(&field, &routers, experiment.sparse())?;
     drop(field);
     drop(truth);
-    Ok((experiment, rows, outcome, format!("bundle {}", folder.display())))
+    Ok(Measured { experiment, rows, outcome, weights: config.weights, what: format!("bundle {}", folder.display()) })
 }
 
 /// Returns the run and the configuration that says where its data is.
@@ -92,7 +100,7 @@ fn chosen(args: &Evaluate) -> Result<(PathBuf, Config)> {
     Ok((folder, config))
 }
 
-fn object(experiment: &Experiment, rows: &[Row]) -> Map<String, Value> {
+fn object(experiment: &Experiment, rows: &[Row], weights: &BTreeMap<String, f64>) -> Map<String, Value> {
     let loaded = &experiment.loaded;
     let mut object = Map::new();
     object.insert("data".to_owned(), json!(loaded.dataset.name));
@@ -100,6 +108,6 @@ fn object(experiment: &Experiment, rows: &[Row]) -> Map<String, Value> {
     object.insert("users".to_owned(), json!(experiment.users().len()));
     object.insert("test_queries".to_owned(), json!(loaded.split.test.len()));
     object.insert("seed".to_owned(), json!(loaded.seed));
-    object.extend(report::json(rows));
+    object.extend(report::json(rows, weights));
     object
 }

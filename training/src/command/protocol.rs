@@ -163,12 +163,12 @@ fn object(
     object.insert("setting".to_owned(), json!(config.setting.as_str()));
     object.insert("feedback".to_owned(), json!(args.feedback.as_str()));
     object.insert("cost".to_owned(), json!(args.cost.as_str()));
-    object.extend(report::json(means));
+    object.extend(report::json(means, &config.weights));
     let each = |seed: &Seed| {
         let mut one = Map::new();
         one.insert("seed".to_owned(), json!(seed.seed));
         one.insert("train_seconds".to_owned(), json!(seed.train_seconds));
-        one.extend(report::json(&seed.rows));
+        one.extend(report::json(&seed.rows, &config.weights));
         Value::Object(one)
     };
     object.insert("seeds".to_owned(), seeds.iter().map(each).collect());

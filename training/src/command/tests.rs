@@ -1,1 +1,123 @@
-//! Facts about the commands as a whole.
+//! Facts about the commands as a whole, on outcomes made here.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clap::Parser;
+use serde_json::Value;
+
+use super::*;
+
+/// Two tasks, three LLMs: `small` is cheap and right on `easy`, `large` is dear and right on all, `odd` is never right.
+fn outcomes(folder: &Path) {
+    let mut queries = String::from("query_id,task_id,query\n");
+    let mut rows = String::from("query_id,llm,effect,cost,cost_log\n");
+    for id in 0..120 {
+        let task = if id % 2 == 0 { "easy" } else { "hard" };
+        let words = if id % 2 == 0 { "add two numbers" } else { "prove the theorem" };
+        writeln!(queries, "{id},{task},\"{words}, number {id}\"").unwrap();
+        for (llm, effect, cost) in [("small", id % 2 == 0, 0.1), ("large", true, 0.9), ("odd", false, 0.5)] {
+            writeln!(rows, "{id},{llm},{},{cost},{cost}", u8::from(effect)).unwrap();
+        }
+    }
+    let llms = r#"{"small": {"feature": "s", "input_price": 0.1, "output_price": 0.1},
+        "large": {"feature": "l", "input_price": 9, "output_price": 9},
+        "odd": {"feature": "o", "input_price": 1, "output_price": 1}}"#;
+    for (name, text) in [("queries.csv", queries.as_str()), ("outcomes.csv", rows.as_str()), ("llms.json", llms)] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+}
+
+fn call(line: &str) -> Result<()> {
+    match Cli::try_parse_from(std::iter::once("personaroute-train").chain(line.split(' '))).unwrap().command {
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Export(args) => export::run(args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Protocol(args) => protocol::run(&args),
+        Command::Download(args) => download::run(&args),
+    }
+}
+
+#[test]
+fn outcomes_become_users_a_run_a_table_and_a_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    outcomes(folder.path());
+    call(&format!("simulate --outcomes {} --users 60 --seen 12 --seed 5 --out {} --quiet", at(""), at("d"))).unwrap();
+    let config = "hparam: {train_epoch: 12, embedding_dim: 16}\nmetric: {weights: {performance: 1, cost: -1}}\n";
+    std::fs::write(at("c.yaml"), config).unwrap();
+    call(&format!("train --config {} --data {} --run {} --quiet", at("c.yaml"), at("d"), at("run"))).unwrap();
+    let choices = at("choices.csv");
+    call(&format!("evaluate --run {} --json --choices {choices} --report {}", at("run"), at("report"))).unwrap();
+    let lines = std::fs::read_to_string(&choices).unwrap().lines().count();
+    // 60 users, and of each task's 60 queries 42 train, 6 validation, 12 test.
+    assert_eq!(lines, 1 + 60 * 24);
+    let report: Value = serde_json::from_slice(&std::fs::read(at("report/metrics.json")).unwrap()).unwrap();
+    assert_eq!(
+        report,
+        serde_json::from_slice::<Value>(&std::fs::read(at("run/report/metrics.json")).unwrap()).unwrap()
+    );
+    let figure = |router: &str, name: &str| report[router][name].as_f64().unwrap();
+    let (router, random) = (figure("router", "reward"), report["baselines"]["random"]["reward"].as_f64().unwrap());
+    assert!(router > random + 0.1, "{router} against {random}");
+    let weighted = figure("router", "performance") - figure("router", "cost");
+    assert!((figure("router", "weighted") - weighted).abs() < 1e-12);
+    call(&format!("export --run {} --out {} --user ada=0.9", at("run"), at("bundle"))).unwrap();
+    let bundle = personaroute_bundle::folder::Bundle::open(Path::new(&at("bundle"))).unwrap();
+    assert_eq!((bundle.users.len(), bundle.manifest.llms), (61, 3));
+    assert!(bundle.manifest.files.contains_key("report/report.md"));
+    assert_eq!(bundle.manifest.metrics.get("reward"), Some(&router));
+}
+
+#[test]
+fn the_protocol_runs_on_nine_users_and_writes_choices_a_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    outcomes(folder.path());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let line = format!("protocol --outcomes {} --users s9 --seeds 3,4 --baselines-only --json --quiet", at(""));
+    call(&line).unwrap();
+    std::fs::write(at("c.yaml"), "hparam: {train_epoch: 1, text_epoch: 1, embedding_dim: 8}\n").unwrap();
+    call(&format!("{line} --config {} --choices {}", at("c.yaml"), at("x.csv")).replace(" --baselines-only", ""))
+        .unwrap();
+    for seed in [3, 4] {
+        let lines = std::fs::read_to_string(at(&format!("x-{seed}.csv"))).unwrap().lines().count();
+        assert_eq!(lines, 1 + 9 * 24);
+    }
+}
+
+#[test]
+fn a_bad_configuration_has_a_code_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.yaml");
+    std::fs::write(&file, "hparam:\n  wings: 2\n").unwrap();
+    let error = call(&format!("train --config {}", file.display())).unwrap_err();
+    assert_eq!(code(&error), 64);
+    let error = call(&format!("train --data {}", folder.path().display())).unwrap_err();
+    assert_eq!(code(&error), 1);
+    assert!(format!("{error:#}").contains("neither an outcomes folder nor PersonaRoute-Bench files"), "{error:#}");
+}
+
+#[test]
+fn outcomes_without_users_say_how_to_make_some() {
+    let folder = tempfile::tempdir().unwrap();
+    outcomes(folder.path());
+    let run = folder.path().join("run");
+    let error = call(&format!("train --data {} --run {}", folder.path().display(), run.display())).unwrap_err();
+    assert!(format!("{error:#}").contains("personaroute-train simulate --outcomes"), "{error:#}");
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused() {
+    if tch::Cuda::device_count() > 0 {
+        eprintln!("skipped: there is a CUDA device");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    outcomes(folder.path());
+    let run = folder.path().join("run");
+    let line = format!("train --data {} --device cuda --run {}", folder.path().display(), run.display());
+    let error = call(&line).unwrap_err();
+    assert_eq!(code(&error), 1);
+    assert!(format!("{error:#}").contains("no CUDA device"), "{error:#}");
+}

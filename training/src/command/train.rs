@@ -55,7 +55,7 @@ pub fn run(args: Train) -> Result<()> {
     })?;
     drop(bar);
     let rows = measure(&experiment, &model)?;
-    report::write(&plan.folder.join("report"), &title(&experiment, &plan), &rows)?;
+    report::write(&plan.folder.join("report"), &title(&experiment, &plan), &rows, &plan.config.weights)?;
     if !args.quiet {
         note(&report::table::markdown(&rows));
     }

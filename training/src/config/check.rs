@@ -21,7 +21,7 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
     };
     for (name, weight) in &raw.metric.weights {
         let known = FIGURES.contains(&name.as_str()) && weight.is_finite();
-        checked.that(known, "metric.weights", "finite weights of performance, cost or reward", name)?;
+        checked.that(known, "metric.weights", "finite weights of performance, cost or reward", &name)?;
     }
     let encoder = raw.encoder.unwrap_or(raw::Encoder::Lexical);
     Ok(Config {
@@ -56,7 +56,7 @@ impl Check<'_> {
         holds: bool,
         key: &'static str,
         expected: &'static str,
-        found: impl ToString,
+        found: &dyn std::fmt::Display,
     ) -> Result<(), ConfigError> {
         let error =
             || ConfigError::Value { file: self.file.display().to_string(), key, expected, found: found.to_string() };
@@ -69,7 +69,7 @@ impl Check<'_> {
             ratio.is_some(),
             "hparam.split_ratio",
             "three shares that add up to at most 1",
-            format!("{shares:?}"),
+            &format!("{shares:?}"),
         )?;
         Ok(ratio.unwrap_or_default())
     }
@@ -82,7 +82,7 @@ impl Check<'_> {
         let some = parts.iter().any(|part| part.is_some());
         let Some(llms) = raw.llm_data.clone() else {
             let unused = !some && raw.routing_data_path.is_none();
-            self.that(unused, "data_path.llm_data", "the file of the LLM metadata", "nothing")?;
+            self.that(unused, "data_path.llm_data", "the file of the LLM metadata", &"nothing")?;
             return Ok(None);
         };
         let embeddings = raw.llm_embedding_data.clone();
@@ -95,7 +95,7 @@ impl Check<'_> {
                 Some(file) => vec![file.clone()],
                 None => {
                     let expected = "routing_data_path, or all of routing_data_train, _val and _test";
-                    self.that(false, "data_path", expected, "some of them")?;
+                    self.that(false, "data_path", expected, &"some of them")?;
                     Vec::new()
                 }
             },
@@ -133,21 +133,21 @@ impl Check<'_> {
         let within = |low: usize, value: usize, high: usize| (low..=high).contains(&value);
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let h = hparams;
-        self.that(within(1, h.embedding_dim, 4096), "hparam.embedding_dim", "1 to 4096", h.embedding_dim)?;
-        self.that(within(1, h.edge_dim, 4), "hparam.edge_dim", "1 to 4", h.edge_dim)?;
-        self.that(within(1, h.train_epoch, 1_000_000), "hparam.train_epoch", "at least 1", h.train_epoch)?;
-        self.that(within(1, h.batch_size, 1 << 20), "hparam.batch_size", "at least 1", h.batch_size)?;
-        self.that(within(1, h.weights, 64), "hparam.weights", "1 to 64", h.weights)?;
-        self.that(within(1, h.text_dim, 4096), "hparam.text_dim", "1 to 4096", h.text_dim)?;
-        self.that(positive(h.learning_rate), "hparam.learning_rate", "a number above 0", h.learning_rate)?;
+        self.that(within(1, h.embedding_dim, 4096), "hparam.embedding_dim", "1 to 4096", &h.embedding_dim)?;
+        self.that(within(1, h.edge_dim, 4), "hparam.edge_dim", "1 to 4", &h.edge_dim)?;
+        self.that(within(1, h.train_epoch, 1_000_000), "hparam.train_epoch", "at least 1", &h.train_epoch)?;
+        self.that(within(1, h.batch_size, 1 << 20), "hparam.batch_size", "at least 1", &h.batch_size)?;
+        self.that(within(1, h.weights, 64), "hparam.weights", "1 to 64", &h.weights)?;
+        self.that(within(1, h.text_dim, 4096), "hparam.text_dim", "1 to 4096", &h.text_dim)?;
+        self.that(positive(h.learning_rate), "hparam.learning_rate", "a number above 0", &h.learning_rate)?;
         let decay = h.weight_decay.is_finite() && h.weight_decay >= 0.0;
-        self.that(decay, "hparam.weight_decay", "a number of at least 0", h.weight_decay)?;
+        self.that(decay, "hparam.weight_decay", "a number of at least 0", &h.weight_decay)?;
         let rate = h.train_mask_rate > 0.0 && h.train_mask_rate < 1.0;
-        self.that(rate, "hparam.train_mask_rate", "a share between 0 and 1", h.train_mask_rate)?;
+        self.that(rate, "hparam.train_mask_rate", "a share between 0 and 1", &h.train_mask_rate)?;
         let text_rate = positive(h.text_learning_rate);
-        self.that(text_rate, "hparam.text_learning_rate", "a number above 0", h.text_learning_rate)?;
+        self.that(text_rate, "hparam.text_learning_rate", "a number above 0", &h.text_learning_rate)?;
         let dropout = (0.0..1.0).contains(&h.text_dropout);
-        self.that(dropout, "hparam.text_dropout", "a share from 0 to below 1", h.text_dropout)
+        self.that(dropout, "hparam.text_dropout", "a share from 0 to below 1", &h.text_dropout)
     }
 }
 

@@ -114,3 +114,11 @@ fn the_configurations_of_the_guide_are_accepted() {
         parse(block).unwrap();
     }
 }
+
+#[test]
+fn the_configurations_of_the_repository_are_understood() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+    for name in ["train.yaml", "train-personaroute.yaml"] {
+        assert!(Config::read(&folder.join(name)).unwrap().source.is_some(), "{name}");
+    }
+}

@@ -126,9 +126,9 @@ impl Reading<'_> {
     }
 
     fn finish(mut self, name: String, llm_embeddings: Array2<f32>, parts: usize, options: &Options) -> Result<Loaded> {
-        let (tasks, task_order, task_embeddings) = self.tasks.sorted()?;
+        let (tasks, task_order, task_embeddings) = self.tasks.sorted();
         let (users, user_order) = self.users.sorted();
-        let queries = self.queries.sorted(&task_order)?;
+        let queries = self.queries.sorted(&task_order);
         for (user, entry) in self.gathered.entries_mut() {
             *user = at(&user_order, *user);
             entry.query = at(&queries.order, entry.query);

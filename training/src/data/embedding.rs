@@ -26,7 +26,9 @@ fn from_json(file: &Path, names: &[&str]) -> Result<Vec<Vec<f32>>, DataError> {
     match &json {
         Json::Object(entries) => names.iter().map(|name| json_row(file, name, entries.get(*name))).collect(),
         Json::Array(rows) => rows.iter().map(|row| json_row(file, "row", Some(row))).collect(),
-        _ => Err(DataError::format(file, "a JSON object of arrays", "another value")),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            Err(DataError::format(file, "a JSON object of arrays", "another value"))
+        }
     }
 }
 

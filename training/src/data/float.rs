@@ -122,7 +122,7 @@ mod tests {
         #[test]
         fn every_printed_float_is_read_back(values in proptest::collection::vec(any::<f32>().prop_filter("finite", |v| v.is_finite()), 1..50)) {
             let plain = values.iter().map(|v| format!("{v}")).collect::<Vec<_>>().join(" ");
-            prop_assert_eq!(parsed(&format!("[{plain}]")).unwrap(), values.clone());
+            prop_assert_eq!(parsed(&format!("[{plain}]")).unwrap(), &values[..]);
             let scientific = values.iter().map(|v| format!("{v:e}")).collect::<Vec<_>>().join("\n ");
             prop_assert_eq!(parsed(&format!("[[{scientific}]]")).unwrap(), values);
         }

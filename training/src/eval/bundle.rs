@@ -25,9 +25,8 @@ pub struct Bundle<'a> {
 
 /// Opens a bundle with the plugin at `plugin`, or where the build puts it.
 pub fn open(bundle: &Path, plugin: Option<PathBuf>, encoder: Option<PathBuf>) -> Result<Host> {
-    let plugin = match plugin.or_else(built_plugin) {
-        Some(plugin) => plugin,
-        None => bail!("no plugin found: build it with `cargo xtask plugin`, or say --plugin FILE"),
+    let Some(plugin) = plugin.or_else(built_plugin) else {
+        bail!("no plugin found: build it with `cargo xtask plugin`, or say --plugin FILE");
     };
     let mut options = RouterOptions::new(bundle, plugin);
     options.encoder = encoder.or_else(|| std::env::var_os("PERSONAROUTE_ENCODER_DIR").map(PathBuf::from));
@@ -95,12 +94,10 @@ impl Router for Bundle<'_> {
             let requests: Vec<RouteRequest> = queries.iter().map(|&query| self.request(user, query)).collect();
             for (at, decision) in self.host.route_batch(&requests).into_iter().enumerate() {
                 let decision = decision.with_context(|| format!("route a query of user {}", user.id))?;
-                for score in decision.ranking {
-                    let column = self.candidates.iter().position(|candidate| candidate.llm == score.llm);
-                    let place = column.and_then(|column| utilities.get_mut((chunk * BATCH + at, column)));
-                    if let Some(utility) = place {
-                        *utility = f64::from(score.utility);
-                    }
+                let row = utilities.row_mut(chunk * BATCH + at);
+                for (utility, candidate) in row.into_iter().zip(&self.candidates) {
+                    let score = decision.ranking.iter().find(|score| score.llm == candidate.llm);
+                    *utility = score.map_or(f64::NAN, |score| f64::from(score.utility));
                 }
             }
         }

@@ -1,7 +1,11 @@
 //! The protocol's numbers: reward, oracle, best single LLM per user, gap closed, accuracy, routed differently.
 
+use std::collections::BTreeMap;
+
 use ndarray::Array2;
 use serde::Serialize;
+
+use super::truth::Mean;
 
 /// How close to the best a chosen reward must be to count as the best.
 const EQUAL: f64 = 1e-12;
@@ -21,9 +25,23 @@ pub struct Metrics {
     pub accuracy: f64,
     /// Mean over pairs of users: share of test queries sent to different LLMs.
     pub routed_differently: f64,
+    /// Effect of the chosen LLMs.
+    pub performance: f64,
+    /// Normalised cost of the chosen LLMs.
+    pub cost: f64,
 }
 
 impl Metrics {
+    /// Returns the sum of performance, cost and reward with these weights (`metric.weights` of the configuration).
+    pub fn weighted(&self, weights: &BTreeMap<String, f64>) -> f64 {
+        let figure = |name: &str| match name {
+            "performance" => self.performance,
+            "cost" => self.cost,
+            _ => self.reward,
+        };
+        weights.iter().map(|(name, weight)| weight * figure(name)).sum()
+    }
+
     /// Returns the mean of several (one a seed).
     pub fn mean(all: &[Self]) -> Self {
         let mean = |value: fn(&Self) -> f64| all.iter().map(value).sum::<f64>() / all.len() as f64;
@@ -34,6 +52,8 @@ impl Metrics {
             gap_closed: mean(|m| m.gap_closed),
             accuracy: mean(|m| m.accuracy),
             routed_differently: mean(|m| m.routed_differently),
+            performance: mean(|m| m.performance),
+            cost: mean(|m| m.cost),
         }
     }
 }
@@ -46,6 +66,8 @@ pub struct Tally {
     single: f64,
     oracle: f64,
     accuracy: f64,
+    effect: Mean,
+    cost: Mean,
     /// `[queries, llms]`: how many users were sent where.
     sent: Array2<u32>,
 }
@@ -64,7 +86,16 @@ impl Tally {
     /// Begins with no user.
     pub fn new(queries: usize, llms: usize) -> Self {
         let sent = Array2::zeros((queries, llms));
-        Self { users: 0, reward: 0.0, single: 0.0, oracle: 0.0, accuracy: 0.0, sent }
+        Self {
+            users: 0,
+            reward: 0.0,
+            single: 0.0,
+            oracle: 0.0,
+            accuracy: 0.0,
+            effect: Mean::default(),
+            cost: Mean::default(),
+            sent,
+        }
     }
 
     /// Adds a user: rewards `[queries, llms]`, the chosen LLM of each query, and the best single one.
@@ -96,6 +127,12 @@ impl Tally {
         }
     }
 
+    /// Adds effect and cost of one user's chosen LLMs, means over the queries where they are known.
+    pub fn add_outcome(&mut self, effect: f64, cost: f64) {
+        self.effect.add(effect);
+        self.cost.add(cost);
+    }
+
     /// Returns the metrics of the users added.
     pub fn metrics(&self) -> Metrics {
         let mean = |sum: f64| sum / f64::from(self.users);
@@ -107,6 +144,8 @@ impl Tally {
             gap_closed: (reward - single) / (oracle - single),
             accuracy: mean(self.accuracy),
             routed_differently: self.differently(),
+            performance: self.effect.value(),
+            cost: self.cost.value(),
         }
     }
 

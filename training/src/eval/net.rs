@@ -24,12 +24,12 @@ pub struct Net {
 impl Net {
     /// Looks at `queries` once, with their task declared; users are found by id, the others get the prior.
     pub fn declared(model: &Model, dataset: &Dataset, users: &[UserInfo], queries: &[u32]) -> Result<Self> {
-        Self::new("router", model, dataset, (queries, true), embeddings(model, users))
+        Self::new("router", model, dataset, (queries, true), &embeddings(model, users))
     }
 
     /// The same with the task unknown.
     pub fn unknown(model: &Model, dataset: &Dataset, users: &[UserInfo], queries: &[u32]) -> Result<Self> {
-        Self::new("router_task_unknown", model, dataset, (queries, false), embeddings(model, users))
+        Self::new("router_task_unknown", model, dataset, (queries, false), &embeddings(model, users))
     }
 
     /// Takes any user embeddings, `[users, user_dim]`.
@@ -38,7 +38,7 @@ impl Net {
         model: &Model,
         dataset: &Dataset,
         (queries, declared): (&[u32], bool),
-        embeddings: Tensor,
+        embeddings: &Tensor,
     ) -> Result<Self> {
         let known: Vec<&str> = model.facts.llms.iter().map(|llm| llm.id.as_str()).collect();
         let given: Vec<&str> = dataset.llms.iter().map(|llm| llm.id.as_str()).collect();
@@ -55,7 +55,7 @@ impl Net {
             );
         }
         let values = tensors::to_array3(&model.query_values(dataset, queries, declared).values)?;
-        let flat = tensors::to_rows(&model.preference_weights(&embeddings));
+        let flat = tensors::to_rows(&model.preference_weights(embeddings));
         let shape = (flat.len(), flat.first().map_or(0, Vec::len));
         let weights = Array2::from_shape_vec(shape, flat.concat())?;
         Ok(Self { name, rows: queries.iter().copied().zip(0..).collect(), values, weights })

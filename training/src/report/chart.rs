@@ -70,6 +70,8 @@ mod tests {
             gap_closed,
             accuracy: 0.125,
             routed_differently: 0.0,
+            performance: 0.5,
+            cost: 0.25,
         };
         let rows = [("router", 0.2), ("cheapest", -5.0), ("nothing", f64::NAN)];
         let rows = rows.map(|(name, gap)| Row { name: name.to_owned(), metrics: metrics(gap) });

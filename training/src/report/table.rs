@@ -2,12 +2,21 @@
 
 use super::Row;
 
-const COLUMNS: [&str; 7] =
-    ["router", "reward", "gap closed", "accuracy", "routed differently", "best single per user", "oracle"];
+const COLUMNS: [&str; 9] = [
+    "router",
+    "reward",
+    "gap closed",
+    "accuracy",
+    "routed differently",
+    "performance",
+    "cost",
+    "best single per user",
+    "oracle",
+];
 
 /// Returns an aligned markdown table.
 pub fn markdown(rows: &[Row]) -> String {
-    let mut cells: Vec<[String; 7]> = vec![COLUMNS.map(str::to_owned)];
+    let mut cells: Vec<[String; 9]> = vec![COLUMNS.map(str::to_owned)];
     cells.extend(rows.iter().map(|row| {
         let m = &row.metrics;
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
@@ -17,6 +26,8 @@ pub fn markdown(rows: &[Row]) -> String {
             percent(m.gap_closed),
             percent(m.accuracy),
             percent(m.routed_differently),
+            format!("{:.4}", m.performance),
+            format!("{:.4}", m.cost),
             format!("{:.4}", m.best_single_per_user),
             format!("{:.4}", m.oracle),
         ]
@@ -26,7 +37,7 @@ pub fn markdown(rows: &[Row]) -> String {
             cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         })
         .collect();
-    let line = |row: &[String; 7]| {
+    let line = |row: &[String; 9]| {
         let padded =
             row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
                 if at == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
@@ -60,6 +71,8 @@ mod tests {
             gap_closed: 0.5,
             accuracy: 0.125,
             routed_differently: 0.0,
+            performance: 0.5,
+            cost: 0.25,
         };
         let rows = ["router", "told_p_task_means"].map(|name| Row { name: name.to_owned(), metrics });
         let table = markdown(&rows);
@@ -68,7 +81,7 @@ mod tests {
         assert!(lines.iter().all(|line| line.chars().count() == lines[0].chars().count()), "{table}");
         assert_eq!(
             lines[2],
-            "| router            | 0.5000 |     50.0 % |   12.5 % |              0.0 % |               0.2500 | 0.7500 |"
+            "| router            | 0.5000 |     50.0 % |   12.5 % |              0.0 % |      0.5000 | 0.2500 |               0.2500 | 0.7500 |"
         );
     }
 }

@@ -123,12 +123,12 @@ impl Tasks {
     }
 
     /// Returns the tasks by name, the new number of each, and their embeddings.
-    pub(super) fn sorted(self) -> Result<(Vec<TaskInfo>, Vec<u32>, Array2<f32>), DataError> {
+    pub(super) fn sorted(self) -> (Vec<TaskInfo>, Vec<u32>, Array2<f32>) {
         let mut rows: Vec<(u32, TaskInfo)> = (0..).zip(self.infos).collect();
         rows.sort_by(|a, b| a.1.name.cmp(&b.1.name));
         let old: Vec<u32> = rows.iter().map(|(old, _)| *old).collect();
         let embeddings = self.embeddings.array(&old);
-        Ok((rows.into_iter().map(|(_, task)| task).collect(), inverse(old), embeddings))
+        (rows.into_iter().map(|(_, task)| task).collect(), inverse(old), embeddings)
     }
 }
 
@@ -187,14 +187,14 @@ impl Queries {
     }
 
     /// Returns the queries by task, then text: an order that does not depend on that of the rows.
-    pub(super) fn sorted(self, task_order: &[u32]) -> Result<Sorted, DataError> {
+    pub(super) fn sorted(self, task_order: &[u32]) -> Sorted {
         let mut rows: Vec<(u32, u32, String)> =
             (0..).zip(self.infos).map(|(old, (task, text))| (old, at(task_order, task), text)).collect();
         rows.sort_by(|a, b| (a.1, &a.2).cmp(&(b.1, &b.2)));
         let old: Vec<u32> = rows.iter().map(|(old, _, _)| *old).collect();
         let agreed = self.effect.iter().chain(&self.cost).all(|cell| !cell.differs);
         let part = |&old: &u32| self.parts.get(old as usize).copied().unwrap_or(0);
-        Ok(Sorted {
+        Sorted {
             order: inverse(old.iter().copied()),
             embeddings: self.embeddings.array(&old),
             effect: means(&self.effect, &old, self.llms),
@@ -202,7 +202,7 @@ impl Queries {
             parts: old.iter().map(part).collect(),
             infos: (0..).zip(rows).map(|(id, (_, task, text))| Query { id, task, text }).collect(),
             agreed,
-        })
+        }
     }
 }
 

@@ -86,7 +86,12 @@ fn numbers(dtype: &Node, bytes: &[u8]) -> Result<Vec<f32>, Fault> {
             npy::numbers(code, bytes).ok_or_else(|| fault("numbers of type f2, f4 or f8", code.clone()))
         }
         Node::Dtype { .. } => Err(fault("little-endian numbers", "big-endian ones")),
-        _ => Err(strange("numpy type")),
+        Node::None | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Text(_) | Node::Bytes(_) => {
+            Err(strange("numpy type"))
+        }
+        Node::Tuple(_) | Node::List(_) | Node::Dict(_) | Node::Global(_) | Node::Array { .. } => {
+            Err(strange("numpy type"))
+        }
     }
 }
 
