@@ -118,7 +118,7 @@ fn the_configurations_of_the_guide_are_accepted() {
 #[test]
 fn the_configurations_of_the_repository_are_understood() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
-    for name in ["train.yaml", "train-personaroute.yaml"] {
+    for name in ["train.yaml", "train-personaroute.yaml", "train-bundle.yaml"] {
         assert!(Config::read(&folder.join(name)).unwrap().source.is_some(), "{name}");
     }
 }
