@@ -32,7 +32,7 @@ async fn the_same_question_goes_to_different_llms_for_different_users() {
     assert_eq!(questions.len(), 3);
     for question in &questions {
         let mut chosen = BTreeSet::new();
-        for user in ["36", "9"] {
+        for user in ["cost-first", "quality-first"] {
             let answer =
                 wire::post(gateway.address(), "/v1/chat/completions", &[], &chat(user, question)).await.unwrap();
             assert_eq!(answer.status, 200, "{}", answer.text());
@@ -50,7 +50,7 @@ async fn the_same_question_goes_to_different_llms_for_different_users() {
 #[tokio::test]
 async fn the_demo_streams_and_ends_with_done() {
     let gateway = demo();
-    let mut body = chat("9", &questions()[0]);
+    let mut body = chat("quality-first", &questions()[0]);
     body["stream"] = json!(true);
     let answer = wire::post(gateway.address(), "/v1/chat/completions", &[], &body).await.unwrap();
     assert_eq!(answer.header("content-type").split(';').next(), Some("text/event-stream"));

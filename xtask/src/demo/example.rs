@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::ask;
 
 /// Users of the default bundle: one whose ratings mind the price, one whose ratings ask for quality.
-const USERS: [&str; 2] = ["36", "9"];
+const USERS: [&str; 2] = ["cost-first", "quality-first"];
 
 /// The questions, as the README has them.
 const QUESTIONS: [&str; 3] = [
@@ -25,7 +25,7 @@ pub(super) fn show(listen: SocketAddr) -> Result<()> {
         lines.push(format!("  {question}"));
         for user in USERS {
             let model = ask::chosen(listen, &chat(user, question))?;
-            lines.push(format!("    user {user:<2} -> {model}"));
+            lines.push(format!("    {user:<13} -> {model}"));
         }
     }
     let [question, ..] = QUESTIONS;
