@@ -22,7 +22,7 @@ use crate::{
         locate::{self, Files},
         raw,
     },
-    proxy::{Proxy, Snapshot},
+    proxy::{Proxy, Snapshot, retry::Budget},
     routing::{RoutePool, Scorer},
     server::{self, Connections},
     telemetry::{Health, Metrics},
@@ -151,7 +151,7 @@ impl App {
         let connections = Connections::new(&config.limits, &config.timeouts);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let drain = config.timeouts.drain;
-        let snapshot = Arc::new(Snapshot { config, roster, routing });
+        let snapshot = Arc::new(Snapshot { retries: Budget::new(config.retry.budget), config, roster, routing });
         let proxy = Arc::new(Proxy::new(snapshot, Arc::clone(&metrics), Arc::clone(&health)));
         Ok(Self { proxy, metrics, health, connections, permits, drain })
     }

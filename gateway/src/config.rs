@@ -4,6 +4,7 @@
 //! both. Secrets are never in `raw`: it holds their references.
 
 pub mod raw;
+pub mod auth;
 pub mod error;
 pub mod secret;
 pub mod load;
@@ -17,9 +18,10 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use http::Uri;
 
 pub use self::{
+    auth::{Auth, Key},
     error::{Error, Fault, Place},
     load::{Loaded, load, parse},
-    raw::{Kind, Limits, Log, LogFormat, Retry, Router, Timeouts},
+    raw::{Allowance, Breaker, Kind, Limits, Log, LogFormat, Period, Quota, Retry, Router, Timeouts},
     secret::Secret,
 };
 use crate::decide::{Capability, Policy};
@@ -31,12 +33,16 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where health and metrics are served; none when switched off.
     pub admin: Option<SocketAddr>,
+    /// Who may call.
+    pub auth: Auth,
     /// Limits, one key each.
     pub limits: Limits,
     /// How long each phase may take.
     pub timeouts: Timeouts,
     /// How failed attempts are repeated elsewhere.
     pub retry: Retry,
+    /// When an upstream that fails is left alone.
+    pub breaker: Breaker,
     /// What a decision may use.
     pub router: Router,
     /// How log lines look.

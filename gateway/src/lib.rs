@@ -5,6 +5,7 @@
 pub mod api;
 pub mod decide;
 pub mod config;
+pub mod state;
 pub mod routing;
 pub mod upstream;
 pub mod telemetry;

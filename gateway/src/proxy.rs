@@ -1,9 +1,12 @@
 //! The way of one request: read, decide, send, stream, finish; and the replies that need no upstream.
 
 pub mod snapshot;
+mod identify;
 mod read;
+mod admit;
 mod decide;
 mod headers;
+pub mod retry;
 mod send;
 mod stream;
 mod finish;
@@ -23,6 +26,7 @@ pub use self::{error::Error, snapshot::Snapshot};
 use self::{finish::Record, read::Inbound};
 use crate::{
     api::Wire,
+    state::Ledger,
     telemetry::{Health, Metrics},
     upstream::{Body, body::BodyError},
 };
@@ -32,6 +36,8 @@ use crate::{
 pub struct Proxy {
     live: ArcSwap<Snapshot>,
     permits: Arc<Semaphore>,
+    /// Outlives reloads: a new configuration forgives nobody.
+    ledger: Arc<Ledger>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
 }
@@ -45,7 +51,7 @@ impl Proxy {
     /// Returns a proxy that serves with `snapshot`.
     pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
-        Self { live: ArcSwap::new(snapshot), permits, metrics, health }
+        Self { live: ArcSwap::new(snapshot), permits, ledger: Arc::default(), metrics, health }
     }
 
     /// Answers `request`, whatever happens.
@@ -62,7 +68,7 @@ impl Proxy {
         let reply = match (&parts.method, path) {
             (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, &parts, body)).await,
             (_, "/v1/route") => Err(Error::Method { allowed: "POST" }),
-            (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, path),
+            (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, &parts),
             _ => Err(Error::UnknownPath),
         };
         reply.unwrap_or_else(|error| rescue::reply(&error, None, None))
@@ -110,10 +116,12 @@ impl Proxy {
         record.hold(self.permit()?);
         let inbound = Inbound::read(wire, parts, body, &snapshot.config).await?;
         record.asked(&inbound);
+        let ticket = admit::enter(&self.ledger, &snapshot.config.auth, &inbound)?;
         let started = Instant::now();
         let mut plan = decide::decide(snapshot, &inbound).await?;
         plan.elapsed = started.elapsed();
         record.decided(&plan, inbound.overrides.explain);
+        record.pay(admit::reserve(ticket, snapshot, &inbound, &plan)?);
         send::send(snapshot, &inbound, &plan, record).await
     }
 

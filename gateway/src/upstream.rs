@@ -3,13 +3,17 @@
 pub mod body;
 pub mod failure;
 pub mod http_client;
+pub mod breaker;
+pub mod load;
 pub mod simulated;
 pub mod peer;
 pub mod roster;
 
 pub use self::{
     body::Body,
+    breaker::{Breaker, Gate},
     failure::Failure,
+    load::{InFlight, Load},
     peer::{Call, Peer},
     roster::{Endpoint, Llm, Roster},
     simulated::Offered,

@@ -9,3 +9,5 @@ mod refusals;
 mod deciding;
 mod leaving;
 mod draining;
+mod resilience;
+mod identity;

@@ -9,7 +9,7 @@ use std::{
 use http::Uri;
 use serde_saphyr::Spanned;
 
-use super::{Config, Fault, Kind, Model, Place, Secret, Upstream, VirtualModel, raw};
+use super::{Auth, Config, Fault, Key, Kind, Model, Place, Secret, Upstream, VirtualModel, raw};
 use crate::decide::{Constraints, Policy};
 
 type Checked<T> = Result<T, (Place, Fault)>;
@@ -24,12 +24,15 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
     let upstreams = upstreams(&raw.upstreams, env)?;
     let models = models(&raw.models, &upstreams)?;
     let virtual_models = virtual_models(&raw.virtual_models, &models)?;
+    let auth = auth(&raw.auth, &models, &virtual_models)?;
     Ok(Config {
+        auth,
         listen: raw.listen.value,
         admin: raw.admin,
         limits: raw.limits.clone(),
         timeouts: raw.timeouts.clone(),
         retry: raw.retry.clone(),
+        breaker: raw.breaker,
         router: raw.router.clone(),
         log: raw.log.clone(),
         upstreams,
@@ -45,7 +48,7 @@ pub(super) fn listener(raw: &raw::Config) -> Checked<()> {
         raw::AuthMode::None if !address.ip().is_loopback() => {
             Err((Place::of(&raw.listen), Fault::PublicWithoutKeys(address)))
         }
-        raw::AuthMode::None => Ok(()),
+        raw::AuthMode::None | raw::AuthMode::Keys => Ok(()),
     }
 }
 
@@ -64,6 +67,8 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("router.queue", router.queue),
         ("router.memory", router.memory),
         ("retry.attempts", raw.retry.attempts),
+        ("retry.rounds", raw.retry.rounds as usize),
+        ("breaker.failures", raw.breaker.failures as usize),
     ];
     for (key, count) in counts {
         if count == 0 {
@@ -74,6 +79,9 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
     if limits.head < 8192 {
         return Err((Place::default(), value("limits.head", "must be at least 8KiB", limits.head)));
     }
+    if !(raw.retry.budget.is_finite() && raw.retry.budget >= 0.0) {
+        return Err((Place::default(), value("retry.budget", "must be at least 0", raw.retry.budget)));
+    }
     let timeouts = &raw.timeouts;
     let spans = [
         ("timeouts.client_head", timeouts.client_head),
@@ -83,6 +91,7 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("timeouts.idle", timeouts.idle),
         ("timeouts.total", timeouts.total),
         ("router.deadline", router.deadline),
+        ("breaker.cooldown", raw.breaker.cooldown),
     ];
     match spans.into_iter().find(|(_, span)| span.is_zero()) {
         Some((key, _)) => Err((Place::default(), value(key, "must be longer than 0", "0ms"))),
@@ -235,6 +244,28 @@ fn policy(raw: &raw::VirtualModel, models: &[Model]) -> Checked<Policy> {
             regions: raw.constraints.regions.clone(),
         },
     })
+}
+
+fn auth(raw: &raw::Auth, models: &[Model], virtual_models: &[VirtualModel]) -> Checked<Auth> {
+    super::auth::quota(&raw.user_limits).map_err(|fault| (Place::default(), fault))?;
+    if raw.mode == raw::AuthMode::None {
+        return Ok(Auth { keys: None, user_quota: raw.user_limits });
+    }
+    if raw.keys.is_empty() {
+        return Err((Place::default(), Fault::Empty("auth.keys")));
+    }
+    let mut names = HashSet::new();
+    let mut keys = Vec::with_capacity(raw.keys.len());
+    for written in &raw.keys {
+        if !names.insert(&written.name.value) {
+            return Err((Place::of(&written.name), duplicate("key", &written.name.value)));
+        }
+        let known = virtual_models.iter().map(|model| &*model.policy.name);
+        let known = known.chain(models.iter().map(|model| model.llm.as_str()));
+        let allowed = written.models.as_deref().map(|names| llms("model", names, known)).transpose()?;
+        keys.push(Arc::new(Key::check(written, allowed)?));
+    }
+    Ok(Auth { keys: Some(keys), user_quota: raw.user_limits })
 }
 
 fn llms<'a>(

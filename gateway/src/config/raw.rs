@@ -1,5 +1,7 @@
 //! What is written in the file, with the defaults filled in.
 
+mod auth;
+
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
@@ -10,6 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
+pub use self::auth::{Allowance, Auth, AuthMode, Key, Period, Quota};
 use super::{duration, size};
 use crate::decide::Capability;
 
@@ -47,6 +50,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     #[serde(default)]
     pub retry: Retry,
+    #[serde(default)]
+    pub breaker: Breaker,
     #[serde(default)]
     pub log: Log,
 }
@@ -210,21 +215,6 @@ pub struct Constraints {
     pub regions: Vec<String>,
 }
 
-/// Who may call.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Auth {
-    pub mode: AuthMode,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthMode {
-    /// Everybody who reaches the listener, which must be on loopback.
-    #[default]
-    None,
-}
-
 /// Limits; each is its own key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -245,6 +235,8 @@ pub struct Limits {
     pub batch: usize,
     /// Most characters of a user id.
     pub user_chars: usize,
+    /// Tokens set aside for an answer whose request names no most, until the upstream has counted.
+    pub assumed_output: u32,
 }
 
 impl Default for Limits {
@@ -258,6 +250,7 @@ impl Default for Limits {
             requests: 4_096,
             batch: 4_096,
             user_chars: 256,
+            assumed_output: 1_000,
         }
     }
 }
@@ -310,13 +303,37 @@ impl Default for Timeouts {
 pub struct Retry {
     /// Most attempts of one request, the first included.
     pub attempts: usize,
+    /// How often the ranking is walked: 1 tries each endpoint once, 2 begins again after a jittered pause.
+    pub rounds: u32,
+    /// Retries allowed for each request on average, over all requests.
+    pub budget: f32,
     /// Upstream statuses that move on to the next candidate.
     pub statuses: Vec<u16>,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 3, statuses: vec![408, 429, 500, 502, 503, 504, 529] }
+        Self { attempts: 3, rounds: 1, budget: 0.2, statuses: vec![408, 429, 500, 502, 503, 504, 529] }
+    }
+}
+
+/// When an upstream that fails is left alone.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Breaker {
+    /// Failures in a row that open it.
+    pub failures: u32,
+    /// First cool-down; each further one is twice as long.
+    #[serde(with = "duration")]
+    pub cooldown: Duration,
+    /// Longest cool-down, also of those that `retry-after` asks for.
+    #[serde(with = "duration")]
+    pub longest: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 5, cooldown: Duration::from_secs(5), longest: Duration::from_secs(120) }
     }
 }
 

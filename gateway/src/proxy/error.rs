@@ -1,11 +1,14 @@
 //! The only error a request can end with, and what follows from it.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use tracing::Level;
 
 use crate::{
     api::Invalid,
     decide::LeftOut,
+    state::Refusal,
     upstream::{Failure, body::BodyError},
 };
 
@@ -48,9 +51,24 @@ pub enum Error {
     /// No candidate can serve the request.
     #[error("no candidate can serve the request: {}", list(.0))]
     NoCandidate(Vec<LeftOut>),
+    /// No key, or one nobody knows.
+    #[error("a valid API key is needed")]
+    Unauthenticated,
+    /// The key lacks a right.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// A limit of the key or user is reached.
+    #[error("the limit {} is reached", .0.limit)]
+    Limited(Refusal),
     /// Too many requests are in flight.
     #[error("too many requests are in flight")]
     Busy,
+    /// Every endpoint is left alone for now.
+    #[error("every upstream for this request is cooling down")]
+    Cooling {
+        /// When the first may be asked again.
+        wait: Duration,
+    },
     /// Every attempt failed; this is the last failure.
     #[error("no upstream answered: {0}")]
     Upstream(#[source] Failure),
@@ -80,7 +98,10 @@ impl Error {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::WrongFormat(_) | Self::NoCandidate(_) => StatusCode::BAD_REQUEST,
-            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Cooling { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(Failure::FirstByte) | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(Failure::Connect(_) | Failure::Closed(_) | Failure::Unsupported | Failure::Request(_)) => {
                 StatusCode::BAD_GATEWAY
@@ -94,18 +115,35 @@ impl Error {
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => Origin::Client,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => Origin::Client,
             Self::WrongFormat(_) | Self::NoCandidate(_) => Origin::Client,
+            Self::Unauthenticated | Self::Forbidden(_) | Self::Limited(_) => Origin::Client,
             Self::Busy => Origin::Internal,
-            Self::Upstream(_) | Self::Timeout => Origin::Upstream,
+            Self::Upstream(_) | Self::Timeout | Self::Cooling { .. } => Origin::Upstream,
         }
     }
 
     /// Returns whether the same request may succeed later.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Busy | Self::Upstream(_) | Self::Timeout | Self::BodyTimeout => true,
+            Self::Busy | Self::Upstream(_) | Self::Timeout | Self::BodyTimeout | Self::Cooling { .. } => true,
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyBroken(_) => false,
             Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => false,
             Self::WrongFormat(_) | Self::NoCandidate(_) => false,
+            Self::Unauthenticated | Self::Forbidden(_) => false,
+            Self::Limited(_) => true,
+        }
+    }
+
+    /// Returns when the client may try again, if that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            // Overload passes when requests in flight end.
+            Self::Busy => Some(Duration::from_secs(1)),
+            Self::Cooling { wait } => Some(*wait),
+            Self::Limited(refusal) => Some(refusal.wait),
+            Self::Unauthenticated | Self::Forbidden(_) => None,
+            Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
+            Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => None,
+            Self::WrongFormat(_) | Self::NoCandidate(_) | Self::Upstream(_) | Self::Timeout => None,
         }
     }
 
@@ -122,7 +160,12 @@ impl Error {
             Self::UnknownModel(_) => "model_not_found",
             Self::WrongFormat(_) => "wrong_format",
             Self::NoCandidate(_) => "no_candidate",
+            Self::Unauthenticated => "invalid_api_key",
+            Self::Forbidden(_) => "forbidden",
+            Self::Limited(refusal) if refusal.limit == "budget" => "insufficient_quota",
+            Self::Limited(_) => "rate_limit_exceeded",
             Self::Busy => "busy",
+            Self::Cooling { .. } => "upstream_cooling",
             Self::Upstream(failure) => match failure {
                 Failure::Connect(_) => "upstream_unreachable",
                 Failure::Closed(_) => "upstream_closed",
@@ -148,7 +191,9 @@ impl Error {
             Self::UnknownModel(_) | Self::WrongFormat(_) => Some("model"),
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::NoCandidate(_) => None,
-            Self::Busy | Self::Upstream(_) | Self::Timeout => None,
+            Self::Unauthenticated | Self::Forbidden(_) => None,
+            Self::Limited(refusal) => Some(refusal.limit),
+            Self::Busy | Self::Cooling { .. } | Self::Upstream(_) | Self::Timeout => None,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{Error, headers, read::Inbound, send::Opened};
 use crate::{
     api::Usage,
     decide::{Offer, Plan},
+    state::{Need, Ticket},
     telemetry::Metrics,
 };
 
@@ -49,6 +50,10 @@ pub(super) struct Record {
     route: &'static str,
     metrics: Arc<Metrics>,
     permit: Option<OwnedSemaphorePermit>,
+    ticket: Option<Ticket>,
+    key: String,
+    prompt_tokens: u64,
+    estimated: bool,
     asked: String,
     streaming: bool,
     decision: String,
@@ -74,6 +79,10 @@ impl Record {
             route,
             metrics,
             permit: None,
+            ticket: None,
+            key: String::new(),
+            prompt_tokens: 0,
+            estimated: false,
             asked: String::new(),
             streaming: false,
             decision: String::new(),
@@ -100,6 +109,13 @@ impl Record {
     /// Notes what was asked.
     pub(super) fn asked(&mut self, inbound: &Inbound<'_>) {
         self.streaming = inbound.facts.stream;
+        self.prompt_tokens = u64::from(inbound.facts.prompt_tokens());
+        inbound.caller.name().clone_into(&mut self.key);
+    }
+
+    /// Keeps what was set aside for the request until it is settled.
+    pub(super) fn pay(&mut self, ticket: Ticket) {
+        self.ticket = Some(ticket);
     }
 
     /// Notes the decision.
@@ -123,13 +139,17 @@ impl Record {
         upstream.clone_into(&mut self.upstream);
     }
 
-    /// Notes a failed attempt; the last reply is no fallback, the client sees it itself.
-    pub(super) fn attempt_failed(&mut self, llm: &str, reason: &str, is_last: bool) {
+    /// Notes a failed attempt.
+    pub(super) fn attempt_failed(&mut self, llm: &str, reason: &str) {
         self.failed_attempts += 1;
         self.metrics.attempt_failed(llm, reason);
-        if !is_last {
-            headers::failed_attempt(&mut self.headers, llm, reason);
-        }
+        headers::failed_attempt(&mut self.headers, llm, reason);
+    }
+
+    /// Notes that an LLM was not asked because its upstream is left alone.
+    pub(super) fn passed_over(&mut self, llm: &str) {
+        self.metrics.attempt_failed(llm, "cooling");
+        headers::failed_attempt(&mut self.headers, llm, "cooling");
     }
 
     /// Notes that an answer has begun.
@@ -148,6 +168,14 @@ impl Record {
     /// Notes tokens that the upstream counted.
     pub(super) fn counted(&mut self, usage: Usage) {
         self.usage = Some(self.usage.unwrap_or_default().merge(usage));
+    }
+
+    /// Notes an answer of about `output` tokens that the upstream did not count; an error costs nothing.
+    pub(super) fn estimated(&mut self, output: u64) {
+        if self.usage.is_none() && self.status.is_success() {
+            self.estimated = true;
+            self.usage = Some(Usage { input: self.prompt_tokens, cached: 0, output });
+        }
     }
 
     /// Returns the headers that tell about the decision.
@@ -186,13 +214,17 @@ impl Drop for Record {
         self.metrics.ended(self.route, &self.asked, self.outcome.as_str(), total);
         let cost = self.cost();
         if let (Some(usage), Some(cost)) = (self.usage, cost) {
-            self.metrics.used(model, usage, cost);
+            self.metrics.used(model, &self.asked, &self.key, usage, cost);
+            if let Some(ticket) = &mut self.ticket {
+                ticket.used(Need { tokens: usage.input.saturating_add(usage.output), usd: cost });
+            }
         }
         tracing::info!(
             route = self.route,
             asked = self.asked,
             model,
             upstream = self.upstream,
+            key = self.key,
             decision = self.decision,
             user_state = self.user_state,
             fallback = self.degraded,
@@ -206,6 +238,7 @@ impl Drop for Record {
             input_tokens = self.usage.map(|usage| usage.input),
             output_tokens = self.usage.map(|usage| usage.output),
             cost_usd = cost,
+            usage_estimated = self.estimated,
             "request finished"
         );
     }
@@ -213,7 +246,7 @@ impl Drop for Record {
 
 /// Returns the price of `usage` in USD.
 #[expect(clippy::cast_precision_loss, reason = "invariant: token counts stay far below 2^53")]
-fn usd(usage: Usage, offer: &Offer) -> f64 {
+pub(super) fn usd(usage: Usage, offer: &Offer) -> f64 {
     let cached = usage.cached.min(usage.input);
     let fresh = usage.input - cached;
     let prices = [(fresh, offer.input_price), (cached, offer.cached_input_price), (usage.output, offer.output_price)];

@@ -27,9 +27,22 @@ const OURS: [HeaderName; 5] =
 /// Most candidates in the explaining header: keeps it under common header limits.
 const EXPLAINED: usize = 20;
 
+/// Whose the client's credentials are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Credentials {
+    /// The upstream's: they travel, unless the upstream has a key in the configuration.
+    Upstreams,
+    /// The gateway's: they end here.
+    Gateways,
+}
+
 /// Returns the client's headers that go to an upstream.
-pub(super) fn outbound(headers: &HeaderMap) -> HeaderMap {
+pub(super) fn outbound(headers: &HeaderMap, credentials: Credentials) -> HeaderMap {
     let mut kept = end_to_end(headers);
+    if credentials == Credentials::Gateways {
+        kept.remove(header::AUTHORIZATION);
+        kept.remove("x-api-key");
+    }
     for name in &OURS {
         kept.remove(name);
     }
@@ -122,18 +135,22 @@ mod tests {
 
     #[test]
     fn tracing_and_idempotency_travel_and_hop_by_hop_does_not() {
-        let sent = outbound(&headers(&[
-            ("traceparent", "00-1"),
-            ("openai-organization", "org"),
-            ("idempotency-key", "k"),
-            ("connection", "keep-alive, X-Own"),
-            ("x-own", "1"),
-            ("host", "gateway"),
-            ("content-length", "3"),
-            ("transfer-encoding", "chunked"),
-            ("x-personaroute-user", "ada"),
-            ("accept-encoding", "gzip"),
-        ]));
+        let sent = outbound(
+            &headers(&[
+                ("traceparent", "00-1"),
+                ("openai-organization", "org"),
+                ("idempotency-key", "k"),
+                ("connection", "keep-alive, X-Own"),
+                ("x-own", "1"),
+                ("host", "gateway"),
+                ("content-length", "3"),
+                ("transfer-encoding", "chunked"),
+                ("x-personaroute-user", "ada"),
+                ("accept-encoding", "gzip"),
+                ("authorization", "Bearer client"),
+            ]),
+            Credentials::Gateways,
+        );
         let mut names: Vec<&str> = sent.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["accept-encoding", "idempotency-key", "openai-organization", "traceparent"]);

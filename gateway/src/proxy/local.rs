@@ -1,8 +1,8 @@
 //! Replies that need neither router nor upstream: models, health, the chat page.
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 
-use super::{Error, Snapshot};
+use super::{Error, Snapshot, identify::Caller};
 use crate::{
     api::models,
     telemetry::Health,
@@ -12,9 +12,9 @@ use crate::{
 /// The chat page: one file, no other requests but to this gateway.
 const PAGE: &str = include_str!("page.html");
 
-/// Returns what a GET on `path` finds.
-pub(super) fn get(snapshot: &Snapshot, health: &Health, path: &str) -> Result<Response<Body>, Error> {
-    match path {
+/// Returns what a GET finds.
+pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result<Response<Body>, Error> {
+    match parts.uri.path() {
         "/" => Ok(respond("text/html; charset=utf-8", PAGE)),
         "/healthz" => Ok(respond("text/plain", "ok\n")),
         "/readyz" if health.is_ready() => Ok(respond("text/plain", "ready\n")),
@@ -23,16 +23,22 @@ pub(super) fn get(snapshot: &Snapshot, health: &Health, path: &str) -> Result<Re
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
             Ok(response)
         }
-        "/v1/models" => Ok(respond("application/json", models::list(snapshot.roster.names()).to_string())),
-        _ => match path.strip_prefix("/v1/models/") {
-            Some(name) => model(snapshot, name),
+        path => match path.strip_prefix("/v1/models") {
+            Some(rest) => named(snapshot, &parts.headers, rest),
             None => Err(Error::UnknownPath),
         },
     }
 }
 
-fn model(snapshot: &Snapshot, name: &str) -> Result<Response<Body>, Error> {
-    let found = snapshot.roster.names().find(|(known, _)| *known == name);
+/// The models that the caller may name, or one of them.
+fn named(snapshot: &Snapshot, headers: &HeaderMap, rest: &str) -> Result<Response<Body>, Error> {
+    let caller = Caller::identify(&snapshot.config.auth, headers)?;
+    let mut seen = snapshot.roster.names().filter(|(name, _)| caller.sees(name));
+    if rest.is_empty() {
+        return Ok(respond("application/json", models::list(seen).to_string()));
+    }
+    let name = rest.strip_prefix('/').ok_or(Error::UnknownPath)?;
+    let found = seen.find(|(known, _)| *known == name);
     let (name, owner) = found.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
     Ok(respond("application/json", models::one(name, owner).to_string()))
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::{Error, Incoming};
+use super::{Error, Incoming, identify::Caller};
 use crate::{
     api::{Document, Facts, Fields, Invalid, Overrides, Wire},
     config::Config,
@@ -20,6 +20,7 @@ pub(super) struct Inbound<'a> {
     pub(super) model: String,
     pub(super) facts: Facts,
     pub(super) overrides: Overrides,
+    pub(super) caller: Caller,
     /// Who asks.
     pub(super) user: Option<String>,
     pub(super) headers: &'a HeaderMap,
@@ -34,17 +35,21 @@ impl<'a> Inbound<'a> {
         body: B,
         config: &Config,
     ) -> Result<Self, Error> {
+        // Who may not call is refused before the body is read, let alone routed.
+        let caller = Caller::identify(&config.auth, &parts.headers)?;
         let overrides = Overrides::read(&parts.headers)?;
+        caller.check(&overrides)?;
         let bytes = read_body(parts, body, config).await?;
         let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
         let fields = Fields::parse(text).map_err(|error| Error::NotJson(error.to_string()))?;
         let facts = Facts::read(wire, &fields)?;
         let model = fields.string("model").ok_or_else(|| Invalid::new("model", "`model` is required: a string"))?;
-        let user = overrides.user.clone().or_else(|| facts.user.clone());
+        caller.check_model(&model)?;
+        let user = caller.user(overrides.user.as_deref().or(facts.user.as_deref()));
         check_user(user.as_deref(), config.limits.user_chars)?;
         let document = Document::new(bytes.clone(), &fields);
         let (headers, query) = (&parts.headers, parts.uri.query());
-        Ok(Self { wire, document, model, facts, overrides, user, headers, query })
+        Ok(Self { wire, document, model, facts, overrides, caller, user, headers, query })
     }
 }
 

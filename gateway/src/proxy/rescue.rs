@@ -8,9 +8,6 @@ use crate::{
     upstream::{Body, body},
 };
 
-/// Seconds after which a refused client may try again: overload passes when requests in flight end.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
 /// Returns the reply to a request that ended in `error`, and finishes its record.
 pub(super) fn reply(error: &Error, wire: Option<Wire>, record: Option<Record>) -> Response<Body> {
     log(error);
@@ -21,8 +18,13 @@ pub(super) fn reply(error: &Error, wire: Option<Wire>, record: Option<Record>) -
         headers.extend(record.refuse(error));
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if matches!(error, Error::Busy) {
-        headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+    if let Some(wait) = error.retry_after() {
+        // Rounded up: nobody comes back too early.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if matches!(error, Error::Unauthenticated) {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Error::Method { allowed } = error {
         headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
@@ -46,10 +48,13 @@ pub(super) fn cut(wire: Wire, message: &'static str) -> String {
 }
 
 fn object(error: &Error) -> ErrorBody {
-    let kind = match error.origin() {
-        Origin::Client => "invalid_request_error",
-        Origin::Upstream => "upstream_error",
-        Origin::Internal => "server_error",
+    let kind = match (error.origin(), error.status().as_u16()) {
+        (Origin::Client, 401) => "authentication_error",
+        (Origin::Client, 403) => "permission_error",
+        (Origin::Client, 429) => "rate_limit_error",
+        (Origin::Client, _) => "invalid_request_error",
+        (Origin::Upstream, _) => "upstream_error",
+        (Origin::Internal, _) => "server_error",
     };
     ErrorBody { message: error.to_string(), kind, param: error.param().map(str::to_owned), code: Some(error.label()) }
 }

@@ -3,10 +3,10 @@
 use http::{HeaderValue, Response, header, request::Parts};
 use serde_json::{Value, json};
 
-use super::{Error, Incoming, Proxy, Snapshot, decide, read};
+use super::{Error, Incoming, Proxy, Snapshot, decide, identify::Caller, read};
 use crate::{
     api::{
-        Wire,
+        Invalid, Overrides, Wire,
         route::{self, Ask, Query},
     },
     decide::{Eligible, Plan, Policy, explain},
@@ -28,20 +28,21 @@ impl Proxy {
         body: B,
     ) -> Result<Response<Body>, Error> {
         let _permit = self.permit()?;
+        let caller = Caller::identify(&snapshot.config.auth, &parts.headers)?;
         let bytes = read::read_body(parts, body, &snapshot.config).await?;
         let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| Error::NotJson(error.to_string()))?;
         let answer = match route::read(text, snapshot.config.limits.batch)? {
-            Ask::One(query) => explained(&self.one(snapshot, &query).await?),
-            Ask::Many(queries) => json!({"decisions": self.many(snapshot, queries).await}),
+            Ask::One(query) => explained(&self.one(snapshot, &caller, &query).await?),
+            Ask::Many(queries) => json!({"decisions": self.many(snapshot, &caller, queries).await}),
         };
         let mut response = Response::new(body::full(answer.to_string()));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
-    async fn one(&self, snapshot: &Snapshot, query: &Query) -> Result<Plan, Error> {
-        let Prepared { policy, eligible, question } = prepare(snapshot, query)?;
+    async fn one(&self, snapshot: &Snapshot, caller: &Caller, query: &Query) -> Result<Plan, Error> {
+        let Prepared { policy, eligible, question } = prepare(snapshot, caller, query)?;
         let answer = snapshot.routing.route(question).await;
         let plan = decide::plan(policy, eligible, answer);
         self.metrics.decided(plan.elapsed, plan.degraded.map(|reason| reason.as_str()));
@@ -49,11 +50,11 @@ impl Proxy {
     }
 
     /// Routes what can be routed in one go, and puts each decision or fault back in its place.
-    async fn many(&self, snapshot: &Snapshot, queries: Vec<Result<Query, crate::api::Invalid>>) -> Vec<Value> {
+    async fn many(&self, snapshot: &Snapshot, caller: &Caller, queries: Vec<Result<Query, Invalid>>) -> Vec<Value> {
         let mut prepared = Vec::with_capacity(queries.len());
         for query in &queries {
             let ready = match query {
-                Ok(query) => prepare(snapshot, query),
+                Ok(query) => prepare(snapshot, caller, query),
                 Err(invalid) => Err(invalid.clone().into()),
             };
             prepared.push(ready);
@@ -77,18 +78,28 @@ impl Proxy {
     }
 }
 
-fn prepare<'a>(snapshot: &'a Snapshot, query: &Query) -> Result<Prepared<'a>, Error> {
+fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &Query) -> Result<Prepared<'a>, Error> {
     read::check_user(query.user.as_deref(), snapshot.config.limits.user_chars)?;
     let roster = &snapshot.roster;
     let found = match &query.model {
         Some(name) => roster.policy(name),
         None => roster.first_policy(),
     };
+    let overrides = Overrides {
+        user: query.user.clone(),
+        preference: query.preference,
+        task: query.task.clone(),
+        candidates: query.candidates.clone(),
+        ..Overrides::default()
+    };
+    caller.check(&overrides)?;
     let policy = found.ok_or_else(|| Error::UnknownModel(query.model.clone().unwrap_or_default()))?;
+    caller.check_model(&policy.name)?;
+    let user = caller.user(query.user.as_deref());
     let ask = decide::Ask {
         wire: Wire::Chat,
         facts: &query.facts,
-        user: query.user.as_deref(),
+        user: user.as_deref(),
         task: query.task.as_deref(),
         preference: query.preference,
         only: query.candidates.as_deref(),

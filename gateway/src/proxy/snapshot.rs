@@ -1,5 +1,6 @@
 //! Everything a request needs that a reload replaces as a whole.
 
+use super::retry::Budget;
 use crate::{config::Config, routing::RoutePool, upstream::Roster};
 
 /// One configuration at work.
@@ -11,4 +12,6 @@ pub struct Snapshot {
     pub roster: Roster,
     /// The router's threads.
     pub routing: RoutePool,
+    /// What retries may cost.
+    pub retries: Budget,
 }

@@ -16,7 +16,11 @@ use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::Sleep;
 
 use self::tally::Tally;
-use super::{finish::Record, headers, rescue, send::Opened};
+use super::{
+    finish::Record,
+    headers, rescue,
+    send::{Opened, Seat},
+};
 use crate::{
     api::{Wire, sse::Splitter},
     upstream::{Body, body::BodyError},
@@ -24,7 +28,7 @@ use crate::{
 
 /// Returns the response that relays `opened`; it ends at `deadline`, or when nothing comes for `idle`.
 pub(super) fn relay(opened: Opened, wire: Wire, deadline: Instant, idle: Duration, record: Record) -> Response<Body> {
-    let Opened { head, first, body } = opened;
+    let Opened { head, first, body, seat } = opened;
     let is_events = is_event_stream(head.headers.get(header::CONTENT_TYPE));
     let mut kept = headers::inbound(&head.headers);
     if is_events {
@@ -32,7 +36,7 @@ pub(super) fn relay(opened: Opened, wire: Wire, deadline: Instant, idle: Duratio
         kept.remove(header::CONTENT_LENGTH);
     }
     kept.extend(record.headers());
-    let relay = Relay {
+    let mut relay = Relay {
         body,
         wire,
         ready: first.into_iter().collect(),
@@ -42,8 +46,10 @@ pub(super) fn relay(opened: Opened, wire: Wire, deadline: Instant, idle: Duratio
         silence: Box::pin(tokio::time::sleep(idle)),
         end: Box::pin(tokio::time::sleep_until(deadline.into())),
         state: State::Open,
+        seat,
         record,
     };
+    relay.settle();
     let mut response = Response::new(relay.boxed_unsync());
     *response.status_mut() = head.status;
     *response.headers_mut() = kept;
@@ -66,6 +72,7 @@ struct Relay {
     silence: Pin<Box<Sleep>>,
     end: Pin<Box<Sleep>>,
     state: State,
+    seat: Seat,
     record: Record,
 }
 
@@ -122,9 +129,36 @@ impl HttpBody for Relay {
             }
         }
     }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+}
+
+impl Drop for Relay {
+    /// A client that leaves has still used what came before.
+    fn drop(&mut self) {
+        if matches!(self.state, State::Open) {
+            self.count();
+        }
+    }
 }
 
 impl Relay {
+    /// Ends an answer of announced length with its last byte: nobody asks for more then.
+    fn settle(&mut self) {
+        if self.splitter.is_none() && self.ready.is_empty() && self.body.is_end_stream() {
+            let _nothing_held_back = self.finish();
+        }
+    }
+
+    fn count(&mut self) {
+        match self.tally.usage() {
+            Some(usage) => self.record.counted(usage),
+            None => self.record.estimated(self.tally.output_estimate()),
+        }
+    }
+
     /// Passes `frame` on, less an unfinished event at its end.
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
         let until = tokio::time::Instant::now() + self.idle;
@@ -138,6 +172,7 @@ impl Relay {
             None => data,
         };
         self.tally.read(&whole);
+        self.settle();
         Some(Ok(Frame::data(whole)))
     }
 
@@ -151,19 +186,16 @@ impl Relay {
             return self.fail("the upstream ended its stream before the answer was complete");
         }
         self.state = State::Ended;
-        if let Some(usage) = self.tally.usage() {
-            self.record.counted(usage);
-        }
+        self.count();
         self.record.finish();
         rest.map(|rest| Ok(Frame::data(rest)))
     }
 
     /// Ends a broken answer: event streams say so, others just break.
     fn fail(&mut self, reason: &'static str) -> Option<Result<Frame<Bytes>, BodyError>> {
-        if let Some(usage) = self.tally.usage() {
-            self.record.counted(usage);
-        }
+        self.count();
         self.record.cut();
+        self.seat.broke();
         if self.splitter.is_none() {
             self.state = State::Broken(reason);
             return None;

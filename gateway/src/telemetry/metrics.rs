@@ -43,10 +43,12 @@ struct TokenLabels {
     kind: &'static str,
 }
 
-/// Money by LLM.
+/// Money by LLM, model asked for, and key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ModelLabels {
+struct SpendLabels {
     model: String,
+    asked: String,
+    key: String,
 }
 
 /// Everything the gateway counts.
@@ -59,7 +61,7 @@ pub struct Metrics {
     attempts_failed: Family<FailureLabels, Counter>,
     degraded: Family<ReasonLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
-    spend: Family<ModelLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
+    spend: Family<SpendLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
     decision: Histogram,
     first_byte: Histogram,
     total: Histogram,
@@ -149,11 +151,12 @@ impl Metrics {
     }
 
     /// Counts what an answer used.
-    pub fn used(&self, model: &str, usage: crate::api::Usage, usd: f64) {
+    pub fn used(&self, model: &str, asked: &str, key: &str, usage: crate::api::Usage, usd: f64) {
         for (kind, tokens) in [("input", usage.input), ("cached_input", usage.cached), ("output", usage.output)] {
             self.tokens.get_or_create(&TokenLabels { model: model.to_owned(), kind }).inc_by(tokens);
         }
-        self.spend.get_or_create(&ModelLabels { model: model.to_owned() }).inc_by(usd);
+        let labels = SpendLabels { model: model.to_owned(), asked: asked.to_owned(), key: key.to_owned() };
+        self.spend.get_or_create(&labels).inc_by(usd);
     }
 }
 

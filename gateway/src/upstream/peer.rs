@@ -6,10 +6,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Full;
 
-use super::{Body, Failure, Offered, http_client::HttpClient, simulated};
+use super::{Body, Breaker, Failure, Offered, http_client::HttpClient, simulated};
 use crate::{
     api::Wire,
-    config::{Kind, Upstream},
+    config::{self, Kind, Upstream},
 };
 
 /// A configured upstream with its connections.
@@ -17,6 +17,8 @@ use crate::{
 pub struct Peer {
     /// What the configuration says.
     pub config: Arc<Upstream>,
+    /// Whether it is left alone.
+    pub breaker: Breaker,
     client: HttpClient,
 }
 
@@ -37,8 +39,13 @@ pub struct Call<'a> {
 
 impl Peer {
     /// Returns the upstream that `config` describes.
-    pub fn new(config: Arc<Upstream>, tls: &Arc<rustls::ClientConfig>, connect: Duration) -> Self {
-        Self { config, client: HttpClient::new(tls, connect) }
+    pub fn new(
+        config: Arc<Upstream>,
+        tls: &Arc<rustls::ClientConfig>,
+        connect: Duration,
+        breaker: config::Breaker,
+    ) -> Self {
+        Self { config, breaker: Breaker::new(breaker), client: HttpClient::new(tls, connect) }
     }
 
     /// Returns whether the upstream serves requests of format `wire`.

@@ -3,15 +3,16 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Instant,
 };
 
 use personaroute_bundle::catalog::Catalog;
 use rustls::ClientConfig;
 
-use super::Peer;
+use super::{Breaker, Gate, Load, Peer};
 use crate::{
     api::Wire,
-    config::{Config, Fault, Model, Place, VirtualModel},
+    config::{self, Config, Fault, Model, Place, VirtualModel},
     decide::{Offer, Policy},
 };
 
@@ -40,6 +41,25 @@ pub struct Endpoint {
     pub peer: Arc<Peer>,
     /// What the upstream calls the LLM.
     pub name: Arc<str>,
+    /// How busy it is.
+    pub load: Arc<Load>,
+    /// Whether this LLM is left alone there, as after a 429; the upstream's own breaker counts besides.
+    pub breaker: Arc<Breaker>,
+}
+
+impl Endpoint {
+    fn new(peer: &Arc<Peer>, name: &str, breaker: config::Breaker) -> Self {
+        let (load, breaker) = (Arc::default(), Arc::new(Breaker::new(breaker)));
+        Self { peer: Arc::clone(peer), name: Arc::from(name), load, breaker }
+    }
+
+    /// Returns whether a request may be sent there at `now`.
+    pub fn enter(&self, now: Instant) -> Gate {
+        match self.breaker.enter(now) {
+            Gate::Open => self.peer.breaker.enter(now),
+            shut @ Gate::Shut(_) => shut,
+        }
+    }
 }
 
 impl Roster {
@@ -49,7 +69,7 @@ impl Roster {
     ///
     /// Fails for an LLM that has no price in either, naming its place in the file.
     pub fn build(config: &Config, catalog: &Catalog, tls: &Arc<ClientConfig>) -> Result<Self, (Place, Fault)> {
-        let peer = |upstream| Arc::new(Peer::new(Arc::clone(upstream), tls, config.timeouts.connect));
+        let peer = |upstream| Arc::new(Peer::new(Arc::clone(upstream), tls, config.timeouts.connect, config.breaker));
         let peers: BTreeMap<_, _> =
             config.upstreams.iter().map(|(name, upstream)| (name.clone(), peer(upstream))).collect();
         let mut llms: Vec<Llm> = Vec::new();
@@ -57,7 +77,7 @@ impl Roster {
             let Some(peer) = peers.get(&model.upstream.name) else {
                 continue;
             };
-            let endpoint = Endpoint { peer: Arc::clone(peer), name: Arc::from(model.name.as_str()) };
+            let endpoint = Endpoint::new(peer, &model.name, config.breaker);
             match llms.iter_mut().find(|llm| *llm.offer.llm == *model.llm) {
                 Some(llm) => {
                     llm.offer.regions.extend(model.region.clone());

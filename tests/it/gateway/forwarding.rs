@@ -35,6 +35,9 @@ async fn every_byte_but_the_model_reaches_the_upstream() -> Result<()> {
     assert_eq!(requests[0].path, "/v1/chat/completions");
     let expected = BODY.replace("\"model\" : \"auto\"", "\"model\" : \"cheap-1\"");
     assert_eq!(String::from_utf8(requests[0].body.to_vec())?, expected);
+    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    let counted = "personaroute_requests_total{route=\"chat\",model=\"auto\",outcome=\"ok\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::api::{Usage, Wire, sse};
+use crate::api::{Usage, Wire, facts, sse};
 
 /// Most bytes of an answer in one piece that are kept for its usage, which stands at the end of even long answers.
 const KEPT: usize = 4 << 20;
@@ -16,25 +16,29 @@ pub(super) struct Tally {
     usage: Option<Usage>,
     kept: Vec<Bytes>,
     length: usize,
+    seen: u64,
 }
 
 impl Tally {
     /// Returns a tally; `events` says whether the answer is a stream of events.
     pub(super) fn new(wire: Wire, events: bool) -> Self {
-        Self { wire, events, complete: false, usage: None, kept: Vec::new(), length: 0 }
+        Self { wire, events, complete: false, usage: None, kept: Vec::new(), length: 0, seen: 0 }
     }
 
     /// Reads a piece of the answer; of an event stream, whole events.
     pub(super) fn read(&mut self, bytes: &Bytes) {
         if self.events {
             sse::data(bytes).iter().for_each(|data| self.event(data));
-        } else if self.length <= KEPT {
-            self.length += bytes.len();
+            return;
+        }
+        self.length += bytes.len();
+        if self.length <= KEPT {
             self.kept.push(bytes.clone());
         }
     }
 
     fn event(&mut self, data: &str) {
+        self.seen += 1;
         self.complete |= ends(self.wire, data);
         if data.contains("\"usage\"")
             && let Some(usage) = Usage::read(data)
@@ -46,6 +50,11 @@ impl Tally {
     /// Returns whether a stream of events may end here. Other answers end where HTTP says so.
     pub(super) fn is_complete(&self) -> bool {
         !self.events || self.complete
+    }
+
+    /// Returns about how many tokens the answer had: upstreams send about one in each event.
+    pub(super) fn output_estimate(&self) -> u64 {
+        if self.events { self.seen } else { u64::from(facts::estimate(self.length)) }
     }
 
     /// Returns the usage the answer told.

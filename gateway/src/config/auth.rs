@@ -1,0 +1,92 @@
+//! Who may call, checked: keys as digests, limits in range.
+
+use std::sync::Arc;
+
+use super::{
+    Fault, Place,
+    raw::{self, Quota},
+};
+
+/// Who may call.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The keys; none lets everybody call who reaches the listener.
+    pub keys: Option<Vec<Arc<Key>>>,
+    /// What each user may use.
+    pub user_quota: Quota,
+}
+
+/// A key and its rights.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its name in logs.
+    pub name: String,
+    /// SHA-256 of the key.
+    pub digest: [u8; 32],
+    /// Whose requests these are.
+    pub user: Option<String>,
+    /// Whether its requests may name other users.
+    pub speaks_for_users: bool,
+    /// Whether its requests may override what is decided.
+    pub overrides: bool,
+    /// The models it may name; none means all.
+    pub models: Option<Vec<Arc<str>>>,
+    /// What it may use.
+    pub quota: Quota,
+}
+
+impl Key {
+    /// Checks a written key; `models` are those it may name.
+    pub(super) fn check(raw: &raw::Key, models: Option<Vec<Arc<str>>>) -> Result<Self, (Place, Fault)> {
+        let refused = || {
+            let expected = "must be the SHA-256 of the key: 64 hex digits";
+            let fault =
+                Fault::Value { key: "sha256", expected, found: format!("{} characters", raw.sha256.value.len()) };
+            (Place::of(&raw.sha256), fault)
+        };
+        quota(&raw.limits).map_err(|fault| (Place::of(&raw.name), fault))?;
+        Ok(Self {
+            name: raw.name.value.clone(),
+            digest: digest(&raw.sha256.value).ok_or_else(refused)?,
+            user: raw.user.clone(),
+            speaks_for_users: raw.speaks_for_users,
+            overrides: raw.overrides,
+            models,
+            quota: raw.limits,
+        })
+    }
+
+    /// Returns whether the key may name `model`.
+    pub fn allows(&self, model: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.iter().any(|allowed| **allowed == *model))
+    }
+}
+
+/// Refuses limits of nothing: a key that may do nothing is better taken out.
+pub(super) fn quota(quota: &Quota) -> Result<(), Fault> {
+    let counts = [
+        ("requests_per_minute", quota.requests_per_minute),
+        ("tokens_per_minute", quota.tokens_per_minute),
+        ("concurrency", quota.concurrency),
+    ];
+    if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
+        return Err(Fault::Value { key, expected: "must be at least 1", found: "0".to_owned() });
+    }
+    match quota.budget {
+        Some(budget) if !(budget.usd.is_finite() && budget.usd > 0.0) => {
+            Err(Fault::Value { key: "budget.usd", expected: "must be more than 0", found: budget.usd.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn digest(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if hex.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}

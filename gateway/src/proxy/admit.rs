@@ -1,0 +1,38 @@
+//! What a request may use: refused before it costs anything, set aside before it is sent.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use super::{Error, Snapshot, finish::usd, read::Inbound};
+use crate::{
+    api::Usage,
+    config::Auth,
+    decide::Plan,
+    state::{Ledger, Need, Ticket},
+};
+
+/// Admits the request on the accounts of its key and user.
+pub(super) fn enter(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>) -> Result<Ticket, Error> {
+    let holders = inbound.caller.holders(auth, inbound.user.as_deref());
+    ledger.enter(holders, Instant::now()).map_err(Error::Limited)
+}
+
+/// Sets aside what the request may cost at the dearest LLM that may come to answer it.
+pub(super) fn reserve(
+    mut ticket: Ticket,
+    snapshot: &Snapshot,
+    inbound: &Inbound<'_>,
+    plan: &Plan,
+) -> Result<Ticket, Error> {
+    let facts = &inbound.facts;
+    let most = facts.max_tokens.unwrap_or(snapshot.config.limits.assumed_output);
+    let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: u64::from(most) };
+    let may_answer = plan.ranking.iter().take(snapshot.config.retry.attempts);
+    let offers = may_answer.filter_map(|ranked| snapshot.roster.find(&ranked.llm)).map(|llm| &llm.offer);
+    let dearest = offers.map(|offer| usd(usage, offer)).fold(0.0, f64::max);
+    let need = Need { tokens: usage.input.saturating_add(usage.output), usd: dearest };
+    ticket.reserve(need, Instant::now(), SystemTime::now()).map_err(Error::Limited)?;
+    Ok(ticket)
+}

@@ -1,0 +1,172 @@
+//! Who calls: the key, its rights, and the user it speaks for.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+
+use super::Error;
+use crate::{
+    api::Overrides,
+    config::{Auth, Key, Quota},
+};
+
+/// A caller who may call.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// Its key; none when nobody is asked for one.
+    key: Option<Arc<Key>>,
+}
+
+impl Caller {
+    /// Finds the caller's key among those of `auth`.
+    pub(super) fn identify(auth: &Auth, headers: &HeaderMap) -> Result<Self, Error> {
+        let Some(keys) = &auth.keys else {
+            return Ok(Self { key: None });
+        };
+        let shown = shown(headers).ok_or(Error::Unauthenticated)?;
+        let digest: [u8; 32] = Sha256::digest(shown).into();
+        // All keys are compared, each to its last byte: time tells nothing.
+        let mut found = None;
+        for key in keys {
+            if is_same(&key.digest, &digest) {
+                found = Some(Arc::clone(key));
+            }
+        }
+        match found {
+            Some(key) => Ok(Self { key: Some(key) }),
+            None => Err(Error::Unauthenticated),
+        }
+    }
+
+    /// Refuses headers the key has no right to.
+    pub(super) fn check(&self, overrides: &Overrides) -> Result<(), Error> {
+        let Some(key) = &self.key else {
+            return Ok(());
+        };
+        let speaks_for_another = overrides.user.is_some() && overrides.user != key.user;
+        if speaks_for_another && !key.speaks_for_users {
+            return Err(Error::Forbidden("the key may not speak for users: x-personaroute-user"));
+        }
+        let overrides_anything = overrides.preference.is_some()
+            || overrides.task.is_some()
+            || overrides.candidates.is_some()
+            || overrides.bypass;
+        if overrides_anything && !key.overrides {
+            return Err(Error::Forbidden("the key may not override decisions: x-personaroute headers"));
+        }
+        Ok(())
+    }
+
+    /// Refuses a model outside the key's list.
+    pub(super) fn check_model(&self, model: &str) -> Result<(), Error> {
+        match &self.key {
+            Some(key) if !key.allows(model) => Err(Error::Forbidden("the key may not use this model")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns whose request it is: the key's user, unless the key speaks for others and the request names one.
+    pub(super) fn user(&self, named: Option<&str>) -> Option<String> {
+        match &self.key {
+            Some(key) if key.speaks_for_users => named.map(str::to_owned).or_else(|| key.user.clone()),
+            Some(key) => key.user.clone(),
+            None => named.map(str::to_owned),
+        }
+    }
+
+    /// Returns the accounts that pay for a request of `user`.
+    pub(super) fn holders(&self, auth: &Auth, user: Option<&str>) -> Vec<(String, Quota)> {
+        let key = self.key.iter().map(|key| (format!("key:{}", key.name), key.quota));
+        let user = user.map(|user| (format!("user:{user}"), auth.user_quota));
+        key.chain(user).collect()
+    }
+
+    /// Returns the key's name, or nothing.
+    pub(super) fn name(&self) -> &str {
+        self.key.as_ref().map_or("", |key| &key.name)
+    }
+
+    /// Returns whether the gateway took the client's credentials for itself, so that they must not travel.
+    pub(super) fn is_identified(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Returns whether the caller may see and name `model`.
+    pub(super) fn sees(&self, model: &str) -> bool {
+        self.key.as_ref().is_none_or(|key| key.allows(model))
+    }
+}
+
+/// OpenAI's clients send a bearer token, Anthropic's `x-api-key`.
+fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
+    let bearer = bearer
+        .and_then(|value| value.split_at_checked(7))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    bearer.map(|(_, token)| token.trim_ascii()).or_else(|| headers.get("x-api-key").map(http::HeaderValue::as_bytes))
+}
+
+fn is_same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
+    std::hint::black_box(difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auth(key: Key) -> Auth {
+        Auth { keys: Some(vec![Arc::new(key)]), user_quota: Quota::default() }
+    }
+
+    fn key() -> Key {
+        Key {
+            name: "team".to_owned(),
+            digest: Sha256::digest(b"secret").into(),
+            user: Some("ada".to_owned()),
+            speaks_for_users: false,
+            overrides: false,
+            models: Some(vec![Arc::from("auto")]),
+            quota: Quota::default(),
+        }
+    }
+
+    fn caller(key: Key, name: &'static str, value: &str) -> Result<Caller, Error> {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        Caller::identify(&auth(key), &headers)
+    }
+
+    #[test]
+    fn the_key_is_found_in_either_header_and_others_are_refused() {
+        for (name, value) in
+            [("authorization", "Bearer secret"), ("authorization", "bearer  secret"), ("x-api-key", "secret")]
+        {
+            assert_eq!(caller(key(), name, value).unwrap().name(), "team");
+        }
+        for (name, value) in [("authorization", "Bearer Secret"), ("authorization", "secret"), ("x-api-key", "")] {
+            assert!(matches!(caller(key(), name, value), Err(Error::Unauthenticated)), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_bound_key_speaks_for_its_own_user_only() {
+        let caller = caller(key(), "x-api-key", "secret").unwrap();
+        assert_eq!(caller.user(Some("bob")).as_deref(), Some("ada"));
+        let spoofed = Overrides { user: Some("bob".to_owned()), ..Overrides::default() };
+        assert!(matches!(caller.check(&spoofed), Err(Error::Forbidden(_))));
+        let own = Overrides { user: Some("ada".to_owned()), explain: true, ..Overrides::default() };
+        assert!(caller.check(&own).is_ok());
+        let frugal = Overrides { preference: Some(0.1), ..Overrides::default() };
+        assert!(matches!(caller.check(&frugal), Err(Error::Forbidden(_))));
+        assert!(caller.check_model("auto").is_ok() && caller.check_model("GPT-4o").is_err());
+    }
+
+    #[test]
+    fn a_speaking_key_names_users() {
+        let caller = caller(Key { speaks_for_users: true, ..key() }, "x-api-key", "secret").unwrap();
+        assert_eq!(caller.user(Some("bob")).as_deref(), Some("bob"));
+        assert_eq!(caller.user(None).as_deref(), Some("ada"));
+    }
+}

@@ -1,0 +1,110 @@
+//! Whether, and when, a failed request is tried again: a budget for all requests, jittered pauses between rounds.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderMap, header};
+
+/// Retries that are always allowed, so that a quiet gateway can retry at all.
+const RESERVE: f64 = 10.0;
+
+/// Most retries that can be saved up, so that a long calm does not pay for a storm.
+const MOST: f64 = 100.0;
+
+/// First pause; each round doubles it.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest pause, and the longest `retry-after` that is waited for rather than passed on.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The retry budget: each request earns a fraction of a retry, each retry costs a whole one.
+#[derive(Debug)]
+pub struct Budget {
+    ratio: f64,
+    saved: Mutex<f64>,
+}
+
+impl Budget {
+    /// Returns a budget that allows `ratio` retries for each request.
+    pub fn new(ratio: f32) -> Self {
+        Self { ratio: f64::from(ratio), saved: Mutex::new(RESERVE) }
+    }
+
+    /// Notes a request.
+    pub fn earn(&self) {
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        *saved = (*saved + self.ratio).min(MOST);
+    }
+
+    /// Takes a retry out of the budget; false when it is used up.
+    pub fn spend(&self) -> bool {
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_covered = *saved >= 1.0;
+        if is_covered {
+            *saved -= 1.0;
+        }
+        is_covered
+    }
+}
+
+/// Returns the pause before round `round` (from 1), between nothing and the doubled pause ("full jitter").
+pub(super) fn pause(round: u32) -> Duration {
+    let most = PAUSE.saturating_mul(1 << round.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+    most.mul_f64(rand::random::<f64>())
+}
+
+/// Returns whether `wait` is short enough to wait for.
+pub(super) fn is_worth_waiting(wait: Duration) -> bool {
+    wait <= LONGEST_PAUSE
+}
+
+/// Returns how long an upstream asks to be left alone: `retry-after` in seconds or as a date, or OpenAI's milliseconds.
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+    if let Some(millis) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
+        return Duration::try_from_secs_f64(millis / 1e3).ok();
+    }
+    let written = text(header::RETRY_AFTER.as_str())?;
+    match written.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => httpdate::parse_http_date(written).ok()?.duration_since(now).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_are_limited_to_a_share_of_requests() {
+        let budget = Budget::new(0.5);
+        let spent = (0..20).filter(|_| budget.spend()).count();
+        assert_eq!(spent, 10, "the reserve");
+        budget.earn();
+        assert!(!budget.spend());
+        budget.earn();
+        assert!(budget.spend());
+    }
+
+    #[test]
+    fn every_spelling_of_retry_after_is_read() {
+        let read = |name: &'static str, value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            retry_after(&headers, SystemTime::UNIX_EPOCH)
+        };
+        assert_eq!(read("retry-after", "17"), Some(Duration::from_secs(17)));
+        assert_eq!(read("retry-after-ms", "250"), Some(Duration::from_millis(250)));
+        assert_eq!(read("retry-after", "Thu, 01 Jan 1970 00:00:09 GMT"), Some(Duration::from_secs(9)));
+        for odd in ["-1", "soon", "inf"] {
+            assert_eq!(read("retry-after", odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn pauses_stay_below_the_longest() {
+        assert!((1..40).all(|round| pause(round) <= LONGEST_PAUSE));
+    }
+}

@@ -1,0 +1,155 @@
+//! The circuit breaker of one upstream: closed, open for a while, then half open for one probe.
+//!
+//! Time is handed in, so that every transition can be tested without waiting.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::config::Breaker as Settings;
+
+/// A breaker.
+#[derive(Debug)]
+pub struct Breaker {
+    settings: Settings,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    /// Failures in a row.
+    failures: u32,
+    /// How often it opened without a success between.
+    openings: u32,
+    /// Closed to requests until then.
+    until: Option<Instant>,
+    /// One request is out to see whether the upstream is back.
+    probing: Option<Instant>,
+}
+
+/// Whether a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// It may.
+    Open,
+    /// It may not, for this long.
+    Shut(Duration),
+}
+
+impl Breaker {
+    /// Returns a closed breaker.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, state: Mutex::default() }
+    }
+
+    /// Returns whether a request may be sent at `now`; after a cool-down one request may, as a probe.
+    pub fn enter(&self, now: Instant) -> Gate {
+        let mut state = self.lock();
+        let Some(until) = state.until else {
+            return Gate::Open;
+        };
+        if now < until {
+            return Gate::Shut(until - now);
+        }
+        // A probe that never reports, as when its client left, must not shut the upstream out for ever.
+        let patience = self.settings.cooldown;
+        match state.probing {
+            Some(since) if now < since + patience => Gate::Shut(since + patience - now),
+            _ => {
+                state.probing = Some(now);
+                Gate::Open
+            }
+        }
+    }
+
+    /// Returns whether the upstream is shut out at `now`, without taking the probe's place.
+    pub fn is_shut(&self, now: Instant) -> bool {
+        self.lock().until.is_some_and(|until| now < until)
+    }
+
+    /// Notes an answer.
+    pub fn succeeded(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// Notes a failure at `now`.
+    pub fn failed(&self, now: Instant) {
+        let mut state = self.lock();
+        state.failures = state.failures.saturating_add(1);
+        let was_probe = state.probing.take().is_some();
+        if was_probe || (state.until.is_none() && state.failures >= self.settings.failures) {
+            let cooldown = self.settings.cooldown.saturating_mul(1 << state.openings.min(16));
+            state.until = Some(now + cooldown.min(self.settings.longest));
+            state.openings = state.openings.saturating_add(1);
+        }
+    }
+
+    /// Keeps requests away for `wait` from `now`, as the upstream asked; never longer than the longest cool-down.
+    pub fn cool(&self, now: Instant, wait: Duration) {
+        let mut state = self.lock();
+        let until = now + wait.min(self.settings.longest);
+        state.until = Some(state.until.map_or(until, |earlier| earlier.max(until)));
+        state.probing = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn breaker() -> Breaker {
+        Breaker::new(Settings { failures: 2, cooldown: 10 * SECOND, longest: 15 * SECOND })
+    }
+
+    #[test]
+    fn failures_in_a_row_shut_and_a_success_between_does_not() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.failed(now);
+        breaker.succeeded();
+        breaker.failed(now);
+        assert_eq!(breaker.enter(now), Gate::Open);
+        breaker.failed(now);
+        assert_eq!(breaker.enter(now + SECOND), Gate::Shut(9 * SECOND));
+    }
+
+    #[test]
+    fn after_the_cooldown_one_probe_passes_and_decides() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.failed(now);
+        breaker.failed(now);
+        let later = now + 10 * SECOND;
+        assert_eq!(breaker.enter(later), Gate::Open);
+        assert_eq!(breaker.enter(later), Gate::Shut(10 * SECOND), "one probe at a time");
+        breaker.failed(later);
+        assert_eq!(breaker.enter(later), Gate::Shut(15 * SECOND), "doubled, up to the longest");
+        assert_eq!(breaker.enter(later + 15 * SECOND), Gate::Open);
+        breaker.succeeded();
+        assert_eq!(breaker.enter(later + 15 * SECOND), Gate::Open);
+    }
+
+    #[test]
+    fn a_probe_that_never_reports_is_replaced() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.failed(now);
+        breaker.failed(now);
+        assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
+        assert_eq!(breaker.enter(now + 20 * SECOND), Gate::Open);
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_within_reason() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.cool(now, 3 * SECOND);
+        assert_eq!(breaker.enter(now), Gate::Shut(3 * SECOND));
+        breaker.cool(now, 3600 * SECOND);
+        assert_eq!(breaker.enter(now), Gate::Shut(15 * SECOND));
+        assert!(breaker.is_shut(now));
+    }
+}

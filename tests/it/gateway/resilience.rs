@@ -1,0 +1,100 @@
+//! Upstreams that ail are left alone, and come back.
+
+use anyhow::Result;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Gate, Reply},
+    wire::{self, Answer},
+};
+use serde_json::json;
+
+use super::stage::{ByPrice, Stage, two, until};
+
+async fn ask(stage: &Stage, model: &str) -> Result<Answer> {
+    let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+    wire::post(stage.address, "/v1/chat/completions", &[], &body).await
+}
+
+#[tokio::test]
+async fn an_upstream_that_keeps_failing_is_left_alone() -> Result<()> {
+    let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
+    let dear = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&broken, &dear, "breaker: {failures: 2, cooldown: 10m, longest: 10m}")?;
+    for _ in 0..4 {
+        assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "dear");
+    }
+    assert_eq!((broken.count(), dear.count()), (2, 4));
+    assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-fallback"), "cheap=cooling");
+    let alone = ask(&stage, "cheap").await?;
+    assert_eq!((alone.status, alone.json()["error"]["code"].as_str()), (503, Some("upstream_cooling")));
+    assert!(alone.header("retry-after").parse::<u64>()? > 500);
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_the_cooldown_a_probe_brings_the_upstream_back() -> Result<()> {
+    let cheap = FakeUpstream::start(|_, earlier| match earlier {
+        0 => Reply::json(500, &json!({"error": {}})),
+        _ => Reply::chat("ok"),
+    })?;
+    let dear = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&cheap, &dear, "breaker: {failures: 1, cooldown: 1ms}")?;
+    assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "dear");
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "cheap");
+    Ok(())
+}
+
+#[tokio::test]
+async fn retry_after_keeps_further_requests_away() -> Result<()> {
+    let limited = Reply::json(429, &json!({"error": {"message": "slow"}})).with_header("retry-after", "60");
+    let (cheap, dear) = (FakeUpstream::always(limited)?, FakeUpstream::always(Reply::chat("ok"))?);
+    let stage = Stage::between(&cheap, &dear, "")?;
+    for _ in 0..3 {
+        assert_eq!(ask(&stage, "auto").await?.status, 200);
+    }
+    assert_eq!((cheap.count(), dear.count()), (1, 3));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_round_tries_again_after_a_pause() -> Result<()> {
+    let cheap = FakeUpstream::start(|_, earlier| match earlier {
+        0 => Reply::json(503, &json!({"error": {}})),
+        _ => Reply::chat("ok"),
+    })?;
+    let stage = Stage::between(&cheap, &cheap, "retry: {rounds: 2}")?;
+    let answer = ask(&stage, "cheap").await?;
+    assert_eq!((answer.status, answer.header("x-personaroute-fallback")), (200, "cheap=503"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn endpoints_of_one_llm_share_its_load_and_stand_in_for_each_other() -> Result<()> {
+    let gate = Gate::closed();
+    let mut held = Reply::chat("late");
+    held.frames.insert(0, Frame::Wait(gate.clone()));
+    let (busy, idle) = (FakeUpstream::always(held)?, FakeUpstream::always(Reply::chat("ok"))?);
+    let more = "models:
+  - {llm: cheap, upstream: a, input_price: 1, output_price: 2}
+  - {llm: cheap, upstream: b, input_price: 1, output_price: 2}
+virtual_models:
+  - {name: auto}
+";
+    let both = two(&busy, &idle, "");
+    let upstreams = both.split("models:").next().unwrap_or_default();
+    let stage = Stage::start(&format!("{upstreams}{more}"), ByPrice)?;
+    let first = ask(&stage, "auto");
+    let others = async {
+        until(|| busy.count() == 1).await;
+        for _ in 0..3 {
+            assert_eq!(ask(&stage, "auto").await?.status, 200);
+        }
+        assert_eq!((busy.count(), idle.count()), (1, 3));
+        gate.open();
+        Ok::<_, anyhow::Error>(())
+    };
+    let (first, others) = tokio::join!(first, others);
+    others?;
+    assert_eq!(first?.status, 200);
+    Ok(())
+}
