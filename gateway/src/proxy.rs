@@ -4,6 +4,7 @@ pub mod snapshot;
 mod identify;
 mod read;
 mod admit;
+mod sessions;
 mod decide;
 mod headers;
 pub mod retry;
@@ -23,7 +24,7 @@ use http::{Method, Request, Response, request::Parts};
 use tokio::sync::Semaphore;
 
 pub use self::{error::Error, snapshot::Snapshot};
-use self::{finish::Record, read::Inbound};
+use self::{finish::Record, read::Inbound, sessions::Sessions};
 use crate::{
     api::Wire,
     state::Ledger,
@@ -38,6 +39,7 @@ pub struct Proxy {
     permits: Arc<Semaphore>,
     /// Outlives reloads: a new configuration forgives nobody.
     ledger: Arc<Ledger>,
+    sessions: Sessions,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
 }
@@ -51,7 +53,14 @@ impl Proxy {
     /// Returns a proxy that serves with `snapshot`.
     pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
-        Self { live: ArcSwap::new(snapshot), permits, ledger: Arc::default(), metrics, health }
+        Self {
+            live: ArcSwap::new(snapshot),
+            permits,
+            ledger: Arc::default(),
+            sessions: Sessions::default(),
+            metrics,
+            health,
+        }
     }
 
     /// Answers `request`, whatever happens.
@@ -118,11 +127,15 @@ impl Proxy {
         record.asked(&inbound);
         let ticket = admit::enter(&self.ledger, &snapshot.config.auth, &inbound)?;
         let started = Instant::now();
-        let mut plan = decide::decide(snapshot, &inbound).await?;
+        let mut plan = decide::decide(snapshot, &self.sessions, &inbound).await?;
         plan.elapsed = started.elapsed();
         record.decided(&plan, inbound.overrides.explain);
         record.pay(admit::reserve(ticket, snapshot, &inbound, &plan)?);
-        send::send(snapshot, &inbound, &plan, record).await
+        let opened = send::send(snapshot, &inbound, &plan, record).await?;
+        if let (Some(_), Some(llm)) = (&plan.virtual_model, record.llm()) {
+            self.sessions.answered(decide::session(&self.sessions, &inbound), llm, Instant::now());
+        }
+        Ok(opened)
     }
 
     fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {

@@ -11,3 +11,4 @@ mod leaving;
 mod draining;
 mod resilience;
 mod identity;
+mod stickiness;

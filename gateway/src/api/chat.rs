@@ -13,9 +13,11 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
             return Err(Invalid::new("messages", "every message must be an object"));
         };
         last_role = message.string("role").unwrap_or_default();
+        facts.continues |= last_role == "assistant";
         if let Some(value) = message.find("content") {
             let content = content::read(value, &mut facts.needs);
             facts.prompt_bytes += content.text.len();
+            facts.open(&last_role, &content.text);
             if last_role == "user" && content.has_text {
                 facts.text = content.text;
             }

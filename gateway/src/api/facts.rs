@@ -14,6 +14,10 @@ pub struct Facts {
     pub text: String,
     /// Whether the last message is the user's.
     pub turn: Turn,
+    /// What opened the conversation: everything up to the first user message.
+    pub opening: String,
+    /// Whether something was answered already.
+    pub continues: bool,
     /// Bytes of text in the whole prompt, tool definitions included.
     pub prompt_bytes: usize,
     /// Most tokens the client wants back.
@@ -50,6 +54,15 @@ impl Facts {
         facts.user = facts.user.or_else(|| fields.string("user"));
         facts.prompt_bytes += fields.find("tools").map_or(0, |tools| tools.get().len());
         Ok(facts)
+    }
+
+    /// Adds a message to the opening, which ends with the first user message.
+    pub(super) fn open(&mut self, role: &str, text: &str) {
+        if self.text.is_empty() && !self.continues {
+            self.opening.push_str(role);
+            self.opening.push('\0');
+            self.opening.push_str(text);
+        }
     }
 
     /// Returns the estimated tokens of the prompt.

@@ -20,8 +20,11 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
             continue;
         };
         let content = content::read(value, &mut facts.needs);
+        let role = message.string("role").unwrap_or_default();
         facts.prompt_bytes += content.text.len();
-        if message.string("role").as_deref() == Some("user") {
+        facts.continues |= role == "assistant";
+        facts.open(&role, &content.text);
+        if role == "user" {
             facts.turn = if content.has_tool_result && !content.has_text { Turn::Tool } else { Turn::User };
             if content.has_text {
                 facts.text = content.text;

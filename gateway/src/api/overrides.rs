@@ -18,6 +18,8 @@ pub struct Overrides {
     pub task: Option<String>,
     /// The only LLMs that may answer.
     pub candidates: Option<Vec<String>>,
+    /// The conversation, in place of what its opening tells.
+    pub session: Option<String>,
     /// Whether the router is passed by: the fallback order serves.
     pub bypass: bool,
     /// Whether the response explains the decision in a header.
@@ -32,6 +34,7 @@ impl Overrides {
             preference: text(headers, "x-personaroute-preference")?.map(preference).transpose()?,
             task: text(headers, "x-personaroute-task")?.map(str::to_owned),
             candidates: text(headers, "x-personaroute-candidates")?.map(list),
+            session: text(headers, "x-personaroute-session")?.map(str::to_owned),
             bypass: flag(headers, "x-personaroute-bypass")?,
             explain: flag(headers, "x-personaroute-explain")?,
         })

@@ -37,8 +37,11 @@ fn item_facts(item: &str, facts: &mut Facts) {
         return;
     };
     let content = content::read(value, &mut facts.needs);
+    let role = item.string("role").unwrap_or_default();
     facts.prompt_bytes += content.text.len();
-    if item.string("role").as_deref() == Some("user") && content.has_text {
+    facts.continues |= role == "assistant";
+    facts.open(&role, &content.text);
+    if role == "user" && content.has_text {
         facts.text = content.text;
     }
 }

@@ -27,6 +27,8 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
     let auth = auth(&raw.auth, &models, &virtual_models)?;
     Ok(Config {
         auth,
+        // The caller knows where the file lies.
+        state: None,
         listen: raw.listen.value,
         admin: raw.admin,
         limits: raw.limits.clone(),
@@ -63,6 +65,7 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("limits.requests", limits.requests),
         ("limits.batch", limits.batch),
         ("limits.user_chars", limits.user_chars),
+        ("limits.accounts", limits.accounts),
         ("router.threads", router.threads),
         ("router.queue", router.queue),
         ("router.memory", router.memory),
@@ -232,7 +235,13 @@ fn policy(raw: &raw::VirtualModel, models: &[Model]) -> Checked<Policy> {
     {
         return Err((Place::of(preference), value("preference", "must be from 0 to 1", preference.value)));
     }
+    let margin = raw.stickiness.margin;
+    if !(margin.is_finite() && margin >= 0.0) {
+        return Err((Place::of(&raw.name), value("stickiness.margin", "must be at least 0", margin)));
+    }
     Ok(Policy {
+        margin,
+        expiry: raw.stickiness.expiry,
         name: Arc::from(raw.name.value.as_str()),
         candidates,
         preference: raw.preference.as_ref().map(|preference| preference.value),
@@ -247,25 +256,44 @@ fn policy(raw: &raw::VirtualModel, models: &[Model]) -> Checked<Policy> {
 }
 
 fn auth(raw: &raw::Auth, models: &[Model], virtual_models: &[VirtualModel]) -> Checked<Auth> {
-    super::auth::quota(&raw.user_limits).map_err(|fault| (Place::default(), fault))?;
-    if raw.mode == raw::AuthMode::None {
-        return Ok(Auth { keys: None, user_quota: raw.user_limits });
+    let written = raw.user_limits;
+    super::auth::quota(&written.unwrap_or_default()).map_err(|fault| (Place::default(), fault))?;
+    let has_keys = !raw.keys.is_empty() || raw.keys_file.is_some();
+    match raw.mode {
+        raw::AuthMode::None if has_keys => {
+            Err((Place::default(), value("auth.mode", "must be keys where keys are given", "none")))
+        }
+        raw::AuthMode::None => Ok(Auth { keys: None, user_quota: written.unwrap_or(raw::Quota::UNLIMITED) }),
+        raw::AuthMode::Keys if !has_keys => Err((Place::default(), Fault::Empty("auth.keys"))),
+        raw::AuthMode::Keys => {
+            let mut known = Vec::with_capacity(raw.keys.len());
+            keys(&mut known, &raw.keys, models, virtual_models)?;
+            Ok(Auth { keys: Some(known), user_quota: written.unwrap_or_default() })
+        }
     }
-    if raw.keys.is_empty() {
-        return Err((Place::default(), Fault::Empty("auth.keys")));
-    }
-    let mut names = HashSet::new();
-    let mut keys = Vec::with_capacity(raw.keys.len());
-    for written in &raw.keys {
-        if !names.insert(&written.name.value) {
+}
+
+/// Adds the keys of `written` to `known`.
+pub(super) fn keys(
+    known: &mut Vec<Arc<Key>>,
+    written: &[raw::Key],
+    models: &[Model],
+    virtual_models: &[VirtualModel],
+) -> Checked<()> {
+    for written in written {
+        if known.iter().any(|key| key.name == written.name.value) {
             return Err((Place::of(&written.name), duplicate("key", &written.name.value)));
         }
-        let known = virtual_models.iter().map(|model| &*model.policy.name);
-        let known = known.chain(models.iter().map(|model| model.llm.as_str()));
-        let allowed = written.models.as_deref().map(|names| llms("model", names, known)).transpose()?;
-        keys.push(Arc::new(Key::check(written, allowed)?));
+        let names = virtual_models.iter().map(|model| &*model.policy.name);
+        let names = names.chain(models.iter().map(|model| model.llm.as_str()));
+        let allowed = written.models.as_deref().map(|allowed| llms("model", allowed, names)).transpose()?;
+        let key = Key::check(written, allowed)?;
+        if known.iter().any(|other| other.digest == key.digest) {
+            return Err((Place::of(&written.sha256), duplicate("the sha256 of key", &key.name)));
+        }
+        known.push(Arc::new(key));
     }
-    Ok(Auth { keys: Some(keys), user_quota: raw.user_limits })
+    Ok(())
 }
 
 fn llms<'a>(

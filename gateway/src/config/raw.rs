@@ -45,6 +45,8 @@ pub struct Config {
     #[serde(default)]
     pub auth: Auth,
     #[serde(default)]
+    pub state: State,
+    #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
     pub timeouts: Timeouts,
@@ -198,6 +200,26 @@ pub struct VirtualModel {
     pub fallback: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub constraints: Constraints,
+    #[serde(default)]
+    pub stickiness: Stickiness,
+}
+
+/// When a conversation keeps its LLM, whose prompt cache is warm.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stickiness {
+    /// How much better another LLM's utility must be to take over.
+    pub margin: f32,
+    /// How long after its last answer a conversation is remembered.
+    #[serde(with = "duration")]
+    pub expiry: Duration,
+}
+
+impl Default for Stickiness {
+    /// Prompt caches live for about five minutes; the margin is a tenth of what separates good from middling answers.
+    fn default() -> Self {
+        Self { margin: 0.02, expiry: Duration::from_secs(300) }
+    }
 }
 
 /// What a candidate must satisfy.
@@ -213,6 +235,15 @@ pub struct Constraints {
     /// Allowed region tags; empty allows all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<String>,
+}
+
+/// What outlives the process.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct State {
+    /// Keeps what was spent, beside this file; without it a restart forgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
 }
 
 /// Limits; each is its own key.
@@ -237,6 +268,8 @@ pub struct Limits {
     pub user_chars: usize,
     /// Tokens set aside for an answer whose request names no most, until the upstream has counted.
     pub assumed_output: u32,
+    /// Most keys and users whose use is remembered, and most rows of `/usage`.
+    pub accounts: usize,
 }
 
 impl Default for Limits {
@@ -251,6 +284,8 @@ impl Default for Limits {
             batch: 4_096,
             user_chars: 256,
             assumed_output: 1_000,
+            // Some 20 MB when all are taken.
+            accounts: 100_000,
         }
     }
 }

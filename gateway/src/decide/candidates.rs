@@ -133,6 +133,8 @@ mod tests {
             task: None,
             fallback: Vec::new(),
             constraints,
+            margin: 0.0,
+            expiry: std::time::Duration::ZERO,
         }
     }
 

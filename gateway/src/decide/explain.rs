@@ -25,6 +25,8 @@ pub struct Explanation<'a> {
     pub task: Option<Task<'a>>,
     /// One sentence for people.
     pub why: &'a str,
+    /// Whether the conversation kept its LLM.
+    pub kept: bool,
     /// Why the fallback order was used.
     pub fallback: Option<&'static str>,
     /// Time of the decision in microseconds.
@@ -84,6 +86,7 @@ pub fn explain(plan: &Plan, most: usize) -> Explanation<'_> {
         user_state: plan.user_state.map(|state| state.as_str()),
         task: plan.task.as_ref().map(|task| Task { name: &task.task, probability: task.probability }),
         why: &plan.why,
+        kept: plan.kept,
         fallback: plan.degraded.map(super::Degraded::as_str),
         elapsed_us: plan.elapsed.as_micros(),
     }

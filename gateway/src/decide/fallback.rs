@@ -84,6 +84,8 @@ mod tests {
             task: None,
             fallback: vec![Arc::from("gone"), Arc::from("dear")],
             constraints: super::super::Constraints::default(),
+            margin: 0.0,
+            expiry: std::time::Duration::ZERO,
         };
         let (dear, mid, cheap) = (offer("dear", 9.0), offer("mid", 5.0), offer("cheap", 1.0));
         let order = order(&policy, &[&mid, &dear, &cheap]);

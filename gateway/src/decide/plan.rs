@@ -23,6 +23,8 @@ pub struct Plan {
     pub task: Option<TaskGuess>,
     /// One sentence for people.
     pub why: String,
+    /// Whether the conversation kept its LLM.
+    pub kept: bool,
     /// Why the router's ranking was not used.
     pub degraded: Option<Degraded>,
     /// Time of the decision itself.
@@ -49,6 +51,7 @@ impl Plan {
             user_state: None,
             task: None,
             why: "the request named this LLM".to_owned(),
+            kept: false,
             degraded: None,
             elapsed: Duration::ZERO,
         }
@@ -77,6 +80,7 @@ impl Plan {
             user_state: Some(decision.user_state),
             task: decision.task,
             why: decision.why,
+            kept: false,
             degraded: None,
             elapsed: decision.elapsed,
         }
@@ -93,8 +97,48 @@ impl Plan {
             user_state: None,
             task: None,
             why: format!("the configured fallback order was used: {}", reason.as_str().replace('_', " ")),
+            kept: false,
             degraded: Some(reason),
             elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Returns the plan of a turn without new user text: `llm` answers on, and should it fail, the others in `policy`'s
+    /// fallback order.
+    pub fn carried_on(id: String, policy: &Policy, eligible: Eligible<'_>, llm: &str) -> Self {
+        let mut ranking: Vec<Ranked> =
+            fallback::order(policy, &eligible.offers).into_iter().map(|llm| Ranked { llm, score: None }).collect();
+        ranking.sort_by_key(|ranked| *ranked.llm != *llm);
+        Self {
+            id,
+            virtual_model: Some(Arc::clone(&policy.name)),
+            ranking,
+            left_out: eligible.left_out,
+            user_state: None,
+            task: None,
+            why: format!("the conversation goes on with {llm}: the turn has no new user text"),
+            kept: true,
+            degraded: None,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Keeps `llm` for its conversation unless the best candidate's utility is more than `margin` higher.
+    pub fn keep(&mut self, llm: &str, margin: f32) {
+        let utility = |ranked: &Ranked| ranked.score.as_ref().map(|score| score.utility);
+        let Some(best) = self.ranking.first().and_then(utility) else {
+            return;
+        };
+        let Some(place) = self.ranking.iter().position(|ranked| *ranked.llm == *llm) else {
+            return;
+        };
+        let is_close = self.ranking.get(place).and_then(utility).is_some_and(|own| best - own <= margin);
+        if is_close {
+            self.kept = true;
+            if let Some(ranks) = self.ranking.get_mut(..=place).filter(|_| place > 0) {
+                ranks.rotate_right(1);
+                self.why = format!("the conversation keeps {llm}, within {margin} of the best; {}", self.why);
+            }
         }
     }
 
@@ -116,5 +160,43 @@ impl From<&RouteError> for Degraded {
             RouteError::Overloaded => Self::Overloaded,
             RouteError::Plugin(_) => Self::Plugin,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(utilities: &[(&str, f32)]) -> Plan {
+        let ranked = |(llm, utility): &(&str, f32)| Ranked {
+            llm: Arc::from(*llm),
+            score: Some(Score {
+                llm: (*llm).to_owned(),
+                utility: *utility,
+                effect: 0.0,
+                cost: 0.0,
+                uncertainty: 0.0,
+                excluded: None,
+            }),
+        };
+        Plan { ranking: utilities.iter().map(ranked).collect(), ..Plan::concrete("d".to_owned(), Arc::from("x")) }
+    }
+
+    fn order(plan: &Plan) -> Vec<&str> {
+        plan.ranking.iter().map(|ranked| &*ranked.llm).collect()
+    }
+
+    #[test]
+    fn a_conversation_keeps_its_llm_within_the_margin_only() {
+        let utilities = [("a", 0.5), ("b", 0.49), ("c", 0.3)];
+        let mut kept = plan(&utilities);
+        kept.keep("b", 0.02);
+        assert_eq!((order(&kept), kept.kept), (vec!["b", "a", "c"], true));
+        let mut switched = plan(&utilities);
+        switched.keep("c", 0.02);
+        assert_eq!((order(&switched), switched.kept), (vec!["a", "b", "c"], false));
+        let mut gone = plan(&utilities);
+        gone.keep("d", 1.0);
+        assert_eq!(order(&gone), ["a", "b", "c"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The rules of one virtual model.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// What a virtual model allows and assumes.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,10 @@ pub struct Policy {
     pub fallback: Vec<Arc<str>>,
     /// What a candidate must satisfy.
     pub constraints: Constraints,
+    /// How much better another LLM's utility must be to take a conversation over.
+    pub margin: f32,
+    /// How long after its last answer a conversation keeps its LLM.
+    pub expiry: Duration,
 }
 
 /// What a candidate must satisfy.

@@ -1,12 +1,16 @@
 //! Phase two: gathers the facts, asks the router, and hands both to `crate::decide`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use personaroute_host::{Candidate, RouteRequest};
 
-use super::{Error, Snapshot, read::Inbound};
+use super::{
+    Error, Snapshot,
+    read::Inbound,
+    sessions::{SessionId, Sessions},
+};
 use crate::{
-    api::{Facts, Invalid, Wire},
+    api::{Facts, Invalid, Turn, Wire},
     decide::{Degraded, Eligible, Offer, Plan, Policy, candidates::Demand, eligible},
     routing::Question,
 };
@@ -27,7 +31,9 @@ pub(super) struct Ask<'a> {
 }
 
 /// Decides about a request that names a virtual or a concrete model.
-pub(super) async fn decide(snapshot: &Snapshot, inbound: &Inbound<'_>) -> Result<Plan, Error> {
+pub(super) async fn decide(snapshot: &Snapshot, sessions: &Sessions, inbound: &Inbound<'_>) -> Result<Plan, Error> {
+    let is_going_on = inbound.facts.continues || inbound.overrides.session.is_some();
+    let session = is_going_on.then(|| session(sessions, inbound));
     let roster = &snapshot.roster;
     let Some(policy) = roster.policy(&inbound.model) else {
         return concrete(snapshot, inbound);
@@ -43,6 +49,8 @@ pub(super) async fn decide(snapshot: &Snapshot, inbound: &Inbound<'_>) -> Result
         prompt_tokens: inbound.facts.prompt_tokens(),
     };
     let eligible = candidates(snapshot, policy, ask)?;
+    let is_candidate = |llm: &Arc<str>| eligible.offers.iter().any(|offer| offer.llm == *llm);
+    let held = session.and_then(|id| sessions.llm(id, policy.expiry, Instant::now())).filter(is_candidate);
     if inbound.wire == Wire::Embeddings && eligible.offers.len() > 1 {
         let message = "embeddings of different models do not compare: name one model";
         return Err(Invalid::new("model", message).into());
@@ -50,9 +58,22 @@ pub(super) async fn decide(snapshot: &Snapshot, inbound: &Inbound<'_>) -> Result
     if overrides.bypass {
         return Ok(Plan::degraded(decision_id(), policy, eligible, Degraded::Bypass));
     }
+    if let (Turn::Tool, Some(llm)) = (inbound.facts.turn, &held) {
+        return Ok(Plan::carried_on(decision_id(), policy, eligible, llm));
+    }
     let question = question(policy, &eligible.offers, ask);
     let answer = snapshot.routing.route(question).await;
-    Ok(plan(policy, eligible, answer))
+    let mut plan = plan(policy, eligible, answer);
+    if let Some(llm) = held {
+        plan.keep(&llm, policy.margin);
+    }
+    Ok(plan)
+}
+
+/// Names the conversation a request belongs to: the one the client names, or the one whose opening it carries on.
+pub(super) fn session(sessions: &Sessions, inbound: &Inbound<'_>) -> SessionId {
+    let thread = inbound.overrides.session.as_deref().unwrap_or(&inbound.facts.opening);
+    sessions.name(&inbound.model, inbound.user.as_deref(), thread)
 }
 
 /// Returns the candidates that can serve `ask`, at least one.

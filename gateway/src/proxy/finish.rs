@@ -165,6 +165,12 @@ impl Record {
         self.status = opened.head.status;
     }
 
+    /// Returns the LLM that answers, if one does.
+    pub(super) fn llm(&self) -> Option<Arc<str>> {
+        let offer = self.offer.as_ref().filter(|_| self.status.is_success());
+        offer.map(|offer| Arc::clone(&offer.llm))
+    }
+
     /// Notes tokens that the upstream counted.
     pub(super) fn counted(&mut self, usage: Usage) {
         self.usage = Some(self.usage.unwrap_or_default().merge(usage));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
-use super::Error;
+use super::{Error, error::Right};
 use crate::{
     api::Overrides,
     config::{Auth, Key, Quota},
@@ -45,23 +45,23 @@ impl Caller {
             return Ok(());
         };
         let speaks_for_another = overrides.user.is_some() && overrides.user != key.user;
-        if speaks_for_another && !key.speaks_for_users {
-            return Err(Error::Forbidden("the key may not speak for users: x-personaroute-user"));
+        let steering = [
+            ("x-personaroute-user", speaks_for_another && !key.speaks_for_users),
+            ("x-personaroute-preference", overrides.preference.is_some() && !key.overrides),
+            ("x-personaroute-task", overrides.task.is_some() && !key.overrides),
+            ("x-personaroute-candidates", overrides.candidates.is_some() && !key.overrides),
+            ("x-personaroute-bypass", overrides.bypass && !key.overrides),
+        ];
+        match steering.into_iter().find(|(_, is_refused)| *is_refused) {
+            Some((header, _)) => Err(Error::Forbidden(Right::Header(header))),
+            None => Ok(()),
         }
-        let overrides_anything = overrides.preference.is_some()
-            || overrides.task.is_some()
-            || overrides.candidates.is_some()
-            || overrides.bypass;
-        if overrides_anything && !key.overrides {
-            return Err(Error::Forbidden("the key may not override decisions: x-personaroute headers"));
-        }
-        Ok(())
     }
 
     /// Refuses a model outside the key's list.
     pub(super) fn check_model(&self, model: &str) -> Result<(), Error> {
         match &self.key {
-            Some(key) if !key.allows(model) => Err(Error::Forbidden("the key may not use this model")),
+            Some(key) if !key.allows(model) => Err(Error::Forbidden(Right::Model(model.to_owned()))),
             _ => Ok(()),
         }
     }

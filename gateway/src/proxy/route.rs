@@ -1,7 +1,8 @@
 //! `/v1/route`: decisions without calls.
 
 use http::{HeaderValue, Response, header, request::Parts};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
 
 use super::{Error, Incoming, Proxy, Snapshot, decide, identify::Caller, read};
 use crate::{
@@ -12,6 +13,12 @@ use crate::{
     decide::{Eligible, Plan, Policy, explain},
     upstream::{Body, body},
 };
+
+/// The reply to a batch.
+#[derive(Serialize)]
+struct Decisions {
+    decisions: Vec<Box<RawValue>>,
+}
 
 /// A query that is ready for the router.
 struct Prepared<'a> {
@@ -33,10 +40,13 @@ impl Proxy {
         let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| Error::NotJson(error.to_string()))?;
         let answer = match route::read(text, snapshot.config.limits.batch)? {
-            Ask::One(query) => explained(&self.one(snapshot, &caller, &query).await?),
-            Ask::Many(queries) => json!({"decisions": self.many(snapshot, &caller, queries).await}),
+            Ask::One(query) => explained(&self.one(snapshot, &caller, &query).await?).to_string(),
+            Ask::Many(queries) => {
+                let decisions = self.many(snapshot, &caller, queries).await;
+                serde_json::to_string(&Decisions { decisions }).unwrap_or_default()
+            }
         };
-        let mut response = Response::new(body::full(answer.to_string()));
+        let mut response = Response::new(body::full(answer));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
@@ -50,7 +60,12 @@ impl Proxy {
     }
 
     /// Routes what can be routed in one go, and puts each decision or fault back in its place.
-    async fn many(&self, snapshot: &Snapshot, caller: &Caller, queries: Vec<Result<Query, Invalid>>) -> Vec<Value> {
+    async fn many(
+        &self,
+        snapshot: &Snapshot,
+        caller: &Caller,
+        queries: Vec<Result<Query, Invalid>>,
+    ) -> Vec<Box<RawValue>> {
         let mut prepared = Vec::with_capacity(queries.len());
         for query in &queries {
             let ready = match query {
@@ -69,9 +84,7 @@ impl Proxy {
             });
             decisions.push(match decision {
                 Ok(plan) => explained(&plan),
-                Err(error) => {
-                    json!({"error": {"message": error.to_string(), "param": error.param(), "code": error.label()}})
-                }
+                Err(error) => refused(&error),
             });
         }
         decisions
@@ -110,6 +123,12 @@ fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &Query) -> Result
     Ok(Prepared { policy, eligible, question })
 }
 
-fn explained(plan: &Plan) -> Value {
-    serde_json::to_value(explain::explain(plan, usize::MAX)).unwrap_or_default()
+/// Text, not `Value`: that would widen every f32 to a dozen digits that say nothing.
+fn explained(plan: &Plan) -> Box<RawValue> {
+    serde_json::value::to_raw_value(&explain::explain(plan, usize::MAX)).unwrap_or_default()
+}
+
+fn refused(error: &Error) -> Box<RawValue> {
+    let error = json!({"message": error.to_string(), "param": error.param(), "code": error.label()});
+    serde_json::value::to_raw_value(&json!({"error": error})).unwrap_or_default()
 }

@@ -1,5 +1,7 @@
 //! Logging to stderr, as text for people or JSON for collectors.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::{Log, LogFormat};
@@ -11,7 +13,7 @@ use crate::config::{Log, LogFormat};
 /// Fails when the filter cannot be read.
 pub fn start(log: &Log) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = EnvFilter::builder().parse(&log.filter)?;
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     let _already_started = match log.format {
         LogFormat::Text => registry.with(layer).try_init(),

@@ -1,0 +1,67 @@
+//! A conversation keeps its LLM while that pays.
+
+use anyhow::Result;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Reply},
+    wire::{self, Answer},
+};
+use serde_json::{Value, json};
+
+use super::stage::{ByPrice, Stage, two};
+
+async fn ask(stage: &Stage, headers: &[(&str, &str)], messages: Value) -> Result<Answer> {
+    let body = json!({"model": "auto", "user": "ada", "messages": messages});
+    wire::post(stage.address, "/v1/chat/completions", headers, &body).await
+}
+
+fn turn(last: Value) -> Value {
+    json!([{"role": "user", "content": "opening"}, {"role": "assistant", "content": null, "tool_calls": []}, last])
+}
+
+const DEMANDING: (&str, &str) = ("x-personaroute-preference", "0.9");
+const EXPLAIN: (&str, &str) = ("x-personaroute-explain", "1");
+
+fn stage(upstream: &FakeUpstream, margin: f32) -> Result<Stage> {
+    let sticky = format!("{{name: auto, stickiness: {{margin: {margin}}}}}");
+    Stage::start(&two(upstream, upstream, "").replace("{name: auto}", &sticky), ByPrice)
+}
+
+#[tokio::test]
+async fn a_turn_after_a_tool_goes_on_with_the_same_llm() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = stage(&upstream, 0.0)?;
+    let opening = json!([{"role": "user", "content": "opening"}]);
+    assert_eq!(ask(&stage, &[DEMANDING], opening).await?.header("x-personaroute-model"), "dear");
+    let tool = turn(json!({"role": "tool", "tool_call_id": "1", "content": "42"}));
+    let carried = ask(&stage, &[EXPLAIN], tool).await?;
+    assert_eq!(carried.header("x-personaroute-model"), "dear", "though nobody asked for quality this time");
+    let told: Value = serde_json::from_str(carried.header("x-personaroute-explain"))?;
+    assert_eq!(told["kept"], true);
+    let fresh = turn(json!({"role": "user", "content": "something new"}));
+    assert_eq!(ask(&stage, &[], fresh).await?.header("x-personaroute-model"), "cheap");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_question_keeps_the_llm_within_the_margin() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    for (margin, expected) in [(100.0, "dear"), (1.0, "cheap")] {
+        let stage = stage(&upstream, margin)?;
+        ask(&stage, &[DEMANDING], json!([{"role": "user", "content": "opening"}])).await?;
+        let answer = ask(&stage, &[], turn(json!({"role": "user", "content": "and then?"}))).await?;
+        assert_eq!(answer.header("x-personaroute-model"), expected, "{margin}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_named_session_holds_across_openings_and_an_unnamed_one_does_not() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = stage(&upstream, 100.0)?;
+    let session = ("x-personaroute-session", "s1");
+    let say = |text: &str| json!([{"role": "user", "content": text}]);
+    ask(&stage, &[DEMANDING, session], say("one")).await?;
+    assert_eq!(ask(&stage, &[session], say("two")).await?.header("x-personaroute-model"), "dear");
+    assert_eq!(ask(&stage, &[], say("one")).await?.header("x-personaroute-model"), "cheap");
+    Ok(())
+}
