@@ -165,6 +165,9 @@ pub struct Protocol {
     /// Also measure held-out users, by how many queries support them.
     #[arg(long)]
     pub held_out: bool,
+    /// Also measure LLMs that training has never seen, by how many queries they are then observed on (trains 25 times).
+    #[arg(long)]
+    pub new_llms: bool,
     /// Only the baselines, no training.
     #[arg(long)]
     pub baselines_only: bool,

@@ -2,8 +2,10 @@
 
 pub mod bundle;
 pub mod choice;
+pub mod held_out;
 pub mod metric;
 pub mod net;
+pub mod new_llm;
 pub mod truth;
 
 use anyhow::Result;

@@ -1,5 +1,7 @@
 //! What `train` and `evaluate` share: data with its warnings, the field of measurement, the table of all routers.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result};
 
 use super::note;
@@ -17,6 +19,8 @@ pub struct Experiment {
     pub loaded: Loaded,
     /// Interactions on training queries.
     pub seen: Interactions,
+    /// How long reading took.
+    seconds: f64,
 }
 
 impl Experiment {
@@ -30,13 +34,27 @@ impl Experiment {
             seed: config.seed,
             encoder: config.encoder.clone(),
         };
+        let started = Instant::now();
         let loaded = load(source, &options)?;
         let (users, tasks) = (loaded.interactions.users.len(), loaded.dataset.tasks.len());
         for warning in loaded.warnings.iter().cloned().chain(config.contradictions(users, tasks)) {
             note(&format!("warning: {warning}"));
         }
         let seen = loaded.training();
-        Ok(Self { loaded, seen })
+        Ok(Self { loaded, seen, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Returns what was read, and how long that took.
+    pub fn summary(&self) -> String {
+        let data = &self.loaded.dataset;
+        let counts = [data.queries.len(), data.llms.len(), data.tasks.len(), self.users().len()];
+        let [queries, llms, tasks, users] = counts;
+        let interactions = self.loaded.interactions.entries.len();
+        let seconds = self.seconds;
+        format!(
+            "{}: {queries} queries, {llms} LLMs, {tasks} tasks, {users} users, {interactions} interactions, read in {seconds:.1} s",
+            data.name
+        )
     }
 
     /// Returns the users.

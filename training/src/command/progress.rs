@@ -34,6 +34,11 @@ impl Bar {
         self.bar.inc(1);
     }
 
+    /// So many steps more.
+    pub fn advance(&self, steps: u64) {
+        self.bar.inc(steps);
+    }
+
     /// Shows an epoch.
     pub fn epoch(&mut self, progress: &Progress) {
         if self.stage != progress.stage {

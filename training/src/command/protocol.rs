@@ -1,11 +1,13 @@
 //! `protocol`: trains and measures by the evaluation protocol, once a seed, and averages.
 
+mod extra;
+mod sheet;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use serde_json::{Map, Value, json};
 
 use super::experiment::table;
 use super::progress::Bar;
@@ -16,24 +18,25 @@ use crate::config::raw::Encoder;
 use crate::data::simulate::{Draw, Users, population};
 use crate::data::split::{Ratio, split};
 use crate::data::visible::visible;
-use crate::data::{Dataset, Setting, encode, outcome};
-use crate::eval::metric::Metrics;
+use crate::data::{Dataset, Interactions, Setting, encode, outcome};
 use crate::eval::net::Net;
 use crate::eval::truth::Truth;
 use crate::eval::{Field, Router};
 use crate::model::Model;
-use crate::report::{self, Row};
+use crate::report;
 use crate::train::hparams::TextEncoder;
 use crate::train::{self, Progress, TrainInput};
+
+use sheet::{Seed, Sheet};
 
 /// Queries a user of S1000 has seen.
 const SEEN: usize = 40;
 
-/// What one seed gave.
-struct Seed {
-    seed: u64,
-    rows: Vec<Row>,
-    train_seconds: f64,
+/// What all seeds share.
+struct Lab<'a> {
+    args: &'a Protocol,
+    config: Config,
+    dataset: Dataset,
 }
 
 /// Runs all seeds, prints the means.
@@ -43,23 +46,12 @@ pub fn run(args: &Protocol) -> Result<()> {
     if let Some(encoder) = &config.encoder {
         encode::missing(&mut dataset, encoder)?;
     }
-    let mut seeds = Vec::new();
-    for &seed in &args.seeds {
-        seeds.push(one(args, &config, &dataset, seed)?);
-    }
-    let means = means(&seeds);
+    let lab = Lab { args, config, dataset };
+    let seeds = args.seeds.iter().map(|&seed| lab.seed(seed)).collect::<Result<Vec<_>>>()?;
+    let sheet = Sheet { args, setting: lab.config.setting, data: &lab.dataset.name, weights: &lab.config.weights };
     match args.json {
-        true => print(&Value::Object(object(args, &config, &dataset, (&seeds, &means))).to_string()),
-        false => {
-            let title = format!(
-                "{}, {}, setting {}, {} feedback",
-                dataset.name,
-                args.users,
-                config.setting.as_str(),
-                args.feedback.as_str()
-            );
-            print(&format!("{title}, mean of seeds {:?}\n\n{}", args.seeds, report::table::markdown(&means)))
-        }
+        true => print(&sheet.json(&seeds)),
+        false => print(&sheet.text(&seeds)),
     }
 }
 
@@ -77,58 +69,67 @@ fn configuration(args: &Protocol) -> Result<Config> {
     Ok(config)
 }
 
-fn one(args: &Protocol, config: &Config, dataset: &Dataset, seed: u64) -> Result<Seed> {
-    let split = split(&dataset.queries, dataset.tasks.len(), Ratio::PROTOCOL, seed);
-    let (users, seen) = match args.users.as_str() {
-        "s9" => (Users::Nine, None),
-        _ => (Users::Uniform(1000), Some(SEEN)),
-    };
-    let interactions = population(dataset, &split, &users.infos(), Draw { seed, seen, feedback: args.feedback });
-    let truth = Truth::Formula { dataset, preferences: users.preferences() };
-    let field = Field::new(dataset, &truth, &split, &interactions, seed);
-    let started = Instant::now();
-    let model = match args.baselines_only {
-        true => None,
-        false => Some(fit(args, config, &field)?),
-    };
-    let train_seconds = started.elapsed().as_secs_f64();
-    let mut routers: Vec<Net> = Vec::new();
-    if let Some(model) = &model {
-        routers.push(Net::declared(model, dataset, &interactions.users, &split.test)?);
-        routers.push(Net::unknown(model, dataset, &interactions.users, &split.test)?);
+impl Lab<'_> {
+    fn seed(&self, seed: u64) -> Result<Seed> {
+        let (args, dataset) = (self.args, &self.dataset);
+        let split = split(&dataset.queries, dataset.tasks.len(), Ratio::PROTOCOL, seed);
+        let (users, seen) = match args.users.as_str() {
+            "s9" => (Users::Nine, None),
+            _ => (Users::Uniform(1000), Some(SEEN)),
+        };
+        let interactions = population(dataset, &split, &users.infos(), Draw { seed, seen, feedback: args.feedback });
+        let truth = Truth::Formula { dataset, preferences: users.preferences() };
+        let field = Field::new(dataset, &truth, &split, &interactions, seed);
+        let started = Instant::now();
+        let model = match args.baselines_only {
+            true => None,
+            false => Some(self.fit(&field, dataset, &interactions)?),
+        };
+        let train_seconds = started.elapsed().as_secs_f64();
+        let mut nets: Vec<Net> = Vec::new();
+        if let Some(model) = &model {
+            nets.push(Net::declared(model, dataset, &interactions.users, &split.test)?);
+            nets.push(Net::unknown(model, dataset, &interactions.users, &split.test)?);
+        }
+        let routers: Vec<&dyn Router> = nets.iter().map(|router| router as &dyn Router).collect();
+        let (rows, outcome) = table(&field, &routers, seen.is_some())?;
+        if let (Some(file), Some(outcome)) = (&args.choices, outcome) {
+            outcome.choices.write(&choices_file(file, seed, args.seeds.len()), dataset)?;
+        }
+        if !args.quiet && !args.json {
+            note(&format!("seed {seed}, trained in {train_seconds:.1} s\n\n{}", report::table::markdown(&rows)));
+        }
+        let mut result = Seed { seed, rows, train_seconds, held_out: Vec::new(), new_llms: Vec::new() };
+        if let Some(model) = &model {
+            result.held_out = if args.held_out { self.held_out(&field, model)? } else { Vec::new() };
+            result.new_llms = if args.new_llms { self.new_llms(&field, model)? } else { Vec::new() };
+        }
+        Ok(result)
     }
-    let routers: Vec<&dyn Router> = routers.iter().map(|router| router as &dyn Router).collect();
-    let (rows, outcome) = table(&field, &routers, seen.is_some())?;
-    if let (Some(file), Some(outcome)) = (&args.choices, outcome) {
-        outcome.choices.write(&choices_file(file, seed, args.seeds.len()), dataset)?;
-    }
-    if !args.quiet && !args.json {
-        note(&format!("seed {seed}, trained in {train_seconds:.1} s\n\n{}", report::table::markdown(&rows)));
-    }
-    Ok(Seed { seed, rows, train_seconds })
-}
 
-fn fit(args: &Protocol, config: &Config, field: &Field<'_>) -> Result<Model> {
-    let run = tempfile::tempdir().context("a folder for the run")?;
-    let shown = visible(field.dataset, config.setting, field.split);
-    let mut bar = Bar::new(args.quiet);
-    let mut progress = |progress: &Progress| {
-        bar.epoch(progress);
-        ControlFlow::Continue(())
-    };
-    train::fit(&mut TrainInput {
-        dataset: &shown,
-        interactions: field.seen,
-        split: field.split,
-        setting: config.setting,
-        hparams: config.hparams.clone(),
-        device: train::device(&args.device)?,
-        seed: field.seed,
-        run_dir: run.path(),
-        initial: config.initial.clone(),
-        resume: false,
-        progress: &mut progress,
-    })
+    /// Trains on some interactions; of `dataset` training sees what the setting allows.
+    fn fit(&self, field: &Field<'_>, dataset: &Dataset, interactions: &Interactions) -> Result<Model> {
+        let run = tempfile::tempdir().context("a folder for the run")?;
+        let shown = visible(dataset, self.config.setting, field.split);
+        let mut bar = Bar::new(self.args.quiet);
+        let mut progress = |progress: &Progress| {
+            bar.epoch(progress);
+            ControlFlow::Continue(())
+        };
+        train::fit(&mut TrainInput {
+            dataset: &shown,
+            interactions,
+            split: field.split,
+            setting: self.config.setting,
+            hparams: self.config.hparams.clone(),
+            device: train::device(&self.args.device)?,
+            seed: field.seed,
+            run_dir: run.path(),
+            initial: self.config.initial.clone(),
+            resume: false,
+            progress: &mut progress,
+        })
+    }
 }
 
 /// `choices.csv`, or `choices-1.csv` for seed 1 of several.
@@ -139,38 +140,4 @@ fn choices_file(file: &Path, seed: u64, seeds: usize) -> PathBuf {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let extension = file.extension().unwrap_or_default().to_string_lossy();
     file.with_file_name(format!("{stem}-{seed}.{extension}"))
-}
-
-fn means(seeds: &[Seed]) -> Vec<Row> {
-    let names = seeds.first().map(|seed| seed.rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>());
-    let of = |name: &str| {
-        let rows = seeds.iter().flat_map(|seed| &seed.rows).filter(|row| row.name == name);
-        rows.map(|row| row.metrics).collect::<Vec<_>>()
-    };
-    let mean = |name: String| Row { metrics: Metrics::mean(&of(&name)), name };
-    names.unwrap_or_default().into_iter().map(mean).collect()
-}
-
-fn object(
-    args: &Protocol,
-    config: &Config,
-    dataset: &Dataset,
-    (seeds, means): (&[Seed], &[Row]),
-) -> Map<String, Value> {
-    let mut object = Map::new();
-    object.insert("data".to_owned(), json!(dataset.name));
-    object.insert("users".to_owned(), json!(args.users));
-    object.insert("setting".to_owned(), json!(config.setting.as_str()));
-    object.insert("feedback".to_owned(), json!(args.feedback.as_str()));
-    object.insert("cost".to_owned(), json!(args.cost.as_str()));
-    object.extend(report::json(means, &config.weights));
-    let each = |seed: &Seed| {
-        let mut one = Map::new();
-        one.insert("seed".to_owned(), json!(seed.seed));
-        one.insert("train_seconds".to_owned(), json!(seed.train_seconds));
-        one.extend(report::json(&seed.rows, &config.weights));
-        Value::Object(one)
-    };
-    object.insert("seeds".to_owned(), seeds.iter().map(each).collect());
-    object
 }

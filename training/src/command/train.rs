@@ -34,6 +34,9 @@ pub fn run(args: Train) -> Result<()> {
     };
     let device = train::device(&plan.info.device)?;
     let experiment = Experiment::open(&plan.config)?;
+    if !args.quiet {
+        note(&experiment.summary());
+    }
     let shown = visible(&experiment.loaded.dataset, plan.config.setting, &experiment.loaded.split);
     let mut bar = Bar::new(args.quiet);
     let mut progress = |progress: &Progress| {

@@ -1,0 +1,96 @@
+//! What `protocol` prints: means over seeds, as one JSON object or as tables.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::Protocol;
+use crate::data::Setting;
+use crate::eval::metric::Metrics;
+use crate::report::{self, Row};
+
+/// What one seed gave.
+pub(super) struct Seed {
+    pub(super) seed: u64,
+    pub(super) rows: Vec<Row>,
+    pub(super) train_seconds: f64,
+    /// Held-out users by kind and size of their support.
+    pub(super) held_out: Vec<Row>,
+    /// New LLMs by how many queries they were observed on.
+    pub(super) new_llms: Vec<Row>,
+}
+
+/// What the figures are about.
+pub(super) struct Sheet<'a> {
+    pub(super) args: &'a Protocol,
+    pub(super) setting: Setting,
+    pub(super) data: &'a str,
+    pub(super) weights: &'a BTreeMap<String, f64>,
+}
+
+impl Sheet<'_> {
+    /// Returns one JSON object: `router`, `baselines`, `seeds`, and what was asked for besides.
+    pub(super) fn json(&self, seeds: &[Seed]) -> String {
+        let mut object = Map::new();
+        object.insert("data".to_owned(), json!(self.data));
+        object.insert("users".to_owned(), json!(self.args.users));
+        object.insert("setting".to_owned(), json!(self.setting.as_str()));
+        object.insert("feedback".to_owned(), json!(self.args.feedback.as_str()));
+        object.insert("cost".to_owned(), json!(self.args.cost.as_str()));
+        object.extend(report::json(&means(seeds, |seed| &seed.rows), self.weights));
+        for (key, part) in PARTS {
+            let rows = means(seeds, part);
+            if !rows.is_empty() {
+                object.insert(key.to_owned(), Value::Object(figures(&rows)));
+            }
+        }
+        object.insert("seeds".to_owned(), seeds.iter().map(|seed| self.one(seed)).collect());
+        Value::Object(object).to_string()
+    }
+
+    /// Returns the tables.
+    pub(super) fn text(&self, seeds: &[Seed]) -> String {
+        let numbers = &self.args.seeds;
+        let [users, feedback] = [self.args.users.as_str(), self.args.feedback.as_str()];
+        let mut text = format!("{}, {users}, setting {}, {feedback} feedback", self.data, self.setting.as_str());
+        text.push_str(&format!(", mean of seeds {numbers:?}\n\n"));
+        text.push_str(&report::table::markdown(&means(seeds, |seed| &seed.rows)));
+        for (key, part) in PARTS {
+            let rows = means(seeds, part);
+            if !rows.is_empty() {
+                text.push_str(&format!("\n{}\n\n{}", key.replace('_', " "), report::table::markdown(&rows)));
+            }
+        }
+        text
+    }
+
+    fn one(&self, seed: &Seed) -> Value {
+        let mut one = Map::new();
+        one.insert("seed".to_owned(), json!(seed.seed));
+        one.insert("train_seconds".to_owned(), json!(seed.train_seconds));
+        one.extend(report::json(&seed.rows, self.weights));
+        for (key, part) in PARTS.into_iter().filter(|(_, part)| !part(seed).is_empty()) {
+            one.insert(key.to_owned(), Value::Object(figures(part(seed))));
+        }
+        Value::Object(one)
+    }
+}
+
+/// Parts of a seed beside the main table.
+type Part = fn(&Seed) -> &[Row];
+
+const PARTS: [(&str, Part); 2] = [("held_out", |seed| &seed.held_out), ("new_llms", |seed| &seed.new_llms)];
+
+fn figures(rows: &[Row]) -> Map<String, Value> {
+    rows.iter().map(|row| (row.name.clone(), json!(row.metrics))).collect()
+}
+
+fn means<'a>(seeds: &'a [Seed], part: impl Fn(&'a Seed) -> &'a [Row]) -> Vec<Row> {
+    let names = seeds.first().map(|seed| part(seed).iter().map(|row| row.name.clone()).collect::<Vec<_>>());
+    let of = |name: &str| {
+        let rows = seeds.iter().flat_map(&part).filter(|row| row.name == name);
+        rows.map(|row| row.metrics).collect::<Vec<_>>()
+    };
+    let mean = |name: String| Row { metrics: Metrics::mean(&of(&name)), name };
+    names.unwrap_or_default().into_iter().map(mean).collect()
+}
