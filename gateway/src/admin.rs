@@ -1,4 +1,4 @@
-//! The admin listener: health and metrics, for operators only.
+//! The admin listener: health, metrics and usage, for operators only.
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
@@ -19,8 +19,9 @@ pub fn answer<B>(request: &Request<B>, health: &Health, metrics: &Metrics) -> Re
         "/healthz" => respond(StatusCode::OK, "text/plain", "ok\n".to_owned()),
         "/readyz" if health.is_ready() => respond(StatusCode::OK, "text/plain", "ready\n".to_owned()),
         "/readyz" => respond(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned()),
+        "/usage" => respond(StatusCode::OK, "application/json", metrics.usage().render()),
         "/metrics" => respond(StatusCode::OK, EXPOSITION, metrics.render()),
-        _ => respond(StatusCode::NOT_FOUND, "text/plain", "see /healthz, /readyz, /metrics\n".to_owned()),
+        _ => respond(StatusCode::NOT_FOUND, "text/plain", "see /healthz, /readyz, /metrics, /usage\n".to_owned()),
     }
 }
 

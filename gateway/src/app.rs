@@ -3,6 +3,8 @@
 //! A connection passes, from the outside in: the listener, which permits so many at a time; the connection, which bounds
 //! heads and slow clients; then by address the admin answers, or the proxy with its phases.
 
+mod reload;
+
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Request, Response};
@@ -15,6 +17,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::reload::Reload;
 use crate::{
     admin,
     config::{
@@ -25,6 +28,7 @@ use crate::{
     proxy::{Proxy, Snapshot, retry::Budget},
     routing::{RoutePool, Scorer},
     server::{self, Connections},
+    state::{Disk, DiskError, Ledger, Memory, Store},
     telemetry::{Health, Metrics},
     upstream::{Body, Roster, http_client},
 };
@@ -41,6 +45,9 @@ pub enum StartError {
     /// The router cannot be opened.
     #[error("the router cannot be opened")]
     Router(#[from] OpenError),
+    /// The file of what was spent cannot be used.
+    #[error(transparent)]
+    State(#[from] DiskError),
     /// No TLS.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
@@ -132,27 +139,30 @@ impl App {
     ///
     /// Fails when a part is missing or does not fit.
     pub fn build(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, StartError> {
-        let router = Router::open(&options(&loaded.raw, locate::files(loaded, env)?))?;
-        let roster = roster(loaded, &router.bundle().catalog)?;
-        let scorer: Arc<dyn Scorer> = Arc::new(router);
-        Self::assemble(loaded.config.clone(), roster, &scorer)
+        Self::around(open(loaded, env)?)
     }
 
     /// Builds the gateway on `scorer`.
     ///
     /// # Errors
     ///
-    /// Fails when the system gives no threads.
+    /// Fails when the system gives no threads, or the state's file cannot be used.
     pub fn assemble(config: Config, roster: Roster, scorer: &Arc<dyn Scorer>) -> Result<Self, StartError> {
-        let limits = &config.router;
-        let routing = RoutePool::start(scorer, limits.threads, limits.queue, limits.deadline);
-        let routing = routing.map_err(StartError::Thread)?;
-        let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
+        Self::around(snapshot(config, roster, scorer)?)
+    }
+
+    fn around(snapshot: Snapshot) -> Result<Self, StartError> {
+        let config = &snapshot.config;
+        let (metrics, health) = (Arc::new(Metrics::new(config.limits.accounts)), Arc::<Health>::default());
+        let store: Arc<dyn Store> = match &config.state {
+            Some(file) => Arc::new(Disk::open(file)?),
+            None => Arc::<Memory>::default(),
+        };
+        let ledger = Arc::new(Ledger::new(config.limits.accounts, store));
         let connections = Connections::new(&config.limits, &config.timeouts);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let drain = config.timeouts.drain;
-        let snapshot = Arc::new(Snapshot { retries: Budget::new(config.retry.budget), config, roster, routing });
-        let proxy = Arc::new(Proxy::new(snapshot, Arc::clone(&metrics), Arc::clone(&health)));
+        let proxy = Arc::new(Proxy::new(Arc::new(snapshot), ledger, Arc::clone(&metrics), Arc::clone(&health)));
         Ok(Self { proxy, metrics, health, connections, permits, drain })
     }
 
@@ -162,11 +172,15 @@ impl App {
     }
 
     /// Serves `bound` until `leave` is ready, then finishes running requests until the drain deadline.
-    pub async fn serve(self, bound: Bound, leave: impl Future<Output = ()>) {
+    pub async fn serve(self, bound: Bound, reload: Option<Reload>, leave: impl Future<Output = ()>) {
         let turns = Turns::default();
         let app = Arc::new(self);
         if let Some(admin) = bound.admin {
             turns.tasks.spawn(Arc::clone(&app).listen(admin, Door::Admin, turns.clone()));
+        }
+        if let Some(reload) = reload {
+            let watch = reload.run(Arc::clone(&app.proxy), Arc::clone(&app.metrics), turns.stop.clone());
+            turns.tasks.spawn(watch);
         }
         turns.tasks.spawn(Arc::clone(&app).listen(bound.main, Door::Main, turns.clone()));
         leave.await;
@@ -210,6 +224,30 @@ impl App {
             Door::Admin => admin::answer(&request, &self.health, &self.metrics),
         }
     }
+}
+
+/// Opens the router that `loaded` names and puts everything that a reload replaces together; blocks.
+///
+/// # Errors
+///
+/// Fails when a part is missing or does not fit.
+pub fn open(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Snapshot, StartError> {
+    let router = Router::open(&options(&loaded.raw, locate::files(loaded, env)?))?;
+    let roster = roster(loaded, &router.bundle().catalog)?;
+    let scorer: Arc<dyn Scorer> = Arc::new(router);
+    snapshot(loaded.config.clone(), roster, &scorer)
+}
+
+/// Puts together what a reload replaces.
+///
+/// # Errors
+///
+/// Fails when the system gives no threads.
+pub fn snapshot(config: Config, roster: Roster, scorer: &Arc<dyn Scorer>) -> Result<Snapshot, StartError> {
+    let limits = &config.router;
+    let routing = RoutePool::start(scorer, limits.threads, limits.queue, limits.deadline);
+    let routing = routing.map_err(StartError::Thread)?;
+    Ok(Snapshot { retries: Budget::new(config.retry.budget), config, roster, routing })
 }
 
 /// Joins the configuration with the catalog; faults name their place in the file.

@@ -30,6 +30,12 @@ pub enum Command {
     /// Look at a model bundle.
     #[command(subcommand)]
     Bundle(Bundle),
+    /// Print a fresh API key, and the hash of it that the configuration keeps.
+    Key {
+        /// Print one JSON object instead of text.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Serve the gateway.

@@ -5,6 +5,7 @@ mod check;
 mod infer;
 mod rows;
 mod bundle;
+mod key;
 mod exit;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ pub fn main() -> ExitCode {
         Command::Check { file } => check::check(&file, &env),
         Command::Infer(infer) => infer::infer(&infer, &env),
         Command::Bundle(bundle) => bundle::bundle(bundle),
+        Command::Key { json } => key::key(json),
     };
     done.map_or_else(|failed| exit::report(&failed), |()| ExitCode::SUCCESS)
 }

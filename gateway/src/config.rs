@@ -9,11 +9,12 @@ pub mod error;
 pub mod secret;
 pub mod load;
 mod check;
+mod keys_file;
 pub mod locate;
 pub mod duration;
 pub mod size;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use http::Uri;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Who may call.
     pub auth: Auth,
+    /// The file that keeps what was spent; none forgets with the process.
+    pub state: Option<PathBuf>,
     /// Limits, one key each.
     pub limits: Limits,
     /// How long each phase may take.

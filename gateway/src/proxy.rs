@@ -50,17 +50,10 @@ pub trait Incoming: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Se
 impl<B: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send> Incoming for B {}
 
 impl Proxy {
-    /// Returns a proxy that serves with `snapshot`.
-    pub fn new(snapshot: Arc<Snapshot>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
+    /// Returns a proxy that serves with `snapshot` and holds clients to their limits by `ledger`.
+    pub fn new(snapshot: Arc<Snapshot>, ledger: Arc<Ledger>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
-        Self {
-            live: ArcSwap::new(snapshot),
-            permits,
-            ledger: Arc::default(),
-            sessions: Sessions::default(),
-            metrics,
-            health,
-        }
+        Self { live: ArcSwap::new(snapshot), permits, ledger, sessions: Sessions::default(), metrics, health }
     }
 
     /// Answers `request`, whatever happens.

@@ -2,9 +2,20 @@
 
 pub mod account;
 pub mod calendar;
+pub mod store;
+pub mod disk;
 pub mod ledger;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use self::{
     account::{Need, Refusal},
+    disk::{Disk, DiskError},
     ledger::{Ledger, Ticket},
+    store::{Memory, Spending, Store},
 };
+
+/// Locks `mutex`; nothing here leaves a value half changed when it panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -3,5 +3,10 @@
 pub mod health;
 pub mod log;
 pub mod metrics;
+pub mod usage;
 
-pub use self::{health::Health, metrics::Metrics};
+pub use self::{
+    health::Health,
+    metrics::Metrics,
+    usage::{UsageTable, Used},
+};

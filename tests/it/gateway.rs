@@ -12,3 +12,4 @@ mod draining;
 mod resilience;
 mod identity;
 mod stickiness;
+mod reloading;

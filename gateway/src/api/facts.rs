@@ -22,6 +22,8 @@ pub struct Facts {
     pub prompt_bytes: usize,
     /// Most tokens the client wants back.
     pub max_tokens: Option<u32>,
+    /// How many answers the client wants; none means one.
+    pub choices: Option<u32>,
     /// What an LLM must be able to do.
     pub needs: Needs,
     /// Whether the answer is to be streamed.
@@ -51,6 +53,7 @@ impl Facts {
             Wire::Messages => messages::facts(fields)?,
         };
         facts.stream = fields.is_true("stream");
+        facts.choices = fields.number("n").max(fields.number("best_of"));
         facts.user = facts.user.or_else(|| fields.string("user"));
         facts.prompt_bytes += fields.find("tools").map_or(0, |tools| tools.get().len());
         Ok(facts)

@@ -9,11 +9,20 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Map, Value, json};
 
 use super::{Failed, rows, rows::Row, serve::runtime};
-use crate::{app::App, cli, config, proxy::Proxy, telemetry::log};
+use crate::{
+    app::App,
+    cli,
+    config::{self, Auth, Quota},
+    proxy::Proxy,
+    telemetry::log,
+};
 
 /// Runs the queries.
 pub(super) fn infer(options: &cli::Infer, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
-    let loaded = config::load(&options.config, env)?;
+    let mut loaded = config::load(&options.config, env)?;
+    // Who may read the configuration and its secrets needs no key; the file of what was spent is the server's.
+    loaded.config.auth = Auth { keys: None, user_quota: Quota::UNLIMITED };
+    loaded.config.state = None;
     let mut quiet = loaded.config.log.clone();
     if quiet.filter == "info" {
         // One line for each query is noise at a prompt; what fails still shows.

@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failed;
 use crate::{
-    app::{App, Bound},
-    cli, config,
+    app::{self, App, Bound, Reload},
+    cli,
+    config::{self, Loaded, locate},
     telemetry::log,
 };
 
@@ -43,6 +44,7 @@ fn run(
     }
     log::start(&loaded.config.log).map_err(|error| Failed::Usage(format!("log.filter: {error}")))?;
     let app = App::build(&loaded, env)?;
+    let reload = reload(&loaded, listen, env);
     runtime()?.block_on(async {
         let bound = Bound::bind(&loaded.config).await?;
         let address = bound.address().map_err(Failed::io("reading the listener's address"))?;
@@ -50,7 +52,7 @@ fn run(
         if let Some(text) = greeting(address) {
             writeln!(std::io::stdout().lock(), "{text}").map_err(Failed::io("writing to stdout"))?;
         }
-        app.serve(bound, signalled()?).await;
+        app.serve(bound, Some(reload), signalled()?).await;
         Ok(())
     })
 }
@@ -58,6 +60,22 @@ fn run(
 /// Returns the runtime of the sockets.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::io("starting the async runtime"))
+}
+
+/// Reads the same file again, with the same options; its change counts, and the bundle's.
+fn reload(loaded: &Loaded, listen: Option<SocketAddr>, env: &dyn Fn(&str) -> Option<String>) -> Reload {
+    let file = loaded.path.clone();
+    let mut watched = vec![file.clone()];
+    watched.extend(locate::files(loaded, env).map(|files| files.bundle.join("manifest.yaml")));
+    let build = move || {
+        let env = |name: &str| std::env::var(name).ok();
+        let mut loaded = config::load(&file, &env)?;
+        if let Some(listen) = listen {
+            loaded = loaded.listening_on(listen)?;
+        }
+        app::open(&loaded, &env)
+    };
+    Reload { build: Box::new(build), watched }
 }
 
 /// Waits for SIGTERM or SIGINT.

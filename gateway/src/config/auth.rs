@@ -50,7 +50,7 @@ impl Key {
             digest: digest(&raw.sha256.value).ok_or_else(refused)?,
             user: raw.user.clone(),
             speaks_for_users: raw.speaks_for_users,
-            overrides: raw.overrides,
+            overrides: raw.overrides.unwrap_or(raw.speaks_for_users),
             models,
             quota: raw.limits,
         })

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, Error, Place, check, raw};
+use super::{Config, Error, Place, check, keys_file, raw};
 
 /// A configuration with what was written.
 #[derive(Debug, Clone)]
@@ -54,10 +54,15 @@ pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> R
     let raw: raw::Config = serde_saphyr::from_str(text).map_err(|error| shape(path, &error))?;
     let config =
         check::check(&raw, env).map_err(|(place, fault)| Error::Invalid { path: path.to_path_buf(), place, fault })?;
-    Ok(Loaded { path: path.to_path_buf(), raw, config })
+    let mut loaded = Loaded { path: path.to_path_buf(), raw, config };
+    loaded.config.state = loaded.raw.state.file.as_deref().map(|file| loaded.beside(file));
+    if let Some(file) = &loaded.raw.auth.keys_file {
+        keys_file::read(&loaded.beside(file), &mut loaded.config)?;
+    }
+    Ok(loaded)
 }
 
-fn shape(path: &Path, error: &serde_saphyr::Error) -> Error {
+pub(super) fn shape(path: &Path, error: &serde_saphyr::Error) -> Error {
     let place = error.location().map_or_else(Place::default, |at| Place { line: at.line(), column: at.column() });
     Error::Shape { path: path.to_path_buf(), place, message: error.to_string() }
 }

@@ -5,9 +5,9 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{Error, Snapshot, finish::usd, read::Inbound};
+use super::{Error, Snapshot, finish::usd, identify::Caller, read::Inbound};
 use crate::{
-    api::Usage,
+    api::{Usage, Wire},
     config::Auth,
     decide::Plan,
     state::{Ledger, Need, Ticket},
@@ -19,6 +19,11 @@ pub(super) fn enter(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>) ->
     ledger.enter(holders, Instant::now()).map_err(Error::Limited)
 }
 
+/// Admits a decision without a call, which only the key pays for: it may be about any number of users.
+pub(super) fn enter_decision(ledger: &Arc<Ledger>, auth: &Auth, caller: &Caller) -> Result<Ticket, Error> {
+    ledger.enter(caller.holders(auth, None), Instant::now()).map_err(Error::Limited)
+}
+
 /// Sets aside what the request may cost at the dearest LLM that may come to answer it.
 pub(super) fn reserve(
     mut ticket: Ticket,
@@ -27,8 +32,9 @@ pub(super) fn reserve(
     plan: &Plan,
 ) -> Result<Ticket, Error> {
     let facts = &inbound.facts;
-    let most = facts.max_tokens.unwrap_or(snapshot.config.limits.assumed_output);
-    let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: u64::from(most) };
+    let assumed = if inbound.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
+    let output = u64::from(facts.max_tokens.unwrap_or(assumed)) * u64::from(facts.choices.unwrap_or(1).max(1));
+    let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output };
     let may_answer = plan.ranking.iter().take(snapshot.config.retry.attempts);
     let offers = may_answer.filter_map(|ranked| snapshot.roster.find(&ranked.llm)).map(|llm| &llm.offer);
     let dearest = offers.map(|offer| usd(usage, offer)).fold(0.0, f64::max);

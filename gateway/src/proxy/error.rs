@@ -56,7 +56,7 @@ pub enum Error {
     Unauthenticated,
     /// The key lacks a right.
     #[error("{0}")]
-    Forbidden(&'static str),
+    Forbidden(Right),
     /// A limit of the key or user is reached.
     #[error("the limit {} is reached", .0.limit)]
     Limited(Refusal),
@@ -75,6 +75,17 @@ pub enum Error {
     /// The whole request took too long.
     #[error("the request took too long")]
     Timeout,
+}
+
+/// A right that a key may lack.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Right {
+    /// To send this header, or the field that stands for it in a body.
+    #[error("the API key has no right to set `{0}`")]
+    Header(&'static str),
+    /// To ask for this model.
+    #[error("the API key has no right to ask for the model `{0}`")]
+    Model(String),
 }
 
 /// Whose fault an error is.
@@ -191,7 +202,9 @@ impl Error {
             Self::UnknownModel(_) | Self::WrongFormat(_) => Some("model"),
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::NoCandidate(_) => None,
-            Self::Unauthenticated | Self::Forbidden(_) => None,
+            Self::Forbidden(Right::Header(header)) => Some(header),
+            Self::Forbidden(Right::Model(_)) => Some("model"),
+            Self::Unauthenticated => None,
             Self::Limited(refusal) => Some(refusal.limit),
             Self::Busy | Self::Cooling { .. } | Self::Upstream(_) | Self::Timeout => None,
         }

@@ -13,7 +13,7 @@ use crate::{
     api::Usage,
     decide::{Offer, Plan},
     state::{Need, Ticket},
-    telemetry::Metrics,
+    telemetry::{Metrics, Used},
 };
 
 /// How a request ended.
@@ -52,6 +52,7 @@ pub(super) struct Record {
     permit: Option<OwnedSemaphorePermit>,
     ticket: Option<Ticket>,
     key: String,
+    user: Option<String>,
     prompt_tokens: u64,
     estimated: bool,
     asked: String,
@@ -81,6 +82,7 @@ impl Record {
             permit: None,
             ticket: None,
             key: String::new(),
+            user: None,
             prompt_tokens: 0,
             estimated: false,
             asked: String::new(),
@@ -111,6 +113,7 @@ impl Record {
         self.streaming = inbound.facts.stream;
         self.prompt_tokens = u64::from(inbound.facts.prompt_tokens());
         inbound.caller.name().clone_into(&mut self.key);
+        self.user.clone_from(&inbound.user);
     }
 
     /// Keeps what was set aside for the request until it is settled.
@@ -216,11 +219,23 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let total = self.started.elapsed();
+        if self.outcome == Outcome::ClientGone && self.offer.is_some() {
+            // Whoever leaves before the answer begins has sent a prompt, and upstreams charge for those.
+            self.estimated(0);
+        }
         let model = self.offer.as_ref().map_or("", |offer| &offer.llm);
         self.metrics.ended(self.route, &self.asked, self.outcome.as_str(), total);
         let cost = self.cost();
         if let (Some(usage), Some(cost)) = (self.usage, cost) {
-            self.metrics.used(model, &self.asked, &self.key, usage, cost);
+            self.metrics.used(Used {
+                user: self.user.as_deref(),
+                key: &self.key,
+                model,
+                asked: &self.asked,
+                usage,
+                usd: cost,
+                estimated: self.estimated,
+            });
             if let Some(ticket) = &mut self.ticket {
                 ticket.used(Need { tokens: usage.input.saturating_add(usage.output), usd: cost });
             }
@@ -231,6 +246,7 @@ impl Drop for Record {
             model,
             upstream = self.upstream,
             key = self.key,
+            user = self.user,
             decision = self.decision,
             user_state = self.user_state,
             fallback = self.degraded,

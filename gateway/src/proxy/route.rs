@@ -4,7 +4,7 @@ use http::{HeaderValue, Response, header, request::Parts};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
-use super::{Error, Incoming, Proxy, Snapshot, decide, identify::Caller, read};
+use super::{Error, Incoming, Proxy, Snapshot, admit, decide, identify::Caller, read};
 use crate::{
     api::{
         Invalid, Overrides, Wire,
@@ -36,6 +36,7 @@ impl Proxy {
     ) -> Result<Response<Body>, Error> {
         let _permit = self.permit()?;
         let caller = Caller::identify(&snapshot.config.auth, &parts.headers)?;
+        let _ticket = admit::enter_decision(&self.ledger, &snapshot.config.auth, &caller)?;
         let bytes = read::read_body(parts, body, &snapshot.config).await?;
         let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| Error::NotJson(error.to_string()))?;

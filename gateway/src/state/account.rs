@@ -1,8 +1,8 @@
 //! One account: buckets that refill, requests in flight, money spent and set aside. Time is handed in.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::calendar;
+use super::store::Spending;
 use crate::config::Quota;
 
 /// What a request needs, as far as it is known before it is sent.
@@ -72,8 +72,8 @@ impl Account {
         }
     }
 
-    /// Admits a request: one more in flight, one less in this minute.
-    pub(super) fn enter(&mut self, quota: &Quota, now: Instant) -> Result<(), Refusal> {
+    /// Returns why one more request cannot be admitted, if so.
+    pub(super) fn may_enter(&mut self, quota: &Quota, now: Instant) -> Result<(), Refusal> {
         self.touched = now;
         if quota.concurrency.is_some_and(|most| self.in_flight >= most) {
             return Err(Refusal { limit: "concurrency", wait: Duration::from_secs(1) });
@@ -83,39 +83,58 @@ impl Account {
             if let Some(wait) = self.requests.wait(1.0, per_minute) {
                 return Err(Refusal { limit: "requests_per_minute", wait });
             }
-            self.requests.level -= 1.0;
         }
-        self.in_flight += 1;
         Ok(())
     }
 
-    /// Sets `need` aside until the request is settled.
-    pub(super) fn reserve(&mut self, quota: &Quota, need: Need, now: Instant, date: SystemTime) -> Result<(), Refusal> {
+    /// Admits a request: one more in flight, one less in this minute.
+    pub(super) fn enter(&mut self) {
+        self.requests.level -= 1.0;
+        self.in_flight += 1;
+    }
+
+    /// Returns why `need` cannot be set aside, if so.
+    pub(super) fn may_reserve(
+        &mut self,
+        quota: &Quota,
+        need: Need,
+        now: Instant,
+        rest: Duration,
+    ) -> Result<(), Refusal> {
         if let Some(per_minute) = quota.tokens_per_minute {
             self.tokens.refill(per_minute, now);
             if let Some(wait) = self.tokens.wait(count(need.tokens), per_minute) {
                 return Err(Refusal { limit: "tokens_per_minute", wait });
             }
         }
-        if let Some(budget) = quota.budget {
-            let (period, rest) = calendar::period(budget.per, date);
-            if period != self.period {
-                self.period = period;
-                self.spent = 0.0;
+        match quota.budget {
+            Some(budget) if self.spent + self.reserved + need.usd > budget.usd => {
+                Err(Refusal { limit: "budget", wait: rest })
             }
-            if self.spent + self.reserved + need.usd > budget.usd {
-                return Err(Refusal { limit: "budget", wait: rest });
-            }
+            _ => Ok(()),
         }
-        self.tokens.level -= count(need.tokens);
-        self.reserved += need.usd;
-        Ok(())
     }
 
-    /// Takes back what was set aside for a request that goes on unsent.
-    pub(super) fn give_back(&mut self, need: Need) {
-        self.tokens.level += count(need.tokens);
-        self.reserved = (self.reserved - need.usd).max(0.0);
+    /// Sets `need` aside until the request is settled.
+    pub(super) fn reserve(&mut self, need: Need) {
+        self.tokens.level -= count(need.tokens);
+        self.reserved += need.usd;
+    }
+
+    /// Begins `period`, of which `spent` is gone already.
+    pub(super) fn begin(&mut self, period: u64, spent: f64) {
+        self.period = period;
+        self.spent = spent;
+    }
+
+    /// Returns the period that the money is counted for.
+    pub(super) fn period(&self) -> u64 {
+        self.period
+    }
+
+    /// Returns what is gone of the budget, money set aside included.
+    pub(super) fn spending(&self) -> Spending {
+        Spending { period: self.period, usd: self.spent + self.reserved }
     }
 
     /// Ends a request: what was set aside is replaced by what was used.
@@ -126,10 +145,9 @@ impl Account {
         self.spent += used.usd;
     }
 
-    /// Returns whether forgetting the account would give nothing away.
-    pub(super) fn is_idle(&self, now: Instant) -> bool {
-        let is_settled = self.in_flight == 0 && self.spent <= 0.0;
-        is_settled && now.saturating_duration_since(self.touched) > Duration::from_secs(60)
+    /// Returns whether no request is running on it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight == 0
     }
 }
 
@@ -142,66 +160,120 @@ fn count(tokens: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::config::{Allowance, Period};
+    use proptest::prelude::*;
 
-    fn need(tokens: u64, usd: f64) -> Need {
-        Need { tokens, usd }
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn enter(account: &mut Account, quota: &Quota, now: Instant) -> Result<(), Refusal> {
+        account.may_enter(quota, now)?;
+        account.enter();
+        Ok(())
+    }
+
+    fn reserve(account: &mut Account, quota: &Quota, tokens: u64, usd: f64) -> Result<(), Refusal> {
+        let need = Need { tokens, usd };
+        account.may_reserve(quota, need, account.touched, DAY)?;
+        account.reserve(need);
+        Ok(())
     }
 
     #[test]
     fn requests_refill_over_the_minute() {
-        let quota = Quota { requests_per_minute: Some(2), ..Quota::default() };
+        let quota = Quota { requests_per_minute: Some(2), ..Quota::UNLIMITED };
         let now = Instant::now();
         let mut account = Account::new(&quota, now);
-        assert!(account.enter(&quota, now).is_ok() && account.enter(&quota, now).is_ok());
-        let refusal = account.enter(&quota, now).unwrap_err();
+        assert!(enter(&mut account, &quota, now).is_ok() && enter(&mut account, &quota, now).is_ok());
+        let refusal = enter(&mut account, &quota, now).unwrap_err();
         assert_eq!((refusal.limit, refusal.wait.as_secs()), ("requests_per_minute", 30));
-        assert!(account.enter(&quota, now + Duration::from_secs(31)).is_ok());
+        assert!(enter(&mut account, &quota, now + Duration::from_secs(31)).is_ok());
     }
 
     #[test]
     fn tokens_are_settled_by_what_was_used() {
-        let quota = Quota { tokens_per_minute: Some(100), ..Quota::default() };
-        let (now, date) = (Instant::now(), SystemTime::now());
-        let mut account = Account::new(&quota, now);
-        account.reserve(&quota, need(90, 0.0), now, date).unwrap();
-        assert_eq!(account.reserve(&quota, need(20, 0.0), now, date).unwrap_err().limit, "tokens_per_minute");
-        account.settle(need(90, 0.0), need(10, 0.0));
-        assert!(account.reserve(&quota, need(20, 0.0), now, date).is_ok());
+        let quota = Quota { tokens_per_minute: Some(100), ..Quota::UNLIMITED };
+        let mut account = Account::new(&quota, Instant::now());
+        reserve(&mut account, &quota, 90, 0.0).unwrap();
+        assert_eq!(reserve(&mut account, &quota, 20, 0.0).unwrap_err().limit, "tokens_per_minute");
+        account.settle(Need { tokens: 90, usd: 0.0 }, Need { tokens: 10, usd: 0.0 });
+        assert!(reserve(&mut account, &quota, 20, 0.0).is_ok());
     }
 
     #[test]
     fn a_request_larger_than_the_limit_passes_when_the_minute_is_unused() {
-        let quota = Quota { tokens_per_minute: Some(100), ..Quota::default() };
-        let (now, date) = (Instant::now(), SystemTime::now());
-        let mut account = Account::new(&quota, now);
-        assert!(account.reserve(&quota, need(1_000, 0.0), now, date).is_ok());
-        assert!(account.reserve(&quota, need(1, 0.0), now, date).is_err());
+        let quota = Quota { tokens_per_minute: Some(100), ..Quota::UNLIMITED };
+        let mut account = Account::new(&quota, Instant::now());
+        assert!(reserve(&mut account, &quota, 1_000, 0.0).is_ok());
+        assert!(reserve(&mut account, &quota, 1, 0.0).is_err());
     }
 
     #[test]
     fn what_is_set_aside_cannot_be_spent_twice() {
-        let budget = Some(Allowance { usd: 1.0, per: Period::Day });
-        let quota = Quota { budget, ..Quota::default() };
-        let (now, date) = (Instant::now(), SystemTime::UNIX_EPOCH);
-        let mut account = Account::new(&quota, now);
-        account.reserve(&quota, need(0, 0.6), now, date).unwrap();
-        assert_eq!(account.reserve(&quota, need(0, 0.6), now, date).unwrap_err().limit, "budget");
-        account.settle(need(0, 0.6), need(0, 0.1));
-        assert!(account.reserve(&quota, need(0, 0.6), now, date).is_ok());
-        account.settle(need(0, 0.6), need(0, 0.6));
-        assert!(account.reserve(&quota, need(0, 0.6), now, date).is_err());
-        let tomorrow = date + Duration::from_secs(86_400);
-        assert!(account.reserve(&quota, need(0, 0.6), now, tomorrow).is_ok());
+        let quota = Quota { budget: Some(Allowance { usd: 1.0, per: Period::Day }), ..Quota::UNLIMITED };
+        let mut account = Account::new(&quota, Instant::now());
+        reserve(&mut account, &quota, 0, 0.6).unwrap();
+        let refusal = reserve(&mut account, &quota, 0, 0.6).unwrap_err();
+        assert_eq!((refusal.limit, refusal.wait), ("budget", DAY));
+        account.settle(Need { tokens: 0, usd: 0.6 }, Need { tokens: 0, usd: 0.1 });
+        assert!(reserve(&mut account, &quota, 0, 0.6).is_ok());
+        account.settle(Need { tokens: 0, usd: 0.6 }, Need { tokens: 0, usd: 0.6 });
+        assert!(reserve(&mut account, &quota, 0, 0.6).is_err());
+        account.begin(1, 0.0);
+        assert!(reserve(&mut account, &quota, 0, 0.6).is_ok(), "a new period is a new budget");
     }
 
     #[test]
     fn concurrency_is_given_back() {
-        let quota = Quota { concurrency: Some(1), ..Quota::default() };
+        let quota = Quota { concurrency: Some(1), ..Quota::UNLIMITED };
         let now = Instant::now();
         let mut account = Account::new(&quota, now);
-        account.enter(&quota, now).unwrap();
-        assert_eq!(account.enter(&quota, now).unwrap_err().limit, "concurrency");
+        enter(&mut account, &quota, now).unwrap();
+        assert_eq!(enter(&mut account, &quota, now).unwrap_err().limit, "concurrency");
         account.settle(Need::default(), Need::default());
-        assert!(account.enter(&quota, now).is_ok());
+        assert!(enter(&mut account, &quota, now).is_ok());
+    }
+
+    proptest! {
+        /// A bucket gives at most its size and what flowed in since, however the requests are spread.
+        #[test]
+        fn no_pattern_of_requests_beats_the_rate(per_minute in 1u32..1_000, gaps in prop::collection::vec(0u64..5_000, 1..200)) {
+            let quota = Quota { requests_per_minute: Some(per_minute), ..Quota::UNLIMITED };
+            let start = Instant::now();
+            let mut account = Account::new(&quota, start);
+            let (mut admitted, mut elapsed) = (0.0, 0);
+            for gap in gaps {
+                elapsed += gap;
+                let now = start + Duration::from_millis(elapsed);
+                match enter(&mut account, &quota, now) {
+                    Ok(()) => admitted += 1.0,
+                    Err(refusal) => {
+                        // Who waits as long as told gets in.
+                        let later = now + refusal.wait + Duration::from_millis(1);
+                        prop_assert!(account.clone().may_enter(&quota, later).is_ok());
+                    }
+                }
+                let minutes = Duration::from_millis(elapsed).as_secs_f64() / 60.0;
+                prop_assert!(admitted <= f64::from(per_minute) * (1.0 + minutes) + 1e-6);
+            }
+        }
+
+        /// Estimates that are never too low never overspend, in whatever order requests end.
+        #[test]
+        fn a_budget_is_never_overspent(
+            usd in 0.1f64..10.0,
+            requests in prop::collection::vec((0.0f64..3.0, 0.0f64..=1.0, any::<bool>()), 1..100),
+        ) {
+            let quota = Quota { budget: Some(Allowance { usd, per: Period::Month }), ..Quota::UNLIMITED };
+            let mut account = Account::new(&quota, Instant::now());
+            let mut running = Vec::new();
+            for (estimate, share, ends_one) in requests {
+                if reserve(&mut account, &quota, 0, estimate).is_ok() {
+                    running.push((estimate, estimate * share));
+                }
+                if ends_one && let Some((estimate, real)) = running.pop() {
+                    account.settle(Need { tokens: 0, usd: estimate }, Need { tokens: 0, usd: real });
+                }
+                prop_assert!(account.spending().usd <= usd + 1e-9);
+            }
+        }
     }
 }

@@ -2,20 +2,35 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant, SystemTime},
 };
 
-use super::account::{Account, Need, Refusal};
-use crate::config::Quota;
+use super::{
+    account::{Account, Need, Refusal},
+    calendar, lock,
+    store::{Memory, Spending, Store},
+};
+use crate::config::{Period, Quota};
 
-/// Most accounts before idle ones are forgotten.
-const ACCOUNTS: usize = 100_000;
+/// Idle accounts of which the one unused for longest makes room: a sample finds one that is old enough.
+const SAMPLE: usize = 16;
+
+/// Pause between two searches of the store for periods that are over.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// The accounts, by `key:NAME` and `user:ID`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ledger {
-    accounts: Mutex<HashMap<String, Account>>,
+    books: Mutex<Books>,
+    store: Arc<dyn Store>,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    accounts: HashMap<String, Account>,
+    swept: Option<Instant>,
 }
 
 /// A request that was admitted; settled when dropped.
@@ -27,33 +42,85 @@ pub struct Ticket {
     used: Need,
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new(100_000, Arc::new(Memory::default()))
+    }
+}
+
 impl Ledger {
+    /// Returns a ledger of at most `most` accounts whose money `store` remembers.
+    pub fn new(most: usize, store: Arc<dyn Store>) -> Self {
+        Self { books: Mutex::default(), store, most }
+    }
+
     /// Admits a request on every account of `holders`, or on none.
     ///
     /// # Errors
     ///
     /// Fails with the first limit that is reached.
-    pub fn enter(self: &Arc<Self>, holders: Vec<(String, Quota)>, now: Instant) -> Result<Ticket, Refusal> {
-        let mut ticket =
-            Ticket { ledger: Arc::clone(self), holders: Vec::new(), reserved: Need::default(), used: Need::default() };
-        for (name, quota) in holders {
-            if quota == Quota::default() {
-                continue;
-            }
-            let mut accounts = self.lock();
-            if accounts.len() >= ACCOUNTS && !accounts.contains_key(&name) {
-                accounts.retain(|_, account| !account.is_idle(now));
-            }
-            let account = accounts.entry(name.clone()).or_insert_with(|| Account::new(&quota, now));
-            account.enter(&quota, now)?;
-            drop(accounts);
-            ticket.holders.push((name, quota));
+    pub fn enter(self: &Arc<Self>, mut holders: Vec<(String, Quota)>, now: Instant) -> Result<Ticket, Refusal> {
+        holders.retain(|(_, quota)| *quota != Quota::UNLIMITED);
+        let mut books = lock(&self.books);
+        for (name, quota) in &holders {
+            books.account(name, quota, self.most, now).may_enter(quota, now)?;
         }
-        Ok(ticket)
+        for (name, quota) in &holders {
+            books.account(name, quota, self.most, now).enter();
+        }
+        drop(books);
+        Ok(Ticket { ledger: Arc::clone(self), holders, reserved: Need::default(), used: Need::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Account>> {
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns how many accounts there are.
+    pub fn len(&self) -> usize {
+        lock(&self.books).accounts.len()
+    }
+
+    /// Returns whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Puts `account` into the period that holds `date`; returns how long that lasts.
+    fn turn(&self, books: &mut Books, name: &str, per: Period, times: Times) -> Result<Duration, Refusal> {
+        let (period, rest) = calendar::period(per, times.date);
+        let Some(account) = books.accounts.get_mut(name).filter(|account| account.period() != period) else {
+            return Ok(rest);
+        };
+        let known = self.store.recall(name);
+        account.begin(period, known.filter(|known| known.period == period).map_or(0.0, |known| known.usd));
+        if known.is_none() && self.store.len() >= self.most {
+            let is_due = books.swept.is_none_or(|swept| times.now.saturating_duration_since(swept) > SWEEP);
+            if is_due {
+                books.swept = Some(times.now);
+                let running = [Period::Day, Period::Month].map(|per| calendar::period(per, times.date).0);
+                self.store.forget(&|spending: Spending| !running.contains(&spending.period));
+            }
+            if self.store.len() >= self.most {
+                account.begin(0, 0.0);
+                return Err(Refusal { limit: "accounts", wait: SWEEP });
+            }
+        }
+        Ok(rest)
+    }
+}
+
+/// The two clocks.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    now: Instant,
+    date: SystemTime,
+}
+
+impl Books {
+    fn account(&mut self, name: &str, quota: &Quota, most: usize, now: Instant) -> &mut Account {
+        if self.accounts.len() >= most && !self.accounts.contains_key(name) {
+            let idle = self.accounts.iter().filter(|(_, account)| account.is_idle()).take(SAMPLE);
+            let oldest = idle.min_by_key(|(_, account)| account.touched).map(|(name, _)| name.clone());
+            oldest.map(|name| self.accounts.remove(&name));
+        }
+        self.accounts.entry(name.to_owned()).or_insert_with(|| Account::new(quota, now))
     }
 }
 
@@ -64,85 +131,48 @@ impl Ticket {
     ///
     /// Fails with the first limit that is reached.
     pub fn reserve(&mut self, need: Need, now: Instant, date: SystemTime) -> Result<(), Refusal> {
-        let mut accounts = self.ledger.lock();
-        let mut refusal = None;
-        let mut paid = 0;
+        let mut books = lock(&self.ledger.books);
         for (name, quota) in &self.holders {
-            let Some(account) = accounts.get_mut(name) else {
-                continue;
+            let rest = match quota.budget {
+                Some(budget) => self.ledger.turn(&mut books, name, budget.per, Times { now, date })?,
+                None => Duration::ZERO,
             };
-            if let Err(refused) = account.reserve(quota, need, now, date) {
-                refusal = Some(refused);
-                break;
-            }
-            paid += 1;
-        }
-        let Some(refusal) = refusal else {
-            self.reserved = need;
-            return Ok(());
-        };
-        for (name, _) in self.holders.iter().take(paid) {
-            if let Some(account) = accounts.get_mut(name) {
-                account.give_back(need);
+            if let Some(account) = books.accounts.get_mut(name) {
+                account.may_reserve(quota, need, now, rest)?;
             }
         }
-        Err(refusal)
+        self.each(&mut books, |account| account.reserve(need));
+        drop(books);
+        self.reserved = need;
+        Ok(())
     }
 
     /// Notes what the request used.
     pub fn used(&mut self, used: Need) {
         self.used = used;
     }
-}
 
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut accounts = self.ledger.lock();
-        for (name, _) in &self.holders {
-            if let Some(account) = accounts.get_mut(name) {
-                account.settle(self.reserved, self.used);
+    /// Changes every account and tells the store.
+    fn each(&self, books: &mut Books, change: impl Fn(&mut Account)) {
+        for (name, quota) in &self.holders {
+            let Some(account) = books.accounts.get_mut(name) else {
+                continue;
+            };
+            change(account);
+            // Before its first reservation an account is in no period.
+            if quota.budget.is_some() && account.period() > 0 {
+                self.ledger.store.keep(name, account.spending());
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Allowance, Period};
-
-    fn holders(key: Quota, user: Quota) -> Vec<(String, Quota)> {
-        vec![("key:k".to_owned(), key), ("user:u".to_owned(), user)]
-    }
-
-    #[test]
-    fn a_refusal_on_one_account_leaves_nothing_on_the_other() {
-        let ledger = Arc::new(Ledger::default());
-        let now = Instant::now();
-        let key = Quota { concurrency: Some(2), ..Quota::default() };
-        let user = Quota { concurrency: Some(1), ..Quota::default() };
-        let first = ledger.enter(holders(key, user), now).unwrap();
-        assert_eq!(ledger.enter(holders(key, user), now).unwrap_err().limit, "concurrency");
-        let second = ledger.enter(holders(key, Quota::default()), now);
-        assert!(second.is_ok(), "the key has a place left");
-        drop((first, second));
-        assert!(ledger.enter(holders(key, user), now).is_ok());
-    }
-
-    #[test]
-    fn money_is_set_aside_on_all_accounts_or_none() {
-        let ledger = Arc::new(Ledger::default());
-        let (now, date) = (Instant::now(), SystemTime::now());
-        let budget = |usd| Quota { budget: Some(Allowance { usd, per: Period::Month }), ..Quota::default() };
-        let mut ticket = ledger.enter(holders(budget(10.0), budget(1.0)), now).unwrap();
-        let dear = Need { tokens: 0, usd: 2.0 };
-        assert_eq!(ticket.reserve(dear, now, date).unwrap_err().limit, "budget");
-        drop(ticket);
-        let mut other = ledger.enter(vec![("key:k".to_owned(), budget(10.0))], now).unwrap();
-        assert!(other.reserve(Need { tokens: 0, usd: 10.0 }, now, date).is_ok(), "nothing was left behind");
-        other.used(Need { tokens: 0, usd: 9.5 });
-        drop(other);
-        let mut last = ledger.enter(vec![("key:k".to_owned(), budget(10.0))], now).unwrap();
-        assert!(last.reserve(Need { tokens: 0, usd: 1.0 }, now, date).is_err());
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut books = lock(&self.ledger.books);
+        self.each(&mut books, |account| account.settle(self.reserved, self.used));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::{UsageTable, Used};
+
 /// Finished requests by format, virtual or concrete model asked for, and outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -36,6 +38,12 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
+/// Reloads by outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
 /// Tokens by LLM and direction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenLabels {
@@ -51,6 +59,12 @@ struct SpendLabels {
     key: String,
 }
 
+/// Answers by LLM.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    model: String,
+}
+
 /// Everything the gateway counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -60,8 +74,11 @@ pub struct Metrics {
     choices: Family<ChoiceLabels, Counter>,
     attempts_failed: Family<FailureLabels, Counter>,
     degraded: Family<ReasonLabels, Counter>,
+    reloads: Family<OutcomeLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     spend: Family<SpendLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
+    estimated: Family<ModelLabels, Counter>,
+    usage: UsageTable,
     decision: Histogram,
     first_byte: Histogram,
     total: Histogram,
@@ -75,6 +92,13 @@ const ANSWER: [f64; 12] = [1e-3, 5e-3, 2e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 10.
 
 impl Default for Metrics {
     fn default() -> Self {
+        Self::new(100_000)
+    }
+}
+
+impl Metrics {
+    /// Returns metrics whose table of usage has at most `rows` rows.
+    pub fn new(rows: usize) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("personaroute"),
             requests: Family::default(),
@@ -82,8 +106,11 @@ impl Default for Metrics {
             choices: Family::default(),
             attempts_failed: Family::default(),
             degraded: Family::default(),
+            reloads: Family::default(),
             tokens: Family::default(),
             spend: Family::default(),
+            estimated: Family::default(),
+            usage: UsageTable::new(rows),
             decision: Histogram::new(DECISION),
             first_byte: Histogram::new(ANSWER),
             total: Histogram::new(ANSWER),
@@ -91,9 +118,7 @@ impl Default for Metrics {
         metrics.register();
         metrics
     }
-}
 
-impl Metrics {
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register("requests", "Finished requests", self.requests.clone());
@@ -101,8 +126,10 @@ impl Metrics {
         registry.register("choices", "Answers by the LLM that gave them", self.choices.clone());
         registry.register("attempts_failed", "Failed attempts at an upstream", self.attempts_failed.clone());
         registry.register("decisions_degraded", "Decisions in the fallback order", self.degraded.clone());
+        registry.register("reloads", "Reloads by outcome", self.reloads.clone());
         registry.register("tokens", "Tokens counted by upstreams", self.tokens.clone());
         registry.register("spend_usd", "Cost by the catalog's prices", self.spend.clone());
+        registry.register("usage_estimated", "Answers whose tokens were estimated", self.estimated.clone());
         registry.register("decision_seconds", "Time of a decision", self.decision.clone());
         registry.register("first_byte_seconds", "Time until the first byte of an answer", self.first_byte.clone());
         registry.register("request_seconds", "Time of a whole request", self.total.clone());
@@ -116,6 +143,11 @@ impl Metrics {
         text
     }
 
+    /// Returns who used what.
+    pub fn usage(&self) -> &UsageTable {
+        &self.usage
+    }
+
     /// Counts a request that began.
     pub fn began(&self) {
         self.in_flight.inc();
@@ -126,6 +158,11 @@ impl Metrics {
         self.in_flight.dec();
         self.requests.get_or_create(&RequestLabels { route, model: model.to_owned(), outcome }).inc();
         self.total.observe(total.as_secs_f64());
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, outcome: &'static str) {
+        self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// Counts a decision.
@@ -151,12 +188,17 @@ impl Metrics {
     }
 
     /// Counts what an answer used.
-    pub fn used(&self, model: &str, asked: &str, key: &str, usage: crate::api::Usage, usd: f64) {
+    pub fn used(&self, used: Used<'_>) {
+        let (model, usage) = (used.model, used.usage);
         for (kind, tokens) in [("input", usage.input), ("cached_input", usage.cached), ("output", usage.output)] {
             self.tokens.get_or_create(&TokenLabels { model: model.to_owned(), kind }).inc_by(tokens);
         }
-        let labels = SpendLabels { model: model.to_owned(), asked: asked.to_owned(), key: key.to_owned() };
-        self.spend.get_or_create(&labels).inc_by(usd);
+        let labels = SpendLabels { model: model.to_owned(), asked: used.asked.to_owned(), key: used.key.to_owned() };
+        self.spend.get_or_create(&labels).inc_by(used.usd);
+        if used.estimated {
+            self.estimated.get_or_create(&ModelLabels { model: model.to_owned() }).inc();
+        }
+        self.usage.add(used);
     }
 }
 

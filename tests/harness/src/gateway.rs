@@ -92,7 +92,7 @@ fn serve(yaml: &str, addresses: &mpsc::Sender<Addresses>, stopped: oneshot::Rece
         let bound = Bound::bind(&loaded.config).await?;
         let told = addresses.send((bound.address()?, bound.admin_address()));
         told.map_err(|_| anyhow!("nobody waits for the gateway"))?;
-        app.serve(bound, async {
+        app.serve(bound, None, async {
             // Either way it is over: told to, or the test is gone.
             let _ = stopped.await;
         })

@@ -25,7 +25,7 @@ auth:
     )
 }
 
-fn body(more: Value) -> Value {
+fn body(more: &Value) -> Value {
     let mut body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());
@@ -37,7 +37,7 @@ async fn ask(stage: &Stage, key: &str, headers: &[(&str, &str)], more: Value) ->
     let bearer = format!("Bearer {key}");
     let mut all = vec![("authorization", bearer.as_str())];
     all.extend(headers);
-    wire::post(stage.address, "/v1/chat/completions", &all, &body(more)).await
+    wire::post(stage.address, "/v1/chat/completions", &all, &body(&more)).await
 }
 
 fn code(answer: &Answer) -> (u16, String) {
@@ -51,7 +51,7 @@ async fn an_unknown_key_is_refused_before_routing() -> Result<()> {
     let answer = ask(&stage, "stolen", &[], json!({})).await?;
     assert_eq!(code(&answer), (401, "invalid_api_key".to_owned()));
     assert_eq!(answer.header("www-authenticate"), "Bearer");
-    let none = wire::post(stage.address, "/v1/chat/completions", &[], &body(json!({}))).await?;
+    let none = wire::post(stage.address, "/v1/chat/completions", &[], &body(&json!({}))).await?;
     assert_eq!(none.status, 401);
     assert_eq!(wire::get(stage.address, "/v1/models").await?.status, 401);
     assert_eq!(upstream.count(), 0);

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Dura
 use anyhow::{Context as _, Result};
 use personaroute_bundle::catalog::Catalog;
 use personaroute_gateway::{
-    app::{App, Bound},
+    app::{App, Bound, Reload},
     config,
     routing::Scorer,
     upstream::{Roster, http_client},
@@ -25,10 +25,20 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts a gateway with `configuration` and a scorer.
     pub(crate) fn start(configuration: &str, scorer: impl Scorer) -> Result<Self> {
+        Self::start_watching(configuration, scorer, |_| None)
+    }
+
+    /// Starts a gateway that reloads as `reload` says, which is given the scorer.
+    pub(crate) fn start_watching(
+        configuration: &str,
+        scorer: impl Scorer,
+        reload: impl FnOnce(&Arc<dyn Scorer>) -> Option<Reload>,
+    ) -> Result<Self> {
         let loaded = config::parse(Path::new("test.yaml"), configuration, &|_| Some("sk-upstream".to_owned()))?;
         let roster = Roster::build(&loaded.config, &Catalog::default(), &http_client::tls()?);
         let roster = roster.map_err(|(place, fault)| anyhow::anyhow!("{place}: {fault}"))?;
         let scorer: Arc<dyn Scorer> = Arc::new(scorer);
+        let reload = reload(&scorer);
         let app = App::assemble(loaded.config.clone(), roster, &scorer)?;
         let (leave, left) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
@@ -41,7 +51,7 @@ impl Stage {
                 let left = async {
                     let _ = left.await;
                 };
-                app.serve(bound, left).await;
+                app.serve(bound, reload, left).await;
             });
         })?;
         let (address, admin) = told.recv().context("the gateway did not start")?;

@@ -14,7 +14,7 @@ async fn ask(stage: &Stage, headers: &[(&str, &str)], messages: Value) -> Result
     wire::post(stage.address, "/v1/chat/completions", headers, &body).await
 }
 
-fn turn(last: Value) -> Value {
+fn turn(last: &Value) -> Value {
     json!([{"role": "user", "content": "opening"}, {"role": "assistant", "content": null, "tool_calls": []}, last])
 }
 
@@ -32,12 +32,12 @@ async fn a_turn_after_a_tool_goes_on_with_the_same_llm() -> Result<()> {
     let stage = stage(&upstream, 0.0)?;
     let opening = json!([{"role": "user", "content": "opening"}]);
     assert_eq!(ask(&stage, &[DEMANDING], opening).await?.header("x-personaroute-model"), "dear");
-    let tool = turn(json!({"role": "tool", "tool_call_id": "1", "content": "42"}));
+    let tool = turn(&json!({"role": "tool", "tool_call_id": "1", "content": "42"}));
     let carried = ask(&stage, &[EXPLAIN], tool).await?;
     assert_eq!(carried.header("x-personaroute-model"), "dear", "though nobody asked for quality this time");
     let told: Value = serde_json::from_str(carried.header("x-personaroute-explain"))?;
     assert_eq!(told["kept"], true);
-    let fresh = turn(json!({"role": "user", "content": "something new"}));
+    let fresh = turn(&json!({"role": "user", "content": "something new"}));
     assert_eq!(ask(&stage, &[], fresh).await?.header("x-personaroute-model"), "cheap");
     Ok(())
 }
@@ -48,7 +48,7 @@ async fn a_new_question_keeps_the_llm_within_the_margin() -> Result<()> {
     for (margin, expected) in [(100.0, "dear"), (1.0, "cheap")] {
         let stage = stage(&upstream, margin)?;
         ask(&stage, &[DEMANDING], json!([{"role": "user", "content": "opening"}])).await?;
-        let answer = ask(&stage, &[], turn(json!({"role": "user", "content": "and then?"}))).await?;
+        let answer = ask(&stage, &[], turn(&json!({"role": "user", "content": "and then?"}))).await?;
         assert_eq!(answer.header("x-personaroute-model"), expected, "{margin}");
     }
     Ok(())

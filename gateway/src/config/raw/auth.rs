@@ -1,5 +1,7 @@
 //! Who may call, as written.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
@@ -10,8 +12,12 @@ pub struct Auth {
     pub mode: AuthMode,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<Key>,
-    /// What each user may use, whichever key speaks for it.
-    pub user_limits: Quota,
+    /// A YAML list of keys, beside this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_file: Option<PathBuf>,
+    /// What each user may use, whichever key speaks for it; by default unlimited where nobody needs a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_limits: Option<Quota>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,9 +44,10 @@ pub struct Key {
     /// Whether its requests may name other users.
     #[serde(default)]
     pub speaks_for_users: bool,
-    /// Whether its requests may override preference, task and candidates, or bypass the router.
-    #[serde(default = "yes")]
-    pub overrides: bool,
+    /// Whether its requests may override preference, task and candidates, or bypass the router; by default those of keys
+    /// that speak for users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<bool>,
     /// The models it may name; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<Spanned<String>>>,
@@ -48,19 +55,34 @@ pub struct Key {
     pub limits: Quota,
 }
 
-/// What a key or a user may use; what is not named is not limited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+/// What a key or a user may use; `null` lifts a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Input and output together.
     pub tokens_per_minute: Option<u32>,
     /// Requests in flight.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Allowance>,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        // Wide enough for a team's service, and still an end to a loop that went wild.
+        Self {
+            requests_per_minute: Some(6_000),
+            tokens_per_minute: Some(10_000_000),
+            concurrency: Some(256),
+            budget: None,
+        }
+    }
+}
+
+impl Quota {
+    /// No limit at all.
+    pub const UNLIMITED: Self =
+        Self { requests_per_minute: None, tokens_per_minute: None, concurrency: None, budget: None };
 }
 
 /// Money for a period.
@@ -77,8 +99,4 @@ pub struct Allowance {
 pub enum Period {
     Day,
     Month,
-}
-
-fn yes() -> bool {
-    true
 }

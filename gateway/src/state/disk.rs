@@ -1,0 +1,192 @@
+//! Spending in one file, written by a thread of its own.
+//!
+//! All reads are from memory. Writes gather while the thread commits the ones before, so that the disk's pace sets how
+//! many share a commit, not how long a request waits. A process that is killed forgets at most the commit that was
+//! under way; one that drains forgets nothing.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+
+use super::{
+    lock,
+    store::{Memory, Spending, Store},
+};
+
+/// Account → period, and USD as the bits of an `f64`.
+const SPENDING: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("spending");
+
+/// The file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the state file {} cannot be used", path.display())]
+pub struct DiskError {
+    path: PathBuf,
+    #[source]
+    source: redb::Error,
+}
+
+/// Spending in a file; dropped, it writes what is left and closes the file.
+#[derive(Debug)]
+pub struct Disk {
+    memory: Memory,
+    desk: Arc<Desk>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What the writer has yet to do.
+#[derive(Debug, Default)]
+struct Desk {
+    pile: Mutex<Pile>,
+    changed: Condvar,
+}
+
+/// Newest spending per account, none for those to remove.
+#[derive(Debug, Default)]
+struct Pile {
+    changes: HashMap<String, Option<Spending>>,
+    is_closing: bool,
+}
+
+impl Disk {
+    /// Opens `path`, which is made when absent; only one process at a time can.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the file is somebody else's, in use, or broken.
+    pub fn open(path: &Path) -> Result<Self, DiskError> {
+        let refused = |source: redb::Error| DiskError { path: path.to_path_buf(), source };
+        let database = Database::create(path).map_err(|error| refused(error.into()))?;
+        let memory = Memory::default();
+        load(&database, &memory).map_err(refused)?;
+        let desk = Arc::<Desk>::default();
+        let task = (Arc::clone(&desk), path.to_path_buf());
+        let writer = std::thread::Builder::new().name("state".to_owned());
+        let writer = writer.spawn(move || write(&database, &task.0, &task.1));
+        let writer = writer.map_err(|error| refused(redb::Error::Io(error)))?;
+        Ok(Self { memory, desk, writer: Some(writer) })
+    }
+
+    fn put(&self, account: &str, change: Option<Spending>) {
+        lock(&self.desk.pile).changes.insert(account.to_owned(), change);
+        self.desk.changed.notify_one();
+    }
+}
+
+impl Store for Disk {
+    fn recall(&self, account: &str) -> Option<Spending> {
+        self.memory.recall(account)
+    }
+
+    fn keep(&self, account: &str, spending: Spending) {
+        self.memory.keep(account, spending);
+        self.put(account, Some(spending));
+    }
+
+    fn forget(&self, is_over: &dyn Fn(Spending) -> bool) {
+        for account in self.memory.matching(is_over) {
+            self.put(&account, None);
+        }
+        self.memory.forget(is_over);
+    }
+
+    fn len(&self) -> usize {
+        self.memory.len()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        lock(&self.desk.pile).is_closing = true;
+        self.desk.changed.notify_one();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has nothing more to say.
+            let _finished = writer.join();
+        }
+    }
+}
+
+fn load(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
+    let writing = database.begin_write()?;
+    // Reading a table that was never written fails.
+    writing.open_table(SPENDING)?;
+    writing.commit()?;
+    let table = database.begin_read()?.open_table(SPENDING)?;
+    for row in table.iter()? {
+        let (account, spending) = row?;
+        let (period, usd) = spending.value();
+        memory.keep(account.value(), Spending { period, usd: f64::from_bits(usd) });
+    }
+    Ok(())
+}
+
+/// Commits what lies on the desk until it is closed and empty.
+fn write(database: &Database, desk: &Desk, path: &Path) {
+    loop {
+        let pile = desk.changed.wait_while(lock(&desk.pile), |pile| pile.changes.is_empty() && !pile.is_closing);
+        let mut pile = pile.unwrap_or_else(PoisonError::into_inner);
+        let changes = std::mem::take(&mut pile.changes);
+        drop(pile);
+        if changes.is_empty() {
+            return;
+        }
+        if let Err(error) = commit(database, &changes) {
+            tracing::error!(path = %path.display(), %error, accounts = changes.len(), "spending could not be written");
+        }
+    }
+}
+
+fn commit(database: &Database, changes: &HashMap<String, Option<Spending>>) -> Result<(), redb::Error> {
+    let writing = database.begin_write()?;
+    let mut table = writing.open_table(SPENDING)?;
+    for (account, change) in changes {
+        match change {
+            Some(spending) => drop(table.insert(account.as_str(), (spending.period, spending.usd.to_bits()))?),
+            None => drop(table.remove(account.as_str())?),
+        }
+    }
+    drop(table);
+    Ok(writing.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.redb");
+        let disk = Disk::open(&path).unwrap();
+        for cents in 0..100 {
+            disk.keep("key:team", Spending { period: 7, usd: f64::from(cents) / 100.0 });
+        }
+        disk.keep("user:ada", Spending { period: 6, usd: 1.0 });
+        drop(disk);
+        let disk = Disk::open(&path).unwrap();
+        assert_eq!(disk.recall("key:team"), Some(Spending { period: 7, usd: 0.99 }));
+        disk.forget(&|spending| spending.period < 7);
+        drop(disk);
+        let disk = Disk::open(&path).unwrap();
+        assert_eq!(disk.recall("user:ada"), None);
+        assert!(disk.recall("key:team").is_some());
+    }
+
+    #[test]
+    fn a_file_in_use_or_of_something_else_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.redb");
+        let first = Disk::open(&path).unwrap();
+        let error = Disk::open(&path).unwrap_err();
+        assert!(error.to_string().contains("state.redb"), "{error}");
+        drop(first);
+        assert!(Disk::open(&path).is_ok());
+        let other = folder.path().join("other");
+        std::fs::write(&other, "not a database, but long enough to be looked at for one").unwrap();
+        assert!(Disk::open(&other).is_err());
+    }
+}

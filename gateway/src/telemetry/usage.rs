@@ -1,0 +1,148 @@
+//! Who used what since the start: one row per user, key, LLM and model asked for.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::api::Usage;
+
+/// What one answer used.
+#[derive(Debug, Clone, Copy)]
+pub struct Used<'a> {
+    /// Whose request it was.
+    pub user: Option<&'a str>,
+    /// The name of its key; empty where nobody needs one.
+    pub key: &'a str,
+    /// The LLM that answered.
+    pub model: &'a str,
+    /// The virtual or concrete model asked for.
+    pub asked: &'a str,
+    /// Tokens.
+    pub usage: Usage,
+    /// Their price.
+    pub usd: f64,
+    /// Whether the tokens are the gateway's estimate, because the upstream told none.
+    pub estimated: bool,
+}
+
+/// The table; rows beyond the most it may hold are counted together.
+#[derive(Debug)]
+pub struct UsageTable {
+    rows: Mutex<HashMap<Name, Row>>,
+    most: usize,
+    since: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+struct Name {
+    user: Option<String>,
+    key: String,
+    model: String,
+    asked: String,
+    /// Stands for all that found no row of their own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    others: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+struct Row {
+    answers: u64,
+    estimated_answers: u64,
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    output_tokens: u64,
+    cost_usd: f64,
+}
+
+impl UsageTable {
+    /// Returns an empty table of at most `most` rows.
+    pub fn new(most: usize) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { rows: Mutex::default(), most, since }
+    }
+
+    /// Adds what an answer used.
+    pub fn add(&self, used: Used<'_>) {
+        let mut name = Name {
+            user: used.user.map(str::to_owned),
+            key: used.key.to_owned(),
+            model: used.model.to_owned(),
+            asked: used.asked.to_owned(),
+            others: false,
+        };
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        if rows.len() >= self.most && !rows.contains_key(&name) {
+            name = Name { user: None, key: String::new(), model: String::new(), asked: String::new(), others: true };
+        }
+        let row = rows.entry(name).or_default();
+        row.answers += 1;
+        row.estimated_answers += u64::from(used.estimated);
+        row.input_tokens = row.input_tokens.saturating_add(used.usage.input);
+        row.cached_input_tokens = row.cached_input_tokens.saturating_add(used.usage.cached);
+        row.output_tokens = row.output_tokens.saturating_add(used.usage.output);
+        row.cost_usd += used.usd;
+    }
+
+    /// Returns the table as JSON, the dearest row first.
+    pub fn render(&self) -> String {
+        #[derive(Serialize)]
+        struct Line {
+            #[serde(flatten)]
+            name: Name,
+            #[serde(flatten)]
+            row: Row,
+        }
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut lines: Vec<Line> = rows.into_iter().map(|(name, row)| Line { name, row }).collect();
+        lines.sort_by(|a, b| b.row.cost_usd.total_cmp(&a.row.cost_usd));
+        json!({"since": self.since, "usage": lines}).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(user: &str) -> Used<'_> {
+        let usage = Usage { input: 10, cached: 4, output: 5 };
+        Used { user: Some(user), key: "team", model: "GPT-4o", asked: "auto", usage, usd: 0.25, estimated: false }
+    }
+
+    fn rows(table: &UsageTable) -> Vec<serde_json::Value> {
+        let table: serde_json::Value = serde_json::from_str(&table.render()).unwrap();
+        table["usage"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn answers_of_the_same_kind_add_up() {
+        let table = UsageTable::new(10);
+        table.add(used("ada"));
+        table.add(Used { estimated: true, ..used("ada") });
+        table.add(used("bob"));
+        let rows = rows(&table);
+        assert_eq!(rows.len(), 2);
+        assert_eq!(
+            rows[0],
+            json!({
+                "user": "ada", "key": "team", "model": "GPT-4o", "asked": "auto", "answers": 2, "estimated_answers": 1,
+                "input_tokens": 20, "cached_input_tokens": 8, "output_tokens": 10, "cost_usd": 0.5,
+            })
+        );
+    }
+
+    #[test]
+    fn rows_beyond_the_most_are_counted_together() {
+        let table = UsageTable::new(2);
+        for user in 0..10 {
+            table.add(used(&user.to_string()));
+        }
+        let rows = rows(&table);
+        assert_eq!(rows.len(), 3);
+        assert_eq!((&rows[0]["others"], &rows[0]["answers"]), (&json!(true), &json!(8)));
+    }
+}
