@@ -10,7 +10,6 @@ pub mod optimiser;
 pub mod outcome;
 pub mod query;
 pub mod seed;
-pub mod shape;
 pub mod validate;
 
 #[cfg(test)]

@@ -9,7 +9,6 @@ use tch::{Kind, Tensor};
 use super::builder::{Builder, Value, int};
 use crate::model::Model;
 use crate::model::tensors::{extents, to_vec};
-use crate::train::kernel::NORM_FLOOR;
 
 /// Returns the file's content.
 pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
@@ -88,18 +87,14 @@ fn bag(b: &mut Builder, model: &Model, ngrams: &Value) -> Value {
     let one = b.f32(&[], &[1.0]);
     let count = b.op("Max", &[&count, &one]);
     let root = b.op("Sqrt", &[&count]);
-    let columns = model.text.columns;
-    if columns == 0 {
+    let plain = model.text.plain;
+    if plain == 0 {
         return b.op("Div", &[&summed, &root]);
     }
-    let parts = b.split(&summed, &[dim as i64 - 2 * columns - 1, columns, columns, 1]);
-    let [task, grams, shape, variance] = parts.as_slice() else { return summed };
-    let task = b.op("Div", &[task, &root]);
-    let floor = b.f32(&[], &[NORM_FLOOR]);
-    let variance = b.op("Max", &[variance, &floor]);
-    let norm = b.op("Sqrt", &[&variance]);
-    let grams = b.op("Div", &[grams, &norm]);
-    b.op_with("Concat", &[&task, &grams, shape], vec![int("axis", 1)])
+    let parts = b.split(&summed, &[dim as i64 - plain, plain]);
+    let [scaled, plain] = parts.as_slice() else { return summed };
+    let scaled = b.op("Div", &[scaled, &root]);
+    b.op_with("Concat", &[&scaled, plain], vec![int("axis", 1)])
 }
 
 fn projection(b: &mut Builder, model: &Model, query: &Value) -> Value {

@@ -21,7 +21,7 @@ impl Model {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         let mut named: Vec<(String, Tensor)> =
             self.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())).collect();
-        named.push(("text.columns".to_owned(), Tensor::from_slice(&[self.text.columns])));
+        named.push(("text.plain".to_owned(), Tensor::from_slice(&[self.text.plain])));
         save(&dir.join(TENSORS), &named)?;
         let facts = serde_json::to_string_pretty(&self.facts).context("facts")?;
         fs::write(dir.join(FACTS), facts).with_context(|| format!("write {}", dir.join(FACTS).display()))
@@ -46,7 +46,7 @@ impl Model {
             values: take("values")?,
             text: FrozenText {
                 input: take("text.input")?,
-                columns: take("text.columns")?.int64_value(&[0]),
+                plain: take("text.plain")?.int64_value(&[0]),
                 ease: take("text.ease")?,
                 slopes: take("text.slopes")?,
                 task: (take("text.task.weight")?, take("text.task.bias")?),

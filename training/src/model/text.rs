@@ -6,7 +6,6 @@ use super::params::{Init, Linear, Params};
 use super::tensors::rounded;
 use crate::graph::text::QueryBatch;
 use crate::train::hparams::TextEncoder;
-use crate::train::kernel::NORM_FLOOR;
 use crate::train::seed::Rng;
 
 /// Decay of the input table against the rest: a rare n-gram must not speak loudly.
@@ -35,9 +34,8 @@ enum Input {
 pub struct FrozenText {
     /// `[buckets + 1, dim]` or `[embedding, dim]`, in 16-bit precision.
     pub input: Tensor,
-    /// Width of two blocks of a bag's table that follow the task's: n-grams, which count over the root of their summed
-    /// variance (the last column of the table), and shape tokens, which count as they are; 0 if there are none.
-    pub columns: i64,
+    /// Trailing columns whose sum is taken as it is, not over the root of the number of n-grams.
+    pub plain: i64,
     /// `[dim, tasks]` and its bias: logits of the task.
     pub task: (Tensor, Tensor),
     /// `[dim, tasks]`: how much easier than its task the query looks, as each task sees it.
@@ -104,7 +102,7 @@ impl TextNet {
 impl FrozenText {
     /// Reads queries.
     pub fn forward(&self, batch: &QueryBatch) -> Reading {
-        let x = represent(&self.input, self.columns, batch);
+        let x = represent(&self.input, self.plain, batch);
         let logits = x.matmul(&self.task.0) + &self.task.1;
         Reading {
             tasks: logits.softmax(-1, Kind::Float),
@@ -121,18 +119,11 @@ impl FrozenText {
     /// Scales the columns of the table to the range of 16-bit floats, the heads in return, and rounds the table.
     #[must_use]
     pub fn rounded(self) -> Self {
-        let unit = self.input.abs().amax([0].as_slice(), true).clamp_min(1e-12); // [1, columns of the table]
-        // The last column of a table with n-grams is no feature but their variance, which stays in its unit.
-        let features = self.residual.size().first().copied().unwrap_or(0);
-        let table = unit.size().last().copied().unwrap_or(0);
-        let unit = Tensor::cat(
-            &[unit.narrow(1, 0, features), Tensor::ones([1, table - features], (Kind::Float, Device::Cpu))],
-            1,
-        );
-        let back = unit.narrow(1, 0, features).tr(); // [dim, 1]
+        let unit = self.input.abs().amax([0].as_slice(), true).clamp_min(1e-12); // [1, dim]
+        let back = unit.tr(); // [dim, 1]
         Self {
             input: rounded(&(&self.input / &unit)),
-            columns: self.columns,
+            plain: self.plain,
             task: (self.task.0 * &back, self.task.1),
             ease: self.ease * &back,
             slopes: self.slopes,
@@ -141,20 +132,17 @@ impl FrozenText {
     }
 }
 
-/// Returns `[queries, dim]`: the sum of the bag's rows, each block over its norm, or the projected embedding.
-fn represent(input: &Tensor, columns: i64, batch: &QueryBatch) -> Tensor {
+/// Returns `[queries, dim]`: the sum of the bag's rows over the root of their number (except for the `plain` trailing
+/// columns), or the projected embedding.
+fn represent(input: &Tensor, plain: i64, batch: &QueryBatch) -> Tensor {
     match batch {
         QueryBatch::Lexical { ids, offsets, norm } => {
             const SUM: i64 = 0;
             let weights = None::<&Tensor>;
             let (bag, ..) = Tensor::embedding_bag(input, ids, offsets, false, SUM, false, weights, true);
-            if columns == 0 {
-                return bag * norm;
-            }
-            let dim = bag.size().last().copied().unwrap_or(0) - 2 * columns - 1;
-            let root = bag.narrow(1, dim + 2 * columns, 1).clamp_min(f64::from(NORM_FLOOR)).sqrt();
-            let grams = bag.narrow(1, dim, columns) / root;
-            Tensor::cat(&[bag.narrow(1, 0, dim) * norm, grams, bag.narrow(1, dim + columns, columns)], 1)
+            let dim = bag.size().last().copied().unwrap_or(0);
+            let scaled = bag.narrow(1, 0, dim - plain) * norm;
+            if plain == 0 { scaled } else { Tensor::cat(&[scaled, bag.narrow(1, dim - plain, plain)], 1) }
         }
         QueryBatch::Embedding(rows) => rows.matmul(input),
     }

@@ -9,7 +9,8 @@ use anyhow::{Result, bail};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::foresee::Foresight;
-use super::kernel::{Features, Weights};
+use super::hparams::TextEncoder;
+use super::kernel::Features;
 use super::log::Log;
 use super::optimiser::{AdamW, rate};
 use super::outcome::Outcomes;
@@ -39,7 +40,11 @@ pub fn fit(
     let net = guess_tasks(input, &inputs, outcomes)?;
     let _guard = tch::no_grad_guard();
     let rows = subset(inputs.len(), input.seed);
-    let features = Features::new(&input.hparams.text, &inputs, &rows, input.dataset.query_embeddings.ncols());
+    let buckets = match input.hparams.text {
+        TextEncoder::Lexical(lexical) => i64::from(lexical.buckets),
+        TextEncoder::Embedding => 0,
+    };
+    let features = Features::new(&inputs, &rows, buckets, input.dataset.query_embeddings.ncols());
     let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
     let rows = Tensor::from_slice(&rows);
     let judges = judges(&weights.detach().to_device(Device::Cpu));
@@ -131,10 +136,10 @@ fn assemble(net: &TextNet, features: &Features, foresight: Foresight, foretell: 
         let none = |rows: i64, columns: i64| Tensor::zeros([rows, columns], (Kind::Float, Device::Cpu));
         let dim = table.size().last().copied().unwrap_or(1);
         let (ease, slopes, residual) = (none(dim, tasks), none(tasks, values), none(dim, values));
-        return FrozenText { input: table, columns: 0, task: (weight, bias), ease, slopes, residual };
+        return FrozenText { input: table, plain: 0, task: (weight, bias), ease, slopes, residual };
     };
-    let Weights { grams, plain } = features.weights(&Tensor::cat(&[&foresight.ease, &own], 1));
-    let blocks = if grams.is_some() { 2 } else { 1 };
+    let (scaled, plain) = features.weights(&Tensor::cat(&[&foresight.ease, &own], 1));
+    let blocks = if scaled.is_some() { 2 } else { 1 };
     let columns = plain.size().last().copied().unwrap_or(0);
     let below = |head: &Tensor, before: i64, after: i64| {
         // A head on one block of columns, repeated for each block, zero elsewhere.
@@ -143,12 +148,10 @@ fn assemble(net: &TextNet, features: &Features, foresight: Foresight, foretell: 
         repeated.constant_pad_nd([0, 0, weight.size().first().copied().unwrap_or(0), 0])
     };
     let unit = Tensor::eye(tasks, (Kind::Float, Device::Cpu));
-    let (weighed, variance) = grams.unzip();
-    let parts: Vec<&Tensor> =
-        [Some(&table), weighed.as_ref(), Some(&plain), variance.as_ref()].into_iter().flatten().collect();
+    let parts: Vec<&Tensor> = [Some(&table), scaled.as_ref(), Some(&plain)].into_iter().flatten().collect();
     FrozenText {
         input: Tensor::cat(&parts, 1),
-        columns,
+        plain: columns,
         ease: below(&unit, 0, columns - tasks),
         residual: below(&own_values, tasks, 0),
         slopes: foresight.slopes,
