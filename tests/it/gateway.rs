@@ -11,5 +11,8 @@ mod leaving;
 mod draining;
 mod resilience;
 mod identity;
+mod budget;
 mod stickiness;
 mod reloading;
+mod overload;
+mod messages;

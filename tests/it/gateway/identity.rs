@@ -79,6 +79,9 @@ async fn a_bound_key_is_its_user_and_cannot_pretend_to_be_another() -> Result<()
     {
         let answer = ask(&stage, "team-key", &[header], json!({})).await?;
         assert_eq!(code(&answer), (403, "forbidden".to_owned()), "{header:?}");
+        let error = &answer.json()["error"];
+        assert_eq!((error["param"].as_str(), error["type"].as_str()), (Some(header.0), Some("permission_error")));
+        assert!(answer.text().contains(header.0), "{}", answer.text());
     }
     let answer = ask(&stage, "team-key", &[], json!({"model": "dear"})).await?;
     assert_eq!(answer.status, 403);
@@ -137,5 +140,31 @@ async fn a_request_that_could_cost_more_than_the_budget_is_refused_unsent() -> R
     let answer = ask(&stage, "team-key", &[], json!({"max_tokens": 1_000_000})).await?;
     assert_eq!(code(&answer), (429, "insufficient_quota".to_owned()));
     assert_eq!(upstream.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bound_key_steers_nothing_unless_it_may() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let strict = format!("auth: {{mode: keys, keys: [{{name: team, sha256: {TEAM}, user: ada}}]}}");
+    let stage = Stage::between(&upstream, &upstream, &strict)?;
+    let headers = [("x-personaroute-task", "math"), ("x-personaroute-candidates", "dear")];
+    for header in headers {
+        assert_eq!(ask(&stage, "team-key", &[header], json!({})).await?.status, 403, "{header:?}");
+    }
+    let own = [("x-personaroute-user", "ada"), ("x-personaroute-explain", "1")];
+    assert_eq!(ask(&stage, "team-key", &own, json!({})).await?.status, 200, "its own name, and a question");
+    Ok(())
+}
+
+#[tokio::test]
+async fn decisions_without_calls_are_refused_alike_and_count_as_requests() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, &keys("limits: {requests_per_minute: 2}"))?;
+    let bearer = [("authorization", "Bearer team-key")];
+    let route = |body: Value| async move { wire::post(stage.address, "/v1/route", &bearer, &body).await };
+    assert_eq!(route(json!({"text": "hi", "user": "bob"})).await?.status, 403);
+    assert_eq!(route(json!({"text": "hi"})).await?.status, 200);
+    assert_eq!(code(&route(json!({"text": "hi"})).await?), (429, "rate_limit_exceeded".to_owned()));
     Ok(())
 }

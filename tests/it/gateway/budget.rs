@@ -1,0 +1,193 @@
+//! Money: never more than the budget, whoever asks at the same time, and every token on somebody's account.
+
+use anyhow::Result;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Gate, Reply},
+    wire::{self, Answer},
+};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::stage::{Stage, until};
+
+/// SHA-256 of `team-key` and of `service-key`.
+const TEAM: &str = "e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8";
+const SERVICE: &str = "bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e";
+
+/// A bound key and a speaking one, with the limits of each key and user.
+fn keys(limits: &str, user_limits: &str) -> String {
+    format!(
+        "
+auth:
+  mode: keys
+  keys:
+    - {{name: team, sha256: {TEAM}, user: ada, limits: {limits}}}
+    - {{name: service, sha256: {SERVICE}, speaks_for_users: true, limits: {limits}}}
+  user_limits: {user_limits}
+"
+    )
+}
+
+/// A request that can cost at most 0.1 dollars at `cheap`, which takes 2 dollars a million output tokens.
+fn tenth(user: &str) -> Value {
+    json!({"model": "cheap", "user": user, "max_tokens": 49_990, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+async fn ask(stage: &Stage, key: &str, body: &Value) -> Result<Answer> {
+    let bearer = format!("Bearer {key}");
+    wire::post(stage.address, "/v1/chat/completions", &[("authorization", &bearer)], body).await
+}
+
+fn code(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.json()["error"]["code"].as_str().unwrap_or_default().to_owned())
+}
+
+/// An answer that the upstream counted at 0.1 dollars.
+fn dear_answer() -> Reply {
+    Reply::json(200, &json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 49_990}}))
+}
+
+async fn usage(stage: &Stage) -> Result<Vec<Value>> {
+    let table = wire::get(stage.admin, "/usage").await?.json();
+    Ok(table["usage"].as_array().cloned().unwrap_or_default())
+}
+
+#[tokio::test]
+async fn requests_at_the_same_time_do_not_overspend_together() -> Result<()> {
+    let upstream = FakeUpstream::always(dear_answer())?;
+    let stage = Stage::between(&upstream, &upstream, &keys("{budget: {usd: 0.55, per: day}}", "{}"))?;
+    let mut asked = JoinSet::new();
+    let address = stage.address;
+    for _ in 0..40 {
+        asked.spawn(async move {
+            let headers = [("authorization", "Bearer team-key")];
+            wire::post(address, "/v1/chat/completions", &headers, &tenth("ada")).await
+        });
+    }
+    let mut served = 0;
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer??;
+        match answer.status {
+            200 => served += 1,
+            _ => {
+                assert_eq!(code(&answer), (429, "insufficient_quota".to_owned()));
+                assert!(answer.header("retry-after").parse::<u64>()? <= 86_400);
+            }
+        }
+    }
+    assert!((1..=5).contains(&served), "{served} tenths of 0.55 dollars");
+    assert_eq!(upstream.count(), served);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_user_has_a_budget_of_its_own_whoever_speaks_for_it() -> Result<()> {
+    let upstream = FakeUpstream::always(dear_answer())?;
+    let stage = Stage::between(&upstream, &upstream, &keys("{}", "{budget: {usd: 0.15, per: month}}"))?;
+    assert_eq!(ask(&stage, "service-key", &tenth("ada")).await?.status, 200);
+    assert_eq!(code(&ask(&stage, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
+    assert_eq!(ask(&stage, "service-key", &tenth("bob")).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn several_answers_of_one_request_are_all_set_aside() -> Result<()> {
+    let upstream = FakeUpstream::always(dear_answer())?;
+    let stage = Stage::between(&upstream, &upstream, &keys("{budget: {usd: 0.15, per: day}}", "{}"))?;
+    let mut body = tenth("ada");
+    body["n"] = json!(8);
+    assert_eq!(code(&ask(&stage, "team-key", &body).await?), (429, "insufficient_quota".to_owned()));
+    assert_eq!(upstream.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_spent_outlives_the_process() -> Result<()> {
+    let upstream = FakeUpstream::always(dear_answer())?;
+    let folder = tempfile::tempdir()?;
+    let state = format!("state: {{file: '{}'}}", folder.path().join("state.redb").display());
+    let limits = format!("{}{state}\n", keys("{budget: {usd: 0.15, per: month}}", "{}"));
+    let stage = Stage::between(&upstream, &upstream, &limits)?;
+    assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 200);
+    drop(stage);
+    let stage = Stage::between(&upstream, &upstream, &limits)?;
+    assert_eq!(code(&ask(&stage, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_and_requests_in_flight_are_limited() -> Result<()> {
+    let gate = Gate::closed();
+    let held = Reply { frames: vec![Frame::Wait(gate.clone()), Frame::Data("{}".into())], ..Reply::chat("") };
+    let upstream = FakeUpstream::always(held)?;
+    let limits = keys("{concurrency: 1, tokens_per_minute: 60000}", "{}");
+    let stage = Stage::between(&upstream, &upstream, &limits)?;
+    let address = stage.address;
+    let mut first = JoinSet::new();
+    first.spawn(async move {
+        let headers = [("authorization", "Bearer team-key")];
+        wire::post(address, "/v1/chat/completions", &headers, &tenth("ada")).await
+    });
+    until(|| upstream.count() == 1).await;
+    let refused = ask(&stage, "team-key", &tenth("ada")).await?;
+    assert_eq!(code(&refused), (429, "rate_limit_exceeded".to_owned()));
+    assert_eq!(
+        (refused.header("retry-after"), refused.json()["error"]["type"].as_str()),
+        ("1", Some("rate_limit_error"))
+    );
+    assert!(refused.text().contains("concurrency"), "{}", refused.text());
+    gate.open();
+    while let Some(answer) = first.join_next().await {
+        assert_eq!(answer??.status, 200);
+    }
+    // The answer told no usage, so that its estimate of a few tokens counts: there is room for one more, not for two.
+    let mut body = tenth("ada");
+    body["max_tokens"] = json!(1_000_000);
+    gate.open();
+    assert_eq!(ask(&stage, "service-key", &body).await?.status, 200, "larger than the limit, in an unused minute");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_uncounted_stream_is_estimated_and_marked_so() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat_stream(&["one ", "two ", "three"]))?;
+    let stage = Stage::between(&upstream, &upstream, &keys("{}", "{}"))?;
+    let mut body = tenth("ada");
+    body["stream"] = json!(true);
+    assert_eq!(ask(&stage, "team-key", &body).await?.status, 200);
+    let rows = usage(&stage).await?;
+    let row = &rows[0];
+    assert_eq!((&row["user"], &row["key"], &row["model"]), (&json!("ada"), &json!("team"), &json!("cheap")));
+    assert_eq!((&row["answers"], &row["estimated_answers"]), (&json!(1), &json!(1)));
+    assert!((3..=6).contains(&row["output_tokens"].as_u64().unwrap_or_default()), "{row}");
+    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    assert!(metrics.contains(r#"personaroute_usage_estimated_total{model="cheap"} 1"#), "{metrics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn usage_is_told_per_user_key_llm_and_model_and_metrics_name_no_user() -> Result<()> {
+    let counted =
+        json!({"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 40}});
+    let upstream = FakeUpstream::always(Reply::json(200, &json!({"choices": [], "usage": counted})))?;
+    let stage = Stage::between(&upstream, &upstream, &keys("{}", "{}"))?;
+    let mut body = tenth("bob");
+    body["model"] = json!("auto");
+    for _ in 0..2 {
+        assert_eq!(ask(&stage, "service-key", &body).await?.status, 200);
+    }
+    let rows = usage(&stage).await?;
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let expected = json!({
+        "user": "bob", "key": "service", "model": "cheap", "asked": "auto", "answers": 2, "estimated_answers": 0,
+        "input_tokens": 200, "cached_input_tokens": 80, "output_tokens": 20,
+    });
+    for (key, value) in expected.as_object().into_iter().flatten() {
+        assert_eq!(&rows[0][key], value, "{key}");
+    }
+    let cost = rows[0]["cost_usd"].as_f64().unwrap_or_default();
+    assert!((cost - 2.0 * (100.0 + 20.0) / 1e6).abs() < 1e-12, "{cost}");
+    assert!(!wire::get(stage.admin, "/metrics").await?.text().contains("bob"));
+    assert_eq!(wire::get(stage.address, "/usage").await?.status, 404, "not for clients");
+    Ok(())
+}

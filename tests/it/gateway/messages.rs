@@ -1,0 +1,33 @@
+//! Anthropic's messages: routed among upstreams that speak them.
+
+use anyhow::Result;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Reply},
+    wire,
+};
+use serde_json::json;
+
+use super::stage::{ByPrice, Stage, two};
+
+#[tokio::test]
+async fn anthropic_messages_are_routed_among_anthropic_upstreams_with_their_key() -> Result<()> {
+    let events = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5,\
+                  \"output_tokens\":1}}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    let upstream = FakeUpstream::always(Reply::events(vec![Frame::Data(events.into())]))?;
+    let configuration = two(&upstream, &upstream, "");
+    let configuration = configuration.replacen("kind: openai", "kind: anthropic", 1);
+    let stage = Stage::start(&configuration, ByPrice)?;
+    let body = json!({"model": "auto", "max_tokens": 9, "stream": true, "x_new": 1,
+                      "messages": [{"role": "user", "content": "hi"}]});
+    // The dear LLM is preferred, but its upstream speaks another format.
+    let headers = [("x-personaroute-preference", "0.9"), ("anthropic-version", "2023-06-01"), ("x-api-key", "client")];
+    let answer = wire::post(stage.address, "/v1/messages", &headers, &body).await?;
+    assert_eq!((answer.status, answer.text()), (200, events.to_owned()));
+    let request = &upstream.requests()[0];
+    assert_eq!((request.path.as_str(), request.header("x-api-key")), ("/v1/messages", "sk-upstream"));
+    assert_eq!(request.header("anthropic-version"), "2023-06-01");
+    assert_eq!((&request.json()["model"], &request.json()["x_new"]), (&json!("cheap-1"), &json!(1)));
+    let refused = wire::post(stage.address, "/v1/messages", &[], &json!({"model": "auto"})).await?;
+    assert_eq!((refused.status, &refused.json()["type"]), (400, &json!("error")));
+    Ok(())
+}
