@@ -30,15 +30,12 @@ pub(super) fn show(listen: SocketAddr) -> Result<()> {
     }
     let [question, ..] = QUESTIONS;
     let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "\nThe same questions, asked by two users:\n{}\n\nAsk yourself; Ctrl-C ends the demo:",
-        lines.join("\n")
-    )?;
+    writeln!(out, "\nThe same questions, asked by two users:\n{}", lines.join("\n"))?;
+    writeln!(out, "\nPersonaRoute is ready: http://{listen}/v1 (Ctrl-C ends it). Ask as either user:")?;
     for user in USERS {
         writeln!(out, "  {}", curl(listen, user, question))?;
     }
-    writeln!(out, "\nPersonaRoute is ready: http://{listen}/v1").context("printing")
+    out.flush().context("printing")
 }
 
 fn chat(user: &str, question: &str) -> Value {
