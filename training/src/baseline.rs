@@ -3,19 +3,23 @@
 //! "Told p" baselines know the users' preferences, which a router in the R setting never does: they are yardsticks only.
 
 pub mod constant;
+pub mod factor;
 pub mod linear;
 pub mod mean;
+pub mod mlp;
 pub mod neighbour;
 pub mod own;
 pub mod random;
 pub mod ridge;
+
+use anyhow::Result;
 
 use crate::eval::{Field, Router};
 
 /// Returns every baseline that the field allows, in the order of the table.
 ///
 /// The user's own means per task only make sense where users have seen a part of the training queries (`sparse`).
-pub fn all<'a>(field: &Field<'a>, sparse: bool) -> Vec<Box<dyn Router + 'a>> {
+pub fn all<'a>(field: &Field<'a>, sparse: bool) -> Result<Vec<Box<dyn Router + 'a>>> {
     let mut routers: Vec<Box<dyn Router + 'a>> = vec![
         Box::new(random::Random::new(field)),
         Box::new(constant::Constant::cheapest(field)),
@@ -27,12 +31,14 @@ pub fn all<'a>(field: &Field<'a>, sparse: bool) -> Vec<Box<dyn Router + 'a>> {
         if field.dataset.query_embeddings.ncols() > 0 {
             routers.push(Box::new(ridge::ridge(field, preferences)));
             routers.push(Box::new(neighbour::neighbours(field, preferences)));
+            routers.push(Box::new(mlp::network(field, preferences)?));
         }
     }
+    routers.push(Box::new(factor::Factors::new(field)));
     if sparse {
         routers.push(Box::new(own::Own::new(field)));
     }
-    routers
+    Ok(routers)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub fn ridge(field: &Field<'_>, preferences: &[f64]) -> Predicted {
 }
 
 /// Embedding, task indicator, one.
-fn features(dataset: &Dataset, rows: &[u32]) -> Array2<f64> {
+pub(super) fn features(dataset: &Dataset, rows: &[u32]) -> Array2<f64> {
     let dim = dataset.query_embeddings.ncols();
     let tasks = dataset.tasks.len();
     let mut x = Array2::zeros((rows.len(), dim + tasks + 1));

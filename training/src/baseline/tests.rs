@@ -55,7 +55,7 @@ fn check(name: &str, users: Users, seen: Option<usize>, expected: &[Row]) {
         let seen_rewards = population(&data, &split, &users.infos(), draw);
         let truth = Truth::Formula { dataset: &data, preferences: users.preferences() };
         let field = Field::new(&data, &truth, &split, &seen_rewards, seed);
-        let routers = all(&field, seen.is_some());
+        let routers = all(&field, seen.is_some()).unwrap();
         let outcomes = routers.iter().map(|router| measure(&field, router.as_ref()).unwrap());
         measured.push(outcomes.map(|outcome| (outcome.name, outcome.metrics)).collect());
     }
@@ -75,6 +75,27 @@ fn check(name: &str, users: Users, seen: Option<usize>, expected: &[Row]) {
             assert!((found - printed).abs() < 1.1e-4, "{name} {router}: {found} against {printed}");
         }
     }
+}
+
+#[test]
+fn learned_baselines_know_more_than_the_cheapest() {
+    let Some(folder) = shared("zeroeval") else { return };
+    let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
+    let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 0);
+    let draw = Draw { seed: 0, seen: Some(40), feedback: Feedback::Full };
+    let users = Users::Uniform(100);
+    let seen = population(&data, &split, &users.infos(), draw);
+    let truth = Truth::Formula { dataset: &data, preferences: users.preferences() };
+    let field = Field::new(&data, &truth, &split, &seen, 0);
+    let routers = all(&field, true).unwrap();
+    let reward = |name: &str| {
+        let router = routers.iter().find(|router| router.name() == name).unwrap();
+        let outcome = measure(&field, router.as_ref()).unwrap();
+        eprintln!("{name} {:?}", outcome.metrics);
+        outcome.metrics.reward
+    };
+    let best = reward("best_single_overall");
+    assert!(reward("matrix_factorisation") > best && reward("told_p_mlp") > best);
 }
 
 #[test]

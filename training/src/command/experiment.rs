@@ -93,7 +93,7 @@ pub fn table(field: &Field<'_>, routers: &[&dyn Router], sparse: bool) -> Result
         rows.push(Row { name: outcome.name.clone(), metrics: outcome.metrics });
         first = first.or(Some(outcome));
     }
-    for router in baseline::all(field, sparse) {
+    for router in baseline::all(field, sparse)? {
         let outcome = measure(field, router.as_ref())?;
         rows.push(Row { name: outcome.name, metrics: outcome.metrics });
     }
