@@ -7,3 +7,4 @@ mod fixture;
 mod guest;
 mod open;
 mod route;
+mod trained;

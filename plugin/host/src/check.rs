@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::{
     Candidate, DecisionFault, Profile,
     component::bindings::exports::personaroute::router::routing::{Decision, Score, TaskGuess},
@@ -88,7 +90,8 @@ fn task(guess: &TaskGuess) -> Result<(), DecisionFault> {
 /// Where each candidate stands in the request.
 enum Places<'a> {
     Scan(&'a [Candidate]),
-    Map(HashMap<&'a str, usize>),
+    // Seeded, and several times faster than the standard hash, which shows at a thousand candidates.
+    Map(HashMap<&'a str, usize, RandomState>),
 }
 
 impl<'a> Places<'a> {

@@ -4,6 +4,8 @@ mod request;
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
+use foldhash::fast::RandomState;
+
 use crate::{
     Decision, DecisionFault, Interaction, OpenError, Profile, RouteError, RouteRequest, RouterOptions,
     bundle::{folder::Bundle, manifest::TextEncoder},
@@ -30,8 +32,7 @@ const MAX_INTERACTIONS: usize = 4096;
 pub struct Router {
     plugin: Plugin,
     services: Arc<Services>,
-    model: routing::Model,
-    columns: HashMap<String, u32>,
+    columns: HashMap<String, u32, RandomState>,
     limits: crate::Limits,
 }
 
@@ -73,9 +74,12 @@ impl Router {
         request::check(request)?;
         let started = Instant::now();
         let context = self.context([request]);
-        let wit = self.wit_request(request);
+        let tasks = request::tasks(self.bundle());
+        let model = request::model(self.bundle(), &tasks);
+        let candidates = self.wit_candidates(request);
+        let wit = request::wit(request, &candidates);
         let answer = self.plugin.call(context, |plugin, store| {
-            let answer = plugin.personaroute_router_routing().call_route(&mut *store, &self.model, &wit);
+            let answer = plugin.personaroute_router_routing().call_route(&mut *store, model, wit);
             answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
         })??;
         accept(answer, request, started)
@@ -98,10 +102,9 @@ impl Router {
         let user_dim = self.services.bundle.manifest.user_dim;
         request::check_profile(profile, user_dim)?;
         let interactions = self.wit_interactions(interactions)?;
-        let before = profile.clone().into();
         let context = Context::new(&self.services, HashMap::new(), &self.limits);
         let answer = self.plugin.call(context, |plugin, store| {
-            let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, &before, &interactions);
+            let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, profile.into(), &interactions);
             answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
         })??;
         let adapted = Profile::from(answer);
@@ -128,9 +131,8 @@ impl Router {
         let plugin = Plugin::open(&options.plugin, &options.limits)?;
         let llms = bundle.catalog.llms.iter().zip(0..);
         let columns = llms.map(|(llm, column)| (llm.id.clone(), column)).collect();
-        let model = request::model(&bundle);
         let services = Arc::new(Services::new(bundle, backend, encoder));
-        Ok(Self { plugin, services, model, columns, limits: options.limits.clone() })
+        Ok(Self { plugin, services, columns, limits: options.limits.clone() })
     }
 
     fn route_chunk(&self, chunk: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
@@ -153,9 +155,13 @@ impl Router {
         }
         let started = Instant::now();
         let context = self.context(requests.iter().copied());
-        let wit: Vec<_> = requests.iter().map(|request| self.wit_request(request)).collect();
+        let tasks = request::tasks(self.bundle());
+        let model = request::model(self.bundle(), &tasks);
+        let candidates: Vec<_> = requests.iter().map(|request| self.wit_candidates(request)).collect();
+        let wit = requests.iter().zip(&candidates).map(|(request, candidates)| request::wit(request, candidates));
+        let wit: Vec<_> = wit.collect();
         let answers = self.plugin.call(context, |plugin, store| {
-            let answers = plugin.personaroute_router_routing().call_route_batch(&mut *store, &self.model, &wit)?;
+            let answers = plugin.personaroute_router_routing().call_route_batch(&mut *store, model, &wit)?;
             let refuse = |answer: Result<_, _>| answer.map_err(|error| refusal(error, store.data()));
             Ok(answers.into_iter().map(refuse).collect::<Vec<_>>())
         });
@@ -180,8 +186,8 @@ impl Router {
         Context::new(&self.services, users.collect(), &self.limits)
     }
 
-    fn wit_request(&self, request: &RouteRequest) -> routing::Request {
-        request::wit(request, |llm| self.columns.get(llm).copied())
+    fn wit_candidates<'a>(&self, request: &'a RouteRequest) -> Vec<routing::Candidate<'a>> {
+        request::candidates(request, |llm| self.columns.get(llm).copied())
     }
 
     fn wit_interactions(&self, interactions: &[Interaction]) -> Result<Vec<learning::Interaction>, RouteError> {

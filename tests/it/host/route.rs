@@ -6,7 +6,7 @@ use std::thread;
 use personaroute_harness::bundle::Recipe;
 use personaroute_host::{Decision, Exclusion, RouteError, RouteRequest, UserState};
 
-use super::fixture::{open, request};
+use super::fixture::{open, open_with, request};
 
 /// The noise that a text adds to effects in the test bundle, and float rounding.
 const TOLERANCE: f32 = 2e-3;
@@ -141,6 +141,19 @@ fn many_threads_get_the_decisions_of_one() {
             });
         }
     });
+}
+
+#[test]
+fn an_instance_may_serve_one_call_or_many() {
+    let decide = |calls| {
+        let fixture = open_with(&Recipe::default(), |options| options.limits.instance_calls = calls);
+        let texts = ["hello", "What is the capital of France?", "hello"];
+        let decide = |text| fixture.router.route(&request(&fixture.router, Some("even"), text)).unwrap().ranking;
+        texts.map(decide)
+    };
+    let fresh = decide(1);
+    assert_eq!(fresh[0], fresh[2]);
+    assert_eq!(decide(2), fresh, "nothing of a call reaches the next");
 }
 
 #[test]

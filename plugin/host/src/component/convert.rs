@@ -3,7 +3,7 @@
 use super::bindings::{exports::personaroute::router::routing, personaroute::router::users};
 use crate::{Exclusion, Profile, Score, TaskGuess, UserState};
 
-impl From<Profile> for users::UserProfile {
+impl From<Profile> for users::UserProfileResult {
     fn from(profile: Profile) -> Self {
         Self {
             embedding: profile.embedding,
@@ -14,8 +14,19 @@ impl From<Profile> for users::UserProfile {
     }
 }
 
-impl From<users::UserProfile> for Profile {
-    fn from(profile: users::UserProfile) -> Self {
+impl<'a> From<&'a Profile> for users::UserProfileParam<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        Self {
+            embedding: &profile.embedding,
+            state: profile.state.into(),
+            interactions: profile.interactions,
+            preference: profile.preference,
+        }
+    }
+}
+
+impl From<users::UserProfileResult> for Profile {
+    fn from(profile: users::UserProfileResult) -> Self {
         Self {
             embedding: profile.embedding,
             state: profile.state.into(),

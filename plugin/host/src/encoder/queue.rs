@@ -72,6 +72,8 @@ impl Queue {
         let left = deadline.saturating_duration_since(Instant::now());
         answer.recv_timeout(left).unwrap_or_else(|error| match error {
             RecvTimeoutError::Timeout => Err(EncoderError::Timeout),
+            // A worker that passed the text over for its deadline may be a little faster than this wait.
+            RecvTimeoutError::Disconnected if Instant::now() >= deadline => Err(EncoderError::Timeout),
             RecvTimeoutError::Disconnected => Err(EncoderError::Failed("the text encoder's thread ended".to_owned())),
         })
     }

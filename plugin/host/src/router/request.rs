@@ -65,8 +65,8 @@ fn one_call(requests: &[RouteRequest], most: usize) -> usize {
     requests.len().min(most)
 }
 
-/// Returns what the plugin must know about the bundle.
-pub(super) fn model(bundle: &Bundle) -> routing::Model {
+/// Returns what the plugin must know about the bundle, with its task names as `tasks`.
+pub(super) fn model<'a>(bundle: &'a Bundle, tasks: &'a [&'a str]) -> routing::Model<'a> {
     let manifest = &bundle.manifest;
     let text_encoder = match &manifest.text_encoder {
         TextEncoder::Lexical(lexical) => routing::TextEncoder::Lexical(routing::LexicalEncoder {
@@ -77,29 +77,34 @@ pub(super) fn model(bundle: &Bundle) -> routing::Model {
         }),
         TextEncoder::Embedding(embedding) => routing::TextEncoder::Embedding(narrow(embedding.dim)),
     };
-    routing::Model {
-        text_encoder,
-        tasks: bundle.tasks.tasks.iter().map(|task| task.name.clone()).collect(),
-        llm_columns: narrow(manifest.llms),
-        prior: manifest.prior.clone(),
-    }
+    routing::Model { text_encoder, tasks, llm_columns: narrow(manifest.llms), prior: &manifest.prior }
 }
 
-/// Puts a request into the words of the WIT package.
-pub(super) fn wit(request: &RouteRequest, column: impl Fn(&str) -> Option<u32>) -> routing::Request {
-    let candidate = |candidate: &Candidate| routing::Candidate {
+/// Returns the names of the bundle's tasks.
+pub(super) fn tasks(bundle: &Bundle) -> Vec<&str> {
+    bundle.tasks.tasks.iter().map(|task| task.name.as_str()).collect()
+}
+
+/// Puts a request's candidates into the words of the WIT package.
+pub(super) fn candidates(request: &RouteRequest, column: impl Fn(&str) -> Option<u32>) -> Vec<routing::Candidate<'_>> {
+    let known = request.candidates.iter().map(|candidate| routing::Candidate {
+        llm: &candidate.llm,
         column: column(&candidate.llm),
-        llm: candidate.llm.clone(),
         input_price: candidate.input_price,
         output_price: candidate.output_price,
         context_window: candidate.context_window,
-    };
+    });
+    known.collect()
+}
+
+/// Puts a request into the words of the WIT package.
+pub(super) fn wit<'a>(request: &'a RouteRequest, candidates: &'a [routing::Candidate<'a>]) -> routing::Request<'a> {
     routing::Request {
-        user: user(request).map(str::to_owned),
-        text: cut(&request.text, MAX_TEXT).to_owned(),
-        task: request.task.clone(),
+        user: user(request),
+        text: cut(&request.text, MAX_TEXT),
+        task: request.task.as_deref(),
         preference: request.preference,
-        candidates: request.candidates.iter().map(candidate).collect(),
+        candidates,
         prompt_tokens: request.prompt_tokens,
     }
 }

@@ -88,6 +88,15 @@ fn a_caller_does_not_wait_past_its_deadline_and_its_text_is_not_encoded() {
 }
 
 #[test]
+fn a_text_passed_over_by_an_idle_worker_ends_in_timeout_too() {
+    let (queue, _open, sizes) = start(200);
+    for _ in 0..200 {
+        assert_eq!(queue.embed("a", Instant::now()), Err(EncoderError::Timeout));
+    }
+    assert!(sizes.try_recv().is_err(), "no text was encoded");
+}
+
+#[test]
 fn a_failed_run_fails_its_texts_alone() {
     let (queue, open, _sizes) = start(10);
     open.send(Err(EncoderError::Failed("no device".to_owned()))).unwrap();

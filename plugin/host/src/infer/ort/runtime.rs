@@ -35,7 +35,7 @@ impl Runtime {
         let mut loaded = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((first, environment)) = &*loaded {
             if *first == path {
-                return Ok(Self { environment: environment.clone(), provider });
+                return Self { environment: environment.clone(), provider }.with_device();
             }
             let (first, path) = (first.display(), path.display());
             return Err(OpenError::OnnxRuntime(format!(
@@ -45,7 +45,17 @@ impl Runtime {
         let environment = start(&path)
             .map_err(|reason| OpenError::OnnxRuntime(format!("onnxruntime: {}: {reason}", path.display())))?;
         *loaded = Some((path, environment.clone()));
-        Ok(Self { environment, provider })
+        Self { environment, provider }.with_device()
+    }
+
+    /// Refuses a provider that this machine, or this build of ONNX Runtime, does not have.
+    fn with_device(self) -> Result<Self, OpenError> {
+        match (self.provider, self.builder()) {
+            (Provider::Cuda { .. }, Err(error)) => {
+                Err(OpenError::Provider { provider: "cuda", reason: error.to_string() })
+            }
+            (Provider::Cpu | Provider::Cuda { .. }, _) => Ok(self),
+        }
     }
 
     /// Opens one session of the graph at `path`.

@@ -58,8 +58,9 @@ fn one_call_never_holds_two_profiles_of_a_user() {
 fn the_plugin_sees_a_bounded_text_and_known_columns() {
     let mut long = request(Some("ada"), None);
     long.text = "é".repeat(MAX_TEXT);
-    let wit = wit(&long, |llm| (llm == "small").then_some(3));
+    let candidates = candidates(&long, |llm| (llm == "small").then_some(3));
+    let wit = wit(&long, &candidates);
     assert_eq!(wit.text.len(), MAX_TEXT);
     assert_eq!(wit.candidates[0].column, Some(3));
-    assert_eq!(wit.user.as_deref(), Some("ada"));
+    assert_eq!(wit.user, Some("ada"));
 }
