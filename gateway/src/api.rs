@@ -13,6 +13,7 @@ pub mod route;
 pub mod models;
 pub mod error;
 pub mod sse;
+pub mod translate;
 pub mod usage;
 
 pub use self::{

@@ -6,6 +6,7 @@ pub mod http_client;
 pub mod breaker;
 pub mod load;
 pub mod simulated;
+mod translated;
 pub mod peer;
 pub mod roster;
 

@@ -16,3 +16,4 @@ mod stickiness;
 mod reloading;
 mod overload;
 mod messages;
+mod translation;

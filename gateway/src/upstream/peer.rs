@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Full;
 
-use super::{Body, Breaker, Failure, Offered, http_client::HttpClient, simulated};
+use super::{Body, Breaker, Failure, Offered, http_client::HttpClient, simulated, translated::Translated};
 use crate::{
     api::Wire,
     config::{self, Kind, Upstream},
@@ -52,10 +52,11 @@ impl Peer {
     pub fn speaks(&self, wire: Wire) -> bool {
         match (self.config.kind, wire) {
             (Kind::Openai, Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) => true,
-            (Kind::Anthropic, Wire::Messages) => true,
+            // Chat is translated.
+            (Kind::Anthropic, Wire::Messages | Wire::Chat) => true,
             (Kind::Simulated, Wire::Chat | Wire::Messages) => true,
             (Kind::Openai, Wire::Messages) => false,
-            (Kind::Anthropic, Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) => false,
+            (Kind::Anthropic, Wire::Completions | Wire::Embeddings | Wire::Responses) => false,
             (Kind::Simulated, Wire::Completions | Wire::Embeddings | Wire::Responses) => false,
         }
     }
@@ -70,6 +71,13 @@ impl Peer {
             return Err(Failure::Unsupported);
         }
         match &self.config.base_url {
+            Some(base) if self.config.kind == Kind::Anthropic && call.wire == Wire::Chat => {
+                let translated = Translated::request(&call.body)?;
+                let call = Call { wire: Wire::Messages, body: translated.body.clone(), ..call };
+                let mut request = self.request(base, call)?;
+                Translated::complete(request.headers_mut());
+                translated.answer(self.client.send(request).await?).await
+            }
             Some(base) => self.client.send(self.request(base, call)?).await,
             None => Ok(simulated::answer(&call, self.config.pace)),
         }

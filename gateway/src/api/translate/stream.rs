@@ -1,0 +1,215 @@
+//! A stream of message events as a stream of chat completion chunks, event by event.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{finish_reason, usage};
+use crate::api::{
+    ErrorBody, Wire,
+    sse::{self, Splitter},
+};
+
+/// Translates one stream.
+#[derive(Debug)]
+pub struct Chunks {
+    splitter: Splitter,
+    created: u64,
+    with_usage: bool,
+    id: Value,
+    model: Value,
+    usage: Value,
+    /// Tool calls so far; OpenAI numbers them apart from text.
+    calls: usize,
+    stopped: bool,
+}
+
+impl Chunks {
+    /// Returns a translator; `with_usage` sends usage in a chunk of its own, as OpenAI does on demand.
+    pub fn new(created: u64, with_usage: bool) -> Self {
+        let usage = json!({});
+        Self {
+            splitter: Splitter::default(),
+            created,
+            with_usage,
+            id: Value::Null,
+            model: Value::Null,
+            usage,
+            calls: 0,
+            stopped: false,
+        }
+    }
+
+    /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
+    pub fn push(&mut self, piece: Bytes) -> String {
+        let Some(whole) = self.splitter.push(piece) else {
+            return String::new();
+        };
+        let events = sse::data(&whole);
+        events
+            .iter()
+            .filter_map(|data| serde_json::from_str(data).ok())
+            .map(|event: Value| self.event(&event))
+            .collect()
+    }
+
+    fn event(&mut self, event: &Value) -> String {
+        match event.get("type").and_then(Value::as_str).unwrap_or_default() {
+            "message_start" => {
+                let message = event.get("message").unwrap_or(&Value::Null);
+                self.id = message.get("id").cloned().unwrap_or_default();
+                self.model = message.get("model").cloned().unwrap_or_default();
+                self.count(message.get("usage"));
+                self.chunk(&json!({"role": "assistant", "content": ""}), None)
+            }
+            "content_block_start" => self.block(event.get("content_block").unwrap_or(&Value::Null)),
+            "content_block_delta" => self.delta(event.get("delta").unwrap_or(&Value::Null)),
+            "message_delta" => {
+                self.count(event.get("usage"));
+                match event.pointer("/delta/stop_reason").and_then(Value::as_str) {
+                    Some(stop) => self.chunk(&json!({}), Some(finish_reason(stop))),
+                    None => String::new(),
+                }
+            }
+            "message_stop" => self.stop(),
+            "error" => self.broken(event),
+            _ => String::new(),
+        }
+    }
+
+    fn block(&mut self, block: &Value) -> String {
+        if block.get("type").and_then(Value::as_str) != Some("tool_use") {
+            return String::new();
+        }
+        let function = json!({"name": block.get("name"), "arguments": ""});
+        let call = json!({"index": self.calls, "id": block.get("id"), "type": "function", "function": function});
+        self.calls += 1;
+        self.chunk(&json!({"tool_calls": [call]}), None)
+    }
+
+    fn delta(&self, delta: &Value) -> String {
+        let text = |name: &str| delta.get(name).and_then(Value::as_str);
+        match (text("text"), text("partial_json")) {
+            (Some(text), _) => self.chunk(&json!({"content": text}), None),
+            (None, Some(json)) => {
+                let call = json!({"index": self.calls.saturating_sub(1), "function": {"arguments": json}});
+                self.chunk(&json!({"tool_calls": [call]}), None)
+            }
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Later counts replace earlier ones.
+    fn count(&mut self, written: Option<&Value>) {
+        if let (Some(known), Some(Value::Object(written))) = (self.usage.as_object_mut(), written) {
+            known.extend(written.clone().into_iter().filter(|(_, count)| !count.is_null()));
+        }
+    }
+
+    fn stop(&mut self) -> String {
+        self.stopped = true;
+        let counted = if self.with_usage { self.write(&json!([]), &usage(&self.usage)) } else { String::new() };
+        format!("{counted}data: [DONE]\n\n")
+    }
+
+    fn broken(&mut self, event: &Value) -> String {
+        self.stopped = true;
+        let message = event.pointer("/error/message").and_then(Value::as_str).unwrap_or("the upstream failed");
+        let body = ErrorBody {
+            message: message.to_owned(),
+            kind: "upstream_error",
+            param: None,
+            code: Some("upstream_stream_error"),
+        };
+        body.to_event(Wire::Chat)
+    }
+
+    fn chunk(&self, delta: &Value, reason: Option<&str>) -> String {
+        // Beside the reason usage disturbs nobody; the gateway itself reads it there.
+        let counted = if reason.is_some() && !self.with_usage { usage(&self.usage) } else { Value::Null };
+        self.write(&json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason}]), &counted)
+    }
+
+    fn write(&self, choices: &Value, usage: &Value) -> String {
+        let chunk = json!({
+            "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
+            "choices": choices, "usage": usage,
+        });
+        format!("data: {chunk}\n\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENTS: &str = r#"event: message_start
+data: {"type":"message_start","message":{"id":"msg_1","model":"claude","usage":{"input_tokens":7,"output_tokens":1}}}
+
+event: ping
+data: {"type":"ping"}
+
+event: content_block_start
+data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hé"}}
+
+event: content_block_start
+data: {"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"c1","name":"look","input":{}}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"at\":1}"}}
+
+event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":9}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"#;
+
+    fn chunks(with_usage: bool, size: usize) -> Vec<String> {
+        let mut chunks = Chunks::new(5, with_usage);
+        let text: String =
+            EVENTS.as_bytes().chunks(size).map(|piece| chunks.push(Bytes::copy_from_slice(piece))).collect();
+        sse::data(text.as_bytes())
+    }
+
+    #[test]
+    fn text_tool_calls_reason_and_usage_come_in_openais_chunks() {
+        let said = chunks(false, 10_000);
+        let read: Vec<Value> = said.iter().filter_map(|data| serde_json::from_str(data).ok()).collect();
+        let deltas: Vec<&Value> = read.iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
+        let begun = json!({"name": "look", "arguments": ""});
+        let expected = [
+            json!({"role": "assistant", "content": ""}),
+            json!({"content": "Hé"}),
+            json!({"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": begun}]}),
+            json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"at\":1}"}}]}),
+            json!({}),
+        ];
+        assert_eq!(deltas, expected.iter().collect::<Vec<_>>());
+        assert_eq!(read[4]["choices"][0]["finish_reason"], "tool_calls");
+        assert_eq!(
+            (&read[4]["usage"]["prompt_tokens"], &read[4]["usage"]["completion_tokens"]),
+            (&json!(7), &json!(9))
+        );
+        assert_eq!(said.last().map(String::as_str), Some("[DONE]"));
+    }
+
+    #[test]
+    fn it_does_not_matter_where_the_stream_is_cut_into_pieces() {
+        for size in [1, 7, 50] {
+            assert_eq!(chunks(true, size), chunks(true, 10_000));
+        }
+    }
+
+    #[test]
+    fn a_stream_without_its_end_has_no_done() {
+        let mut chunks = Chunks::new(5, false);
+        let half = EVENTS.split("event: message_stop").next().unwrap();
+        assert!(!chunks.push(Bytes::from(half)).contains("[DONE]"));
+        let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"x\",\"message\":\"gone\"}}\n\n";
+        assert!(chunks.push(Bytes::from(error)).contains("\"message\":\"gone\""));
+    }
+}
