@@ -87,6 +87,16 @@ fn the_protocol_runs_on_nine_users_and_writes_choices_a_seed() {
 }
 
 #[test]
+fn held_out_users_and_new_llms_are_measured_where_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    outcomes(folder.path());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("c.yaml"), "hparam: {train_epoch: 1, text_epoch: 1, embedding_dim: 8}\n").unwrap();
+    let line = format!("protocol --outcomes {} --users s9 --seeds 3 --held-out --new-llms --quiet", at(""));
+    call(&format!("{line} --config {}", at("c.yaml"))).unwrap();
+}
+
+#[test]
 fn a_bad_configuration_has_a_code_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");

@@ -49,7 +49,7 @@ pub fn read(files: &Bench, options: &Options) -> Result<Loaded> {
         reading.file(path, part)?;
     }
     let name = paths.first().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
-    let name = name.unwrap_or_default().trim_end_matches(".gz").trim_end_matches(".csv").to_owned();
+    let name = name.unwrap_or_default().trim_end_matches(".gz").trim_end_matches(".csv").replace("_train", "");
     let llm_names: Vec<&str> = llms.iter().map(|llm| llm.id.as_str()).collect();
     let llm_embeddings = match &files.embeddings {
         Some(file) => embedding::named(file, &llm_names)?,
