@@ -23,6 +23,8 @@ pub enum Command {
         /// The configuration.
         file: PathBuf,
     },
+    /// Print the JSON schema of the configuration, for editors and checkers.
+    Schema,
     /// Route one query or a file of queries, and make the calls.
     Infer(Infer),
     /// Serve the gateway with its chat page and print the page's address.

@@ -2,6 +2,7 @@
 
 mod serve;
 mod check;
+mod schema;
 mod infer;
 mod rows;
 mod bundle;
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve::serve(&serve, &env),
         Command::Chat(chat) => serve::chat(&chat, &env),
         Command::Check { file } => check::check(&file, &env),
+        Command::Schema => schema::schema(),
         Command::Infer(infer) => infer::infer(&infer, &env),
         Command::Bundle(bundle) => bundle::bundle(bundle),
         Command::Key { json } => key::key(json),

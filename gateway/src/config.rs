@@ -13,6 +13,7 @@ mod keys_file;
 pub mod locate;
 pub mod duration;
 pub mod size;
+pub mod schema;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 

@@ -7,4 +7,5 @@ mod gateway;
 mod clients;
 mod demo;
 mod document;
+mod schema;
 mod host;

@@ -1,8 +1,26 @@
 //! Durations as people write them: `250ms`, `30s`, `10m`, `1h`.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+/// How a duration is written, for the schema.
+pub enum Written {}
+
+impl JsonSchema for Written {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A number with ms, s, m, h or d, such as 30s.",
+            "pattern": "^[0-9]+(ms|s|m|h|d)$",
+        })
+    }
+}
 
 /// Reads a duration.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

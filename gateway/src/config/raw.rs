@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
@@ -17,15 +18,20 @@ use super::{duration, size};
 use crate::decide::Capability;
 
 /// The whole file.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The layout's version.
+    #[schemars(with = "u32", range(min = 1, max = 1))]
     pub version: Spanned<u32>,
+    /// Where requests are accepted.
     #[serde(default = "default_listen")]
+    #[schemars(with = "SocketAddr")]
     pub listen: Spanned<SocketAddr>,
     /// `null` switches the admin listener off.
     #[serde(default = "default_admin")]
     pub admin: Option<SocketAddr>,
+    /// `default`, the bundle of the repository or the installation, or a folder beside this file.
     #[serde(default = "default_bundle")]
     pub bundle: PathBuf,
     #[serde(default)]
@@ -59,7 +65,7 @@ pub struct Config {
 }
 
 /// The routing plugin.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
     /// The WASM component; by default the one that is installed or built beside the gateway.
@@ -68,18 +74,21 @@ pub struct Plugin {
 }
 
 /// What decisions may use.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Router {
-    /// Threads that decide; the sockets' threads never do.
+    /// Threads that decide; as many as the machine has cores by default.
+    #[schemars(transform = super::schema::without_default)]
     pub threads: usize,
     /// Most requests that wait for such a thread; one more is served in the fallback order.
     pub queue: usize,
     /// Most time of one decision, waiting included.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub deadline: Duration,
     /// Most memory of one plugin instance.
     #[serde(with = "size")]
+    #[schemars(with = "size::Written")]
     pub memory: usize,
     /// Most log messages of one plugin call.
     pub log_messages: u32,
@@ -109,7 +118,7 @@ impl Default for Router {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     Cpu,
@@ -117,26 +126,30 @@ pub enum Provider {
 }
 
 /// A service that answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
+    #[schemars(with = "String")]
     pub name: Spanned<String>,
     pub kind: Kind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub base_url: Option<Spanned<String>>,
     /// A reference such as `${OPENAI_API_KEY}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub api_key: Option<Spanned<String>>,
     /// Headers added to each call; no secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Pause between the chunks of a simulated answer.
     #[serde(default, with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub pace: Duration,
 }
 
 /// Which protocol an upstream speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// OpenAI's HTTP interface.
@@ -159,10 +172,12 @@ impl Kind {
 }
 
 /// An LLM at an upstream.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
+    #[schemars(with = "String")]
     pub llm: Spanned<String>,
+    #[schemars(with = "String")]
     pub upstream: Spanned<String>,
     /// What the upstream calls it; the LLM's id by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,27 +191,32 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::schema::capabilities")]
     pub capabilities: Option<Vec<Capability>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
 }
 
 /// A model name that is routed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VirtualModel {
+    #[schemars(with = "String")]
     pub name: Spanned<String>,
     /// LLM ids; all models by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub candidates: Option<Vec<Spanned<String>>>,
     /// Weight of effect against cost for users who declare none, 0 to 1; without it the user's own counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<f32>", range(min = 0, max = 1))]
     pub preference: Option<Spanned<f32>>,
     /// The task of all its requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// The order when the router gives none; by default the candidates', cheapest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub fallback: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub constraints: Constraints,
@@ -205,13 +225,14 @@ pub struct VirtualModel {
 }
 
 /// When a conversation keeps its LLM, whose prompt cache is warm.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Stickiness {
     /// How much better another LLM's utility must be to take over.
     pub margin: f32,
     /// How long after its last answer a conversation is remembered.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub expiry: Duration,
 }
 
@@ -223,7 +244,7 @@ impl Default for Stickiness {
 }
 
 /// What a candidate must satisfy.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Constraints {
     /// USD per million input tokens.
@@ -238,7 +259,7 @@ pub struct Constraints {
 }
 
 /// What outlives the process.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct State {
     /// Keeps what was spent, beside this file; without it a restart forgets.
@@ -247,14 +268,16 @@ pub struct State {
 }
 
 /// Limits; each is its own key.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Most bytes of a request body.
     #[serde(with = "size")]
+    #[schemars(with = "size::Written")]
     pub body: usize,
     /// Most bytes of a request's head.
     #[serde(with = "size")]
+    #[schemars(with = "size::Written")]
     pub head: usize,
     /// Most headers of a request.
     pub headers: usize,
@@ -291,29 +314,36 @@ impl Default for Limits {
 }
 
 /// How long each phase may take.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// A client sending its request head.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub client_head: Duration,
     /// A client sending its whole body.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub client_body: Duration,
     /// Connecting to an upstream, TLS included.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub connect: Duration,
     /// From sending a streaming request until its first body byte.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub first_byte: Duration,
     /// Between two chunks of an answer.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub idle: Duration,
     /// The whole request.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub total: Duration,
     /// Running requests at shutdown.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub drain: Duration,
 }
 
@@ -333,7 +363,7 @@ impl Default for Timeouts {
 }
 
 /// How failed attempts are repeated elsewhere.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// Most attempts of one request, the first included.
@@ -353,16 +383,18 @@ impl Default for Retry {
 }
 
 /// When an upstream that fails is left alone.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Breaker {
     /// Failures in a row that open it.
     pub failures: u32,
     /// First cool-down; each further one is twice as long.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub cooldown: Duration,
     /// Longest cool-down, also of those that `retry-after` asks for.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub longest: Duration,
 }
 
@@ -373,7 +405,7 @@ impl Default for Breaker {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: LogFormat,
@@ -387,7 +419,7 @@ impl Default for Log {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     Text,

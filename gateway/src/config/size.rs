@@ -1,12 +1,33 @@
 //! Sizes in bytes as people write them: `64KiB`, `10MiB`, or a plain number.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+/// How a size is written.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+pub enum Written {
+    /// In bytes.
     Number(usize),
+    /// With a unit.
     Text(String),
+}
+
+impl JsonSchema for Written {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["integer", "string"],
+            "description": "Bytes, or a number with KiB, MiB or GiB.",
+            "minimum": 0,
+            "pattern": "^[0-9]+(KiB|MiB|GiB)?$",
+        })
+    }
 }
 
 /// Reads a size.

@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod onnx;
 pub mod path;
+pub mod schema;
 pub mod upstream;
 pub mod gateway;
 pub mod wire;

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 /// Who may call.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Auth {
     pub mode: AuthMode,
@@ -20,7 +21,7 @@ pub struct Auth {
     pub user_limits: Option<Quota>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMode {
     /// Everybody who reaches the listener, which must be on loopback.
@@ -31,12 +32,14 @@ pub enum AuthMode {
 }
 
 /// A key that clients send as a bearer token or as `x-api-key`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Key {
     /// Its name in logs.
+    #[schemars(with = "String")]
     pub name: Spanned<String>,
     /// SHA-256 of the key in hex; the key itself is written nowhere.
+    #[schemars(with = "String", regex(pattern = "^[0-9a-fA-F]{64}$"))]
     pub sha256: Spanned<String>,
     /// Whose requests these are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,13 +53,14 @@ pub struct Key {
     pub overrides: Option<bool>,
     /// The models it may name; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
     pub models: Option<Vec<Spanned<String>>>,
     #[serde(default)]
     pub limits: Quota,
 }
 
 /// What a key or a user may use; `null` lifts a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quota {
     pub requests_per_minute: Option<u32>,
@@ -86,7 +90,7 @@ impl Quota {
 }
 
 /// Money for a period.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Allowance {
     pub usd: f64,
@@ -94,7 +98,7 @@ pub struct Allowance {
 }
 
 /// A period of UTC's calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
     Day,
