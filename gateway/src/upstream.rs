@@ -15,7 +15,7 @@ pub use self::{
     breaker::{Breaker, Gate},
     failure::Failure,
     load::{InFlight, Load},
-    peer::{Call, Peer},
+    peer::{Call, Peer, Way},
     roster::{Endpoint, Llm, Roster},
     simulated::Offered,
 };

@@ -17,3 +17,4 @@ mod reloading;
 mod overload;
 mod messages;
 mod translation;
+mod foreign;

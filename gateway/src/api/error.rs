@@ -1,5 +1,7 @@
 //! Error objects as OpenAI's and Anthropic's clients read them.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -10,15 +12,15 @@ use super::Wire;
 #[error("{message}")]
 pub struct Invalid {
     /// The field or header.
-    pub param: &'static str,
+    pub param: Cow<'static, str>,
     /// The rule it breaks.
     pub message: String,
 }
 
 impl Invalid {
     /// Returns the fault of `param`.
-    pub fn new(param: &'static str, message: impl Into<String>) -> Self {
-        Self { param, message: message.into() }
+    pub fn new(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { param: param.into(), message: message.into() }
     }
 }
 
@@ -41,7 +43,12 @@ impl ErrorBody {
     pub fn to_json(&self, wire: Option<Wire>) -> String {
         match wire {
             Some(Wire::Messages) => {
-                json!({"type": "error", "error": {"type": self.kind, "message": self.message}}).to_string()
+                // Anthropic has one class for all faults that are not the client's.
+                let kind = match self.kind {
+                    "upstream_error" | "server_error" => "api_error",
+                    kind => kind,
+                };
+                json!({"type": "error", "error": {"type": kind, "message": self.message}}).to_string()
             }
             Some(Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) | None => {
                 json!({"error": self}).to_string()

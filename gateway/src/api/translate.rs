@@ -1,33 +1,167 @@
-//! Chat completions for upstreams that speak Anthropic's messages: the request there, the answer back.
+//! Between OpenAI's chat completions and Anthropic's messages, both ways: each room writes one format.
 //!
-//! What one format says and the other has no word for is left out; what means the same is carried over.
+//! What means the same is carried over. What only tunes an answer (a seed, a bias) is left out where the other format
+//! has no word for it. What would change the answer's meaning is refused with its place: such a request is served by an
+//! upstream of its own format, or by none.
 
-pub mod request;
-pub mod answer;
-pub mod stream;
+pub mod anthropic;
+pub mod openai;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
 use serde_json::Value;
 
-/// Returns OpenAI's reason to finish for Anthropic's reason to stop.
-fn finish_reason(stop_reason: &str) -> &'static str {
-    match stop_reason {
-        "max_tokens" | "model_context_window_exceeded" => "length",
-        "tool_use" => "tool_calls",
-        "refusal" => "content_filter",
-        _ => "stop",
+use super::{Document, Fields, Invalid, Wire};
+
+/// Whose format a request is translated to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Openai,
+    Anthropic,
+}
+
+/// A request in the words of the other format, and what of it matters for the answer.
+#[derive(Debug)]
+pub struct Translation {
+    to: Side,
+    document: Document,
+    /// OpenAI's `reasoning_effort`, for LLMs that are declared to reason; the others refuse it.
+    effort: Option<&'static str>,
+    /// Whether the client wants usage in a chunk of its own.
+    with_usage: bool,
+    /// Now, in Unix seconds.
+    created: u64,
+}
+
+impl Translation {
+    /// Translates the request `body` of format `wire`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what the other format has no word for, naming its place.
+    pub fn of(wire: Wire, body: &[u8]) -> Result<Self, Invalid> {
+        let written: Value = serde_json::from_slice(body).map_err(|error| Invalid::new("body", error.to_string()))?;
+        let (to, request, effort) = match wire {
+            Wire::Chat => (Side::Anthropic, anthropic::request::messages(&written)?, None),
+            Wire::Messages => (Side::Openai, openai::request::completion(&written)?, openai::request::effort(&written)),
+            Wire::Completions | Wire::Embeddings | Wire::Responses => {
+                return Err(Invalid::new("model", "this kind of request is not translated"));
+            }
+        };
+        let with_usage = written.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
+        let text = request.to_string();
+        let bytes = Bytes::from(text);
+        let text = std::str::from_utf8(&bytes).unwrap_or_default();
+        let fields = Fields::parse(text).map_err(|error| Invalid::new("body", error.to_string()))?;
+        Ok(Self { to, document: Document::new(bytes.clone(), &fields), effort, with_usage, created: now() })
+    }
+
+    /// Returns the format it is written in.
+    pub fn wire(&self) -> Wire {
+        match self.to {
+            Side::Openai => Wire::Chat,
+            Side::Anthropic => Wire::Messages,
+        }
+    }
+
+    /// Returns the request with the upstream's own `name` of the model; `reasons` says whether it is declared to reason.
+    pub fn body(&self, name: &str, reasons: bool) -> Bytes {
+        let body = self.document.with_model(name);
+        match (self.effort.filter(|_| reasons), body.strip_prefix(b"{")) {
+            (Some(effort), Some(rest)) => {
+                [format!("{{\"reasoning_effort\":\"{effort}\",").as_bytes(), rest].concat().into()
+            }
+            _ => body,
+        }
+    }
+
+    /// Returns the answer in one piece in the client's words: `body` when it cannot be read.
+    pub fn answer(&self, body: Bytes) -> Bytes {
+        let written = match self.to {
+            Side::Anthropic => openai::answer::completion(&body, self.created),
+            Side::Openai => anthropic::answer::message(&body),
+        };
+        written.map_or(body, Bytes::from)
+    }
+
+    /// Returns the error of an upstream in the client's words: `body` when it is no error object.
+    pub fn error(&self, status: u16, body: Bytes) -> Bytes {
+        let written = match self.to {
+            Side::Anthropic => openai::answer::error(&body),
+            Side::Openai => anthropic::answer::error(status, &body),
+        };
+        written.map_or(body, Bytes::from)
+    }
+
+    /// Returns what translates a stream of answers.
+    pub fn stream(&self) -> Stream {
+        match self.to {
+            Side::Anthropic => Stream::Openai(openai::stream::Chunks::new(self.created, self.with_usage)),
+            Side::Openai => Stream::Anthropic(anthropic::stream::Events::default()),
+        }
     }
 }
 
-/// Returns OpenAI's usage for Anthropic's: cached tokens count inside the prompt.
-fn usage(written: &Value) -> Value {
-    let count = |name: &str| written.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let cached = count("cache_read_input_tokens");
-    let prompt = count("input_tokens") + cached + count("cache_creation_input_tokens");
-    let answer = count("output_tokens");
-    serde_json::json!({
-        "prompt_tokens": prompt,
-        "completion_tokens": answer,
-        "total_tokens": prompt + answer,
-        "prompt_tokens_details": {"cached_tokens": cached},
-    })
+/// Translates one stream into the client's words.
+#[derive(Debug)]
+pub enum Stream {
+    /// Into chat completion chunks.
+    Openai(openai::stream::Chunks),
+    /// Into message events.
+    Anthropic(anthropic::stream::Events),
 }
+
+impl Stream {
+    /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
+    pub fn push(&mut self, piece: Bytes) -> String {
+        match self {
+            Self::Openai(chunks) => chunks.push(piece),
+            Self::Anthropic(events) => events.push(piece),
+        }
+    }
+
+    /// Returns what follows from the end of the upstream's stream.
+    pub fn finish(&mut self) -> String {
+        match self {
+            Self::Openai(chunks) => chunks.finish(),
+            Self::Anthropic(events) => events.finish(),
+        }
+    }
+}
+
+/// Now, in Unix seconds.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
+/// Returns the refusal of what stands at `place`, for which the format that `side` names has no word.
+fn no_word(place: impl Into<String>, side: &str) -> Invalid {
+    let place = place.into();
+    let message = format!("`{place}` cannot be carried over to an upstream that speaks {side}'s format");
+    Invalid::new(place, message)
+}
+
+/// Returns the list `name` of `of`; nothing when it is no list.
+fn list<'a>(of: &'a Value, name: &str) -> &'a [Value] {
+    of.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Returns the string `name` of `of`; empty when it is none.
+fn text<'a>(of: &'a Value, name: &str) -> &'a str {
+    of.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns whether `value` says anything.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ pub enum Reason {
     Region,
     /// None of its upstreams speaks the request's wire format.
     Wire,
+    /// Its upstreams speak another format, which has no word for something in the request.
+    Untranslatable,
 }
 
 impl Reason {
@@ -53,6 +55,7 @@ impl Reason {
             Self::Price => "price",
             Self::Region => "region",
             Self::Wire => "wire_format",
+            Self::Untranslatable => "untranslatable",
         }
     }
 }
@@ -68,19 +71,19 @@ pub struct Demand<'a> {
     pub only: Option<&'a [String]>,
 }
 
-/// Returns which of `policy`'s candidates can serve `demand`; `offer` finds an LLM that speaks the wire format.
+/// Returns which of `policy`'s candidates can serve `demand`; `offer` finds an LLM, and what keeps it from the request's
+/// wire format.
 pub fn eligible<'a>(
     policy: &Policy,
     demand: Demand<'_>,
-    offer: impl Fn(&str) -> Option<(&'a Offer, bool)>,
+    offer: impl Fn(&str) -> Option<(&'a Offer, Option<Reason>)>,
 ) -> Eligible<'a> {
     let mut eligible = Eligible::default();
     for llm in &policy.candidates {
-        let Some((offer, speaks)) = offer(llm) else {
+        let Some((offer, unspoken)) = offer(llm) else {
             continue;
         };
-        let obstacle = if speaks { obstacle(&policy.constraints, demand, offer) } else { Some(Reason::Wire) };
-        match obstacle {
+        match unspoken.or_else(|| obstacle(&policy.constraints, demand, offer)) {
             Some(reason) => eligible.left_out.push(LeftOut { llm: Arc::clone(llm), reason }),
             None => eligible.offers.push(offer),
         }
@@ -142,7 +145,7 @@ mod tests {
         let mut needed = Needs::default();
         needs.iter().for_each(|need| needed.add(*need));
         let demand = Demand { needs: &needed, tokens, only: None };
-        let eligible = eligible(&policy(constraints), demand, |_| Some((offered, true)));
+        let eligible = eligible(&policy(constraints), demand, |_| Some((offered, None)));
         eligible.left_out.first().map(|left| left.reason)
     }
 
@@ -174,7 +177,7 @@ mod tests {
         let offered = offer("a", None, &[]);
         let only = ["b".to_owned()];
         let demand = Demand { needs: &Needs::default(), tokens: 1, only: Some(&only) };
-        let eligible = eligible(&policy(Constraints::default()), demand, |_| Some((&offered, true)));
+        let eligible = eligible(&policy(Constraints::default()), demand, |_| Some((&offered, None)));
         assert_eq!(eligible.left_out.first().map(|left| left.reason), Some(Reason::NotAsked));
     }
 }

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     api::{Facts, Invalid, Turn, Wire},
-    decide::{Degraded, Eligible, Offer, Plan, Policy, candidates::Demand, eligible},
+    decide::{Degraded, Eligible, Offer, Plan, Policy, Reason, candidates::Demand, eligible},
     routing::Question,
+    upstream::{Llm, Way},
 };
 
 /// Most bytes of a query that are handed to the router: 256 words, which is all it reads, are shorter.
@@ -48,7 +49,7 @@ pub(super) async fn decide(snapshot: &Snapshot, sessions: &Sessions, inbound: &I
         only: overrides.candidates.as_deref(),
         prompt_tokens: inbound.facts.prompt_tokens(),
     };
-    let eligible = candidates(snapshot, policy, ask)?;
+    let eligible = candidates(snapshot, policy, ask, || inbound.translation().err().cloned())?;
     let is_candidate = |llm: &Arc<str>| eligible.offers.iter().any(|offer| offer.llm == *llm);
     let held = session.and_then(|id| sessions.llm(id, policy.expiry, Instant::now())).filter(is_candidate);
     if inbound.wire == Wire::Embeddings && eligible.offers.len() > 1 {
@@ -76,13 +77,31 @@ pub(super) fn session(sessions: &Sessions, inbound: &Inbound<'_>) -> SessionId {
     sessions.name(&inbound.model, inbound.user.as_deref(), thread)
 }
 
-/// Returns the candidates that can serve `ask`, at least one.
-pub(super) fn candidates<'a>(snapshot: &'a Snapshot, policy: &Policy, ask: Ask<'_>) -> Result<Eligible<'a>, Error> {
+/// Returns the candidates that can serve `ask`, at least one; `untranslatable` says what keeps the request from
+/// upstreams of another format, and is only asked when there are such.
+pub(super) fn candidates<'a>(
+    snapshot: &'a Snapshot,
+    policy: &Policy,
+    ask: Ask<'_>,
+    untranslatable: impl Fn() -> Option<Invalid>,
+) -> Result<Eligible<'a>, Error> {
     let tokens = ask.prompt_tokens.saturating_add(ask.facts.max_tokens.unwrap_or(0));
     let demand = Demand { needs: &ask.facts.needs, tokens, only: ask.only };
-    let find = |llm: &str| snapshot.roster.find(llm).map(|llm| (&llm.offer, llm.speaks(ask.wire)));
+    let unspoken = |llm: &Llm| match llm.way(ask.wire) {
+        Some(Way::AsItCame) => None,
+        Some(Way::Translated) => untranslatable().map(|_| Reason::Untranslatable),
+        None => Some(Reason::Wire),
+    };
+    let find = |llm: &str| snapshot.roster.find(llm).map(|llm| (&llm.offer, unspoken(llm)));
     let eligible = eligible(policy, demand, find);
-    if eligible.offers.is_empty() { Err(Error::NoCandidate(eligible.left_out)) } else { Ok(eligible) }
+    if !eligible.offers.is_empty() {
+        return Ok(eligible);
+    }
+    let is_lost = eligible.left_out.iter().any(|left| left.reason == Reason::Untranslatable);
+    match untranslatable().filter(|_| is_lost) {
+        Some(invalid) => Err(invalid.into()),
+        None => Err(Error::NoCandidate(eligible.left_out)),
+    }
 }
 
 /// Returns what the router is asked.
@@ -124,8 +143,14 @@ pub(super) fn plan(
 
 fn concrete(snapshot: &Snapshot, inbound: &Inbound<'_>) -> Result<Plan, Error> {
     match snapshot.roster.find(&inbound.model) {
-        Some(llm) if llm.speaks(inbound.wire) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.offer.llm))),
-        Some(_) => Err(Error::WrongFormat(inbound.model.clone())),
+        Some(llm) => match llm.way(inbound.wire) {
+            Some(Way::AsItCame) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.offer.llm))),
+            Some(Way::Translated) => match inbound.translation() {
+                Ok(_) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.offer.llm))),
+                Err(invalid) => Err(invalid.clone().into()),
+            },
+            None => Err(Error::WrongFormat(inbound.model.clone())),
+        },
         None => Err(Error::UnknownModel(inbound.model.clone())),
     }
 }

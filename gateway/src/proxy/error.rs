@@ -198,7 +198,7 @@ impl Error {
     /// Returns the field or header at fault.
     pub fn param(&self) -> Option<&str> {
         match self {
-            Self::Invalid(invalid) => Some(invalid.param),
+            Self::Invalid(invalid) => Some(&invalid.param),
             Self::UnknownModel(_) | Self::WrongFormat(_) => Some("model"),
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::NoCandidate(_) => None,

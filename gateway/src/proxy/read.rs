@@ -1,12 +1,14 @@
 //! Phase one: the body within its limits, the fields the gateway acts on, and who asks.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{Error, Incoming, identify::Caller};
 use crate::{
-    api::{Document, Facts, Fields, Invalid, Overrides, Wire},
+    api::{Document, Facts, Fields, Invalid, Overrides, Wire, translate::Translation},
     config::Config,
 };
 
@@ -25,6 +27,7 @@ pub(super) struct Inbound<'a> {
     pub(super) user: Option<String>,
     pub(super) headers: &'a HeaderMap,
     pub(super) query: Option<&'a str>,
+    translation: OnceLock<Result<Translation, Invalid>>,
 }
 
 impl<'a> Inbound<'a> {
@@ -49,7 +52,13 @@ impl<'a> Inbound<'a> {
         check_user(user.as_deref(), config.limits.user_chars)?;
         let document = Document::new(bytes.clone(), &fields);
         let (headers, query) = (&parts.headers, parts.uri.query());
-        Ok(Self { wire, document, model, facts, overrides, caller, user, headers, query })
+        let translation = OnceLock::new();
+        Ok(Self { wire, document, model, facts, overrides, caller, user, headers, query, translation })
+    }
+
+    /// Returns the request for upstreams of the other format, translated when it is first asked for.
+    pub(super) fn translation(&self) -> Result<&Translation, &Invalid> {
+        self.translation.get_or_init(|| Translation::of(self.wire, self.document.bytes())).as_ref()
     }
 }
 

@@ -119,7 +119,7 @@ fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &Query) -> Result
         only: query.candidates.as_deref(),
         prompt_tokens: query.prompt_tokens.unwrap_or_else(|| query.facts.prompt_tokens()),
     };
-    let eligible = decide::candidates(snapshot, policy, ask)?;
+    let eligible = decide::candidates(snapshot, policy, ask, || None)?;
     let question = decide::question(policy, &eligible.offers, ask);
     Ok(Prepared { policy, eligible, question })
 }

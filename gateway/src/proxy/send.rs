@@ -18,8 +18,8 @@ use super::{
     retry,
 };
 use crate::{
-    decide::{Offer, Plan},
-    upstream::{Body, Call, Endpoint, Failure, Gate, InFlight, Offered},
+    decide::{Capability, Offer, Plan},
+    upstream::{Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way},
 };
 
 /// An answer that has begun.
@@ -51,6 +51,7 @@ impl Seat {
 struct Target<'a> {
     offer: &'a Offer,
     endpoint: &'a Endpoint,
+    way: Way,
 }
 
 /// What every attempt of a request shares.
@@ -164,11 +165,18 @@ impl Sender<'_> {
         let endpoint = target.endpoint;
         let name: &Arc<str> = &endpoint.name;
         let seat = Seat { endpoint: endpoint.clone(), _in_flight: endpoint.load.begin() };
+        let translation = match target.way {
+            Way::AsItCame => None,
+            Way::Translated => Some(self.inbound.translation().map_err(|_| Failure::Unsupported)?),
+        };
+        let reasons = target.offer.capabilities.contains(&Capability::Reasoning);
+        let body = translation.map(|translation| translation.body(name, reasons));
         let call = Call {
             wire: self.inbound.wire,
             query: self.inbound.query,
             headers: &self.headers,
-            body: self.inbound.document.with_model(name),
+            body: body.unwrap_or_else(|| self.inbound.document.with_model(name)),
+            translation,
             offered: Offered { offer: target.offer, name, why: &self.plan.why },
         };
         let config = &self.snapshot.config;
@@ -198,15 +206,17 @@ impl Sender<'_> {
     }
 }
 
-/// Every endpoint of every ranked LLM, the least loaded first: another endpoint of the best LLM is better than the next
-/// LLM.
+/// Every endpoint of every ranked LLM: another endpoint of the best LLM is better than the next LLM. Those that speak the
+/// client's format come first, and of those the least loaded.
 fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Vec<Target<'a>> {
     let mut targets = Vec::with_capacity(plan.ranking.len());
     for llm in plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm)) {
-        let able = llm.endpoints.iter().filter(|endpoint| endpoint.peer.speaks(inbound.wire));
-        let mut able: Vec<(f64, &Endpoint)> = able.map(|endpoint| (endpoint.load.cost(), endpoint)).collect();
-        able.sort_by(|a, b| a.0.total_cmp(&b.0));
-        targets.extend(able.into_iter().map(|(_, endpoint)| Target { offer: &llm.offer, endpoint }));
+        let way = |endpoint: &Endpoint| endpoint.peer.way(inbound.wire);
+        let able = llm.endpoints.iter().filter_map(|endpoint| Some((way(endpoint)?, endpoint.load.cost(), endpoint)));
+        let is_sayable = |way: Way| way == Way::AsItCame || inbound.translation().is_ok();
+        let mut able: Vec<(Way, f64, &Endpoint)> = able.filter(|(way, _, _)| is_sayable(*way)).collect();
+        able.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        targets.extend(able.into_iter().map(|(way, _, endpoint)| Target { offer: &llm.offer, endpoint, way }));
     }
     targets
 }

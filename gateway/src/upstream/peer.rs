@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Full;
 
-use super::{Body, Breaker, Failure, Offered, http_client::HttpClient, simulated, translated::Translated};
+use super::{Body, Breaker, Failure, Offered, http_client::HttpClient, simulated, translated};
 use crate::{
-    api::Wire,
+    api::{Wire, translate::Translation},
     config::{self, Kind, Upstream},
 };
 
@@ -31,10 +31,21 @@ pub struct Call<'a> {
     pub query: Option<&'a str>,
     /// The headers that travel.
     pub headers: &'a HeaderMap,
-    /// The body, with the upstream's own name of the model.
+    /// The body, with the upstream's own name of the model; where the upstream needs it, in translation.
     pub body: Bytes,
+    /// What translates the answer back; none when the upstream speaks the client's format.
+    pub translation: Option<&'a Translation>,
     /// What the simulated kind tells about the choice.
     pub offered: Offered<'a>,
+}
+
+/// How an upstream takes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// In the client's format.
+    AsItCame,
+    /// In translation.
+    Translated,
 }
 
 impl Peer {
@@ -48,16 +59,14 @@ impl Peer {
         Self { config, breaker: Breaker::new(breaker), client: HttpClient::new(tls, connect) }
     }
 
-    /// Returns whether the upstream serves requests of format `wire`.
-    pub fn speaks(&self, wire: Wire) -> bool {
+    /// Returns how the upstream serves requests of format `wire`, if it does.
+    pub fn way(&self, wire: Wire) -> Option<Way> {
         match (self.config.kind, wire) {
-            (Kind::Openai, Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) => true,
-            // Chat is translated.
-            (Kind::Anthropic, Wire::Messages | Wire::Chat) => true,
-            (Kind::Simulated, Wire::Chat | Wire::Messages) => true,
-            (Kind::Openai, Wire::Messages) => false,
-            (Kind::Anthropic, Wire::Completions | Wire::Embeddings | Wire::Responses) => false,
-            (Kind::Simulated, Wire::Completions | Wire::Embeddings | Wire::Responses) => false,
+            (Kind::Openai, Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) => Some(Way::AsItCame),
+            (Kind::Anthropic, Wire::Messages) => Some(Way::AsItCame),
+            (Kind::Simulated, Wire::Chat | Wire::Messages) => Some(Way::AsItCame),
+            (Kind::Openai, Wire::Messages) | (Kind::Anthropic, Wire::Chat) => Some(Way::Translated),
+            (Kind::Anthropic | Kind::Simulated, Wire::Completions | Wire::Embeddings | Wire::Responses) => None,
         }
     }
 
@@ -67,20 +76,18 @@ impl Peer {
     ///
     /// Fails when no answer begins; an answer with an error status is an answer.
     pub async fn send(&self, call: Call<'_>) -> Result<Response<Body>, Failure> {
-        if !self.speaks(call.wire) {
-            return Err(Failure::Unsupported);
-        }
-        match &self.config.base_url {
-            Some(base) if self.config.kind == Kind::Anthropic && call.wire == Wire::Chat => {
-                let translated = Translated::request(&call.body)?;
-                let call = Call { wire: Wire::Messages, body: translated.body.clone(), ..call };
-                let mut request = self.request(base, call)?;
-                Translated::complete(request.headers_mut());
-                translated.answer(self.client.send(request).await?).await
-            }
-            Some(base) => self.client.send(self.request(base, call)?).await,
-            None => Ok(simulated::answer(&call, self.config.pace)),
-        }
+        let Some(base) = &self.config.base_url else {
+            return Ok(simulated::answer(&call, self.config.pace));
+        };
+        let Some(translation) = call.translation else {
+            return self.client.send(self.request(base, call)?).await;
+        };
+        let wire = translation.wire();
+        let headers = translated::headers(call.headers, wire);
+        // What the client asks of its own format's service says nothing to another one.
+        let call = Call { wire, query: None, headers: &headers, ..call };
+        let answer = self.client.send(self.request(base, call)?).await?;
+        translated::answer(translation, answer).await
     }
 
     fn request(&self, base: &Uri, call: Call<'_>) -> Result<Request<Full<Bytes>>, Failure> {

@@ -9,7 +9,7 @@ use std::{
 use personaroute_bundle::catalog::Catalog;
 use rustls::ClientConfig;
 
-use super::{Breaker, Gate, Load, Peer};
+use super::{Breaker, Gate, Load, Peer, Way};
 use crate::{
     api::Wire,
     config::{self, Config, Fault, Model, Place, VirtualModel},
@@ -127,9 +127,9 @@ impl Roster {
 }
 
 impl Llm {
-    /// Returns whether any endpoint serves format `wire`.
-    pub fn speaks(&self, wire: Wire) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.peer.speaks(wire))
+    /// Returns the best way in which any endpoint serves format `wire`.
+    pub fn way(&self, wire: Wire) -> Option<Way> {
+        self.endpoints.iter().filter_map(|endpoint| endpoint.peer.way(wire)).min()
     }
 }
 

@@ -1,6 +1,4 @@
-//! Chat completions from an upstream that speaks Anthropic's messages.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! Calls to an upstream that speaks the other format: the client's headers for it, its answer for the client.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -10,54 +8,55 @@ use hyper::body::Frame;
 
 use super::{Body, Failure, body, body::BodyError};
 use crate::api::{
-    Fields,
-    translate::{answer, request, stream::Chunks},
+    Wire,
+    translate::{Stream, Translation},
 };
 
 /// Most bytes of an answer in one piece: the largest context windows' answers are far below.
 const LONGEST: usize = 32 << 20;
 
-/// The version of the interface that the translation is written for.
+/// The version of Anthropic's interface that the translation is written for.
 const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
-/// A chat completion request in Anthropic's words, and what of it matters for the answer.
-pub(super) struct Translated {
-    pub(super) body: Bytes,
-    with_usage: bool,
+/// Returns the client's `headers` as upstreams of format `wire` read them: its credentials under the other name, and
+/// nothing that only the client's own format means.
+pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
+    let is_to_anthropic = wire == Wire::Messages;
+    let foreign = if is_to_anthropic { "openai-" } else { "anthropic-" };
+    let mut kept = headers.clone();
+    for name in headers.keys().filter(|name| name.as_str().starts_with(foreign)) {
+        kept.remove(name);
+    }
+    if is_to_anthropic {
+        kept.entry("anthropic-version").or_insert(VERSION);
+        let bearer = kept.remove(header::AUTHORIZATION);
+        let key = bearer.as_ref().and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        if let Some(Ok(key)) = key.map(HeaderValue::from_bytes) {
+            kept.insert("x-api-key", key);
+        }
+    } else if let Some(key) = kept.remove("x-api-key") {
+        let bearer = [b"Bearer ", key.as_bytes()].concat();
+        if let Ok(bearer) = HeaderValue::from_bytes(&bearer) {
+            kept.insert(header::AUTHORIZATION, bearer);
+        }
+    }
+    kept
 }
 
-impl Translated {
-    /// Translates the body of a chat completion request.
-    pub(super) fn request(body: &Bytes) -> Result<Self, Failure> {
-        let text = std::str::from_utf8(body).unwrap_or_default();
-        let fields = Fields::parse(text).unwrap_or_default();
-        let options = fields.find("stream_options").and_then(|options| Fields::parse(options.get()).ok());
-        let with_usage = options.is_some_and(|options| options.is_true("include_usage"));
-        let body = request::messages(body).ok_or(Failure::Unsupported)?;
-        Ok(Self { body: body.into(), with_usage })
+/// Returns the upstream's `response` in the client's words; a stream is translated as it comes.
+pub(super) async fn answer(translation: &Translation, response: Response<Body>) -> Result<Response<Body>, Failure> {
+    let (mut head, body) = response.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if head.status.is_success() && kind.starts_with("text/event-stream") {
+        return Ok(Response::from_parts(head, events(body, translation.stream())));
     }
-
-    /// Names the interface's version unless the client did.
-    pub(super) fn complete(headers: &mut HeaderMap) {
-        headers.entry("anthropic-version").or_insert(VERSION);
-    }
-
-    /// Translates the answer; a stream is translated as it comes.
-    pub(super) async fn answer(self, response: Response<Body>) -> Result<Response<Body>, Failure> {
-        let (mut head, body) = response.into_parts();
-        head.headers.remove(header::CONTENT_LENGTH);
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        if head.status.is_success() && kind.starts_with("text/event-stream") {
-            let chunks = Chunks::new(created, self.with_usage);
-            return Ok(Response::from_parts(head, translated_stream(body, chunks)));
-        }
-        let whole = whole(body).await.map_err(Failure::Closed)?;
-        let written =
-            if head.status.is_success() { answer::completion(&whole, created) } else { answer::error(&whole) };
-        let body = body::full(written.map_or(whole, Bytes::from));
-        Ok(Response::from_parts(head, body))
-    }
+    let whole = whole(body).await.map_err(Failure::Closed)?;
+    let written = match head.status.is_success() {
+        true => translation.answer(whole),
+        false => translation.error(head.status.as_u16(), whole),
+    };
+    Ok(Response::from_parts(head, body::full(written)))
 }
 
 async fn whole(mut body: Body) -> Result<Bytes, BodyError> {
@@ -74,21 +73,51 @@ async fn whole(mut body: Body) -> Result<Bytes, BodyError> {
     Ok(read.freeze())
 }
 
-fn translated_stream(body: Body, chunks: Chunks) -> Body {
-    let frames = stream::unfold((body, chunks), |(mut body, mut chunks)| async move {
+fn events(body: Body, translator: Stream) -> Body {
+    let frames = stream::unfold((Some(body), translator), |(mut body, mut translator)| async move {
         loop {
-            let frame = match body.frame().await? {
-                Ok(frame) => frame,
-                Err(error) => return Some((Err(error), (body, chunks))),
+            let text = match body.as_mut()?.frame().await {
+                Some(Ok(frame)) => frame.into_data().map(|piece| translator.push(piece)).unwrap_or_default(),
+                Some(Err(error)) => return Some((Err(error), (None, translator))),
+                None => {
+                    body = None;
+                    translator.finish()
+                }
             };
-            let Ok(piece) = frame.into_data() else {
-                continue;
-            };
-            let text = chunks.push(piece);
             if !text.is_empty() {
-                return Some((Ok::<_, BodyError>(Frame::data(Bytes::from(text))), (body, chunks)));
+                return Some((Ok::<_, BodyError>(Frame::data(Bytes::from(text))), (body, translator)));
             }
         }
     });
     StreamBody::new(frames).boxed_unsync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translated(wire: Wire, pairs: &[(&'static str, &str)]) -> Vec<(String, String)> {
+        let sent: HeaderMap = pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect();
+        let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
+        let mut kept: Vec<_> =
+            headers(&sent, wire).iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        kept.sort();
+        kept
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn credentials_change_their_name_and_foreign_headers_stay_behind() {
+        let openai = [("authorization", "Bearer k"), ("openai-organization", "o"), ("traceparent", "t")];
+        let expected = [("anthropic-version", "2023-06-01"), ("traceparent", "t"), ("x-api-key", "k")];
+        assert_eq!(translated(Wire::Messages, &openai), pairs(&expected));
+        let anthropic = [("x-api-key", "k"), ("anthropic-version", "v"), ("anthropic-beta", "b"), ("traceparent", "t")];
+        assert_eq!(translated(Wire::Chat, &anthropic), pairs(&[("authorization", "Bearer k"), ("traceparent", "t")]));
+    }
 }

@@ -1,4 +1,4 @@
-//! Anthropic's messages: routed among upstreams that speak them.
+//! Anthropic's messages: byte for byte where the upstream speaks them.
 
 use anyhow::Result;
 use personaroute_harness::{
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::stage::{ByPrice, Stage, two};
 
 #[tokio::test]
-async fn anthropic_messages_are_routed_among_anthropic_upstreams_with_their_key() -> Result<()> {
+async fn messages_reach_an_anthropic_upstream_as_they_came_and_with_its_key() -> Result<()> {
     let events = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":5,\
                   \"output_tokens\":1}}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     let upstream = FakeUpstream::always(Reply::events(vec![Frame::Data(events.into())]))?;
@@ -19,8 +19,7 @@ async fn anthropic_messages_are_routed_among_anthropic_upstreams_with_their_key(
     let stage = Stage::start(&configuration, ByPrice)?;
     let body = json!({"model": "auto", "max_tokens": 9, "stream": true, "x_new": 1,
                       "messages": [{"role": "user", "content": "hi"}]});
-    // The dear LLM is preferred, but its upstream speaks another format.
-    let headers = [("x-personaroute-preference", "0.9"), ("anthropic-version", "2023-06-01"), ("x-api-key", "client")];
+    let headers = [("anthropic-version", "2023-06-01"), ("x-api-key", "client")];
     let answer = wire::post(stage.address, "/v1/messages", &headers, &body).await?;
     assert_eq!((answer.status, answer.text()), (200, events.to_owned()));
     let request = &upstream.requests()[0];

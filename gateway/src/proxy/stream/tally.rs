@@ -42,6 +42,8 @@ impl Tally {
         self.complete |= ends(self.wire, data);
         if data.contains("\"usage\"")
             && let Some(usage) = Usage::read(data)
+            // Translated streams begin with zeros, before anybody has counted.
+            && usage != Usage::default()
         {
             self.usage = Some(self.usage.unwrap_or_default().merge(usage));
         }

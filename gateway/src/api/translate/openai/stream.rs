@@ -41,10 +41,20 @@ impl Chunks {
 
     /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
     pub fn push(&mut self, piece: Bytes) -> String {
-        let Some(whole) = self.splitter.push(piece) else {
-            return String::new();
-        };
-        let events = sse::data(&whole);
+        match self.splitter.push(piece) {
+            Some(whole) => self.read(&whole),
+            None => String::new(),
+        }
+    }
+
+    /// Returns what follows from the end of the stream: its last event may lack the blank line behind it.
+    pub fn finish(&mut self) -> String {
+        let rest = self.splitter.finish().unwrap_or_default();
+        self.read(&[&rest, b"\n\n".as_slice()].concat())
+    }
+
+    fn read(&mut self, whole: &[u8]) -> String {
+        let events = sse::data(whole);
         events
             .iter()
             .filter_map(|data| serde_json::from_str(data).ok())
@@ -53,6 +63,9 @@ impl Chunks {
     }
 
     fn event(&mut self, event: &Value) -> String {
+        if self.stopped {
+            return String::new();
+        }
         match event.get("type").and_then(Value::as_str).unwrap_or_default() {
             "message_start" => {
                 let message = event.get("message").unwrap_or(&Value::Null);

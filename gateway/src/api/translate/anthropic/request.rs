@@ -1,0 +1,267 @@
+//! A chat completion request as a messages request.
+
+use serde_json::{Map, Value, json};
+
+use super::super::{list, no_word, says_something, text};
+use crate::api::Invalid;
+
+/// Most tokens of an answer whose request names no most: messages must name one.
+const MOST: u64 = 4_096;
+
+/// Whose format has no word for what is refused here.
+const SIDE: &str = "Anthropic";
+
+/// Fields that ask for answers of a form that messages do not have.
+const FOREIGN: [&str; 6] = ["logprobs", "top_logprobs", "functions", "function_call", "audio", "web_search_options"];
+
+/// Returns the chat completion request `chat` as Anthropic reads it.
+///
+/// Left out are fields that only tune or label an answer (`seed`, `logit_bias`, the penalties, `reasoning_effort`,
+/// `verbosity`, `prediction`, `metadata`, `store`, `service_tier`, the cache's keys), and every field nobody knows.
+///
+/// # Errors
+///
+/// Refuses what messages have no word for, naming its place.
+pub fn messages(chat: &Value) -> Result<Value, Invalid> {
+    check(chat)?;
+    let mut system = Vec::new();
+    let mut turns: Vec<Value> = Vec::new();
+    for (idx, message) in list(chat, "messages").iter().enumerate() {
+        let place = format!("messages[{idx}]");
+        let content = || parts(message.get("content"), &format!("{place}.content"));
+        match text(message, "role") {
+            "system" | "developer" => system.extend(content()?),
+            "assistant" => push(&mut turns, "assistant", assistant(message, content()?, &place)?),
+            "tool" | "function" => push(&mut turns, "user", vec![tool_result(message, &content()?)]),
+            _ => push(&mut turns, "user", content()?),
+        }
+    }
+    let most = ["max_completion_tokens", "max_tokens"].iter().find_map(|name| chat.get(*name).and_then(Value::as_u64));
+    let mut request = Map::new();
+    request.insert("model".to_owned(), chat.get("model").cloned().unwrap_or_default());
+    request.insert("max_tokens".to_owned(), json!(most.unwrap_or(MOST)));
+    if !system.is_empty() {
+        request.insert("system".to_owned(), Value::from(system));
+    }
+    request.insert("messages".to_owned(), Value::from(turns));
+    tuning(chat, &mut request);
+    if let Some(format) = response_format(chat)? {
+        request.insert("output_config".to_owned(), json!({"format": format}));
+    }
+    tools(chat, &mut request)?;
+    Ok(Value::Object(request))
+}
+
+fn check(chat: &Value) -> Result<(), Invalid> {
+    if let Some(name) = FOREIGN.into_iter().find(|name| chat.get(*name).is_some_and(says_something)) {
+        return Err(no_word(name, SIDE));
+    }
+    if chat.get("n").and_then(Value::as_u64).is_some_and(|answers| answers > 1) {
+        return Err(no_word("n", SIDE));
+    }
+    if list(chat, "modalities").iter().any(|kind| kind != "text") {
+        return Err(no_word("modalities", SIDE));
+    }
+    Ok(())
+}
+
+fn tuning(chat: &Value, request: &mut Map<String, Value>) {
+    for name in ["stream", "temperature", "top_p"] {
+        if let Some(value) = chat.get(name).filter(|value| !value.is_null()) {
+            request.insert(name.to_owned(), value.clone());
+        }
+    }
+    // OpenAI's scale ends at 2, Anthropic's at 1.
+    if let Some(warm) = request.get("temperature").and_then(Value::as_f64).filter(|warm| *warm > 1.0) {
+        request.insert("temperature".to_owned(), json!(warm.min(1.0)));
+    }
+    if let Some(stop) = chat.get("stop").filter(|stop| !stop.is_null()) {
+        let list = if stop.is_array() { stop.clone() } else { json!([stop]) };
+        request.insert("stop_sequences".to_owned(), list);
+    }
+    if let Some(user) = chat.get("user").and_then(Value::as_str) {
+        request.insert("metadata".to_owned(), json!({"user_id": user}));
+    }
+}
+
+/// A schema has a word in both formats; "some JSON" has none in Anthropic's.
+fn response_format(chat: &Value) -> Result<Option<Value>, Invalid> {
+    let Some(format) = chat.get("response_format").filter(|format| !format.is_null()) else {
+        return Ok(None);
+    };
+    match (text(format, "type"), format.pointer("/json_schema/schema")) {
+        ("text", _) => Ok(None),
+        ("json_schema", Some(schema)) => Ok(Some(json!({"type": "json_schema", "schema": schema}))),
+        _ => Err(no_word("response_format", SIDE)),
+    }
+}
+
+/// Adds `content` to the last turn when the same side spoke, as Anthropic wants the sides to alternate.
+fn push(turns: &mut Vec<Value>, role: &str, content: Vec<Value>) {
+    if content.is_empty() {
+        return;
+    }
+    let last = turns.last_mut().filter(|turn| text(turn, "role") == role);
+    match last.and_then(|turn| turn.get_mut("content")).and_then(Value::as_array_mut) {
+        Some(blocks) => blocks.extend(content),
+        None => turns.push(json!({"role": role, "content": content})),
+    }
+}
+
+fn parts(content: Option<&Value>, place: &str) -> Result<Vec<Value>, Invalid> {
+    let parts = match content {
+        Some(Value::String(text)) => vec![json!({"type": "text", "text": text})],
+        Some(Value::Array(parts)) => {
+            let part = |(idx, written)| part(written, &format!("{place}[{idx}]"));
+            parts.iter().enumerate().map(part).collect::<Result<_, _>>()?
+        }
+        _ => Vec::new(),
+    };
+    // An empty text block is refused.
+    Ok(parts.into_iter().filter(|part| part.get("text") != Some(&Value::from(""))).collect())
+}
+
+fn part(part: &Value, place: &str) -> Result<Value, Invalid> {
+    let said = |name| json!({"type": "text", "text": text(part, name)});
+    match text(part, "type") {
+        "text" => Ok(said("text")),
+        "refusal" => Ok(said("refusal")),
+        "image_url" => match part.pointer("/image_url/url").and_then(Value::as_str) {
+            Some(url) => Ok(json!({"type": "image", "source": source(url)})),
+            None => Err(no_word(place, SIDE)),
+        },
+        "file" => file(part.get("file").unwrap_or(&Value::Null)).ok_or_else(|| no_word(place, SIDE)),
+        _ => Err(no_word(place, SIDE)),
+    }
+}
+
+fn source(url: &str) -> Value {
+    let data = url.strip_prefix("data:").and_then(|data| data.split_once(";base64,"));
+    match data {
+        Some((kind, data)) => json!({"type": "base64", "media_type": kind, "data": data}),
+        None => json!({"type": "url", "url": url}),
+    }
+}
+
+/// A file that is not in the request itself is another service's.
+fn file(file: &Value) -> Option<Value> {
+    let source = source(text(file, "file_data"));
+    let is_inside = text(&source, "type") == "base64";
+    is_inside.then(|| json!({"type": "document", "source": source, "title": file.get("filename")}))
+}
+
+fn assistant(message: &Value, mut content: Vec<Value>, place: &str) -> Result<Vec<Value>, Invalid> {
+    let refusal = text(message, "refusal");
+    if !refusal.is_empty() {
+        content.push(json!({"type": "text", "text": refusal}));
+    }
+    for (idx, call) in list(message, "tool_calls").iter().enumerate() {
+        let place = format!("{place}.tool_calls[{idx}]");
+        let Some(function) = call.get("function") else {
+            return Err(no_word(place, SIDE));
+        };
+        let input = match text(function, "arguments").trim() {
+            "" => json!({}),
+            arguments => serde_json::from_str(arguments).unwrap_or_default(),
+        };
+        if !input.is_object() {
+            return Err(Invalid::new(format!("{place}.function.arguments"), "the arguments must be a JSON object"));
+        }
+        content.push(json!({"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": input}));
+    }
+    Ok(content)
+}
+
+fn tool_result(message: &Value, content: &[Value]) -> Value {
+    let id = message.get("tool_call_id").cloned().unwrap_or_default();
+    json!({"type": "tool_result", "tool_use_id": id, "content": content})
+}
+
+fn tools(chat: &Value, request: &mut Map<String, Value>) -> Result<(), Invalid> {
+    let mut tools = Vec::new();
+    for (idx, tool) in list(chat, "tools").iter().enumerate() {
+        let Some(function) = tool.get("function") else {
+            return Err(no_word(format!("tools[{idx}]"), SIDE));
+        };
+        let schema = function.get("parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
+        let mut written = Map::new();
+        written.insert("name".to_owned(), function.get("name").cloned().unwrap_or_default());
+        written.insert("input_schema".to_owned(), schema);
+        for name in ["description", "strict"] {
+            if let Some(value) = function.get(name).filter(|value| !value.is_null()) {
+                written.insert(name.to_owned(), value.clone());
+            }
+        }
+        tools.push(Value::Object(written));
+    }
+    if tools.is_empty() {
+        return Ok(());
+    }
+    request.insert("tools".to_owned(), Value::from(tools));
+    request.insert("tool_choice".to_owned(), tool_choice(chat)?);
+    Ok(())
+}
+
+fn tool_choice(chat: &Value) -> Result<Value, Invalid> {
+    let choice = chat.get("tool_choice").unwrap_or(&Value::Null);
+    let mut written = match (choice, choice.pointer("/function/name")) {
+        (_, Some(name)) => json!({"type": "tool", "name": name}),
+        (Value::Object(_), None) => return Err(no_word("tool_choice", SIDE)),
+        (choice, None) if choice == "required" => json!({"type": "any"}),
+        (choice, None) if choice == "none" => json!({"type": "none"}),
+        _ => json!({"type": "auto"}),
+    };
+    let is_serial = chat.get("parallel_tool_calls") == Some(&Value::Bool(false));
+    let may_call = text(&written, "type") != "none";
+    if let Some(written) = written.as_object_mut().filter(|_| is_serial && may_call) {
+        written.insert("disable_parallel_tool_use".to_owned(), Value::Bool(true));
+    }
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_with_tools_and_images_is_carried_over() {
+        let chat = json!({
+            "model": "claude", "stream": true, "temperature": 1.5, "stop": "END", "user": "ada", "seed": 7,
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "what is this?"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                    {"type": "image_url", "image_url": {"url": "https://x/y.png"}}]},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{\"at\":1}"}},
+                    {"id": "c2", "type": "function", "function": {"name": "look", "arguments": "{}"}}]},
+                {"role": "tool", "tool_call_id": "c1", "content": "a cat"},
+                {"role": "tool", "tool_call_id": "c2", "content": "a dog"},
+                {"role": "user", "content": "sure?"}],
+            "tools": [{"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object"}}}],
+            "tool_choice": "required", "parallel_tool_calls": false,
+        });
+        let written = messages(&chat).unwrap();
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let expected = json!({
+            "model": "claude", "max_tokens": 4096, "system": [text("be brief")],
+            "messages": [
+                {"role": "user", "content": [
+                    text("what is this?"),
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+                    {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}]},
+                {"role": "assistant", "content": [
+                    {"type": "tool_use", "id": "c1", "name": "look", "input": {"at": 1}},
+                    {"type": "tool_use", "id": "c2", "name": "look", "input": {}}]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "c1", "content": [text("a cat")]},
+                    {"type": "tool_result", "tool_use_id": "c2", "content": [text("a dog")]},
+                    text("sure?")]}],
+            "stream": true, "temperature": 1.0, "stop_sequences": ["END"], "metadata": {"user_id": "ada"},
+            "tools": [{"name": "look", "input_schema": {"type": "object"}, "description": "Looks."}],
+            "tool_choice": {"type": "any", "disable_parallel_tool_use": true},
+        });
+        assert_eq!(written, expected);
+    }
+}

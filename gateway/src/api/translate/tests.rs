@@ -1,0 +1,158 @@
+//! Goldens of both directions, under `tests/golden/translate`: what each side writes and what the other one reads.
+
+mod case;
+
+use bytes::Bytes;
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use self::case::{events, golden, pretty, refusals};
+use super::*;
+
+fn translation(wire: Wire, request: &Value) -> Translation {
+    let translation = Translation::of(wire, request.to_string().as_bytes()).unwrap();
+    Translation { created: 1_700_000_000, ..translation }
+}
+
+/// Returns a whole exchange: the request both ways, and the answer both ways.
+fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
+    let translation = translation(wire, request);
+    let asked = translation.body("the-upstreams-name", true);
+    let answered = translation.answer(Bytes::from(answer.to_string()));
+    [
+        ("the client asks", pretty(request.to_string().as_bytes())),
+        ("the upstream reads", pretty(&asked)),
+        ("the upstream answers", pretty(answer.to_string().as_bytes())),
+        ("the client reads", pretty(&answered)),
+    ]
+    .map(|(title, text)| format!("== {title}\n{text}\n"))
+    .concat()
+}
+
+/// Returns what a client reads of the upstream's stream, however it is cut into pieces.
+fn streamed(wire: Wire, request: &Value, stream: &str) -> String {
+    let read = |size: usize| {
+        let mut translator = translation(wire, request).stream();
+        let pieces = stream.as_bytes().chunks(size);
+        let text: String = pieces.map(|piece| translator.push(Bytes::copy_from_slice(piece))).collect();
+        text + &translator.finish()
+    };
+    let whole = read(usize::MAX);
+    for size in [1, 3, 64] {
+        assert_eq!(read(size), whole, "in pieces of {size} bytes");
+    }
+    format!("== the upstream answers\n{stream}== the client reads\n{whole}")
+}
+
+#[test]
+fn a_chat_with_tools_images_and_files_reaches_anthropic_and_its_answer_comes_back() {
+    golden(|| assert_snapshot!("chat-to-messages", exchange(Wire::Chat, &case::chat(), &case::message())));
+}
+
+#[test]
+fn messages_with_tools_images_and_documents_reach_openai_and_the_answer_comes_back() {
+    golden(|| assert_snapshot!("messages-to-chat", exchange(Wire::Messages, &case::messages(), &case::completion())));
+}
+
+#[test]
+fn a_stream_of_messages_is_read_as_chunks() {
+    let request = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true,
+                         "stream_options": {"include_usage": true}});
+    golden(|| assert_snapshot!("stream-of-messages", streamed(Wire::Chat, &request, &case::message_stream())));
+}
+
+#[test]
+fn a_stream_of_chunks_is_read_as_messages() {
+    let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    golden(|| assert_snapshot!("stream-of-chunks", streamed(Wire::Messages, &request, &case::chunk_stream())));
+}
+
+#[test]
+fn an_error_in_a_stream_ends_it_without_the_word_that_all_is_well() {
+    let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    let chunk = json!({"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "ho"}}]});
+    let error = json!({"error": {"message": "out of memory", "type": "server_error", "code": null}});
+    let chunks = format!("{}data: [DONE]\n\n", events(&[chunk, error]));
+    let start = json!({"type": "message_start", "message": {"id": "m", "model": "c", "usage": {"input_tokens": 3}}});
+    let error = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    let messages = events(&[start, error, json!({"type": "message_stop"})]);
+    let both = streamed(Wire::Messages, &request, &chunks) + &streamed(Wire::Chat, &request, &messages);
+    golden(|| assert_snapshot!("streams-with-errors", both));
+}
+
+#[test]
+fn what_has_no_word_in_the_other_format_is_refused_with_its_place() {
+    golden(|| {
+        assert_snapshot!("refused-chat", refusals(Wire::Chat, &case::untranslatable_chat()));
+        assert_snapshot!("refused-messages", refusals(Wire::Messages, &case::untranslatable_messages()));
+    });
+}
+
+#[test]
+fn errors_of_upstreams_are_the_clients_own_error_objects() {
+    let openai = json!({"error": {"message": "slow down", "type": "rate_limit_error", "param": null, "code": "x"}});
+    let anthropic = json!({"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}});
+    let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    let read = |wire, status, error: &str| {
+        let body = translation(wire, &request).error(status, Bytes::from(error.to_owned()));
+        format!("{} {status} {error}\n    {}\n", wire.as_str(), String::from_utf8_lossy(&body))
+    };
+    let mut lines = String::new();
+    for status in [400, 401, 403, 404, 413, 429, 500, 503] {
+        lines.push_str(&read(Wire::Messages, status, &openai.to_string()));
+    }
+    lines.push_str(&read(Wire::Messages, 500, r#"{"error":"in one word"}"#));
+    lines.push_str(&read(Wire::Messages, 502, "<html>bad gateway</html>"));
+    lines.push_str(&read(Wire::Chat, 429, &anthropic.to_string()));
+    lines.push_str(&read(Wire::Chat, 502, "<html>bad gateway</html>"));
+    golden(|| assert_snapshot!("errors", lines));
+}
+
+#[test]
+fn a_stream_that_just_stops_after_its_reason_is_whole_and_before_it_is_not() {
+    let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    let chunk = |reason: Value| json!({"choices": [{"index": 0, "delta": {"content": "ho"}, "finish_reason": reason}]});
+    let cut = streamed(Wire::Messages, &request, &events(&[chunk(Value::Null)]));
+    assert!(!cut.contains("message_stop"), "{cut}");
+    let whole = streamed(Wire::Messages, &request, events(&[chunk(json!("length"))]).trim_end());
+    assert!(whole.contains("max_tokens") && whole.trim_end().ends_with(r#"{"type":"message_stop"}"#), "{whole}");
+}
+
+#[test]
+fn calls_that_are_not_numbered_or_take_turns_keep_their_arguments_apart() {
+    let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    let call = |index: Option<u64>, id: &str, arguments: &str| {
+        let mut call = json!({"function": {"name": "look", "arguments": arguments}});
+        if let Some(index) = index {
+            call["index"] = json!(index);
+        }
+        if !id.is_empty() {
+            call["id"] = json!(id);
+        }
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
+    };
+    let numbered = [call(Some(0), "a", ""), call(Some(1), "b", ""), call(Some(0), "", "1"), call(Some(1), "", "2")];
+    let unnumbered = [call(None, "a", ""), call(None, "", "1"), call(None, "b", ""), call(None, "", "2")];
+    for chunks in [numbered, unnumbered] {
+        let text = streamed(Wire::Messages, &request, &events(&chunks));
+        let pieces = crate::api::sse::data(text.split("reads\n").last().unwrap().as_bytes());
+        let pieces = pieces.iter().map(|data| serde_json::from_str::<Value>(data).unwrap());
+        let said: Vec<_> = pieces
+            .filter(|event| event["type"] == "content_block_delta")
+            .map(|event| (event["index"].clone(), event["delta"]["partial_json"].clone()))
+            .collect();
+        assert_eq!(said, [(json!(0), json!("1")), (json!(1), json!("2"))]);
+    }
+}
+
+#[test]
+fn an_effort_is_only_told_to_llms_that_reason() {
+    let request = json!({"max_tokens": 9_000, "messages": [{"role": "user", "content": "hi"}],
+                         "thinking": {"type": "enabled", "budget_tokens": 4_000}});
+    let translation = translation(Wire::Messages, &request);
+    let effort = |reasons| {
+        let body: Value = serde_json::from_slice(&translation.body("o", reasons)).unwrap();
+        body.get("reasoning_effort").cloned()
+    };
+    assert_eq!((effort(true), effort(false)), (Some(json!("medium")), None));
+}
