@@ -1,7 +1,9 @@
 //! Training: users and values on minibatches of users, then the query node on the outcomes these imply.
 
 pub mod checkpoint;
+pub mod components;
 pub mod epoch;
+pub mod estimate;
 pub mod foresee;
 pub mod hparams;
 pub mod kernel;
