@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod axis;
+pub mod belief;
 pub mod net;
 pub mod nodes;
 pub mod params;
@@ -24,8 +25,8 @@ use crate::graph::text::QueryInputs;
 use crate::train::hparams::{Hparams, TextEncoder};
 use crate::train::seed::Rng;
 
-use adapter::{FrozenAdapter, Messages};
 use axis::Axis;
+use belief::Belief;
 use text::FrozenText;
 
 /// Queries scored at once: bounds the memory of a score.
@@ -37,7 +38,7 @@ pub struct Model {
     /// What the numbers are about.
     pub facts: Facts,
     /// Interactions to user embedding.
-    pub adapter: FrozenAdapter,
+    pub adapter: Belief,
     /// User embedding to preference weights: `[user_dim, weights]` and bias.
     pub weights: (Tensor, Tensor),
     /// `[tasks, llms · weights]`.
@@ -190,7 +191,7 @@ impl Model {
             })
             .collect();
         let visible = Visible::pad(&lists, self.facts.tasks.len());
-        tch::no_grad(|| self.adapter.forward(&Messages::new(&visible, self.llms(), Device::Cpu)))
+        tch::no_grad(|| self.adapter.forward(&visible, self.facts.tasks.len()))
     }
 
     /// Returns the embedding of a user nothing is known about.

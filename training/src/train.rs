@@ -1,5 +1,6 @@
 //! Training: users and values on minibatches of users, then the query node on the outcomes these imply.
 
+pub mod adapter;
 pub mod checkpoint;
 pub mod components;
 pub mod epoch;
@@ -112,14 +113,18 @@ pub fn fit(input: &mut TrainInput<'_>) -> Result<Model> {
     let axis = axis(input.setting, &graph, &forward, &weights);
     let (text, gate) = query::fit(input, &outcomes, &weights, &axis)?;
     let cpu = |tensor: &Tensor| tensor.detach().to_device(Device::Cpu);
+    let heads = (cpu(&forward.weights.0), cpu(&forward.weights.1));
+    let origin = cpu(&users).mean_dim(0, false, Kind::Float);
+    let components = outcomes.components(&axis, &cpu(&weights));
+    let adapter = adapter::fit(&components, |places| adapter::on_axis(places, &origin, &heads, &axis));
     let model = Model {
         facts: facts(input, &graph, &checkpoint, gate),
         deviation: outcomes.deviation(&weights),
         values: outcomes.values.flatten(1, 2),
         axis,
         text,
-        weights: (cpu(&forward.weights.0), cpu(&forward.weights.1)),
-        adapter: forward.adapter.to_cpu(),
+        weights: heads,
+        adapter,
         users: cpu(&users),
     };
     model.save(input.run_dir)?;

@@ -6,8 +6,8 @@ use crate::host::{Elements, Host, Tensor, take};
 use crate::model::{Interaction, Profile, RoutingError, UserState};
 use crate::validate;
 
-/// The task index of an interaction whose task is unknown: the last row of the adapter's task table, counted from its
-/// end, as ONNX indices may be, since the call does not say how many tasks there are.
+/// The task index of an interaction whose task is unknown, since the call does not say how many tasks there are: the
+/// adapter takes every index below 0 for an unknown task.
 const UNKNOWN_TASK: i64 = -1;
 
 /// Returns the profile of a user with exactly these interactions; `profile` is the state before and comes back as it is

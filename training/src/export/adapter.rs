@@ -1,46 +1,98 @@
 //! The adapter graph: a user's interactions to the user's embedding and estimated preference.
+//!
+//! The same message passing as [`crate::model::belief`]: each interaction gathers two rows of the table of
+//! log-likelihoods, the bins beside its reward, and the user's belief is the softmax of their sum and the prior.
 
 use personaroute_bundle::manifest::GraphSpec;
 
 use super::builder::{Builder, Value, int};
 use crate::model::Model;
+use crate::model::belief::{GROUPED, MOST};
+use crate::model::tensors::{extents, single, to_vec};
+
+/// Numbers of ONNX's element types.
+const INT64: i64 = 7;
 
 /// Returns the file's content.
 pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
     let mut b = Builder::new("adapter");
     let inputs = b.inputs(&spec.inputs);
     let [llm, task, signals, mask] = inputs.as_slice() else { return b.finish() };
-    let messages = messages(&mut b, model, [llm, task, signals]);
-    let mask_row = b.unsqueeze(mask, 1); // [batch, 1, interactions]
-    let summed = b.op("MatMul", &[&mask_row, &messages]);
-    let axes = b.i64(&[1], &[1]);
-    let summed = b.op("Squeeze", &[&summed, &axes]); // [batch, dim]
-    let count = b.op_with("ReduceSum", &[mask, &axes], vec![int("keepdims", 1)]);
-    let one = b.f32(&[], &[1.0]);
-    let divisor = b.op("Max", &[&count, &one]);
-    let pooled = b.op("Div", &[&summed, &divisor]);
-    let counted = b.op("Add", &[&count, &one]);
-    let log = b.op("Log", &[&counted]);
-    let read = b.op_with("Concat", &[&pooled, &log], vec![int("axis", 1)]);
-    let hidden = b.linear(&read, &model.adapter.read.0, &model.adapter.read.1);
-    let hidden = b.op("Relu", &[&hidden]);
-    let user = b.linear(&hidden, &model.adapter.out.0, &model.adapter.out.1);
+    let cell = cell(&mut b, model, llm, task);
+    let parts = b.split(signals, &[1, 1, 1]); // three times [batch, interactions, 1]
+    let [reward, _, grouped] = parts.as_slice() else { return b.finish() };
+    let messages = messages(&mut b, model, &cell, reward);
+    let weight = weight(&mut b, grouped, mask);
+    let heard = b.op("MatMul", &[&weight, &messages]); // [batch, 1, positions]
+    let heard = squeeze(&mut b, &heard, 1);
+    let prior = b.tensor(&model.adapter.prior);
+    let sum = b.op("Add", &[&heard, &prior]);
+    let belief = b.op_with("Softmax", &[&sum], vec![int("axis", -1)]);
+    let embedding = b.tensor(&model.adapter.embedding);
+    let user = b.op("MatMul", &[&belief, &embedding]);
     let preference = preference(&mut b, model, &user);
     b.outputs(&spec.outputs, &[&user, &preference]);
     b.finish()
 }
 
-/// `relu(cell[task, llm] + signals · weight)`: `[batch, interactions, dim]`.
-fn messages(b: &mut Builder, model: &Model, [llm, task, signals]: [&Value; 3]) -> Value {
+/// Row of (task, LLM): `[batch, interactions]`. A task that does not exist, above or below, is an unknown one.
+fn cell(b: &mut Builder, model: &Model, llm: &Value, task: &Value) -> Value {
+    let unknown = b.i64(&[], &[model.facts.tasks.len() as i64]);
+    let zero = b.i64(&[], &[0]);
+    let below = b.op("Less", &[task, &zero]);
+    let task = b.op("Where", &[&below, &unknown, task]);
+    let task = b.op("Min", &[&task, &unknown]);
     let llms = b.i64(&[], &[model.llms() as i64]);
-    let row = b.op("Mul", &[task, &llms]);
-    let row = b.op("Add", &[&row, llm]);
-    let table = b.tensor(&model.adapter.cell);
-    let cell = b.op_with("Gather", &[&table, &row], vec![int("axis", 0)]);
-    let weight = b.tensor(&model.adapter.signal);
-    let spoken = b.op("MatMul", &[signals, &weight]);
-    let sum = b.op("Add", &[&cell, &spoken]);
-    b.op("Relu", &[&sum])
+    let row = b.op("Mul", &[&task, &llms]);
+    b.op("Add", &[&row, llm])
+}
+
+/// Log-likelihoods `[batch, interactions, positions]` of rewards `[batch, interactions, 1]`.
+fn messages(b: &mut Builder, model: &Model, cell: &Value, reward: &Value) -> Value {
+    let belief = &model.adapter;
+    let [low, step, last] = [belief.range[0], belief.step(), (belief.bins - 1) as f64].map(single);
+    let [low, step, zero, one] = [low, step, 0.0, 1.0].map(|x| b.f32(&[], &[x]));
+    let [last, before] = [last, last - 1.0].map(|x| b.f32(&[], &[x]));
+    let above = b.op("Sub", &[reward, &low]);
+    let place = b.op("Div", &[&above, &step]);
+    let place = b.op("Clip", &[&place, &zero, &last]);
+    let bin = b.op("Floor", &[&place]);
+    let bin = b.op("Min", &[&bin, &before]);
+    let upper = b.op("Sub", &[&place, &bin]); // [batch, interactions, 1]
+    let lower = b.op("Sub", &[&one, &upper]);
+    let bin = b.op_with("Cast", &[&bin], vec![int("to", INT64)]);
+    let bin = squeeze(b, &bin, 2);
+    let bins = b.i64(&[], &[belief.bins]);
+    let row = b.op("Mul", &[cell, &bins]);
+    let row = b.op("Add", &[&row, &bin]);
+    let next = b.i64(&[], &[1]);
+    let next = b.op("Add", &[&row, &next]);
+    let (rows, places) = extents(&belief.table);
+    let table = b.f16(&[rows, places], &to_vec(&belief.table));
+    let [row, next] = [&row, &next].map(|row| b.op_with("Gather", &[&table, row], vec![int("axis", 0)]));
+    let row = b.op("Mul", &[&row, &lower]);
+    let next = b.op("Mul", &[&next, &upper]);
+    b.op("Add", &[&row, &next])
+}
+
+/// How much each interaction counts: `[batch, 1, interactions]`.
+fn weight(b: &mut Builder, grouped: &Value, mask: &Value) -> Value {
+    let grouped = squeeze(b, grouped, 2);
+    let [less, one, most] = [1.0 - GROUPED, 1.0, MOST].map(|x| b.f32(&[], &[single(x)]));
+    let less = b.op("Mul", &[&grouped, &less]);
+    let kept = b.op("Sub", &[&one, &less]);
+    let weight = b.op("Mul", &[mask, &kept]);
+    let axes = b.i64(&[1], &[1]);
+    let total = b.op_with("ReduceSum", &[&weight, &axes], vec![int("keepdims", 1)]);
+    let total = b.op("Max", &[&total, &most]);
+    let weight = b.op("Mul", &[&weight, &most]);
+    let weight = b.op("Div", &[&weight, &total]);
+    b.unsqueeze(&weight, 1)
+}
+
+fn squeeze(b: &mut Builder, value: &Value, axis: i64) -> Value {
+    let axes = b.i64(&[1], &[axis]);
+    b.op("Squeeze", &[value, &axes])
 }
 
 /// Position of the user's weights between cost and quality: one linear map, clamped.

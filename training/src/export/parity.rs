@@ -8,7 +8,6 @@ use super::runtime::{Elements, Graph, Input};
 use crate::graph::sample::{Message, Visible};
 use crate::graph::text::QueryInputs;
 use crate::model::Model;
-use crate::model::adapter::Messages;
 use crate::model::score::ScorerInputs;
 use crate::model::tensors::{from_rows, single, to_vec};
 use crate::train::hparams::TextEncoder;
@@ -71,7 +70,7 @@ fn adapter_difference(model: &Model, graph: &mut Graph, rng: &mut Rng) -> Result
     let lists: Vec<Vec<Message>> =
         (0..rows).map(|_| (0..rng.index(LENGTH)).map(|_| random_message(tasks, llms, rng)).collect()).collect();
     let visible = Visible::pad(&lists, tasks);
-    let user = tch::no_grad(|| model.adapter.forward(&Messages::new(&visible, llms, Device::Cpu)));
+    let user = tch::no_grad(|| model.adapter.forward(&visible, tasks));
     let preference = model.axis.preference(&model.preference_weights(&user));
     let dims = [rows as i64, visible.width as i64];
     let found = graph.run(&[
@@ -111,7 +110,9 @@ fn random_users(model: &Model, rows: usize, rng: &mut Rng) -> Vec<Vec<f32>> {
 fn random_message(tasks: usize, llms: usize, rng: &mut Rng) -> Message {
     let grouped = rng.below(2) as f32;
     let [reward, relative] = [single(rng.normal()), grouped * single(rng.normal())];
-    Message { llm: rng.index(llms) as i64, task: rng.index(tasks + 1) as i64, signals: [reward, relative, grouped] }
+    // One before the first task and one after the last both stand for an unknown one.
+    let task = rng.index(tasks + 2) as i64 - 1;
+    Message { llm: rng.index(llms) as i64, task, signals: [reward, relative, grouped] }
 }
 
 /// The query input as the graph takes it.

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use tch::Tensor;
 
 use super::Model;
-use super::adapter::FrozenAdapter;
 use super::axis::Axis;
+use super::belief::Belief;
 use super::text::FrozenText;
 
 const TENSORS: &str = "model.safetensors";
@@ -22,6 +22,8 @@ impl Model {
         let mut named: Vec<(String, Tensor)> =
             self.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())).collect();
         named.push(("text.plain".to_owned(), Tensor::from_slice(&[self.text.plain])));
+        named.push(("adapter.range".to_owned(), Tensor::from_slice(&self.adapter.range)));
+        named.push(("adapter.bins".to_owned(), Tensor::from_slice(&[self.adapter.bins])));
         save(&dir.join(TENSORS), &named)?;
         let facts = serde_json::to_string_pretty(&self.facts).context("facts")?;
         fs::write(dir.join(FACTS), facts).with_context(|| format!("write {}", dir.join(FACTS).display()))
@@ -36,11 +38,16 @@ impl Model {
         let mut take = |name: &str| found.remove(name).with_context(|| format!("{TENSORS}: no tensor {name}"));
         Ok(Self {
             facts,
-            adapter: FrozenAdapter {
-                cell: take("adapter.cell")?,
-                signal: take("adapter.signal")?,
-                read: (take("adapter.read.weight")?, take("adapter.read.bias")?),
-                out: (take("adapter.out.weight")?, take("adapter.out.bias")?),
+            adapter: {
+                let [range, bins] = ["adapter.range", "adapter.bins"].map(&mut take);
+                let (range, bins) = (range?, bins?);
+                Belief {
+                    table: take("adapter.table")?,
+                    range: [range.double_value(&[0]), range.double_value(&[1])],
+                    bins: bins.int64_value(&[0]),
+                    prior: take("adapter.prior")?,
+                    embedding: take("adapter.embedding")?,
+                }
             },
             weights: (take("weights.weight")?, take("weights.bias")?),
             values: take("values")?,
@@ -65,12 +72,9 @@ impl Model {
 
     fn named(&self) -> Vec<(&'static str, &Tensor)> {
         vec![
-            ("adapter.cell", &self.adapter.cell),
-            ("adapter.signal", &self.adapter.signal),
-            ("adapter.read.weight", &self.adapter.read.0),
-            ("adapter.read.bias", &self.adapter.read.1),
-            ("adapter.out.weight", &self.adapter.out.0),
-            ("adapter.out.bias", &self.adapter.out.1),
+            ("adapter.table", &self.adapter.table),
+            ("adapter.prior", &self.adapter.prior),
+            ("adapter.embedding", &self.adapter.embedding),
             ("weights.weight", &self.weights.0),
             ("weights.bias", &self.weights.1),
             ("values", &self.values),

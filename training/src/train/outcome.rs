@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 use super::TrainInput;
+use super::components::Components;
 use crate::data::{Dataset, Setting};
 use crate::graph::Graph;
+use crate::model::axis::Axis;
 use crate::model::net::Forward;
 use crate::model::tensors::from2;
 
@@ -69,6 +71,23 @@ impl Outcomes {
         }
         let (residual, seen) = find(&values);
         Self { queries, tasks, values, residual, seen }
+    }
+
+    /// Returns what the values are worth at both ends of `axis`, and where users of these weights stand between them.
+    pub fn components(&self, axis: &Axis, weights: &Tensor) -> Components {
+        let at = |values: &Tensor, end: &Tensor| values.matmul(end).to_kind(Kind::Double);
+        let answers = self.values.index_select(0, &self.tasks) + &self.residual;
+        Components {
+            queries: self.queries.clone(),
+            tasks: self.tasks.shallow_clone(),
+            positions: axis.preference(weights).to_kind(Kind::Double),
+            high: at(&answers, &axis.quality),
+            low: at(&answers, &axis.cost),
+            weight: self.seen.to_kind(Kind::Double),
+            cell_high: at(&self.values, &axis.quality),
+            cell_low: at(&self.values, &axis.cost),
+            noise: 0.0,
+        }
     }
 
     /// Returns `[tasks, llms]`: the standard deviation of the expected reward of the mean user.
