@@ -9,6 +9,7 @@ pub mod foresee;
 pub mod hparams;
 pub mod kernel;
 pub mod log;
+pub mod newcomer;
 pub mod optimiser;
 pub mod outcome;
 pub mod query;
