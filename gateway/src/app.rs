@@ -4,6 +4,7 @@
 //! heads and slow clients; then by address the admin answers, or the proxy with its phases.
 
 mod reload;
+mod export;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::export::Exporter;
 pub use self::reload::Reload;
 use crate::{
     admin,
@@ -29,8 +31,11 @@ use crate::{
     routing::{RoutePool, Scorer},
     server::{self, Connections},
     state::{Disk, DiskError, Ledger, Memory, Store},
-    telemetry::{Health, Metrics},
-    upstream::{Body, Roster, http_client},
+    telemetry::{Health, Metrics, Tracer},
+    upstream::{
+        Body, Roster,
+        http_client::{self, HttpClient},
+    },
 };
 
 /// Why the gateway does not start.
@@ -65,6 +70,9 @@ pub enum StartError {
     },
 }
 
+/// How long the last spans may take to leave.
+const LAST_SPANS: Duration = Duration::from_secs(5);
+
 /// The gateway: a proxy behind its listeners.
 #[derive(Debug)]
 pub struct App {
@@ -74,6 +82,8 @@ pub struct App {
     connections: Connections,
     permits: Arc<Semaphore>,
     drain: Duration,
+    /// Sends spans, when requests are traced.
+    exporter: Option<Exporter>,
 }
 
 /// Which listener a connection came through.
@@ -162,8 +172,9 @@ impl App {
         let connections = Connections::new(&config.limits, &config.timeouts);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let drain = config.timeouts.drain;
-        let proxy = Arc::new(Proxy::new(Arc::new(snapshot), ledger, Arc::clone(&metrics), Arc::clone(&health)));
-        Ok(Self { proxy, metrics, health, connections, permits, drain })
+        let (tracer, exporter) = tracing_to(config, &metrics)?;
+        let proxy = Proxy::new(Arc::new(snapshot), ledger, Arc::clone(&metrics), Arc::clone(&health)).traced(tracer);
+        Ok(Self { proxy: Arc::new(proxy), metrics, health, connections, permits, drain, exporter })
     }
 
     /// Returns the proxy, for requests that do not come over a socket.
@@ -172,8 +183,13 @@ impl App {
     }
 
     /// Serves `bound` until `leave` is ready, then finishes running requests until the drain deadline.
-    pub async fn serve(self, bound: Bound, reload: Option<Reload>, leave: impl Future<Output = ()>) {
+    pub async fn serve(mut self, bound: Bound, reload: Option<Reload>, leave: impl Future<Output = ()>) {
         let turns = Turns::default();
+        let (last, exports) = (CancellationToken::new(), TaskTracker::new());
+        if let Some(exporter) = self.exporter.take() {
+            exports.spawn(exporter.run(last.clone()));
+        }
+        exports.close();
         let app = Arc::new(self);
         if let Some(admin) = bound.admin {
             turns.tasks.spawn(Arc::clone(&app).listen(admin, Door::Admin, turns.clone()));
@@ -192,6 +208,11 @@ impl App {
             tracing::warn!(connections = turns.tasks.len(), "the drain deadline passed, open connections are cut");
             turns.cut.cancel();
             turns.tasks.wait().await;
+        }
+        // The last requests' spans leave when there are no more requests.
+        last.cancel();
+        if tokio::time::timeout(LAST_SPANS, exports.wait()).await.is_err() {
+            tracing::warn!("the last spans are lost, the trace collector is too slow");
         }
         tracing::info!("drained");
     }
@@ -224,6 +245,14 @@ impl App {
             Door::Admin => admin::answer(&request, &self.health, &self.metrics),
         }
     }
+}
+
+/// Returns what takes spans and what sends them, when `config` wants traces.
+fn tracing_to(config: &Config, metrics: &Arc<Metrics>) -> Result<(Option<Arc<Tracer>>, Option<Exporter>), StartError> {
+    let Some(traces) = &config.traces else { return Ok((None, None)) };
+    let (tracer, spans) = Tracer::new(traces.sampling, Arc::clone(metrics));
+    let client = HttpClient::new(&http_client::tls()?, config.timeouts.connect);
+    Ok((Some(Arc::new(tracer)), Some(Exporter::new(traces, client, spans, Arc::clone(metrics)))))
 }
 
 /// Opens the router that `loaded` names and puts everything that a reload replaces together; blocks.

@@ -5,6 +5,7 @@
 
 pub mod raw;
 pub mod auth;
+pub mod traces;
 pub mod error;
 pub mod secret;
 pub mod load;
@@ -25,6 +26,7 @@ pub use self::{
     load::{Loaded, load, parse},
     raw::{Allowance, Breaker, Kind, Limits, Log, LogFormat, Period, Quota, Retry, Router, Timeouts},
     secret::Secret,
+    traces::{Sampling, Traces},
 };
 use crate::decide::{Capability, Policy};
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub router: Router,
     /// How log lines look.
     pub log: Log,
+    /// Where traces go; none when off.
+    pub traces: Option<Traces>,
     /// The services that answer, by name.
     pub upstreams: BTreeMap<String, Arc<Upstream>>,
     /// The LLMs, in the order of the file.

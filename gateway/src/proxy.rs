@@ -11,6 +11,7 @@ pub mod retry;
 mod send;
 mod stream;
 mod finish;
+mod spans;
 mod route;
 mod local;
 pub mod error;
@@ -24,11 +25,11 @@ use http::{Method, Request, Response, request::Parts};
 use tokio::sync::Semaphore;
 
 pub use self::{error::Error, snapshot::Snapshot};
-use self::{finish::Record, read::Inbound, sessions::Sessions};
+use self::{finish::Record, read::Inbound, sessions::Sessions, spans::Spans};
 use crate::{
     api::Wire,
     state::Ledger,
-    telemetry::{Health, Metrics},
+    telemetry::{Health, Metrics, Tracer},
     upstream::{Body, body::BodyError},
 };
 
@@ -42,6 +43,7 @@ pub struct Proxy {
     sessions: Sessions,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// What can carry a request's body in.
@@ -53,7 +55,14 @@ impl Proxy {
     /// Returns a proxy that serves with `snapshot` and holds clients to their limits by `ledger`.
     pub fn new(snapshot: Arc<Snapshot>, ledger: Arc<Ledger>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
-        Self { live: ArcSwap::new(snapshot), permits, ledger, sessions: Sessions::default(), metrics, health }
+        let sessions = Sessions::default();
+        Self { live: ArcSwap::new(snapshot), permits, ledger, sessions, metrics, health, tracer: None }
+    }
+
+    /// Returns the same proxy, its requests traced by `tracer`.
+    #[must_use]
+    pub fn traced(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Answers `request`, whatever happens.
@@ -93,7 +102,8 @@ impl Proxy {
         parts: &Parts,
         body: B,
     ) -> Response<Body> {
-        let mut record = Record::begin(wire.as_str(), Arc::clone(&self.metrics));
+        let trace = self.tracer.as_ref().and_then(|tracer| tracer.begin(&parts.headers));
+        let mut record = Record::begin(wire.as_str(), Arc::clone(&self.metrics), Spans::new(trace, wire));
         let deadline = record.started + snapshot.config.timeouts.total;
         let phases = self.phases(&snapshot, wire, parts, body, &mut record);
         let sent = match tokio::time::timeout_at(deadline.into(), phases).await {
@@ -122,7 +132,7 @@ impl Proxy {
         let started = Instant::now();
         let mut plan = decide::decide(snapshot, &self.sessions, &inbound).await?;
         plan.elapsed = started.elapsed();
-        record.decided(&plan, inbound.overrides.explain);
+        record.decided(&plan, inbound.overrides.explain, started);
         record.pay(admit::reserve(ticket, snapshot, &inbound, &plan)?);
         let opened = send::send(snapshot, &inbound, &plan, record).await?;
         if let (Some(_), Some(llm)) = (&plan.virtual_model, record.llm()) {

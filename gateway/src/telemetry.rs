@@ -4,9 +4,11 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod usage;
+pub mod trace;
 
 pub use self::{
     health::Health,
     metrics::Metrics,
+    trace::Tracer,
     usage::{UsageTable, Used},
 };

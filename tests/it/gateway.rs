@@ -18,3 +18,4 @@ mod overload;
 mod messages;
 mod translation;
 mod foreign;
+mod traces;

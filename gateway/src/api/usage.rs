@@ -39,6 +39,26 @@ struct Holder {
     response: Option<Inner>,
 }
 
+/// Where formats name the model that answered: beside their `usage`.
+#[derive(Debug, Deserialize)]
+struct Named {
+    model: Option<String>,
+    message: Option<NamedInner>,
+    response: Option<NamedInner>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NamedInner {
+    model: Option<String>,
+}
+
+/// Reads the model that the JSON `text` of an answer or of one event says it is from.
+pub fn model(text: &str) -> Option<String> {
+    let named: Named = serde_json::from_str(text).ok()?;
+    let inner = named.message.or(named.response).and_then(|inner| inner.model);
+    named.model.or(inner)
+}
+
 #[derive(Debug, Deserialize)]
 struct Inner {
     usage: Option<Written>,

@@ -38,7 +38,7 @@ fn run(
     env: &dyn Fn(&str) -> Option<String>,
     greeting: impl Fn(SocketAddr) -> Option<String>,
 ) -> Result<(), Failed> {
-    let mut loaded = config::load(file, env)?;
+    let mut loaded = config::load(file, env)?.traced_as(env)?;
     if let Some(listen) = listen {
         loaded = loaded.listening_on(listen)?;
     }

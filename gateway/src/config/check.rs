@@ -37,6 +37,7 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
         breaker: raw.breaker,
         router: raw.router.clone(),
         log: raw.log.clone(),
+        traces: super::traces::check(&raw.traces, env)?,
         upstreams,
         models,
         virtual_models,

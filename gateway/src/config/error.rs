@@ -34,6 +34,16 @@ pub enum Error {
         /// What is wrong.
         fault: Fault,
     },
+    /// A variable of the environment cannot be followed.
+    #[error("the environment's {variable} {expected}, found `{found}`")]
+    Environment {
+        /// The variable.
+        variable: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        found: String,
+    },
 }
 
 /// A position in the file.

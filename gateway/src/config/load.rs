@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, Error, Place, check, keys_file, raw};
+use super::{Config, Error, Place, check, keys_file, raw, traces};
 
 /// A configuration with what was written.
 #[derive(Debug, Clone)]
@@ -34,6 +34,16 @@ impl Loaded {
         self.config.listen = address;
         let refused = |(place, fault)| Error::Invalid { path: self.path.clone(), place, fault };
         check::listener(&self.raw).map_err(refused)?;
+        Ok(self)
+    }
+
+    /// Returns the same configuration as OpenTelemetry's own variables of `env` change it.
+    ///
+    /// # Errors
+    ///
+    /// Fails for a value that cannot be followed.
+    pub fn traced_as(mut self, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        self.config.traces = traces::from_environment(self.config.traces, &self.raw.traces, env)?;
         Ok(self)
     }
 

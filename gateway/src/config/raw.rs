@@ -62,6 +62,8 @@ pub struct Config {
     pub breaker: Breaker,
     #[serde(default)]
     pub log: Log,
+    #[serde(default)]
+    pub traces: Traces,
 }
 
 /// The routing plugin.
@@ -416,6 +418,31 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+/// OpenTelemetry traces, sent over OTLP (HTTP, protobuf); off without an endpoint.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Traces {
+    /// The collector's base URL; `/v1/traces` follows. `OTEL_EXPORTER_OTLP_ENDPOINT` comes before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub endpoint: Option<Spanned<String>>,
+    /// Headers of each post; a secret is a reference such as `${COLLECTOR_KEY}`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub headers: BTreeMap<String, Spanned<String>>,
+    /// Share of the requests that are traced, 0 to 1; a `traceparent` that says sampled or not is followed.
+    #[schemars(range(min = 0, max = 1))]
+    pub sample: f64,
+    /// `service.name` of the spans.
+    pub service: String,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self { endpoint: None, headers: BTreeMap::new(), sample: 1.0, service: "personaroute".to_owned() }
     }
 }
 

@@ -20,6 +20,11 @@ impl Secret {
         }
     }
 
+    /// Returns `value`, which is none or came from the environment already.
+    pub fn plain(value: String) -> Self {
+        Self(SecretString::from(value))
+    }
+
     /// Returns the value, for the one place that sends it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

@@ -5,15 +5,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Error, headers, read::Inbound, send::Opened};
+use super::{
+    Error, headers,
+    read::Inbound,
+    send::Opened,
+    spans::{End, Spans},
+};
 use crate::{
     api::Usage,
     decide::{Offer, Plan},
     state::{Need, Ticket},
     telemetry::{Metrics, Used},
+    upstream::Endpoint,
 };
 
 /// How a request ended.
@@ -69,11 +75,12 @@ pub(super) struct Record {
     usage: Option<Usage>,
     outcome: Outcome,
     headers: HeaderMap,
+    spans: Spans,
 }
 
 impl Record {
     /// Begins the record of a request.
-    pub(super) fn begin(route: &'static str, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn begin(route: &'static str, metrics: Arc<Metrics>, spans: Spans) -> Self {
         metrics.began();
         Self {
             started: Instant::now(),
@@ -100,6 +107,7 @@ impl Record {
             // Whoever drops the record before it is finished has lost its client.
             outcome: Outcome::ClientGone,
             headers: HeaderMap::new(),
+            spans,
         }
     }
 
@@ -114,6 +122,7 @@ impl Record {
         self.prompt_tokens = u64::from(inbound.facts.prompt_tokens());
         inbound.caller.name().clone_into(&mut self.key);
         self.user.clone_from(&inbound.user);
+        self.spans.asked(inbound);
     }
 
     /// Keeps what was set aside for the request until it is settled.
@@ -121,8 +130,9 @@ impl Record {
         self.ticket = Some(ticket);
     }
 
-    /// Notes the decision.
-    pub(super) fn decided(&mut self, plan: &Plan, explained: bool) {
+    /// Notes the decision, which began at `began`.
+    pub(super) fn decided(&mut self, plan: &Plan, explained: bool, began: Instant) {
+        self.spans.decided(plan, began);
         let concrete = plan.chosen().map_or("", |chosen| &chosen.llm);
         self.asked = plan.virtual_model.as_deref().unwrap_or(concrete).to_owned();
         self.decision.clone_from(&plan.id);
@@ -135,11 +145,12 @@ impl Record {
         }
     }
 
-    /// Notes who is asked to answer.
-    pub(super) fn trying(&mut self, offer: &Offer, upstream: &str) {
+    /// Notes who is asked to answer; returns the `traceparent` of the call when it is traced.
+    pub(super) fn trying(&mut self, offer: &Offer, endpoint: &Endpoint) -> Option<HeaderValue> {
         headers::set(&mut self.headers, "x-personaroute-model", &offer.llm);
         self.offer = Some(offer.clone());
-        upstream.clone_into(&mut self.upstream);
+        self.upstream.clone_from(&endpoint.peer.config.name);
+        self.spans.calling(&offer.llm, endpoint)
     }
 
     /// Notes a failed attempt.
@@ -147,6 +158,7 @@ impl Record {
         self.failed_attempts += 1;
         self.metrics.attempt_failed(llm, reason);
         headers::failed_attempt(&mut self.headers, llm, reason);
+        self.spans.attempt_failed(reason);
     }
 
     /// Notes that an LLM was not asked because its upstream is left alone.
@@ -172,6 +184,16 @@ impl Record {
     pub(super) fn llm(&self) -> Option<Arc<str>> {
         let offer = self.offer.as_ref().filter(|_| self.status.is_success());
         offer.map(|offer| Arc::clone(&offer.llm))
+    }
+
+    /// Returns whether the model that the upstream names is of use to anybody.
+    pub(super) fn is_traced(&self) -> bool {
+        self.spans.is_live()
+    }
+
+    /// Notes which model the upstream says has answered.
+    pub(super) fn answered_by(&mut self, model: Option<String>) {
+        self.spans.answered_by(model);
     }
 
     /// Notes tokens that the upstream counted.
@@ -240,6 +262,14 @@ impl Drop for Record {
                 ticket.used(Need { tokens: usage.input.saturating_add(usage.output), usd: cost });
             }
         }
+        let trace = self.spans.trace_id();
+        self.spans.finish(End {
+            status: self.status.as_u16(),
+            outcome: self.outcome.as_str(),
+            is_ok: self.outcome == Outcome::Ok,
+            llm: model,
+            usage: self.usage.filter(|_| !self.estimated),
+        });
         tracing::info!(
             route = self.route,
             asked = self.asked,
@@ -261,6 +291,7 @@ impl Drop for Record {
             output_tokens = self.usage.map(|usage| usage.output),
             cost_usd = cost,
             usage_estimated = self.estimated,
+            trace,
             "request finished"
         );
     }

@@ -136,7 +136,9 @@ impl Sender<'_> {
     /// Makes one attempt; keeps its failure when it fails.
     async fn try_target(&mut self, target: &Target<'_>, record: &mut Record) -> Option<Opened> {
         let started = Instant::now();
-        record.trying(target.offer, &target.endpoint.peer.config.name);
+        if let Some(parent) = record.trying(target.offer, target.endpoint) {
+            self.headers.insert("traceparent", parent);
+        }
         let reason = match self.attempt(target).await {
             Ok(opened) => {
                 note_answer(target.endpoint, &opened.head, started);

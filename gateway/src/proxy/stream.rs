@@ -41,7 +41,7 @@ pub(super) fn relay(opened: Opened, wire: Wire, deadline: Instant, idle: Duratio
         wire,
         ready: first.into_iter().collect(),
         splitter: is_events.then(Splitter::default),
-        tally: Tally::new(wire, is_events && head.status.is_success()),
+        tally: Tally::new(wire, is_events && head.status.is_success(), record.is_traced()),
         idle,
         silence: Box::pin(tokio::time::sleep(idle)),
         end: Box::pin(tokio::time::sleep_until(deadline.into())),
@@ -157,6 +157,7 @@ impl Relay {
             Some(usage) => self.record.counted(usage),
             None => self.record.estimated(self.tally.output_estimate()),
         }
+        self.record.answered_by(self.tally.model());
     }
 
     /// Passes `frame` on, less an unfinished event at its end.

@@ -38,7 +38,7 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
-/// Reloads by outcome.
+/// Reloads, or spans, by outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
@@ -78,6 +78,7 @@ pub struct Metrics {
     tokens: Family<TokenLabels, Counter>,
     spend: Family<SpendLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
     estimated: Family<ModelLabels, Counter>,
+    spans: Family<OutcomeLabels, Counter>,
     usage: UsageTable,
     decision: Histogram,
     first_byte: Histogram,
@@ -110,6 +111,7 @@ impl Metrics {
             tokens: Family::default(),
             spend: Family::default(),
             estimated: Family::default(),
+            spans: Family::default(),
             usage: UsageTable::new(rows),
             decision: Histogram::new(DECISION),
             first_byte: Histogram::new(ANSWER),
@@ -130,6 +132,7 @@ impl Metrics {
         registry.register("tokens", "Tokens counted by upstreams", self.tokens.clone());
         registry.register("spend_usd", "Cost by the catalog's prices", self.spend.clone());
         registry.register("usage_estimated", "Answers whose tokens were estimated", self.estimated.clone());
+        registry.register("spans", "Spans of traces by what became of them", self.spans.clone());
         registry.register("decision_seconds", "Time of a decision", self.decision.clone());
         registry.register("first_byte_seconds", "Time until the first byte of an answer", self.first_byte.clone());
         registry.register("request_seconds", "Time of a whole request", self.total.clone());
@@ -163,6 +166,11 @@ impl Metrics {
     /// Counts a reload.
     pub fn reloaded(&self, outcome: &'static str) {
         self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Counts `count` spans.
+    pub fn spans(&self, outcome: &'static str, count: u64) {
+        self.spans.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
     }
 
     /// Counts a decision.

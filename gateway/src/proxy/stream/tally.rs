@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::api::{Usage, Wire, facts, sse};
+use crate::api::{Usage, Wire, facts, sse, usage};
 
 /// Most bytes of an answer in one piece that are kept for its usage, which stands at the end of even long answers.
 const KEPT: usize = 4 << 20;
@@ -17,12 +17,17 @@ pub(super) struct Tally {
     kept: Vec<Bytes>,
     length: usize,
     seen: u64,
+    /// Whether the answering model's name is wanted.
+    wants_model: bool,
+    model: Option<String>,
 }
 
 impl Tally {
-    /// Returns a tally; `events` says whether the answer is a stream of events.
-    pub(super) fn new(wire: Wire, events: bool) -> Self {
-        Self { wire, events, complete: false, usage: None, kept: Vec::new(), length: 0, seen: 0 }
+    /// Returns a tally; `events` says whether the answer is a stream of events, `wants_model` whether to look for the name
+    /// of the model that answers.
+    pub(super) fn new(wire: Wire, events: bool, wants_model: bool) -> Self {
+        let kept = Vec::new();
+        Self { wire, events, complete: false, usage: None, kept, length: 0, seen: 0, wants_model, model: None }
     }
 
     /// Reads a piece of the answer; of an event stream, whole events.
@@ -39,6 +44,9 @@ impl Tally {
 
     fn event(&mut self, data: &str) {
         self.seen += 1;
+        if self.wants_model && self.model.is_none() && data.contains("\"model\"") {
+            self.model = usage::model(data);
+        }
         self.complete |= ends(self.wire, data);
         if data.contains("\"usage\"")
             && let Some(usage) = Usage::read(data)
@@ -59,13 +67,22 @@ impl Tally {
         if self.events { self.seen } else { u64::from(facts::estimate(self.length)) }
     }
 
+    /// Returns the model that the answer says it is from, once its usage was asked for.
+    pub(super) fn model(&mut self) -> Option<String> {
+        self.model.take()
+    }
+
     /// Returns the usage the answer told.
     pub(super) fn usage(&mut self) -> Option<Usage> {
         if self.events || self.length > KEPT {
             return self.usage;
         }
         let bytes = std::mem::take(&mut self.kept).concat();
-        Usage::read(std::str::from_utf8(&bytes).ok()?)
+        let text = std::str::from_utf8(&bytes).ok()?;
+        if self.wants_model {
+            self.model = usage::model(text);
+        }
+        Usage::read(text)
     }
 }
 
@@ -111,14 +128,14 @@ mod tests {
     #[test]
     fn usage_is_read_from_the_last_chunk_or_the_whole_answer() {
         let usage = Some(Usage { input: 3, cached: 0, output: 2 });
-        let mut stream = Tally::new(Wire::Chat, true);
+        let mut stream = Tally::new(Wire::Chat, true, false);
         stream.read(&Bytes::from_static(
             b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
         ));
         assert_eq!((stream.usage(), stream.is_complete()), (usage, true));
-        let mut whole = Tally::new(Wire::Chat, false);
-        whole.read(&Bytes::from_static(b"{\"usage\":{\"prompt_tok"));
+        let mut whole = Tally::new(Wire::Chat, false, true);
+        whole.read(&Bytes::from_static(b"{\"model\":\"m-1\",\"usage\":{\"prompt_tok"));
         whole.read(&Bytes::from_static(b"ens\":3,\"completion_tokens\":2}}"));
-        assert_eq!(whole.usage(), usage);
+        assert_eq!((whole.usage(), whole.model().as_deref()), (usage, Some("m-1")));
     }
 }

@@ -1,0 +1,167 @@
+//! Traces reach a collector as OpenTelemetry's own messages, and tell what happened without telling what was said.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::any_value::Value as Known,
+    trace::v1::{Span, span::SpanKind},
+};
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Reply},
+    wire,
+};
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CLIENT: &str = "b7ad6b7169203331";
+
+fn collector() -> Result<FakeUpstream> {
+    FakeUpstream::always(Reply::json(200, &json!({})))
+}
+
+fn traced(collector: &FakeUpstream, more: &str) -> String {
+    format!("traces: {{endpoint: 'http://{}', headers: {{x-tenant: t}}, service: gate}}\n{more}", collector.address())
+}
+
+fn chat(prompt: &str, stream: bool) -> Value {
+    let messages = json!([{"role": "user", "content": prompt}]);
+    json!({"model": "auto", "user": "ada", "stream": stream, "max_tokens": 5, "messages": messages})
+}
+
+/// The spans of every post, by name, once the gateway has gone.
+fn spans(collector: &FakeUpstream) -> Result<HashMap<String, Span>> {
+    let mut spans = HashMap::new();
+    for post in collector.requests() {
+        assert_eq!((post.path.as_str(), post.header("content-type")), ("/v1/traces", "application/x-protobuf"));
+        assert_eq!(post.header("x-tenant"), "t");
+        for of_resource in ExportTraceServiceRequest::decode(post.body)?.resource_spans {
+            let service = of_resource.resource.expect("a resource").attributes.remove(0);
+            assert_eq!(format!("{:?}", service.value).contains("\"gate\""), service.key == "service.name");
+            let found = of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            spans.extend(found.map(|span| (span.name.clone(), span)));
+        }
+    }
+    Ok(spans)
+}
+
+fn text(span: &Span, key: &str) -> String {
+    let value = span.attributes.iter().find(|known| known.key == key).and_then(|known| known.value.clone()?.value);
+    match value {
+        Some(Known::StringValue(text)) => text,
+        Some(Known::IntValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn a_request_is_one_trace_with_its_decision_and_each_attempt() -> Result<()> {
+    let collector = collector()?;
+    let (cheap, dear) = (FakeUpstream::always(Reply::json(500, &json!({})))?, FakeUpstream::always(Reply::chat("ok"))?);
+    let stage = Stage::between(&cheap, &dear, &traced(&collector, ""))?;
+    let parent = format!("00-{TRACE}-{CLIENT}-01");
+    let headers = [("traceparent", parent.as_str()), ("tracestate", "vendor=1"), ("authorization", "Bearer sk-client")];
+    let answer = wire::post(stage.address, "/v1/chat/completions", &headers, &chat("a secret question", false)).await?;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    drop(stage);
+    let spans = spans(&collector)?;
+    let [root, decide, failed, answered] =
+        ["POST /v1/chat/completions", "decide", "chat cheap-1", "chat dear-1"].map(|name| &spans[name]);
+    assert_eq!(spans.len(), 4, "{:?}", spans.keys());
+    for span in spans.values() {
+        assert_eq!((hex(&span.trace_id).as_str(), span.trace_state.as_str()), (TRACE, "vendor=1"));
+        assert!(span.start_time_unix_nano >= root.start_time_unix_nano);
+        assert!(span.end_time_unix_nano <= root.end_time_unix_nano);
+    }
+    assert_eq!((hex(&root.parent_span_id).as_str(), root.kind()), (CLIENT, SpanKind::Server));
+    assert!([decide, failed, answered].iter().all(|span| span.parent_span_id == root.span_id));
+    assert_eq!(
+        (decide.kind(), failed.kind(), answered.kind()),
+        (SpanKind::Internal, SpanKind::Client, SpanKind::Client)
+    );
+    for (upstream, span) in [(&cheap, failed), (&dear, answered)] {
+        let sent = upstream.requests().remove(0);
+        assert_eq!(sent.header("traceparent"), format!("00-{TRACE}-{}-01", hex(&span.span_id)));
+        assert_eq!(sent.header("tracestate"), "vendor=1");
+    }
+    assert_eq!((text(failed, "error.type"), failed.status.as_ref().map(|status| status.code)), ("500".into(), Some(2)));
+    assert_eq!((answered.status.as_ref(), root.status.as_ref()), (None, None));
+    let port = dear.address().port().to_string();
+    for (key, expected) in [
+        ("gen_ai.operation.name", "chat"),
+        ("gen_ai.provider.name", "openai"),
+        ("gen_ai.request.model", "dear-1"),
+        ("server.address", "127.0.0.1"),
+        ("server.port", port.as_str()),
+        ("http.response.status_code", "200"),
+    ] {
+        assert_eq!(text(answered, key), expected, "{key}");
+    }
+    assert_eq!(text(root, "gen_ai.request.model"), "auto");
+    assert_eq!(text(root, "gen_ai.request.max_tokens"), "5");
+    assert_eq!(text(root, "personaroute.llm"), "dear");
+    assert_eq!(text(decide, "personaroute.llm"), "cheap");
+    for post in collector.requests() {
+        let said = String::from_utf8_lossy(&post.body).into_owned();
+        assert!(
+            !["secret question", "sk-client", "sk-upstream", "ada"].iter().any(|word| said.contains(word)),
+            "{said}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_streams_tokens_and_model_are_told_when_it_has_ended() -> Result<()> {
+    let collector = collector()?;
+    let last = json!({"model": "m-2026", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
+    let upstream = FakeUpstream::always(Reply::events(vec![Frame::event(&last), Frame::done()]))?;
+    let stage = Stage::between(&upstream, &upstream, &traced(&collector, ""))?;
+    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &chat("hi", true)).await?;
+    assert!(answer.text().ends_with("[DONE]\n\n"), "{}", answer.text());
+    drop(stage);
+    let spans = spans(&collector)?;
+    let call = &spans["chat cheap-1"];
+    for (key, expected) in
+        [("gen_ai.response.model", "m-2026"), ("gen_ai.usage.input_tokens", "3"), ("gen_ai.usage.output_tokens", "2")]
+    {
+        assert_eq!(text(call, key), expected, "{key}");
+    }
+    assert!(spans["POST /v1/chat/completions"].parent_span_id.is_empty(), "no client said what it is part of");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_keep_its_trace_is_not_traced_and_its_header_travels_as_it_is() -> Result<()> {
+    let collector = collector()?;
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, &traced(&collector, ""))?;
+    let parent = format!("00-{TRACE}-{CLIENT}-00");
+    let headers = [("traceparent", parent.as_str())];
+    wire::post(stage.address, "/v1/chat/completions", &headers, &chat("hi", false)).await?;
+    drop(stage);
+    assert_eq!(upstream.requests()[0].header("traceparent"), parent);
+    assert_eq!(collector.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_costs_no_request() -> Result<()> {
+    let collector = FakeUpstream::always(Reply::json(400, &json!({})))?;
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, &traced(&collector, ""))?;
+    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &chat("hi", false)).await?;
+    assert_eq!(answer.status, 200);
+    while !wire::get(stage.admin, "/metrics").await?.text().contains("personaroute_spans_total{outcome=\"lost\"} 3") {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
