@@ -32,10 +32,18 @@ fn paths<'a>(tree: &'a Tree, line: &'a str) -> impl Iterator<Item = &'a str> {
     inside.chain(targets.filter(|target| !target.contains("://") && !target.starts_with('#')))
 }
 
-/// A path as seen from the guide's own folder.
+/// A path as seen from the guide's own folder, without `..`.
 fn beside(source: &Source, path: &str) -> String {
     let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    format!("{folder}/{path}")
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in path.split('/') {
+        if part == ".." {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts.join("/")
 }
 
 fn is_folder(tree: &Tree, path: &str) -> bool {
@@ -58,5 +66,12 @@ mod tests {
         let tree = Tree::of(&[("A.md", guide), ("gateway/src/app.rs", "//! x\n"), ("docs/x.md", "")]);
         let expected = ["A.md:1: `gateway/src/gone.rs` is not there", "A.md:1: `docs/gone.md` is not there"];
         assert_eq!(problems(&tree), expected);
+    }
+
+    #[test]
+    fn a_target_is_seen_from_the_guides_folder() {
+        let guide = "[a](../x/a.rs) [b](b.md) [c](../b.md)\n";
+        let tree = Tree::of(&[("docs/guide.md", guide), ("docs/b.md", ""), ("x/a.rs", "//! x\n")]);
+        assert_eq!(problems(&tree), ["docs/guide.md:1: `../b.md` is not there"]);
     }
 }
