@@ -2,6 +2,7 @@
 
 mod openai;
 mod anthropic;
+mod tools;
 
 use personaroute_harness::upstream::FakeUpstream;
 

@@ -55,7 +55,7 @@ fn answer(request: &Recorded) -> Reply {
 }
 
 /// An event as Anthropic writes it: its name on a line of its own.
-fn named_event(event: &Value) -> Frame {
+pub(super) fn named_event(event: &Value) -> Frame {
     let name = event["type"].as_str().unwrap_or_default();
     Frame::Data(format!("event: {name}\ndata: {event}\n\n").into())
 }
