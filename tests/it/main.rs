@@ -9,3 +9,4 @@ mod demo;
 mod document;
 mod schema;
 mod host;
+mod corpus;

@@ -10,6 +10,7 @@ mod tidy;
 mod test;
 mod demo;
 mod bench;
+mod fuzz;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,9 @@ usage: cargo xtask <task>
   tidy               check the repository's own rules: sizes, layers, every part has a test
   bench micro        run the benches beside the code, archive the figures under docs/bench
   bench gateway      measure what the gateway adds to a request, archive the figures under docs/bench
+  fuzz <target> [--minutes <n>]
+                     look for inputs that break the event streams (sse), the bodies (body) or the configuration (config);
+                     10 minutes unless said otherwise
 ";
 
 fn main() -> ExitCode {
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
         ["demo-examples", listen] => demo::examples(listen),
         ["bench", what @ ("micro" | "gateway")] => bench::run(what),
         ["tidy"] => tidy::run(),
+        ["fuzz", target] => fuzz::run(target, "10"),
+        ["fuzz", target, "--minutes", minutes] => fuzz::run(target, minutes),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -78,13 +78,15 @@ fn onnxruntime(lock: &Lock) -> Result<PathBuf> {
     Ok(folder.join(name))
 }
 
+/// Finds a C++ compiler; on Debian the administrator gets one installed. `why` says what it is for.
+pub(crate) fn compiler(why: &str) -> Result<()> {
+    let is_here = std::env::var_os("CXX").is_some() || ["c++", "g++"].iter().any(|name| process::find(name).is_some());
+    if is_here { Ok(()) } else { debian::install(&["g++"], why) }
+}
+
 /// The libtorch folder: the one the user names, else the fetched one; and a compiler for its bindings.
 fn libtorch(lock: &Lock) -> Result<PathBuf> {
-    let has_compiler =
-        std::env::var_os("CXX").is_some() || ["c++", "g++"].iter().any(|name| process::find(name).is_some());
-    if !has_compiler {
-        debian::install(&["g++"], "libtorch's bindings are compiled with a C++ compiler")?;
-    }
+    compiler("libtorch's bindings are compiled with a C++ compiler")?;
     if let Some(folder) = std::env::var_os("LIBTORCH").map(PathBuf::from) {
         ensure!(folder.join("lib").is_dir(), "LIBTORCH names {}, which has no lib folder", folder.display());
         return Ok(folder);

@@ -1,0 +1,33 @@
+//! Configurations: refused with the file's name or taken; one that is taken can be shown, and says the same again.
+
+use std::path::Path;
+
+use personaroute_gateway::config;
+
+/// What every reference resolves to; it must never be shown.
+const SECRET: &str = "sk-of-nobody";
+
+/// Holds the configuration's reader to `input`.
+pub fn hold(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else {
+        return;
+    };
+    // Names a file to read, which is not for a fuzzer to choose.
+    if text.contains("keys_file") || text.contains('\\') {
+        return;
+    }
+    let read = |text: &str| config::parse(Path::new("fuzz.yaml"), text, &|_| Some(SECRET.to_owned()));
+    let loaded = match read(text) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            assert!(error.to_string().contains("fuzz.yaml"), "an error without its file: {error}");
+            return;
+        }
+    };
+    let effective = loaded.effective();
+    assert!(!effective.contains(SECRET) || text.contains(SECRET), "a secret is shown");
+    match read(&effective) {
+        Ok(again) => assert_eq!(again.effective(), effective, "what is in effect is shown differently"),
+        Err(error) => unreachable!("what is in effect is refused: {error}\n{effective}"),
+    }
+}
