@@ -10,3 +10,4 @@ mod document;
 mod schema;
 mod host;
 mod corpus;
+mod program;

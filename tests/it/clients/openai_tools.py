@@ -54,7 +54,7 @@ messages.append({
 messages += [{"role": "tool", "tool_call_id": call.id, "content": "sunny"} for call in asked.tool_calls]
 turn()
 
-messages.append({"role": "user", "content": "break"})
+messages += [{"role": "assistant", "content": "Sunny."}, {"role": "user", "content": "break"}]
 try:
     for chunk in client.chat.completions.create(model="auto", messages=messages, stream=True):
         pass

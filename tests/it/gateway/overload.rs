@@ -1,11 +1,17 @@
 //! More than the gateway takes on is refused at once, and what it took on is served.
 
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wire::{self, Answer},
 };
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::stage::{Stage, until};
 
@@ -33,5 +39,59 @@ async fn requests_over_the_limit_are_shed_with_retry_after_until_a_place_is_free
     others?;
     assert_eq!((first?.status, upstream.count()), (200, 1));
     assert_eq!(ask().await?.status, 200);
+    Ok(())
+}
+
+/// Asks `each` times in a row from each of `clients` at once; returns the answers and how long each took.
+async fn load(address: SocketAddr, clients: usize, each: usize) -> Result<Vec<(Answer, Duration)>> {
+    let mut asking = JoinSet::new();
+    for _ in 0..clients {
+        asking.spawn(ask_in_a_row(address, each));
+    }
+    let mut answers = Vec::new();
+    while let Some(own) = asking.join_next().await {
+        answers.extend(own??);
+    }
+    Ok(answers)
+}
+
+async fn ask_in_a_row(address: SocketAddr, each: usize) -> Result<Vec<(Answer, Duration)>> {
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
+    let mut answers = Vec::new();
+    for _ in 0..each {
+        let started = Instant::now();
+        let answer = wire::post(address, "/v1/chat/completions", &[], &body).await?;
+        answers.push((answer, started.elapsed()));
+    }
+    Ok(answers)
+}
+
+/// Ten times as many clients as there are slots keep asking.
+#[tokio::test]
+async fn under_overload_every_request_is_served_whole_or_shed_and_the_accepted_ones_stay_quick() -> Result<()> {
+    const SLOTS: usize = 8;
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, &format!("limits: {{requests: {SLOTS}}}"))?;
+    let p99 = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+    };
+    let calm = load(stage.address, SLOTS / 2, 20).await?;
+    assert!(calm.iter().all(|(answer, _)| answer.status == 200), "nothing is shed below the limit");
+    let (mut served, mut shed) = (Vec::new(), 0);
+    for (answer, time) in load(stage.address, SLOTS * 10, 10).await? {
+        match answer.status {
+            200 => served.push(time),
+            status => {
+                assert_eq!((status, answer.header("retry-after")), (503, "1"), "{}", answer.text());
+                shed += 1;
+            }
+        }
+    }
+    assert_eq!(served.len() + shed, SLOTS * 100);
+    assert!(served.len() >= SLOTS, "those that found a place are served");
+    assert_eq!(upstream.count(), calm.len() + served.len(), "what is shed costs the upstream nothing");
+    let mut calm: Vec<Duration> = calm.into_iter().map(|(_, time)| time).collect();
+    eprintln!("{} served, {shed} shed; p99 calm {:?}, overloaded {:?}", served.len(), p99(&mut calm), p99(&mut served));
     Ok(())
 }

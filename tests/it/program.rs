@@ -1,0 +1,5 @@
+//! The program itself, as a process of its own: signals, its log, and real parts that fail.
+
+mod running;
+mod signals;
+mod degraded;

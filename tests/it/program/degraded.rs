@@ -1,0 +1,82 @@
+//! Real parts that fail cost no request: the fallback order serves, and header, log and metric say why.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use personaroute_harness::{
+    bundle::Recipe,
+    path,
+    wire::{self, Answer},
+};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::running::{Running, configuration};
+
+const SIMULATED: &str = "kind: simulated, pace: 0ms";
+
+async fn ask(address: SocketAddr, text: String) -> Result<Answer> {
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": text}]});
+    wire::post(address, "/v1/chat/completions", &[], &body).await
+}
+
+/// Holds header, log and metric to `reason`.
+async fn said(program: &mut Running, answer: &Answer, reason: &str) -> Result<()> {
+    assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "GPT-4o"), "{}", answer.text());
+    assert_eq!(answer.header("x-personaroute-fallback"), format!("router={reason}"));
+    let line = program.line(|line| line["message"] == "request finished" && line["fallback"] == reason).await?;
+    assert_eq!((&line["status"], &line["model"]), (&json!(200), &json!("GPT-4o")));
+    let (_, admin) = program.addresses().await?;
+    let metrics = wire::get(admin, "/metrics").await?.text();
+    let counted = format!("personaroute_decisions_degraded_total{{reason=\"{reason}\"}}");
+    assert!(metrics.contains(&counted), "{counted} in {metrics}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plugin_that_traps_is_served_in_the_fallback_order() -> Result<()> {
+    let plugin = format!("plugin: {{component: '{}'}}", path::guest("traps").display());
+    let mut program = Running::start(&configuration(SIMULATED, &plugin))?;
+    let (address, _) = program.addresses().await?;
+    let answer = ask(address, "hi".to_owned()).await?;
+    said(&mut program, &answer, "trapped").await
+}
+
+#[tokio::test]
+async fn an_overloaded_encoder_is_passed_by_in_the_fallback_order() -> Result<()> {
+    if !path::encoder().is_dir() {
+        eprintln!("passed over: {} is not on this machine", path::encoder().display());
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let bundle = folder.path().join("bundle");
+    Recipe { embedding: Some(384), ..Recipe::default() }.write(&bundle)?;
+    let more = format!(
+        "bundle: '{}'\nencoder: '{}'\nrouter: {{threads: 16, encoder_queue: 1, deadline: 60s}}\n",
+        bundle.display(),
+        path::encoder().display()
+    );
+    // The LLMs of this bundle stand in for the default one's.
+    let configuration = configuration(SIMULATED, &more).replace("llm: GPT-4o-mini", "llm: llm-0");
+    let mut program = Running::start(&configuration.replace("GPT-4o", "llm-4"))?;
+    let (address, _) = program.addresses().await?;
+    let mut asked = JoinSet::new();
+    for idx in 0..16 {
+        // Long enough that the others arrive while the first is encoded.
+        asked.spawn(ask(address, format!("{idx} {}", "tell me about the history of the sea ".repeat(60))));
+    }
+    let mut refused = 0;
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer??;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        refused += usize::from(answer.header("x-personaroute-fallback") == "router=overloaded");
+    }
+    assert!(refused >= 1, "the encoder took all of them");
+    let line = program.line(|line| line["message"] == "request finished" && line["fallback"] == "overloaded").await?;
+    assert_eq!((&line["status"], &line["model"]), (&json!(200), &json!("llm-4")));
+    let (_, admin) = program.addresses().await?;
+    let metrics = wire::get(admin, "/metrics").await?.text();
+    let counted = format!("personaroute_decisions_degraded_total{{reason=\"overloaded\"}} {refused}");
+    assert!(metrics.contains(&counted), "{counted} in {metrics}");
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! `personaroute serve` as a child process, with its log as it comes.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use personaroute_harness::path;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A running program; it is killed when dropped.
+pub(super) struct Running {
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
+    _folder: TempDir,
+}
+
+impl Running {
+    /// Starts the program with a configuration, which must let it choose its ports and log in JSON.
+    pub(super) fn start(configuration: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("gateway.yaml");
+        fs::write(&file, configuration)?;
+        let mut command = Command::new(path::binary("personaroute"));
+        command.arg("serve").arg("--config").arg(&file);
+        command.env("PERSONAROUTE_PLUGIN", path::plugin()).env("PERSONAROUTE_BUNDLE", path::default_bundle());
+        command.env("ORT_DYLIB_PATH", path::onnxruntime());
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().context("the built program")?;
+        let stderr = child.stderr.take().context("its log")?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let said = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push(said);
+            }
+        });
+        Ok(Self { child, log, reader: Some(reader), _folder: folder })
+    }
+
+    /// Returns the first line of the log that `is_wanted`, once it is there.
+    pub(super) async fn line(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        for _ in 0..6_000 {
+            let found = self.lines().into_iter().find(&is_wanted);
+            if let Some(line) = found {
+                return Ok(line);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                anyhow::bail!("the program ended with {status}: {:?}", self.lines());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::bail!("the log does not say it: {:?}", self.lines())
+    }
+
+    /// Returns where it listens, and where its admin listener is.
+    pub(super) async fn addresses(&mut self) -> Result<(SocketAddr, SocketAddr)> {
+        let line = self.line(|line| line["message"] == "listening").await?;
+        let address = |name: &str| line[name].as_str().unwrap_or_default().parse().with_context(|| line.to_string());
+        Ok((address("address")?, address("admin")?))
+    }
+
+    /// Sends SIGTERM.
+    pub(super) fn terminate(&self) -> Result<()> {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().context("kill")?;
+        anyhow::ensure!(sent.success(), "kill ended with {sent}");
+        Ok(())
+    }
+
+    /// Returns how it ended, or nothing while it runs.
+    pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+/// Returns a configuration of two LLMs at a simulated upstream, or at the one that `upstream` describes.
+pub(super) fn configuration(upstream: &str, more: &str) -> String {
+    format!(
+        "version: 1
+listen: 127.0.0.1:0
+admin: 127.0.0.1:0
+upstreams:
+  - {{name: a, {upstream}}}
+models:
+  - {{llm: GPT-4o, upstream: a, input_price: 5, output_price: 15}}
+  - {{llm: GPT-4o-mini, upstream: a, input_price: 1, output_price: 2}}
+virtual_models:
+  - {{name: auto, fallback: [GPT-4o]}}
+log: {{format: json, filter: info}}
+{more}
+"
+    )
+}
