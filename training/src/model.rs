@@ -1,29 +1,23 @@
 //! The trained router: everything that scoring, saving and exporting need, and nothing that only training needs.
 
-pub mod adapter;
 pub mod axis;
 pub mod belief;
-pub mod net;
-pub mod nodes;
-pub mod params;
 pub mod score;
 pub mod store;
 pub mod tensors;
 pub mod text;
-pub mod value;
 
 use anyhow::Result;
 use ndarray::Array3;
 use personaroute_bundle::catalog::{Llm, Task};
 use personaroute_bundle::signals::{Rated, signals};
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::data::Dataset;
 use crate::graph::sample::{Message, Visible};
 use crate::graph::text::QueryInputs;
 use crate::train::hparams::{Hparams, TextEncoder};
-use crate::train::seed::Rng;
 
 use axis::Axis;
 use belief::Belief;
@@ -149,7 +143,7 @@ impl Model {
     pub fn query_values(&self, dataset: &Dataset, queries: &[u32], declared_task: bool) -> QueryValues {
         let inputs = QueryInputs::build(&self.facts.hparams.text, dataset, queries);
         let positions: Vec<usize> = (0..queries.len()).collect();
-        let batch = inputs.batch(&positions, 0.0, &mut Rng::new(0, &[]), Device::Cpu);
+        let batch = inputs.batch(&positions);
         let reading = self.text.forward(&batch);
         let told = || {
             let task = |query: &u32| dataset.queries.get(*query as usize).map_or(0, |query| i64::from(query.task));
@@ -157,8 +151,7 @@ impl Model {
             Tensor::from_slice(&tasks).one_hot(self.facts.tasks.len() as i64).to_kind(Kind::Float)
         };
         let tasks = if declared_task { told() } else { reading.tasks.shallow_clone() };
-        let values = self.text.values(&reading, &tasks, &self.values);
-        QueryValues { values: values.view([-1, self.llms() as i64, self.weight_count()]), tasks }
+        QueryValues { values: self.text.values(&reading, &tasks, &self.values), tasks }
     }
 
     /// Returns the preference weights `[users, weights]` of user embeddings.

@@ -1,20 +1,18 @@
-//! Training: users and values on minibatches of users, then the query node on the outcomes these imply.
+//! Training: users and answers by messages along the graph's edges, then the query node on what these imply.
 
 pub mod adapter;
-pub mod checkpoint;
 pub mod components;
-pub mod epoch;
 pub mod estimate;
+pub mod features;
 pub mod foresee;
+pub mod guess;
 pub mod hparams;
-pub mod kernel;
 pub mod log;
 pub mod newcomer;
-pub mod optimiser;
-pub mod outcome;
 pub mod query;
+pub mod ridge;
 pub mod seed;
-pub mod validate;
+pub mod shape;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -29,15 +27,16 @@ use personaroute_bundle::catalog::{Llm, Task};
 use tch::{Device, Kind, Tensor};
 
 use crate::data::{Dataset, Interactions, LlmInfo, Setting, Split, TaskInfo};
-use crate::graph::Graph;
 use crate::model::axis::Axis;
-use crate::model::net::{Forward, Net};
-use crate::model::{Facts, Model};
+use crate::model::{Facts, Model, store};
 
-use checkpoint::Checkpoint;
-use epoch::Loop;
-use hparams::{Hparams, TextEncoder};
-use outcome::Outcomes;
+use components::Components;
+use hparams::{Hparams, Part, TextEncoder};
+use log::Log;
+use query::Fitted;
+
+/// Where a run keeps what it has estimated, so that it can go on from there.
+const COMPONENTS: &str = "components.safetensors";
 
 /// Everything a training run depends on.
 pub struct TrainInput<'a> {
@@ -57,11 +56,11 @@ pub struct TrainInput<'a> {
     pub seed: u64,
     /// Folder for checkpoints, metrics and the model.
     pub run_dir: &'a Path,
-    /// Model file whose weights are the start, where names and shapes agree (`ini_model_path`).
+    /// Model file that was to be the start (`ini_model_path`): it must be one, but estimation needs no start.
     pub initial: Option<PathBuf>,
     /// Continue from the folder's checkpoint, if there is one.
     pub resume: bool,
-    /// Called after each epoch; `Break` ends the run as if it had been interrupted.
+    /// Called after each stage; `Break` ends the run as if it had been interrupted.
     pub progress: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
 }
 
@@ -70,13 +69,14 @@ pub struct TrainInput<'a> {
 pub struct Progress {
     /// `users` or `queries`.
     pub stage: &'static str,
-    /// Epochs done.
+    /// Steps done.
     pub epoch: usize,
-    /// Epochs at most.
+    /// Steps at most.
     pub epochs: usize,
-    /// Mean loss of the epoch.
+    /// Of users: the standard deviation of rewards around what was estimated. Of queries: the share of left-out queries
+    /// whose task was not guessed.
     pub loss: f64,
-    /// Validation score; higher is better.
+    /// Of users: minus the loss. Of queries: how strongly text speaks about single LLMs, 0 to 1.
     pub validation: f64,
 }
 
@@ -102,34 +102,63 @@ pub fn device(name: &str) -> Result<Device> {
 /// Trains a model and saves it in the run folder.
 pub fn fit(input: &mut TrainInput<'_>) -> Result<Model> {
     check(input)?;
-    let graph = Graph::build(input.dataset, input.interactions, input.seed);
-    let net = Net::new(&graph, input.setting, &input.hparams, input.seed, input.device);
-    let mut training = Loop::new(input, &graph, net)?;
-    let checkpoint = training.run(input)?;
-    let net = training.into_net(&checkpoint)?;
-    let forward = tch::no_grad(|| net.forward());
-    let users = tch::no_grad(|| validate::embed_all(&graph, &forward, true));
-    let weights = tch::no_grad(|| forward.preference(&users));
-    let outcomes = Outcomes::recover(input, &graph, &forward, &weights);
-    let axis = axis(input.setting, &graph, &forward, &weights);
-    let (text, gate) = query::fit(input, &outcomes, &weights, &axis)?;
-    let cpu = |tensor: &Tensor| tensor.detach().to_device(Device::Cpu);
-    let heads = (cpu(&forward.weights.0), cpu(&forward.weights.1));
-    let origin = cpu(&users).mean_dim(0, false, Kind::Float);
-    let components = outcomes.components(&axis, &cpu(&weights));
-    let adapter = adapter::fit(&components, |places| adapter::on_axis(places, &origin, &heads, &axis));
-    let model = Model {
-        facts: facts(input, &graph, &checkpoint, gate),
-        deviation: outcomes.deviation(&weights),
-        values: outcomes.values.flatten(1, 2),
-        axis,
-        text,
-        weights: heads,
-        adapter,
-        users: cpu(&users),
-    };
+    let components = components(input)?;
+    let fitted = query::fit(input, &components);
+    step(
+        input,
+        Progress { stage: "queries", epoch: 1, epochs: 1, loss: 1.0 - fitted.accuracy, validation: fitted.strength },
+    )?;
+    let model = assemble(input, &components, fitted);
     model.save(input.run_dir)?;
     Ok(model)
+}
+
+/// Estimates users and answers, or reads what an interrupted run has estimated.
+fn components(input: &mut TrainInput<'_>) -> Result<Components> {
+    let path = input.run_dir.join(COMPONENTS);
+    let log = Log::new(input.run_dir)?;
+    if input.resume && path.is_file() {
+        let kept = Components::load(&path)?;
+        let fits = |kept: &Components| kept.positions.numel() == input.interactions.users.len();
+        if let Some(kept) = kept.filter(fits) {
+            log.keep(1)?;
+            return Ok(kept);
+        }
+    }
+    log.keep(0)?;
+    let exact = !input.hparams.leave_out.contains(&Part::Covariance);
+    let found = estimate::estimate((input.dataset, input.interactions), input.setting, exact, input.device);
+    found.save(&path)?;
+    step(input, Progress { stage: "users", epoch: 1, epochs: 1, loss: found.noise, validation: -found.noise })?;
+    Ok(found)
+}
+
+/// Says how far the run is; the caller may end it.
+fn step(input: &mut TrainInput<'_>, progress: Progress) -> Result<()> {
+    Log::new(input.run_dir)?.write(&progress)?;
+    if (input.progress)(&progress) == ControlFlow::Break(()) {
+        bail!("interrupted after {}; continue with --resume", progress.stage);
+    }
+    Ok(())
+}
+
+/// Puts the parts together: users are a position between two ends, which is all there is to an embedding.
+fn assemble(input: &TrainInput<'_>, components: &Components, fitted: Fitted) -> Model {
+    let single = |table: &Tensor| table.to_kind(Kind::Float);
+    let ends = Tensor::stack(&[&components.cell_high, &components.cell_low], 2); // [T, L, 2]
+    let values = single(&ends);
+    let end = |k: i64| Tensor::eye(2, (Kind::Float, Device::Cpu)).get(k);
+    let weights = (Tensor::from_slice(&[1.0_f32, -1.0]).unsqueeze(0), end(1));
+    Model {
+        facts: facts(input, components, &fitted),
+        adapter: adapter::fit(components, |places| single(places).unsqueeze(1)),
+        weights,
+        axis: Axis::between(end(0), end(1), &values),
+        values: values.flatten(1, 2),
+        text: fitted.text,
+        deviation: single(&components.deviation()),
+        users: single(&components.positions).unsqueeze(1),
+    }
 }
 
 fn check(input: &TrainInput<'_>) -> Result<()> {
@@ -143,21 +172,13 @@ fn check(input: &TrainInput<'_>) -> Result<()> {
     if missing && input.hparams.text == TextEncoder::Embedding {
         bail!("the embedding encoder needs query embeddings, and the data set has none");
     }
+    if let Some(initial) = &input.initial {
+        store::load(initial)?;
+    }
     Ok(())
 }
 
-fn axis(setting: Setting, graph: &Graph, forward: &Forward, weights: &Tensor) -> Axis {
-    let values = forward.values.detach().to_device(Device::Cpu);
-    match setting {
-        Setting::EffectCost => {
-            let end = |k: i64| Tensor::eye(2, (Kind::Float, Device::Cpu)).get(k);
-            Axis::between(end(0), end(1), &values)
-        }
-        Setting::Rewards => Axis::fit(&weights.to_device(Device::Cpu), &values, &graph.features.log_price),
-    }
-}
-
-fn facts(input: &TrainInput<'_>, graph: &Graph, checkpoint: &Checkpoint, gate: f64) -> Facts {
+fn facts(input: &TrainInput<'_>, components: &Components, fitted: &Fitted) -> Facts {
     let dataset = input.dataset;
     let count = |user: usize| u32::try_from(input.interactions.of(user).len()).unwrap_or(u32::MAX);
     let users = input.interactions.users.iter().enumerate();
@@ -175,13 +196,13 @@ fn facts(input: &TrainInput<'_>, graph: &Graph, checkpoint: &Checkpoint, gate: f
         fingerprint: dataset.fingerprint.clone(),
         counts: [
             input.split.train.len() as u64,
-            (input.split.train.len() * graph.llms) as u64,
-            graph.edges.len() as u64,
+            (input.split.train.len() * dataset.llms.len()) as u64,
+            input.interactions.entries.len() as u64,
         ],
         seed: input.seed,
-        epochs: checkpoint.best_epoch,
-        gate,
-        validation: checkpoint.best,
+        epochs: 1,
+        gate: fitted.strength,
+        validation: -components.noise,
     }
 }
 

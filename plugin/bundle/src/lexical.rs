@@ -101,6 +101,20 @@ impl Lexical {
         }
         ids.into_vec()
     }
+
+    /// Returns the id of shape token `token` (0 to 6, the first ids of any text) with this value, as rule 5 counts them:
+    /// a trainer lets neighbouring values lean on each other.
+    ///
+    /// ```
+    /// use personaroute_bundle::lexical::Lexical;
+    ///
+    /// let lexical = Lexical { buckets: 32_768, max_words: 2, max_ids: 512, seed: 7 };
+    /// // Twelve bytes: four bits, and the bit below the leading one is set.
+    /// assert_eq!(lexical.ids("What is 3*4?")[0], lexical.shape_id(0, 2 * 4 + 1));
+    /// ```
+    pub fn shape_id(&self, token: u64, value: u64) -> i64 {
+        i64::from(ids::scatter(u64::from(self.buckets), self.seed, 256 * token + value))
+    }
 }
 
 /// Adds `word` and every n-gram that ends with it.

@@ -124,6 +124,7 @@ impl Check<'_> {
             text_epoch: raw.text_epoch.unwrap_or(default.text_epoch),
             text_learning_rate: raw.text_learning_rate.unwrap_or(default.text_learning_rate),
             text_dropout: raw.text_dropout.unwrap_or(default.text_dropout),
+            leave_out: raw.leave_out.clone(),
         };
         self.ranges(&hparams)?;
         Ok(hparams)

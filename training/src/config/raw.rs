@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::data::outcome::Cost;
+use crate::train::hparams::Part;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -103,6 +104,8 @@ pub struct Hparam {
     pub text_learning_rate: Option<f64>,
     /// Share of a query's n-grams dropped while training.
     pub text_dropout: Option<f64>,
+    /// Parts of the model to leave out.
+    pub leave_out: Vec<Part>,
 }
 
 /// Weights of figures in the weighted score of reports.

@@ -62,6 +62,11 @@ impl Builder {
         self.op_with("Cast", &[&stored], vec![int("to", i64::from(Element::F32.number()))])
     }
 
+    /// Adds a constant of 8-bit integers.
+    pub fn i8(&mut self, dims: &[usize], elements: &[i8]) -> Value {
+        self.constant(Element::I8, dims, elements.iter().flat_map(|x| x.to_le_bytes()).collect())
+    }
+
     /// Adds a tensor as a constant of 32-bit floats.
     pub fn tensor(&mut self, tensor: &Tensor) -> Value {
         let dims: Vec<usize> = tensor.size().into_iter().map(extent).collect();

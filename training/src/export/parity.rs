@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use personaroute_bundle::manifest::Parity;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::runtime::{Elements, Graph, Input};
 use crate::graph::sample::{Message, Visible};
@@ -51,7 +51,7 @@ fn scorer_difference(model: &Model, graph: &mut Graph, rng: &mut Rng) -> Result<
         user: from_rows(&user, model.user_dim()),
         preference: Tensor::from_slice(&preference).view([batch, 1]),
         task: Tensor::from_slice(&task).view([batch, tasks as i64]),
-        query: query.batch(&positions, 0.0, rng, Device::Cpu),
+        query: query.batch(&positions),
     };
     let expected = tch::no_grad(|| model.scorer(&inputs));
     let user: Vec<f32> = user.concat();

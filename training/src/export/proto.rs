@@ -169,6 +169,8 @@ pub enum Extent {
 pub enum Element {
     /// 32-bit float.
     F32 = 1,
+    /// 8-bit integer.
+    I8 = 3,
     /// 64-bit integer.
     I64 = 7,
     /// 16-bit float.

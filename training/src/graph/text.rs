@@ -2,12 +2,11 @@
 
 use ndarray::Axis;
 use personaroute_bundle::lexical::Lexical;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use crate::data::Dataset;
-use crate::model::tensors::single;
 use crate::train::hparams::TextEncoder;
-use crate::train::seed::Rng;
+use crate::train::shape::TOKENS;
 
 /// Encoder inputs of some queries of a data set, in the order they were asked for.
 #[derive(Debug, Clone)]
@@ -18,17 +17,17 @@ pub enum QueryInputs {
     Embedding(Vec<Vec<f32>>),
 }
 
-/// One minibatch of encoder inputs.
+/// Some queries' encoder inputs as tensors.
 #[derive(Debug)]
 pub enum QueryBatch {
-    /// Ids of all queries in a row, where each begins, and `1 / sqrt(count)` of each as a column.
+    /// What the plugin sends as one list of ids, taken apart.
     Lexical {
-        /// Flat ids.
+        /// Ids of the n-grams of all queries in a row.
         ids: Tensor,
         /// Beginning of each query and the end of the last.
         offsets: Tensor,
-        /// `[queries, 1]`.
-        norm: Tensor,
+        /// `[queries, 7]`: the first ids of each query, its shape tokens; 0 where there are fewer.
+        shape: Tensor,
     },
     /// `[queries, dim]`.
     Embedding(Tensor),
@@ -43,17 +42,13 @@ impl QueryInputs {
         }
     }
 
-    /// Returns the encoder inputs of the queries at `positions`; a share `dropout` of each input is left out.
-    pub fn batch(&self, positions: &[usize], dropout: f64, rng: &mut Rng, device: Device) -> QueryBatch {
+    /// Returns the encoder inputs of the queries at `positions`.
+    pub fn batch(&self, positions: &[usize]) -> QueryBatch {
         match self {
-            Self::Lexical(ids) => lexical_batch(ids, positions, (dropout, rng), device),
+            Self::Lexical(ids) => lexical_batch(ids, positions),
             Self::Embedding(rows) => {
-                let keep = 1.0 / (1.0 - dropout);
-                let mut flat: Vec<f32> = positions.iter().filter_map(|&p| rows.get(p)).flatten().copied().collect();
-                if dropout > 0.0 {
-                    flat.iter_mut().for_each(|x| *x *= if rng.uniform() < dropout { 0.0 } else { single(keep) });
-                }
-                QueryBatch::Embedding(Tensor::from_slice(&flat).view([positions.len() as i64, -1]).to_device(device))
+                let flat: Vec<f32> = positions.iter().filter_map(|&p| rows.get(p)).flatten().copied().collect();
+                QueryBatch::Embedding(Tensor::from_slice(&flat).view([positions.len() as i64, -1]))
             }
         }
     }
@@ -83,18 +78,18 @@ fn embeddings(dataset: &Dataset, queries: &[u32]) -> Vec<Vec<f32>> {
     queries.iter().map(|query| row(query).map_or_else(Vec::new, |row| row.to_vec())).collect()
 }
 
-fn lexical_batch(all: &[Vec<i64>], positions: &[usize], (dropout, rng): (f64, &mut Rng), device: Device) -> QueryBatch {
-    let (mut flat, mut offsets, mut norm) = (Vec::new(), vec![0_i64], Vec::new());
+fn lexical_batch(all: &[Vec<i64>], positions: &[usize]) -> QueryBatch {
+    let (mut flat, mut offsets, mut shape) = (Vec::new(), vec![0_i64], Vec::new());
     for &position in positions {
         let ids = all.get(position).map_or(&[][..], Vec::as_slice);
-        flat.extend(ids.iter().copied().filter(|_| dropout == 0.0 || rng.uniform() >= dropout));
-        // The kept share in the denominator makes the expected representation that of the whole text.
-        norm.push(single(((ids.len().max(1) as f64).sqrt() * (1.0 - dropout)).recip()));
+        let (first, grams) = ids.split_at_checked(TOKENS).unwrap_or((ids, &[]));
+        shape.extend(first.iter().copied().chain(std::iter::repeat(0)).take(TOKENS));
+        flat.extend_from_slice(grams);
         offsets.push(flat.len() as i64);
     }
     QueryBatch::Lexical {
-        ids: Tensor::from_slice(&flat).to_device(device),
-        offsets: Tensor::from_slice(&offsets).to_device(device),
-        norm: Tensor::from_slice(&norm).unsqueeze(1).to_device(device),
+        ids: Tensor::from_slice(&flat),
+        offsets: Tensor::from_slice(&offsets),
+        shape: Tensor::from_slice(&shape).view([positions.len() as i64, TOKENS as i64]),
     }
 }

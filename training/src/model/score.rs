@@ -24,8 +24,7 @@ impl Model {
         let reading = self.text.forward(&inputs.query);
         let known = inputs.task.sum_dim_intlist(1, true, tch::Kind::Float).gt(0.5);
         let tasks = inputs.task.where_self(&known, &reading.tasks);
-        let flat = self.text.values(&reading, &tasks, &self.values);
-        let values = flat.view([-1, self.llms() as i64, self.weight_count()]); // [B, L, K]
+        let values = self.text.values(&reading, &tasks, &self.values); // [B, L, K]
         let own = self.preference_weights(&inputs.user);
         let declared = self.axis.declared(&inputs.preference);
         let weights = declared.where_self(&inputs.preference.ge(0.0), &own); // [B, K]

@@ -7,10 +7,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use tch::Tensor;
 
-use super::Model;
 use super::axis::Axis;
 use super::belief::Belief;
 use super::text::FrozenText;
+use super::{Facts, Model};
+use crate::train::hparams::TextEncoder;
 
 const TENSORS: &str = "model.safetensors";
 const FACTS: &str = "model.json";
@@ -21,7 +22,7 @@ impl Model {
         fs::create_dir_all(dir).with_context(|| format!("create {}", dir.display()))?;
         let mut named: Vec<(String, Tensor)> =
             self.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())).collect();
-        named.push(("text.plain".to_owned(), Tensor::from_slice(&[self.text.plain])));
+        named.extend(self.text.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())));
         named.push(("adapter.range".to_owned(), Tensor::from_slice(&self.adapter.range)));
         named.push(("adapter.bins".to_owned(), Tensor::from_slice(&[self.adapter.bins])));
         save(&dir.join(TENSORS), &named)?;
@@ -33,9 +34,12 @@ impl Model {
     pub fn load(dir: &Path) -> Result<Self> {
         let path = dir.join(FACTS);
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let facts = serde_json::from_str(&text).with_context(|| format!("{}: not a model's facts", path.display()))?;
+        let facts: Facts =
+            serde_json::from_str(&text).with_context(|| format!("{}: not a model's facts", path.display()))?;
+        let lexical = matches!(facts.hparams.text, TextEncoder::Lexical(_));
         let mut found: HashMap<String, Tensor> = load(&dir.join(TENSORS))?.into_iter().collect();
         let mut take = |name: &str| found.remove(name).with_context(|| format!("{TENSORS}: no tensor {name}"));
+        let text = FrozenText::take(lexical, &mut take)?;
         Ok(Self {
             facts,
             adapter: {
@@ -51,14 +55,7 @@ impl Model {
             },
             weights: (take("weights.weight")?, take("weights.bias")?),
             values: take("values")?,
-            text: FrozenText {
-                input: take("text.input")?,
-                plain: take("text.plain")?.int64_value(&[0]),
-                ease: take("text.ease")?,
-                slopes: take("text.slopes")?,
-                task: (take("text.task.weight")?, take("text.task.bias")?),
-                residual: take("text.residual")?,
-            },
+            text,
             axis: Axis {
                 quality: take("axis.quality")?,
                 cost: take("axis.cost")?,
@@ -78,12 +75,6 @@ impl Model {
             ("weights.weight", &self.weights.0),
             ("weights.bias", &self.weights.1),
             ("values", &self.values),
-            ("text.input", &self.text.input),
-            ("text.task.weight", &self.text.task.0),
-            ("text.task.bias", &self.text.task.1),
-            ("text.residual", &self.text.residual),
-            ("text.ease", &self.text.ease),
-            ("text.slopes", &self.text.slopes),
             ("axis.quality", &self.axis.quality),
             ("axis.cost", &self.axis.cost),
             ("axis.gain", &self.axis.gain),

@@ -1,49 +1,63 @@
-//! The query node: its representation, the task it guesses, and what it adds to the values of answers.
+//! The query node: the task it guesses from its text, and what the text adds to the values of answers.
+//!
+//! Features of the text sum up rows of one table. The sums are, side by side: logits of the task; how much easier than
+//! its task the query looks, as each task sees it; and what the text says about each LLM, for all tasks and for some.
 
 use tch::{Device, Kind, Tensor};
 
-use super::params::{Init, Linear, Params};
 use super::tensors::rounded;
 use crate::graph::text::QueryBatch;
-use crate::train::hparams::TextEncoder;
-use crate::train::seed::Rng;
+use crate::train::features::Tables;
 
-/// Decay of the input table against the rest: a rare n-gram must not speak loudly.
-const TABLE_DECAY: f64 = 3.0;
+/// Largest element of the table of n-grams.
+const LARGEST: f64 = 127.0;
+/// Way to add up rows, in libtorch's numbering.
+const SUM: i64 = 0;
+/// A text without a known n-gram is divided by this instead of nothing.
+pub const SHORTEST: f64 = 1e-3;
 
-/// Trainable text encoder that guesses tasks.
-#[derive(Debug)]
-pub struct TextNet {
-    /// All trainable tensors.
-    pub params: Params,
-    input: Input,
-    task: Linear,
-}
-
-/// First layer.
-#[derive(Debug)]
-enum Input {
-    /// `[buckets + 1, dim]`, row 0 is padding: a bag of n-grams.
-    Bag(Tensor),
-    /// A projection of an embedding.
-    Projection(Linear),
-}
-
-/// The query node as exported: one table of features, and heads on the representation.
+/// The query node as exported.
 #[derive(Debug)]
 pub struct FrozenText {
-    /// `[buckets + 1, dim]` or `[embedding, dim]`, in 16-bit precision.
-    pub input: Tensor,
-    /// Trailing columns whose sum is taken as it is, not over the root of the number of n-grams.
-    pub plain: i64,
-    /// `[dim, tasks]` and its bias: logits of the task.
-    pub task: (Tensor, Tensor),
-    /// `[dim, tasks]`: how much easier than its task the query looks, as each task sees it.
-    pub ease: Tensor,
-    /// `[tasks, llms · weights]`: what a unit of that does to values.
+    /// Text to sums.
+    pub input: Input,
+    /// `[tasks]`: added to the task's logits.
+    pub task: Tensor,
+    /// `[tasks, llms]`: what a unit of ease adds to the high end.
     pub slopes: Tensor,
-    /// `[dim, llms · weights]`: what the text says about each LLM.
-    pub residual: Tensor,
+    /// `[tasks, llms]`: the most that the slopes may add; 0 for LLMs nobody would choose in the task.
+    pub ceiling: Tensor,
+    /// `[tasks, blocks]` for the high and for the low end: which blocks of columns speak for a task; the first block
+    /// speaks for all of them.
+    pub blocks: [Tensor; 2],
+    /// How much of what is added to the high end is added to the low end too.
+    pub shared: f64,
+}
+
+/// Where sums come from.
+#[derive(Debug)]
+pub enum Input {
+    /// Hashed n-grams and shape tokens.
+    Lexical(Bag),
+    /// `[dim, columns]`, in 16-bit precision, for an embedding.
+    Embedding(Tensor),
+}
+
+/// Tables of n-grams and shape tokens.
+#[derive(Debug)]
+pub struct Bag {
+    /// `[buckets + 1, columns]`, 8-bit integers.
+    pub table: Tensor,
+    /// `[buckets + 1]`: scale of each row.
+    pub row: Tensor,
+    /// `[columns]`: scale of each column.
+    pub column: Tensor,
+    /// `[buckets + 1]`: squared rarity; a text's n-grams count in proportion to the root of its sum.
+    pub square: Tensor,
+    /// `[rows, columns]`: shape tokens; row 0 is zero.
+    pub shape: Tensor,
+    /// `[buckets + 1]`, integers: row of a shape token's id.
+    pub shape_row: Tensor,
 }
 
 /// What a query's text says.
@@ -53,97 +67,158 @@ pub struct Reading {
     pub tasks: Tensor,
     /// `[queries, tasks]`.
     pub ease: Tensor,
-    /// `[queries, llms · weights]`.
-    pub residual: Tensor,
+    /// `[queries, blocks, llms]` for the high and for the low end.
+    pub own: [Tensor; 2],
 }
 
-impl TextNet {
-    /// Makes an encoder; `columns` is the length of an embedding.
-    pub fn new(encoder: &TextEncoder, [columns, dim, tasks]: [i64; 3], seed: u64, device: Device) -> Self {
-        let mut params = Params::default();
-        let mut init = Init::new(&mut params, Rng::new(seed, &[3]), device);
-        let input = match encoder {
-            TextEncoder::Lexical(lexical) => {
-                let buckets = i64::from(lexical.buckets);
-                Input::Bag(init.normal("text.bag", &[buckets + 1, dim], 0.1, TABLE_DECAY))
+impl Input {
+    /// Takes over tables, rounded to what is exported.
+    pub fn of(tables: Tables) -> Self {
+        match tables {
+            Tables::Embedding(table) => Self::Embedding(rounded(&table)),
+            Tables::Lexical { grams, rarity, shape, shape_row } => {
+                let largest = |table: &Tensor, axis: i64| table.abs().amax([axis].as_slice(), true).clamp_min(1e-20);
+                let column = largest(&grams, 0); // [1, C]
+                let even = grams / &column;
+                let row = largest(&even, 1) / LARGEST; // [V, 1]
+                let table = (even / &row).round().to_kind(Kind::Int8);
+                let (row, column) = (row.squeeze_dim(1), column.squeeze_dim(0));
+                Self::Lexical(Bag { table, row, column, square: rarity.square(), shape, shape_row })
             }
-            TextEncoder::Embedding => Input::Projection(init.linear("text.projection", columns, dim)),
-        };
-        let task = init.linear("text.task", dim, tasks);
-        Self { params, input, task }
+        }
     }
 
-    /// Returns task logits `[queries, tasks]`.
+    /// Returns the sums `[queries, columns]`.
     pub fn forward(&self, batch: &QueryBatch) -> Tensor {
-        let (table, bias) = self.input();
-        let x = represent(table, 0, batch);
-        self.task.forward(&bias.map_or_else(|| x.shallow_clone(), |bias| &x + bias))
+        match (self, batch) {
+            (Self::Embedding(table), QueryBatch::Embedding(rows)) => rows.matmul(table),
+            (Self::Lexical(bag), QueryBatch::Lexical { ids, offsets, shape }) => bag.forward(ids, offsets, shape),
+            // A model reads what it was trained to read.
+            (Self::Embedding(_), QueryBatch::Lexical { .. }) | (Self::Lexical(_), QueryBatch::Embedding(_)) => {
+                Tensor::zeros([0, self.columns()], (Kind::Float, Device::Cpu))
+            }
+        }
     }
 
-    /// Returns the input table and the head, with a projection's bias moved into the head's.
-    pub fn parts(&self) -> (Tensor, Tensor, Tensor) {
-        let (table, bias) = self.input();
-        let detached = |tensor: &Tensor| tensor.detach().to_device(Device::Cpu);
-        let (weight, mut offset) = (detached(&self.task.weight), detached(&self.task.bias));
-        if let Some(bias) = bias {
-            offset += detached(bias).unsqueeze(0).matmul(&weight).squeeze_dim(0);
-        }
-        (detached(table), weight, offset)
+    /// Returns the number of columns.
+    pub fn columns(&self) -> i64 {
+        let table = match self {
+            Self::Lexical(bag) => &bag.table,
+            Self::Embedding(table) => table,
+        };
+        table.size().last().copied().unwrap_or(0)
     }
+}
 
-    fn input(&self) -> (&Tensor, Option<&Tensor>) {
-        match &self.input {
-            Input::Bag(table) => (table, None),
-            Input::Projection(layer) => (&layer.weight, Some(&layer.bias)),
-        }
+impl Bag {
+    fn forward(&self, ids: &Tensor, offsets: &Tensor, shape: &Tensor) -> Tensor {
+        let sum = |table: &Tensor, weights: Option<&Tensor>| {
+            Tensor::embedding_bag(table, ids, offsets, false, SUM, false, weights, true).0
+        };
+        let row = self.row.index_select(0, ids);
+        let grams = sum(&self.table.to_kind(Kind::Float), Some(&row)) * &self.column;
+        let length = sum(&self.square.unsqueeze(1), None).sqrt().clamp_min(SHORTEST);
+        let (queries, tokens) = shape.size2().unwrap_or((0, 0));
+        let rows = self.shape_row.index_select(0, &shape.reshape([-1]));
+        let shape = self.shape.index_select(0, &rows).view([queries, tokens, -1]);
+        grams / length + shape.sum_dim_intlist(1, false, Kind::Float)
     }
 }
 
 impl FrozenText {
+    /// Returns the widths of the sums' parts: logits, ease, own high ends, own low ends.
+    pub fn widths(&self) -> [i64; 4] {
+        let (tasks, llms) = self.slopes.size2().unwrap_or((0, 0));
+        let [high, low] = self.blocks.each_ref().map(|blocks| blocks.size().last().copied().unwrap_or(0));
+        [tasks, tasks, high * llms, low * llms]
+    }
+
     /// Reads queries.
     pub fn forward(&self, batch: &QueryBatch) -> Reading {
-        let x = represent(&self.input, self.plain, batch);
-        let logits = x.matmul(&self.task.0) + &self.task.1;
+        let sums = self.input.forward(batch);
+        let llms = self.slopes.size().last().copied().unwrap_or(1);
+        let rows = sums.size().first().copied().unwrap_or(0);
+        let [tasks, ease, high, low] = self.widths();
+        let part = |begin: i64, width: i64| sums.narrow(1, begin, width);
+        let own = |begin: i64, width: i64| part(begin, width).reshape([rows, width / llms.max(1), llms]);
         Reading {
-            tasks: logits.softmax(-1, Kind::Float),
-            ease: x.matmul(&self.ease),
-            residual: x.matmul(&self.residual),
+            tasks: (part(0, tasks) + &self.task).softmax(-1, Kind::Float),
+            ease: part(tasks, ease),
+            own: [own(tasks + ease, high), own(tasks + ease + high, low)],
         }
     }
 
-    /// Returns values `[queries, llms · weights]` for task probabilities, given the values by task.
+    /// Returns values `[queries, llms, weights]` for task probabilities, given the values by task
+    /// `[tasks, llms · weights]`: the first weight's are high ends, the second's low ends.
     pub fn values(&self, reading: &Reading, tasks: &Tensor, by_task: &Tensor) -> Tensor {
-        tasks.matmul(by_task) + (tasks * &reading.ease).matmul(&self.slopes) + &reading.residual
+        let llms = self.slopes.size().last().copied().unwrap_or(1);
+        let [own_high, own_low] = [0, 1].map(|end: usize| self.own(reading, tasks, end));
+        let by_slope = (reading.ease.unsqueeze(2) * &self.slopes).minimum(&self.ceiling); // [Q, T, L]
+        let by_slope = tasks.unsqueeze(1).matmul(&by_slope).squeeze_dim(1);
+        let ease = (tasks * &reading.ease).sum_dim_intlist(1, true, Kind::Float);
+        let high = by_slope + ease + own_high;
+        let low = own_low + &high * self.shared;
+        let values = tasks.matmul(by_task).view([tasks.size().first().copied().unwrap_or(0), llms, -1]);
+        let more = values.size().last().copied().unwrap_or(2) - 2;
+        let added = Tensor::stack(&[high, low], 2).constant_pad_nd([0, more]);
+        values + added
     }
 
-    /// Scales the columns of the table to the range of 16-bit floats, the heads in return, and rounds the table.
-    #[must_use]
-    pub fn rounded(self) -> Self {
-        let unit = self.input.abs().amax([0].as_slice(), true).clamp_min(1e-12); // [1, dim]
-        let back = unit.tr(); // [dim, 1]
-        Self {
-            input: rounded(&(&self.input / &unit)),
-            plain: self.plain,
-            task: (self.task.0 * &back, self.task.1),
-            ease: self.ease * &back,
-            slopes: self.slopes,
-            residual: self.residual * back,
+    fn own(&self, reading: &Reading, tasks: &Tensor, end: usize) -> Tensor {
+        let llms = self.slopes.size().last().copied().unwrap_or(1);
+        let queries = tasks.size().first().copied().unwrap_or(0);
+        let pair = self.blocks.get(end).zip(reading.own.get(end));
+        match pair.filter(|(blocks, _)| blocks.numel() > 0) {
+            Some((blocks, own)) => tasks.matmul(blocks).unsqueeze(1).matmul(own).squeeze_dim(1),
+            None => Tensor::zeros([queries, llms], (Kind::Float, Device::Cpu)),
         }
     }
-}
 
-/// Returns `[queries, dim]`: the sum of the bag's rows over the root of their number (except for the `plain` trailing
-/// columns), or the projected embedding.
-fn represent(input: &Tensor, plain: i64, batch: &QueryBatch) -> Tensor {
-    match batch {
-        QueryBatch::Lexical { ids, offsets, norm } => {
-            const SUM: i64 = 0;
-            let weights = None::<&Tensor>;
-            let (bag, ..) = Tensor::embedding_bag(input, ids, offsets, false, SUM, false, weights, true);
-            let dim = bag.size().last().copied().unwrap_or(0);
-            let scaled = bag.narrow(1, 0, dim - plain) * norm;
-            if plain == 0 { scaled } else { Tensor::cat(&[scaled, bag.narrow(1, dim - plain, plain)], 1) }
+    /// Returns every tensor by name.
+    pub fn named(&self) -> Vec<(&'static str, Tensor)> {
+        let [high, low] = self.blocks.each_ref().map(Tensor::shallow_clone);
+        let mut named = vec![
+            ("text.task", self.task.shallow_clone()),
+            ("text.slopes", self.slopes.shallow_clone()),
+            ("text.ceiling", self.ceiling.shallow_clone()),
+            ("text.blocks.high", high),
+            ("text.blocks.low", low),
+            ("text.shared", Tensor::from_slice(&[self.shared])),
+        ];
+        match &self.input {
+            Input::Embedding(table) => named.push(("text.input", table.shallow_clone())),
+            Input::Lexical(bag) => named.extend([
+                ("text.bag.table", bag.table.shallow_clone()),
+                ("text.bag.row", bag.row.shallow_clone()),
+                ("text.bag.column", bag.column.shallow_clone()),
+                ("text.bag.square", bag.square.shallow_clone()),
+                ("text.bag.shape", bag.shape.shallow_clone()),
+                ("text.bag.shape_row", bag.shape_row.shallow_clone()),
+            ]),
         }
-        QueryBatch::Embedding(rows) => rows.matmul(input),
+        named
+    }
+
+    /// Takes its tensors out of a file's; `lexical` says which input it has.
+    pub fn take<E>(lexical: bool, take: &mut impl FnMut(&str) -> Result<Tensor, E>) -> Result<Self, E> {
+        let input = match lexical {
+            false => Input::Embedding(take("text.input")?),
+            true => Input::Lexical(Bag {
+                table: take("text.bag.table")?,
+                row: take("text.bag.row")?,
+                column: take("text.bag.column")?,
+                square: take("text.bag.square")?,
+                shape: take("text.bag.shape")?,
+                shape_row: take("text.bag.shape_row")?,
+            }),
+        };
+        Ok(Self {
+            input,
+            task: take("text.task")?,
+            slopes: take("text.slopes")?,
+            ceiling: take("text.ceiling")?,
+            blocks: [take("text.blocks.high")?, take("text.blocks.low")?],
+            shared: take("text.shared")?.double_value(&[0]),
+        })
     }
 }

@@ -30,14 +30,21 @@ const EXACT: f64 = 0.05;
 /// Returns the components of the interactions' rewards.
 ///
 /// In [`Setting::EffectCost`] the ends are the data's effects and costs, and only positions are estimated.
-pub fn estimate(dataset: &Dataset, interactions: &Interactions, setting: Setting, device: Device) -> Components {
+///
+/// Without `propagate`, users and pairs are those of least squares on pairs, for measuring what the rest earns.
+pub fn estimate(
+    (dataset, interactions): (&Dataset, &Interactions),
+    setting: Setting,
+    propagate: bool,
+    device: Device,
+) -> Components {
     let _guard = tch::no_grad_guard();
     let observed = Observed::new(dataset, interactions, device);
     let mut components = match setting {
         Setting::EffectCost => known(dataset, &observed),
         Setting::Rewards => {
             let lines = line::fit(&observed);
-            if lines.masked <= EXACT { by_lines(&observed, &lines) } else { by_covariance(&observed) }
+            if lines.masked <= EXACT { by_lines(&observed, &lines) } else { by_covariance(&observed, propagate) }
         }
     };
     let unseen = observed.ratings().eq(0.0).to_device(Device::Cpu);
@@ -91,9 +98,9 @@ fn spread_in_cells(rows: &Tensor, cells: &Tensor, weight: &Tensor, tasks: &Tenso
 }
 
 /// Components of ratings that do not: a few ratings of one LLM each, noise, more than one taste.
-fn by_covariance(observed: &Observed) -> Components {
-    let belief = belief::fit(observed);
-    let answers = covariance::fit(observed, &belief);
+fn by_covariance(observed: &Observed, propagate: bool) -> Components {
+    let belief = belief::fit(observed, propagate);
+    let answers = covariance::fit(observed, &belief, propagate);
     let cpu = |tensor: &Tensor| tensor.to_device(Device::Cpu) * observed.unit;
     let tasks = observed.tasks.to_device(Device::Cpu);
     let (cell_high, cell_low) = (cpu(&answers.high), cpu(&answers.low));

@@ -43,7 +43,7 @@ impl Fixture {
         reward(&self.dataset, self.preferences[user], query, llm)
     }
 
-    /// Trains in `dir`, until `stop` user epochs if that is said.
+    /// Trains in `dir`, until the users have been estimated so many times if that is said.
     pub(crate) fn train(
         &self,
         dir: &Path,

@@ -35,6 +35,24 @@ pub struct Hparams {
     pub text_learning_rate: f64,
     /// Share of a query's n-grams (or embedding entries) dropped while training.
     pub text_dropout: f64,
+    /// Parts of the model to leave out: for measuring what they earn.
+    pub leave_out: Vec<Part>,
+}
+
+/// A part of the model that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What text says about each LLM.
+    Own,
+    /// How much more an LLM gains than others when a query is easy.
+    Slopes,
+    /// What text says about costs.
+    Cost,
+    /// Shape tokens.
+    Shape,
+    /// Belief propagation and the covariance of LLMs: users and pairs from pair means alone.
+    Covariance,
 }
 
 /// How query text becomes the scorer's input.
@@ -70,6 +88,7 @@ impl Default for Hparams {
             text_epoch: 20,
             text_learning_rate: 5e-3,
             text_dropout: 0.3,
+            leave_out: Vec::new(),
         }
     }
 }

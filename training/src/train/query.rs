@@ -1,95 +1,66 @@
-//! Trains the query node: a bag of n-grams that guesses the task, and what the text foretells beyond it.
+//! Fits the query node: the task it guesses, and what the text foretells beyond it.
 //!
 //! The second part is small and easily imagined, so it must not do harm: if the choices it would have made on left-out
-//! queries lose reward by more than chance, it stays out of the model.
+//! queries lose reward by clearly more than chance, it stays out of the model.
 
-use std::ops::ControlFlow;
+use tch::{Device, Kind, Tensor};
 
-use anyhow::{Result, bail};
-use tch::{Device, Kind, Reduction, Tensor};
-
-use super::foresee::Foresight;
-use super::hparams::TextEncoder;
-use super::kernel::Features;
-use super::log::Log;
-use super::optimiser::{AdamW, rate};
-use super::outcome::Outcomes;
+use super::TrainInput;
+use super::components::Components;
+use super::features::Features;
+use super::foresee::{Foresight, TASK_SHARE};
+use super::guess::{self, Guess};
+use super::hparams::{Part, TextEncoder};
 use super::seed::Rng;
-use super::{Progress, TrainInput};
 use crate::graph::text::QueryInputs;
-use crate::model::axis::Axis;
-use crate::model::text::{FrozenText, TextNet};
+use crate::model::text::{FrozenText, Input};
 
-/// Queries in a minibatch.
-const BATCH: usize = 64;
 /// Most queries in the ridge regressions, whose cost grows with the cube.
 const MOST_QUERIES: usize = 6_000;
-/// Users whose choices decide; more add nothing, as they lie on one axis.
-const JUDGES: i64 = 64;
-/// Most columns for what LLMs have of their own.
-const OWN_COLUMNS: i64 = 12;
+/// Preferences whose choices decide about harm.
+const JUDGES: i64 = 20;
+/// Standard errors by which left-out choices must be worse before the text is left out.
+const HARM: f64 = 2.0;
+/// Most elements of the table, a byte each: the scorer stays under 5 MB.
+const MOST_ELEMENTS: i64 = 4_600_000;
 
-/// Returns the query node and the strength of its own part, 0 if the text foretells nothing.
-pub fn fit(
-    input: &mut TrainInput<'_>,
-    outcomes: &Outcomes,
-    weights: &Tensor,
-    axis: &Axis,
-) -> Result<(FrozenText, f64)> {
-    let inputs = QueryInputs::build(&input.hparams.text, input.dataset, &outcomes.queries);
-    let net = guess_tasks(input, &inputs, outcomes)?;
-    let _guard = tch::no_grad_guard();
-    let rows = subset(inputs.len(), input.seed);
-    let buckets = match input.hparams.text {
-        TextEncoder::Lexical(lexical) => i64::from(lexical.buckets),
-        TextEncoder::Embedding => 0,
-    };
-    let features = Features::new(&inputs, &rows, buckets, input.dataset.query_embeddings.ncols());
-    let rows: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    let rows = Tensor::from_slice(&rows);
-    let judges = judges(&weights.detach().to_device(Device::Cpu));
-    let foresight = Foresight::fit(outcomes, &rows, &features, (axis, &judges));
-    let harmful = harms(outcomes, &rows, &foresight, &judges);
-    let strength = if harmful { 0.0 } else { foresight.strength };
-    Ok((assemble(&net, &features, foresight, !harmful).rounded(), strength))
+/// A fitted query node.
+#[derive(Debug)]
+pub struct Fitted {
+    /// For the model.
+    pub text: FrozenText,
+    /// How strongly the LLMs' own part enters, 0 to 1.
+    pub strength: f64,
+    /// Share of left-out queries whose task was guessed.
+    pub accuracy: f64,
 }
 
-/// Trains the bag of n-grams, or the projection, by cross-entropy of the task.
-fn guess_tasks(input: &mut TrainInput<'_>, inputs: &QueryInputs, outcomes: &Outcomes) -> Result<TextNet> {
-    let shape = [
-        input.dataset.query_embeddings.ncols() as i64,
-        input.hparams.text_dim as i64,
-        input.dataset.tasks.len() as i64,
-    ];
-    let net = TextNet::new(&input.hparams.text, shape, input.seed, input.device);
-    let mut optimiser = AdamW::new(&net.params, input.hparams.weight_decay);
-    let steps = inputs.len().div_ceil(BATCH);
-    let epochs = input.hparams.text_epoch.max(1);
-    let log = Log::new(input.run_dir)?;
-    for epoch in 0..epochs {
-        let mut rng = Rng::new(input.seed, &[6, epoch as u64]);
-        let mut order: Vec<usize> = (0..inputs.len()).collect();
-        rng.shuffle(&mut order);
-        let mut total = 0.0;
-        for (step, chunk) in order.chunks(BATCH).enumerate() {
-            let batch = inputs.batch(chunk, input.hparams.text_dropout, &mut rng, input.device);
-            let rows: Vec<i64> = chunk.iter().map(|&position| position as i64).collect();
-            let tasks = outcomes.tasks.index_select(0, &Tensor::from_slice(&rows)).to_device(input.device);
-            let logits = net.forward(&batch);
-            let loss = logits.cross_entropy_loss(&tasks, None::<&Tensor>, Reduction::Mean, -100, 0.0);
-            loss.backward();
-            let rate = rate(input.hparams.text_learning_rate, epoch * steps + step, steps, epochs * steps);
-            optimiser.step(&net.params, rate);
-            total += loss.double_value(&[]);
-        }
-        let loss = total / steps.max(1) as f64;
-        let progress = Progress { stage: "queries", epoch: epoch + 1, epochs, loss, validation: -loss };
-        log.write(&progress)?;
-        if (input.progress)(&progress) == ControlFlow::Break(()) {
-            bail!("interrupted while reading queries; continue with --resume");
-        }
+/// Returns the query node.
+pub fn fit(input: &TrainInput<'_>, components: &Components) -> Fitted {
+    let _guard = tch::no_grad_guard();
+    let inputs = QueryInputs::build(&input.hparams.text, input.dataset, &components.queries);
+    let picked = subset(inputs.len(), input.seed);
+    let lexical = match input.hparams.text {
+        TextEncoder::Lexical(lexical) => Some(lexical),
+        TextEncoder::Embedding => None,
+    };
+    let without = &input.hparams.leave_out;
+    let features = Features::new(&inputs, &picked, lexical, !without.contains(&Part::Shape));
+    let rows: Vec<i64> = picked.iter().map(|&row| row as i64).collect();
+    let rows = Tensor::from_slice(&rows);
+    let kernel = features.kernel();
+    let tasks = components.tasks.index_select(0, &rows).one_hot(components.task_count()).to_kind(Kind::Float);
+    let guess = guess::fit(&kernel, &tasks);
+    let foresight = Foresight::fit(components, &rows, &kernel, without);
+    drop(kernel);
+    let harmful = harms(components, &rows, &foresight);
+    let strength = if harmful { 0.0 } else { foresight.strength[0] };
+    let accuracy = guess.accuracy;
+    Fitted {
+        text: assemble(&features, (&tasks, components.llms()), guess, (!harmful).then_some(foresight)),
+        strength,
+        accuracy,
     }
-    Ok(net)
 }
 
 /// Returns the positions of all queries, or of a random subset in order.
@@ -103,66 +74,86 @@ fn subset(count: usize, seed: u64) -> Vec<usize> {
     rows
 }
 
-/// Returns the weights of some users, evenly picked.
-fn judges(weights: &Tensor) -> Tensor {
-    let users = weights.size().first().copied().unwrap_or(0);
-    let count = users.min(JUDGES);
-    let idx: Vec<i64> = (0..count).map(|i| i * users / count).collect();
-    weights.index_select(0, &Tensor::from_slice(&idx))
-}
-
 /// Returns whether choices by left-out predictions are worse than choices by task alone, by more than chance.
-fn harms(outcomes: &Outcomes, rows: &Tensor, foresight: &Foresight, judges: &Tensor) -> bool {
-    let base = outcomes.values.index_select(0, &outcomes.tasks.index_select(0, rows)); // [Q, L, K]
-    let truth = (&base + outcomes.residual.index_select(0, rows)).matmul(&judges.tr()); // [Q, L, U]
-    let unseen = outcomes.seen.index_select(0, rows).unsqueeze(2).eq(0.0);
-    let reward = |values: &Tensor| {
-        let choice = values.matmul(&judges.tr()).masked_fill(&unseen, f64::NEG_INFINITY).argmax(1, true);
+fn harms(components: &Components, rows: &Tensor, foresight: &Foresight) -> bool {
+    let tasks = components.tasks.index_select(0, rows);
+    let pick = |table: &Tensor, by: &Tensor| table.index_select(0, by).to_kind(Kind::Float);
+    let at = (Tensor::arange(JUDGES, (Kind::Float, Device::Cpu)) + 0.5) / JUDGES as f64;
+    let rest = at.ones_like() - &at;
+    let utility = |high: &Tensor, low: &Tensor| high.unsqueeze(2) * &at + low.unsqueeze(2) * &rest; // [Q, L, J]
+    let truth = utility(&pick(&components.high, rows), &pick(&components.low, rows));
+    let (high, low) = (pick(&components.cell_high, &tasks), pick(&components.cell_low, &tasks));
+    let unseen = pick(&components.weight, rows).le(0.0).unsqueeze(2);
+    let reward = |utility: Tensor| {
+        let choice = utility.masked_fill(&unseen, f64::NEG_INFINITY).argmax(1, true);
         truth.gather(1, &choice, false).mean_dim([1, 2].as_slice(), false, Kind::Double) // [Q]
     };
-    let gain = reward(&(&base + foresight.left_out.view_as(&base))) - reward(&base);
+    let [more_high, more_low] = &foresight.left_out;
+    let gain = reward(utility(&(&high + more_high), &(&low + more_low))) - reward(utility(&high, &low));
     let count = rows.size().first().copied().unwrap_or(0);
     let chance = if count > 1 { gain.std(true).double_value(&[]) / (count as f64).sqrt() } else { 0.0 };
-    gain.mean(Kind::Double).double_value(&[]) < -chance
+    gain.mean(Kind::Double).double_value(&[]) < -HARM * chance
 }
 
 /// Puts the task's columns and what the text foretells into one table.
-fn assemble(net: &TextNet, features: &Features, foresight: Foresight, foretell: bool) -> FrozenText {
-    let (table, weight, bias) = net.parts();
-    let tasks = bias.size().first().copied().unwrap_or(1);
-    let values = foresight.slopes.size().last().copied().unwrap_or(1);
-    let own = if foretell { low_rank(&foresight.own, &foresight.own_values) } else { None };
-    let Some((own, own_values)) = own else {
-        let none = |rows: i64, columns: i64| Tensor::zeros([rows, columns], (Kind::Float, Device::Cpu));
-        let dim = table.size().last().copied().unwrap_or(1);
-        let (ease, slopes, residual) = (none(dim, tasks), none(tasks, values), none(dim, values));
-        return FrozenText { input: table, plain: 0, task: (weight, bias), ease, slopes, residual };
+fn assemble(
+    features: &Features,
+    (tasks, llms): (&Tensor, i64),
+    guess: Guess,
+    foresight: Option<Foresight>,
+) -> FrozenText {
+    let count = tasks.size().last().copied().unwrap_or(1);
+    let Some(foresight) = foresight else {
+        let ease = guess.solution.zeros_like();
+        let input = Input::of(features.tables(&Tensor::cat(&[&guess.solution, &ease], 1)));
+        return silent(input, guess.bias, (count, llms));
     };
-    let (scaled, plain) = features.weights(&Tensor::cat(&[&foresight.ease, &own], 1));
-    let blocks = if scaled.is_some() { 2 } else { 1 };
-    let columns = plain.size().last().copied().unwrap_or(0);
-    let below = |head: &Tensor, before: i64, after: i64| {
-        // A head on one block of columns, repeated for each block, zero elsewhere.
-        let block = head.constant_pad_nd([0, 0, before, after]);
-        let repeated = block.repeat([blocks, 1]);
-        repeated.constant_pad_nd([0, 0, weight.size().first().copied().unwrap_or(0), 0])
+    let by_task = tasks * TASK_SHARE + (1.0 - TASK_SHARE);
+    let ease = &foresight.ease * by_task; // [Q, T]
+    let buckets = match features {
+        Features::Lexical(lexicon) => lexicon.buckets(),
+        Features::Embedding(_) => 1,
     };
-    let unit = Tensor::eye(tasks, (Kind::Float, Device::Cpu));
-    let parts: Vec<&Tensor> = [Some(&table), scaled.as_ref(), Some(&plain)].into_iter().flatten().collect();
+    let room = MOST_ELEMENTS / (buckets + 1) - 2 * count;
+    let (low, low_blocks) = own(&foresight.low, tasks, if foresight.strength[1] > 0.0 { room / 2 } else { 0 });
+    let left = room - low.size().last().copied().unwrap_or(0);
+    let (high, high_blocks) = own(&foresight.high, tasks, if foresight.strength[0] > 0.0 { left } else { 0 });
+    let joined = Tensor::cat(&[guess.solution, ease, high, low], 1);
     FrozenText {
-        input: Tensor::cat(&parts, 1),
-        plain: columns,
-        ease: below(&unit, 0, columns - tasks),
-        residual: below(&own_values, tasks, 0),
+        input: Input::of(features.tables(&joined)),
+        task: guess.bias,
         slopes: foresight.slopes,
-        task: (weight.constant_pad_nd([0, 0, 0, blocks * columns]), bias),
+        ceiling: foresight.ceiling,
+        blocks: [high_blocks, low_blocks],
+        shared: foresight.shared,
     }
 }
 
-/// Returns the best factors of `solution · values` with few columns; none if there is nothing.
-fn low_rank(solution: &Tensor, values: &Tensor) -> Option<(Tensor, Tensor)> {
-    let (u, s, v) = solution.matmul(values).svd(true, true);
-    let rank = s.size().first().copied().unwrap_or(0).min(OWN_COLUMNS);
-    let (u, s, v) = (u.narrow(1, 0, rank), s.narrow(0, 0, rank), v.narrow(1, 0, rank));
-    (s.sum(Kind::Float).double_value(&[]).is_finite() && rank > 0).then(|| (u * s, v.tr()))
+/// A query node that only guesses tasks.
+fn silent(input: Input, task: Tensor, (tasks, llms): (i64, i64)) -> FrozenText {
+    let none = |width: i64| Tensor::zeros([tasks, width], (Kind::Float, Device::Cpu));
+    FrozenText { input, task, slopes: none(llms), ceiling: none(llms), blocks: [none(0), none(0)], shared: 0.0 }
+}
+
+/// Returns columns `[queries, blocks · llms]` of a solution, and which blocks speak for a task: one block for all tasks,
+/// then one for each of the tasks with the most to say, as far as there is room for columns.
+fn own(solution: &Tensor, tasks: &Tensor, room: i64) -> (Tensor, Tensor) {
+    let (queries, llms) = solution.size2().unwrap_or((0, 1));
+    let count = tasks.size().last().copied().unwrap_or(1);
+    let options = (Kind::Float, Device::Cpu);
+    let blocks = (room / llms.max(1)).min(count + 1);
+    if blocks < 1 {
+        return (Tensor::zeros([queries, 0], options), Tensor::zeros([count, 0], options));
+    }
+    let weight = tasks.tr().matmul(&solution.square().sum_dim_intlist(1, false, Kind::Float));
+    let loudest = weight.argsort(0, true);
+    let mut columns = vec![solution * (1.0 - TASK_SHARE)];
+    let speaks = Tensor::zeros([count, blocks], options);
+    let _ = speaks.select(1, 0).fill_(1.0);
+    for block in 1..blocks {
+        let task = loudest.int64_value(&[block - 1]);
+        columns.push(solution * tasks.select(1, task).unsqueeze(1) * TASK_SHARE);
+        let _ = speaks.get(task).get(block).fill_(1.0);
+    }
+    (Tensor::cat(&columns, 1), speaks)
 }

@@ -41,7 +41,9 @@ fn all(fixture: &Fixture) -> Vec<usize> {
 }
 
 fn weights(model: &Model) -> Vec<f32> {
-    [&model.values, &model.users, &model.text.input, &model.deviation].into_iter().flat_map(to_vec).collect()
+    let text = model.text.named();
+    let own = [&model.values, &model.users, &model.deviation];
+    own.into_iter().chain(text.iter().map(|(_, tensor)| tensor)).flat_map(to_vec).collect()
 }
 
 #[test]
@@ -115,8 +117,8 @@ fn a_resumed_run_ends_like_one_that_was_never_interrupted() {
     let hparams = Hparams { train_epoch: 6, text_epoch: 2, ..hparams() };
     let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let expected = fixture.train_with(&hparams, (whole.path(), Setting::Rewards, false), None).unwrap();
-    let stopped = fixture.train_with(&hparams, (cut.path(), Setting::Rewards, false), Some(3));
-    assert!(stopped.unwrap_err().to_string().contains("after epoch 3"));
+    let stopped = fixture.train_with(&hparams, (cut.path(), Setting::Rewards, false), Some(1));
+    assert!(stopped.unwrap_err().to_string().contains("after users"));
     let resumed = fixture.train_with(&hparams, (cut.path(), Setting::Rewards, true), None).unwrap();
     assert_eq!(weights(&expected), weights(&resumed));
     let metrics = |dir: &tempfile::TempDir| std::fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap();

@@ -2,6 +2,14 @@
 
 use super::{Lexical, mix};
 
+/// Returns the id, 1 to `buckets`, of a hash; `salt` is the seed plus the length of the gram.
+pub(super) fn scatter(buckets: u64, salt: u64, hash: u64) -> u32 {
+    let scattered = mix(hash ^ mix(salt));
+    #[expect(clippy::cast_possible_truncation, reason = "invariant: at most `buckets`, which is a u32")]
+    let id = (1 + (((scattered >> 32) * buckets) >> 32)) as u32;
+    id
+}
+
 /// A growing list of ids with the set of those it holds.
 pub(super) struct Ids {
     ids: Vec<i64>,
@@ -34,9 +42,7 @@ impl Ids {
         if self.ids.len() >= self.max_ids {
             return;
         }
-        let scattered = mix(hash ^ mix(self.seed.wrapping_add(n)));
-        #[expect(clippy::cast_possible_truncation, reason = "invariant: at most `buckets`, which is a u32")]
-        let id = (1 + (((scattered >> 32) * self.buckets) >> 32)) as u32;
+        let id = scatter(self.buckets, self.seed.wrapping_add(n), hash);
         if self.insert(id) {
             self.ids.push(i64::from(id));
         }

@@ -34,8 +34,8 @@ struct Pairs {
     slope: Tensor,
 }
 
-/// Finds all places.
-pub fn fit(observed: &Observed) -> Belief {
+/// Finds all places; without `propagate`, users hear from pairs alone.
+pub fn fit(observed: &Observed, propagate: bool) -> Belief {
     let mut place = observed.first_guess();
     for _ in 0..ROUNDS {
         place = by_pairs(observed, &place);
@@ -45,6 +45,9 @@ pub fn fit(observed: &Observed) -> Belief {
     for _ in 0..REFINEMENTS {
         let spread = Spread::of(observed, &place);
         positions = Some(spread.position.shallow_clone());
+        if !propagate {
+            break;
+        }
         (place, noise) = spread.refine(observed, noise);
     }
     let position = positions.unwrap_or_else(|| place.ones_like());

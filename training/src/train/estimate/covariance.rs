@@ -50,8 +50,8 @@ struct Expected {
     doubt: Tensor,
 }
 
-/// Finds what answers are worth to users at these places.
-pub fn fit(observed: &Observed, belief: &Belief) -> Answers {
+/// Finds what answers are worth to users at these places; without `propagate`, pairs are only averaged.
+pub fn fit(observed: &Observed, belief: &Belief, propagate: bool) -> Answers {
     let position = belief.position.index_select(0, &observed.user);
     let (high, low) = pairs(observed, &position);
     let unit = Tensor::eye(observed.llms, (Kind::Double, observed.device()));
@@ -60,7 +60,7 @@ pub fn fit(observed: &Observed, belief: &Belief) -> Answers {
     let tasks = observed.tasks.one_hot(observed.task_count).to_kind(Kind::Double); // [Q, T]
     let queries = tasks.sum_dim_intlist(0, false, Kind::Double); // [T]
     let mut expected = state.expect(observed, &position);
-    for round in 0..ROUNDS {
+    for round in 0..if propagate { ROUNDS } else { 0 } {
         if round > 0 {
             expected = state.expect(observed, &position);
         }

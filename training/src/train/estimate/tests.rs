@@ -80,7 +80,7 @@ impl World {
     }
 
     fn estimate(&self, interactions: &Interactions, setting: Setting) -> Components {
-        estimate(&self.dataset, interactions, setting, Device::Cpu)
+        estimate((&self.dataset, interactions), setting, true, Device::Cpu)
     }
 
     /// Largest and mean error of positions.
