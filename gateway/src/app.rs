@@ -29,7 +29,10 @@ use crate::{
     },
     proxy::{Proxy, Snapshot, retry::Budget},
     routing::{RoutePool, Scorer},
-    server::{self, Connections},
+    server::{
+        self, Connections,
+        tls::{self, TlsError},
+    },
     state::{Disk, DiskError, Ledger, Memory, Store},
     telemetry::{Health, Metrics, Tracer},
     upstream::{
@@ -53,9 +56,12 @@ pub enum StartError {
     /// The file of what was spent cannot be used.
     #[error(transparent)]
     State(#[from] DiskError),
-    /// No TLS.
+    /// No TLS for upstreams.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
+    /// The listener's certificates cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] TlsError),
     /// The system gives no thread.
     #[error("no thread for the router")]
     Thread(#[source] io::Error),
@@ -81,6 +87,7 @@ pub struct App {
     health: Arc<Health>,
     connections: Connections,
     permits: Arc<Semaphore>,
+    handshake: Duration,
     drain: Duration,
     /// Sends spans, when requests are traced.
     exporter: Option<Exporter>,
@@ -171,10 +178,10 @@ impl App {
         let ledger = Arc::new(Ledger::new(config.limits.accounts, store));
         let connections = Connections::new(&config.limits, &config.timeouts);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
-        let drain = config.timeouts.drain;
+        let (handshake, drain) = (config.timeouts.handshake, config.timeouts.drain);
         let (tracer, exporter) = tracing_to(config, &metrics)?;
         let proxy = Proxy::new(Arc::new(snapshot), ledger, Arc::clone(&metrics), Arc::clone(&health)).traced(tracer);
-        Ok(Self { proxy: Arc::new(proxy), metrics, health, connections, permits, drain, exporter })
+        Ok(Self { proxy: Arc::new(proxy), metrics, health, connections, permits, handshake, drain, exporter })
     }
 
     /// Returns the proxy, for requests that do not come over a socket.
@@ -232,14 +239,36 @@ impl App {
     async fn connection(self: Arc<Self>, stream: TcpStream, door: Door, _permit: OwnedSemaphorePermit, turns: Turns) {
         // Events must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
-        let answer = |request| {
-            let app = Arc::clone(&self);
-            async move { app.answer(door, request).await }
+        let settings = match door {
+            Door::Main => self.proxy.snapshot().tls.clone(),
+            Door::Admin => None,
         };
-        self.connections.serve(stream, answer, turns.stop, turns.cut).await;
+        let Some(settings) = settings else {
+            let answer = |request| Arc::clone(&self).answer(door, request);
+            return self.connections.serve(stream, answer, turns.stop, turns.cut).await;
+        };
+        let handshake = tls::handshake(stream, settings, self.handshake);
+        let made = tokio::select! {
+            made = handshake => made,
+            () = turns.cut.cancelled() => return,
+        };
+        match made {
+            Ok((stream, certificate)) => {
+                let answer = |mut request: Request<Incoming>| {
+                    certificate.map(|shown| request.extensions_mut().insert(shown));
+                    Arc::clone(&self).answer(door, request)
+                };
+                self.connections.serve(stream, answer, turns.stop, turns.cut).await;
+            }
+            Err(error) => {
+                self.metrics.handshake_failed(error.as_str());
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::debug!(%error, cause, "a TLS connection was not made");
+            }
+        }
     }
 
-    async fn answer(&self, door: Door, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self: Arc<Self>, door: Door, request: Request<Incoming>) -> Response<Body> {
         match door {
             Door::Main => self.proxy.handle(request).await,
             Door::Admin => admin::answer(&request, &self.health, &self.metrics),
@@ -261,22 +290,28 @@ fn tracing_to(config: &Config, metrics: &Arc<Metrics>) -> Result<(Option<Arc<Tra
 ///
 /// Fails when a part is missing or does not fit.
 pub fn open(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Snapshot, StartError> {
-    let router = Router::open(&options(&loaded.raw, locate::files(loaded, env)?))?;
+    let files = locate::files(loaded, env)?;
+    let router = Router::open(&options(&loaded.raw, files.clone()))?;
     let roster = roster(loaded, &router.bundle().catalog)?;
     let scorer: Arc<dyn Scorer> = Arc::new(router);
-    snapshot(loaded.config.clone(), roster, &scorer)
+    let mut snapshot = snapshot(loaded.config.clone(), roster, &scorer)?;
+    snapshot.files.push(files.bundle.join("manifest.yaml"));
+    snapshot.files.push(files.plugin);
+    Ok(snapshot)
 }
 
 /// Puts together what a reload replaces.
 ///
 /// # Errors
 ///
-/// Fails when the system gives no threads.
+/// Fails when the listener's certificates cannot be used, or the system gives no threads.
 pub fn snapshot(config: Config, roster: Roster, scorer: &Arc<dyn Scorer>) -> Result<Snapshot, StartError> {
+    let tls = config.tls.as_ref().map(tls::settings).transpose()?;
+    let files = config.files.clone();
     let limits = &config.router;
     let routing = RoutePool::start(scorer, limits.threads, limits.queue, limits.deadline);
     let routing = routing.map_err(StartError::Thread)?;
-    Ok(Snapshot { retries: Budget::new(config.retry.budget), config, roster, routing })
+    Ok(Snapshot { retries: Budget::new(config.retry.budget), config, roster, routing, tls, files })
 }
 
 /// Joins the configuration with the catalog; faults name their place in the file.
@@ -292,6 +327,7 @@ fn roster(loaded: &Loaded, catalog: &personaroute_bundle::catalog::Catalog) -> R
 ///
 /// Fails when the bundle is missing or refused, or the configuration does not fit it.
 pub fn check(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Roster, StartError> {
+    loaded.config.tls.as_ref().map(tls::settings).transpose()?;
     let written = (loaded.raw.bundle != std::path::Path::new("default")).then(|| loaded.beside(&loaded.raw.bundle));
     let dir = locate::bundle(written.as_deref(), env)?;
     let bundle = Bundle::open(&dir).map_err(OpenError::Bundle)?;

@@ -24,7 +24,7 @@ pub use self::{
     auth::{Auth, Key},
     error::{Error, Fault, Place},
     load::{Loaded, load, parse},
-    raw::{Allowance, Breaker, Kind, Limits, Log, LogFormat, Period, Quota, Retry, Router, Timeouts},
+    raw::{Allowance, Breaker, Kind, Limits, Log, LogFormat, Period, Quota, Retry, Router, Timeouts, Tls},
     secret::Secret,
     traces::{Sampling, Traces},
 };
@@ -37,6 +37,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where health and metrics are served; none when switched off.
     pub admin: Option<SocketAddr>,
+    /// The certificates of the listener; none speaks plain HTTP.
+    pub tls: Option<Tls>,
+    /// Further files that the configuration was made of, whose change counts as its own.
+    pub files: Vec<PathBuf>,
     /// Who may call.
     pub auth: Auth,
     /// The file that keeps what was spent; none forgets with the process.

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, request::Parts};
 use tokio::sync::Semaphore;
 
-pub use self::{error::Error, snapshot::Snapshot};
+pub use self::{error::Error, identify::Fingerprint, snapshot::Snapshot};
 use self::{finish::Record, read::Inbound, sessions::Sessions, spans::Spans};
 use crate::{
     api::Wire,

@@ -1,6 +1,8 @@
-//! Accepting connections and speaking HTTP/1.1 and HTTP/2 on them.
+//! Accepting connections, securing them, and speaking HTTP/1.1 and HTTP/2 on them.
 
 pub mod accept;
 pub mod connection;
+pub mod tls;
+mod stalled;
 
 pub use self::{accept::accept, connection::Connections};

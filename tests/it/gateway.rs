@@ -33,6 +33,8 @@ mod budget;
 mod stickiness;
 mod reloading;
 mod overload;
+mod secure;
+mod slow;
 mod messages;
 mod translation;
 mod foreign;

@@ -12,7 +12,7 @@ use super::Failed;
 use crate::{
     app::{self, App, Bound, Reload},
     cli,
-    config::{self, Loaded, locate},
+    config::{self, Loaded},
     telemetry::log,
 };
 
@@ -44,7 +44,7 @@ fn run(
     }
     log::start(&loaded.config.log).map_err(|error| Failed::Usage(format!("log.filter: {error}")))?;
     let app = App::build(&loaded, env)?;
-    let reload = reload(&loaded, listen, env);
+    let reload = reload(&loaded, listen);
     runtime()?.block_on(async {
         let bound = Bound::bind(&loaded.config).await?;
         let address = bound.address().map_err(Failed::io("reading the listener's address"))?;
@@ -62,11 +62,10 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::io("starting the async runtime"))
 }
 
-/// Reads the same file again, with the same options; its change counts, and the bundle's.
-fn reload(loaded: &Loaded, listen: Option<SocketAddr>, env: &dyn Fn(&str) -> Option<String>) -> Reload {
+/// Reads the same file again, with the same options.
+fn reload(loaded: &Loaded, listen: Option<SocketAddr>) -> Reload {
     let file = loaded.path.clone();
-    let mut watched = vec![file.clone()];
-    watched.extend(locate::files(loaded, env).map(|files| files.bundle.join("manifest.yaml")));
+    let watched = vec![file.clone()];
     let build = move || {
         let env = |name: &str| std::env::var(name).ok();
         let mut loaded = config::load(&file, &env)?;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_saphyr::Spanned;
+
 use super::{
     Fault, Place,
     raw::{self, Quota},
@@ -21,8 +23,10 @@ pub struct Auth {
 pub struct Key {
     /// Its name in logs.
     pub name: String,
-    /// SHA-256 of the key.
-    pub digest: [u8; 32],
+    /// SHA-256 of the key; none for those that only a certificate stands for.
+    pub digest: Option<[u8; 32]>,
+    /// SHA-256 of the client certificate that stands for the key.
+    pub certificate: Option<[u8; 32]>,
     /// Whose requests these are.
     pub user: Option<String>,
     /// Whether its requests may name other users.
@@ -38,16 +42,18 @@ pub struct Key {
 impl Key {
     /// Checks a written key; `models` are those it may name.
     pub(super) fn check(raw: &raw::Key, models: Option<Vec<Arc<str>>>) -> Result<Self, (Place, Fault)> {
-        let refused = || {
-            let expected = "must be the SHA-256 of the key: 64 hex digits";
-            let fault =
-                Fault::Value { key: "sha256", expected, found: format!("{} characters", raw.sha256.value.len()) };
-            (Place::of(&raw.sha256), fault)
-        };
+        if raw.sha256.is_none() && raw.certificate.is_none() {
+            return Err((Place::of(&raw.name), Fault::Credential(raw.name.value.clone())));
+        }
         quota(&raw.limits).map_err(|fault| (Place::of(&raw.name), fault))?;
         Ok(Self {
             name: raw.name.value.clone(),
-            digest: digest(&raw.sha256.value).ok_or_else(refused)?,
+            digest: digest("sha256", "must be the SHA-256 of the key: 64 hex digits", raw.sha256.as_ref())?,
+            certificate: digest(
+                "certificate",
+                "must be the SHA-256 of the certificate: 64 hex digits",
+                raw.certificate.as_ref(),
+            )?,
             user: raw.user.clone(),
             speaks_for_users: raw.speaks_for_users,
             overrides: raw.overrides.unwrap_or(raw.speaks_for_users),
@@ -80,7 +86,21 @@ pub(super) fn quota(quota: &Quota) -> Result<(), Fault> {
     }
 }
 
-fn digest(hex: &str) -> Option<[u8; 32]> {
+/// What was written may be the key itself, so that a refusal does not repeat it.
+fn digest(
+    key: &'static str,
+    expected: &'static str,
+    written: Option<&Spanned<String>>,
+) -> Result<Option<[u8; 32]>, (Place, Fault)> {
+    let Some(written) = written else {
+        return Ok(None);
+    };
+    let found = || format!("{} characters", written.value.len());
+    let refused = || (Place::of(written), Fault::Value { key, expected, found: found() });
+    bytes(&written.value).map(Some).ok_or_else(refused)
+}
+
+fn bytes(hex: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     if hex.len() != 64 {
         return None;

@@ -20,6 +20,7 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
         return Err((Place::of(&raw.version), Fault::Version { found: raw.version.value }));
     }
     listener(raw)?;
+    tls(raw)?;
     numbers(raw)?;
     let upstreams = upstreams(&raw.upstreams, env)?;
     let models = models(&raw.models, &upstreams)?;
@@ -29,6 +30,8 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
         auth,
         // The caller knows where the file lies.
         state: None,
+        tls: None,
+        files: Vec::new(),
         listen: raw.listen.value,
         admin: raw.admin,
         limits: raw.limits.clone(),
@@ -52,6 +55,23 @@ pub(super) fn listener(raw: &raw::Config) -> Checked<()> {
             Err((Place::of(&raw.listen), Fault::PublicWithoutKeys(address)))
         }
         raw::AuthMode::None | raw::AuthMode::Keys => Ok(()),
+    }
+}
+
+/// Clients' certificates mean nothing without somebody who vouches for them.
+fn tls(raw: &raw::Config) -> Checked<()> {
+    let authority = raw.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+    let is_asked_for = raw.tls.as_ref().is_some_and(|tls| tls.client_certificate.is_some());
+    if is_asked_for && authority.is_none() {
+        let fault = value("tls.client_certificate", "must not be given without `tls.client_ca`", "no client_ca");
+        return Err((Place::default(), fault));
+    }
+    match raw.auth.keys.iter().find_map(|key| key.certificate.as_ref()) {
+        Some(written) if authority.is_none() => {
+            let fault = value("certificate", "must not be given without `tls.client_ca`", "no client_ca");
+            Err((Place::of(written), fault))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -90,6 +110,8 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
     let spans = [
         ("timeouts.client_head", timeouts.client_head),
         ("timeouts.client_body", timeouts.client_body),
+        ("timeouts.client_read", timeouts.client_read),
+        ("timeouts.handshake", timeouts.handshake),
         ("timeouts.connect", timeouts.connect),
         ("timeouts.first_byte", timeouts.first_byte),
         ("timeouts.idle", timeouts.idle),
@@ -289,8 +311,13 @@ pub(super) fn keys(
         let names = names.chain(models.iter().map(|model| model.llm.as_str()));
         let allowed = written.models.as_deref().map(|allowed| llms("model", allowed, names)).transpose()?;
         let key = Key::check(written, allowed)?;
-        if known.iter().any(|other| other.digest == key.digest) {
-            return Err((Place::of(&written.sha256), duplicate("the sha256 of key", &key.name)));
+        let is_taken = |other: &Arc<Key>| key.digest.is_some() && other.digest == key.digest;
+        if let Some(written) = written.sha256.as_ref().filter(|_| known.iter().any(is_taken)) {
+            return Err((Place::of(written), duplicate("the sha256 of key", &key.name)));
+        }
+        let is_taken = |other: &Arc<Key>| key.certificate.is_some() && other.certificate == key.certificate;
+        if let Some(written) = written.certificate.as_ref().filter(|_| known.iter().any(is_taken)) {
+            return Err((Place::of(written), duplicate("the certificate of key", &key.name)));
         }
         known.push(Arc::new(key));
     }

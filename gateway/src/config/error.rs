@@ -132,6 +132,9 @@ pub enum Fault {
         /// The variable.
         variable: String,
     },
+    /// A key that nothing stands for.
+    #[error("key `{0}` needs `sha256`, or `certificate`")]
+    Credential(String),
     /// An LLM has no price anywhere.
     #[error("`{llm}` is not in the bundle's catalog, so it needs `input_price` and `output_price`; known are: {known}")]
     Unpriced {

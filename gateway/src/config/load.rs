@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, Error, Place, check, keys_file, raw, traces};
+use super::{Config, Error, Place, Tls, check, keys_file, raw, traces};
 
 /// A configuration with what was written.
 #[derive(Debug, Clone)]
@@ -66,8 +66,12 @@ pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> R
         check::check(&raw, env).map_err(|(place, fault)| Error::Invalid { path: path.to_path_buf(), place, fault })?;
     let mut loaded = Loaded { path: path.to_path_buf(), raw, config };
     loaded.config.state = loaded.raw.state.file.as_deref().map(|file| loaded.beside(file));
+    loaded.config.tls = loaded.raw.tls.as_ref().map(|tls| tls.beside(|file| loaded.beside(file)));
+    loaded.config.files = loaded.config.tls.iter().flat_map(Tls::files).cloned().collect();
     if let Some(file) = &loaded.raw.auth.keys_file {
-        keys_file::read(&loaded.beside(file), &mut loaded.config)?;
+        let file = loaded.beside(file);
+        keys_file::read(&file, &mut loaded.config)?;
+        loaded.config.files.push(file);
     }
     Ok(loaded)
 }

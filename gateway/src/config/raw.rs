@@ -1,6 +1,7 @@
 //! What is written in the file, with the defaults filled in.
 
 mod auth;
+mod tls;
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
-pub use self::auth::{Allowance, Auth, AuthMode, Key, Period, Quota};
+pub use self::{
+    auth::{Allowance, Auth, AuthMode, Key, Period, Quota},
+    tls::{ClientCertificate, Tls},
+};
 use super::{duration, size};
 use crate::decide::Capability;
 
@@ -28,6 +32,9 @@ pub struct Config {
     #[serde(default = "default_listen")]
     #[schemars(with = "SocketAddr")]
     pub listen: Spanned<SocketAddr>,
+    /// Without it the listener speaks plain HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
     /// `null` switches the admin listener off.
     #[serde(default = "default_admin")]
     pub admin: Option<SocketAddr>,
@@ -327,6 +334,14 @@ pub struct Timeouts {
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub client_body: Duration,
+    /// A client that has stopped taking its answer.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
+    pub client_read: Duration,
+    /// A client making a TLS connection.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
+    pub handshake: Duration,
     /// Connecting to an upstream, TLS included.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
@@ -355,6 +370,8 @@ impl Default for Timeouts {
         Self {
             client_head: Duration::from_secs(10),
             client_body: Duration::from_secs(60),
+            client_read: Duration::from_secs(60),
+            handshake: Duration::from_secs(10),
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(120),
             idle: Duration::from_secs(60),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request::Parts};
 use sha2::{Digest, Sha256};
 
 use super::{Error, error::Right};
@@ -10,6 +10,10 @@ use crate::{
     api::Overrides,
     config::{Auth, Key, Quota},
 };
+
+/// SHA-256 of the certificate that a client showed; the server puts it among the request's extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint(pub [u8; 32]);
 
 /// A caller who may call.
 #[derive(Debug, Clone)]
@@ -19,20 +23,16 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Finds the caller's key among those of `auth`.
-    pub(super) fn identify(auth: &Auth, headers: &HeaderMap) -> Result<Self, Error> {
+    /// Finds the caller's key among those of `auth`: by the key it sends, else by the certificate it showed, because
+    /// clients' libraries send some key always.
+    pub(super) fn identify(auth: &Auth, parts: &Parts) -> Result<Self, Error> {
         let Some(keys) = &auth.keys else {
             return Ok(Self { key: None });
         };
-        let shown = shown(headers).ok_or(Error::Unauthenticated)?;
-        let digest: [u8; 32] = Sha256::digest(shown).into();
-        // All keys are compared, each to its last byte: time tells nothing.
-        let mut found = None;
-        for key in keys {
-            if is_same(&key.digest, &digest) {
-                found = Some(Arc::clone(key));
-            }
-        }
+        let shown = shown(&parts.headers).map(|key| <[u8; 32]>::from(Sha256::digest(key)));
+        let certificate = parts.extensions.get::<Fingerprint>().map(|fingerprint| fingerprint.0);
+        let by_key = shown.and_then(|digest| find(keys, &digest, |key| key.digest.as_ref()));
+        let found = by_key.or_else(|| find(keys, &certificate?, |key| key.certificate.as_ref()));
         match found {
             Some(key) => Ok(Self { key: Some(key) }),
             None => Err(Error::Unauthenticated),
@@ -107,6 +107,17 @@ fn shown(headers: &HeaderMap) -> Option<&[u8]> {
     bearer.map(|(_, token)| token.trim_ascii()).or_else(|| headers.get("x-api-key").map(http::HeaderValue::as_bytes))
 }
 
+/// All keys are compared, each to its last byte: time tells nothing.
+fn find(keys: &[Arc<Key>], digest: &[u8; 32], of: impl Fn(&Key) -> Option<&[u8; 32]>) -> Option<Arc<Key>> {
+    let mut found = None;
+    for key in keys {
+        if of(key).is_some_and(|known| is_same(known, digest)) {
+            found = Some(Arc::clone(key));
+        }
+    }
+    found
+}
+
 fn is_same(a: &[u8; 32], b: &[u8; 32]) -> bool {
     let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
     std::hint::black_box(difference) == 0
@@ -123,7 +134,8 @@ mod tests {
     fn key() -> Key {
         Key {
             name: "team".to_owned(),
-            digest: Sha256::digest(b"secret").into(),
+            digest: Some(Sha256::digest(b"secret").into()),
+            certificate: Some([7; 32]),
             user: Some("ada".to_owned()),
             speaks_for_users: false,
             overrides: false,
@@ -133,9 +145,8 @@ mod tests {
     }
 
     fn caller(key: Key, name: &'static str, value: &str) -> Result<Caller, Error> {
-        let mut headers = HeaderMap::new();
-        headers.insert(name, value.parse().unwrap());
-        Caller::identify(&auth(key), &headers)
+        let parts = http::Request::builder().header(name, value).body(()).unwrap().into_parts().0;
+        Caller::identify(&auth(key), &parts)
     }
 
     #[test]
@@ -148,6 +159,18 @@ mod tests {
         for (name, value) in [("authorization", "Bearer Secret"), ("authorization", "secret"), ("x-api-key", "")] {
             assert!(matches!(caller(key(), name, value), Err(Error::Unauthenticated)), "{value}");
         }
+    }
+
+    #[test]
+    fn a_certificate_stands_for_its_key_where_no_known_key_is_sent() {
+        for header in ["Bearer unused", ""] {
+            let request = http::Request::builder().header("authorization", header);
+            let shown =
+                |fingerprint| request.extension(Fingerprint([fingerprint; 32])).body(()).unwrap().into_parts().0;
+            assert_eq!(Caller::identify(&auth(key()), &shown(7)).unwrap().name(), "team");
+        }
+        let stranger = http::Request::builder().extension(Fingerprint([8; 32])).body(()).unwrap().into_parts().0;
+        assert!(matches!(Caller::identify(&auth(key()), &stranger), Err(Error::Unauthenticated)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Replies that need neither router nor upstream: models, health, the chat page.
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 
 use super::{Error, Snapshot, identify::Caller};
 use crate::{
@@ -24,15 +24,15 @@ pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result
             Ok(response)
         }
         path => match path.strip_prefix("/v1/models") {
-            Some(rest) => named(snapshot, &parts.headers, rest),
+            Some(rest) => named(snapshot, parts, rest),
             None => Err(Error::UnknownPath),
         },
     }
 }
 
 /// The models that the caller may name, or one of them.
-fn named(snapshot: &Snapshot, headers: &HeaderMap, rest: &str) -> Result<Response<Body>, Error> {
-    let caller = Caller::identify(&snapshot.config.auth, headers)?;
+fn named(snapshot: &Snapshot, parts: &Parts, rest: &str) -> Result<Response<Body>, Error> {
+    let caller = Caller::identify(&snapshot.config.auth, parts)?;
     let mut seen = snapshot.roster.names().filter(|(name, _)| caller.sees(name));
     if rest.is_empty() {
         return Ok(respond("application/json", models::list(seen).to_string()));

@@ -39,7 +39,7 @@ impl<'a> Inbound<'a> {
         config: &Config,
     ) -> Result<Self, Error> {
         // Who may not call is refused before the body is read, let alone routed.
-        let caller = Caller::identify(&config.auth, &parts.headers)?;
+        let caller = Caller::identify(&config.auth, parts)?;
         let overrides = Overrides::read(&parts.headers)?;
         caller.check(&overrides)?;
         let bytes = read_body(parts, body, config).await?;

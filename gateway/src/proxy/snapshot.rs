@@ -1,5 +1,7 @@
 //! Everything a request needs that a reload replaces as a whole.
 
+use std::{path::PathBuf, sync::Arc};
+
 use super::retry::Budget;
 use crate::{config::Config, routing::RoutePool, upstream::Roster};
 
@@ -14,4 +16,8 @@ pub struct Snapshot {
     pub routing: RoutePool,
     /// What retries may cost.
     pub retries: Budget,
+    /// TLS of connections that begin; none speaks plain HTTP.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// The files it was made of, besides the configuration's own.
+    pub files: Vec<PathBuf>,
 }

@@ -1,6 +1,6 @@
 //! One connection: HTTP/1.1 or HTTP/2 by its first bytes, with the limits of a slow or greedy client.
 
-use std::{convert::Infallible, future::Future, pin::pin, sync::Arc};
+use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
@@ -11,6 +11,7 @@ use hyper_util::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::stalled::Stalled;
 use crate::{
     config::{Limits, Timeouts},
     upstream::Body,
@@ -23,6 +24,7 @@ const STREAMS: u32 = 128;
 #[derive(Debug, Clone)]
 pub struct Connections {
     builder: Arc<auto::Builder<TokioExecutor>>,
+    client_read: Duration,
 }
 
 impl Connections {
@@ -41,7 +43,7 @@ impl Connections {
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
             .keep_alive_interval(Some(timeouts.client_head));
-        Self { builder: Arc::new(builder) }
+        Self { builder: Arc::new(builder), client_read: timeouts.client_read }
     }
 
     /// Serves `stream` with `answer`. After `stop`, the request in flight is finished and the connection closed; after
@@ -60,6 +62,7 @@ impl Connections {
             let answered = answer(request);
             async move { Ok::<_, Infallible>(answered.await) }
         });
+        let stream = Stalled::new(stream, self.client_read);
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let served = tokio::select! {
             served = connection.as_mut() => served,

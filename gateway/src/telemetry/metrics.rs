@@ -32,7 +32,7 @@ struct FailureLabels {
     reason: String,
 }
 
-/// Decisions made in the fallback order, by reason.
+/// Decisions made in the fallback order, or handshakes that failed, by reason.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReasonLabels {
     reason: &'static str,
@@ -75,6 +75,7 @@ pub struct Metrics {
     attempts_failed: Family<FailureLabels, Counter>,
     degraded: Family<ReasonLabels, Counter>,
     reloads: Family<OutcomeLabels, Counter>,
+    handshakes_failed: Family<ReasonLabels, Counter>,
     tokens: Family<TokenLabels, Counter>,
     spend: Family<SpendLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
     estimated: Family<ModelLabels, Counter>,
@@ -108,6 +109,7 @@ impl Metrics {
             attempts_failed: Family::default(),
             degraded: Family::default(),
             reloads: Family::default(),
+            handshakes_failed: Family::default(),
             tokens: Family::default(),
             spend: Family::default(),
             estimated: Family::default(),
@@ -129,6 +131,7 @@ impl Metrics {
         registry.register("attempts_failed", "Failed attempts at an upstream", self.attempts_failed.clone());
         registry.register("decisions_degraded", "Decisions in the fallback order", self.degraded.clone());
         registry.register("reloads", "Reloads by outcome", self.reloads.clone());
+        registry.register("handshakes_failed", "TLS connections not made", self.handshakes_failed.clone());
         registry.register("tokens", "Tokens counted by upstreams", self.tokens.clone());
         registry.register("spend_usd", "Cost by the catalog's prices", self.spend.clone());
         registry.register("usage_estimated", "Answers whose tokens were estimated", self.estimated.clone());
@@ -171,6 +174,11 @@ impl Metrics {
     /// Counts `count` spans.
     pub fn spans(&self, outcome: &'static str, count: u64) {
         self.spans.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
+    }
+
+    /// Counts a TLS connection that was not made.
+    pub fn handshake_failed(&self, reason: &'static str) {
+        self.handshakes_failed.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// Counts a decision.

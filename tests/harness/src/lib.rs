@@ -8,4 +8,5 @@ pub mod upstream;
 pub mod gateway;
 pub mod wire;
 pub mod python;
+pub mod certificate;
 pub mod document;

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 /// A reply read to its end.
@@ -79,6 +80,18 @@ impl Open {
 /// Fails when nothing listens or the connection breaks.
 pub async fn open(address: SocketAddr, request: Request<Bytes>) -> Result<Open> {
     let stream = tokio::net::TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+    over(stream, request).await
+}
+
+/// Sends a request over a connection of any kind and returns when the reply's head is there.
+///
+/// # Errors
+///
+/// Fails when the connection breaks.
+pub async fn over<S>(stream: S, request: Request<Bytes>) -> Result<Open>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("the handshake")?;
     let mut tasks = JoinSet::new();

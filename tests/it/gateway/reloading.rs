@@ -11,6 +11,7 @@ use personaroute_gateway::{
     upstream::{Roster, http_client},
 };
 use personaroute_harness::{
+    certificate::{Authority, Issued},
     upstream::{FakeUpstream, Frame, Gate, Reply},
     wire,
 };
@@ -61,6 +62,74 @@ async fn a_bad_file_is_refused_and_a_good_one_taken_over_while_a_stream_runs() -
     reloaded(&stage, "ok").await?;
     assert_eq!(wire::get(stage.address, "/v1/models/better").await?.status, 200);
     assert_eq!(wire::get(stage.address, "/v1/models/auto").await?.status, 404);
+
+    gate.open();
+    assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
+    Ok(())
+}
+
+/// Certificate and key behind a link that a volume swaps, as Kubernetes mounts secrets.
+fn swap(folder: &Path, name: &str, issued: &Issued) -> Result<()> {
+    let version = folder.join(name);
+    fs::create_dir(&version)?;
+    issued.write(&version)?;
+    let staged = folder.join("..data_tmp");
+    std::os::unix::fs::symlink(name, &staged)?;
+    Ok(fs::rename(staged, folder.join("..data"))?)
+}
+
+#[tokio::test]
+async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_stream_runs() -> Result<()> {
+    let gate = Gate::closed();
+    let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::done()]))?;
+    let (authority, folder) = (Authority::new()?, tempfile::tempdir()?);
+    let (old, new) = (authority.issue()?, authority.issue()?);
+    swap(folder.path(), "v1", &old)?;
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let keys = at("keys.yaml");
+    // SHA-256 of `team-key` and of `service-key`.
+    fs::write(&keys, "- {name: a, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8}\n")?;
+    let more = format!(
+        "tls: {{certificate: '{}', key: '{}'}}\nauth: {{mode: keys, keys_file: '{keys}'}}",
+        at("..data/tls.crt"),
+        at("..data/tls.key")
+    );
+    let configuration = two(&upstream, &upstream, &more);
+    let file = folder.path().join("gateway.yaml");
+    fs::write(&file, &configuration)?;
+    let stage = Stage::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
+    let models = |key: &'static str| {
+        let request = http::Request::get("/v1/models").header("host", "a").header("x-api-key", key);
+        let (authority, address) = (&authority, stage.address);
+        async move {
+            let stream = authority.connect(address, None).await?;
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
+            let answer = wire::over(stream, request.body(bytes::Bytes::new())?).await?.finish().await?;
+            Ok::<_, anyhow::Error>((answer.status, shown))
+        }
+    };
+    assert_eq!(models("team-key").await?, (200, Some(old.certificate.clone())));
+    let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let headers = [("x-api-key", "team-key")];
+    let request = wire::json_request(stage.address, "/v1/chat/completions", &headers, &body)?;
+    let mut stream = wire::over(authority.connect(stage.address, None).await?, request).await?;
+    assert!(stream.next().await?.is_some());
+
+    swap(folder.path(), "v2", &new)?;
+    reloaded(&stage, "ok").await?;
+    assert_eq!(models("team-key").await?, (200, Some(new.certificate.clone())));
+
+    fs::write(folder.path().join("v2/tls.key"), "nonsense")?;
+    reloaded(&stage, "refused").await?;
+    assert_eq!(models("team-key").await?, (200, Some(new.certificate.clone())), "the old pair stays");
+
+    swap(folder.path(), "v3", &old)?;
+    fs::write(&keys, "- {name: b, sha256: bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e}\n")?;
+    while models("service-key").await?.0 != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(models("team-key").await?.0, 401);
 
     gate.open();
     assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");

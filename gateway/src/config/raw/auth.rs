@@ -38,9 +38,15 @@ pub struct Key {
     /// Its name in logs.
     #[schemars(with = "String")]
     pub name: Spanned<String>,
-    /// SHA-256 of the key in hex; the key itself is written nowhere.
-    #[schemars(with = "String", regex(pattern = "^[0-9a-fA-F]{64}$"))]
-    pub sha256: Spanned<String>,
+    /// SHA-256 of the key in hex; the key itself is written nowhere. Not needed beside `certificate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9a-fA-F]{64}$"))]
+    pub sha256: Option<Spanned<String>>,
+    /// SHA-256 of the client certificate that stands for the key, in hex (`openssl x509 -fingerprint -sha256`, without
+    /// colons).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", regex(pattern = "^[0-9a-fA-F]{64}$"))]
+    pub certificate: Option<Spanned<String>>,
     /// Whose requests these are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

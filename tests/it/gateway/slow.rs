@@ -1,0 +1,92 @@
+//! Slow and greedy clients: each is cut or refused at its limit, and takes its upstream call with it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Gate, Reply},
+    wire,
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::stage::{Stage, until};
+
+/// Sends `text` and returns all that comes back until the gateway closes.
+async fn exchange(stage: &Stage, text: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(stage.address).await?;
+    stream.write_all(text.as_bytes()).await?;
+    let mut answer = Vec::new();
+    // A reset after the answer is as good as an end.
+    let _ended = stream.read_to_end(&mut answer).await;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_cut() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, "timeouts: {client_head: 100ms}")?;
+    let answer = exchange(&stage, "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-slow: ").await?;
+    assert!(!answer.contains(" 200 "), "{answer}");
+    assert_eq!(upstream.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_refused_and_the_connection_closed() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, "timeouts: {client_body: 100ms}")?;
+    let text = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{\"model\"";
+    let answer = exchange(&stage, text).await?;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_timeout"), "{answer}");
+    assert_eq!(upstream.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_refused() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, "limits: {head: 8KiB, headers: 10}")?;
+    let many: String = (0..20).map(|idx| format!("x-{idx}: 1\r\n")).collect();
+    let long = format!("x-long: {}\r\n", "y".repeat(20_000));
+    for headers in [many, long] {
+        let answer = exchange(&stage, &format!("GET /v1/models HTTP/1.1\r\nhost: a\r\n{headers}\r\n")).await?;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_until_one_ends() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, "limits: {connections: 1}")?;
+    let mut first = TcpStream::connect(stage.address).await?;
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await?;
+    first.read_exact(&mut [0; 12]).await?;
+    let address = stage.address;
+    let mut second = std::pin::pin!(wire::get(address, "/healthz"));
+    let early = tokio::time::timeout(Duration::from_millis(200), second.as_mut()).await;
+    assert!(early.is_err(), "the only place is taken");
+    drop(first);
+    assert_eq!(second.await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_is_cut_and_its_upstream_call_with_it() -> Result<()> {
+    let piece = "x".repeat(1 << 20);
+    let mut frames: Vec<Frame> = (0..64).map(|_| Frame::event(&json!({"choices": [], "pad": piece}))).collect();
+    frames.push(Frame::Wait(Gate::closed()));
+    let upstream = FakeUpstream::always(Reply::events(frames))?;
+    let stage = Stage::between(&upstream, &upstream, "timeouts: {client_read: 200ms}")?;
+    let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]}).to_string();
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+    let mut stream = TcpStream::connect(stage.address).await?;
+    stream.write_all(format!("{head}{body}").as_bytes()).await?;
+    until(|| upstream.given_up() == 1).await;
+    drop(stream);
+    Ok(())
+}
