@@ -98,6 +98,12 @@ pub struct Export {
     /// A name for the trained user nearest to a preference, such as `ada=0.9`; may be repeated.
     #[arg(long, value_name = "NAME=P", value_parser = named)]
     pub user: Vec<(String, f32)>,
+    /// LLMs that training has not seen, as metadata (JSON: name to `feature`, `input_price`, `output_price`, `model`).
+    #[arg(long, value_name = "JSON")]
+    pub add_llm: Option<PathBuf>,
+    /// What the run's users rated of their answers to the run's training queries (`user_id, query_id, llm, reward`).
+    #[arg(long, value_name = "CSV", requires = "add_llm")]
+    pub ratings: Option<PathBuf>,
 }
 
 /// Options of `simulate`.
@@ -165,7 +171,8 @@ pub struct Protocol {
     /// Also measure held-out users, by how many queries support them.
     #[arg(long)]
     pub held_out: bool,
-    /// Also measure LLMs that training has never seen, by how many queries they are then observed on (trains 25 times).
+    /// Also measure LLMs that training has never seen, by how many queries they are then observed on (trains 5 times a
+    /// seed).
     #[arg(long)]
     pub new_llms: bool,
     /// Only the baselines, no training.

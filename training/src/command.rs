@@ -4,6 +4,7 @@ pub mod download;
 pub mod evaluate;
 pub mod experiment;
 pub mod export;
+pub mod newcomer;
 pub mod progress;
 pub mod protocol;
 pub mod run;

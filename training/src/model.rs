@@ -2,6 +2,7 @@
 
 pub mod axis;
 pub mod belief;
+pub mod column;
 pub mod score;
 pub mod store;
 pub mod tensors;
@@ -171,6 +172,11 @@ impl Model {
 
     /// Returns the embeddings `[users, user_dim]` of users with these interactions.
     pub fn embed_users(&self, users: &[Vec<Rated>]) -> Tensor {
+        tch::no_grad(|| self.adapter.forward(&self.visible(users), self.facts.tasks.len()))
+    }
+
+    /// Returns these interactions as the adapter takes them.
+    pub fn visible(&self, users: &[Vec<Rated>]) -> Visible {
         let unknown = self.facts.tasks.len() as i64;
         let lists: Vec<Vec<Message>> = users
             .iter()
@@ -183,8 +189,7 @@ impl Model {
                 rated.iter().zip(signals(rated)).map(message).collect()
             })
             .collect();
-        let visible = Visible::pad(&lists, self.facts.tasks.len());
-        tch::no_grad(|| self.adapter.forward(&visible, self.facts.tasks.len()))
+        Visible::pad(&lists, self.facts.tasks.len())
     }
 
     /// Returns the embedding of a user nothing is known about.

@@ -36,7 +36,7 @@ use log::Log;
 use query::Fitted;
 
 /// Where a run keeps what it has estimated, so that it can go on from there.
-const COMPONENTS: &str = "components.safetensors";
+pub(crate) const COMPONENTS: &str = "components.safetensors";
 
 /// Everything a training run depends on.
 pub struct TrainInput<'a> {
@@ -206,7 +206,8 @@ fn facts(input: &TrainInput<'_>, components: &Components, fitted: &Fitted) -> Fa
     }
 }
 
-fn llm(llm: &LlmInfo) -> Llm {
+/// Returns what a catalog says of an LLM.
+pub fn llm(llm: &LlmInfo) -> Llm {
     Llm {
         id: llm.id.clone(),
         model: llm.model.clone(),

@@ -6,8 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::print;
 use super::run::Info;
+use super::{newcomer, print};
 use crate::cli::Export;
 use crate::export::{self, ExportOptions};
 use crate::model::Model;
@@ -17,8 +17,11 @@ const REPORT: [&str; 3] = ["report/report.md", "report/gap.svg", "report/metrics
 
 /// Writes the bundle and says where it is.
 pub fn run(args: Export) -> Result<()> {
-    let (info, _) = Info::read(&args.run)?;
-    let model = Model::load(&args.run)?;
+    let (info, config) = Info::read(&args.run)?;
+    let mut model = Model::load(&args.run)?;
+    if let Some(file) = &args.add_llm {
+        model = newcomer::add(&model, &args.run, &config, (file, args.ratings.as_deref()))?;
+    }
     let files = REPORT.map(|name| (name.to_owned(), args.run.join(name)));
     let options = ExportOptions {
         command: info.command,

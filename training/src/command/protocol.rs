@@ -1,6 +1,7 @@
 //! `protocol`: trains and measures by the evaluation protocol, once a seed, and averages.
 
 mod extra;
+mod gain;
 mod sheet;
 
 use std::ops::ControlFlow;
@@ -24,6 +25,7 @@ use crate::eval::truth::Truth;
 use crate::eval::{Field, Router};
 use crate::model::Model;
 use crate::report;
+use crate::train::components::Components;
 use crate::train::hparams::TextEncoder;
 use crate::train::{self, Progress, TrainInput};
 
@@ -83,7 +85,7 @@ impl Lab<'_> {
         let started = Instant::now();
         let model = match args.baselines_only {
             true => None,
-            false => Some(self.fit(&field, dataset, &interactions)?),
+            false => Some(self.fit(&field, dataset, &interactions)?.0),
         };
         let train_seconds = started.elapsed().as_secs_f64();
         let mut nets: Vec<Net> = Vec::new();
@@ -99,16 +101,17 @@ impl Lab<'_> {
         if !args.quiet && !args.json {
             note(&format!("seed {seed}, trained in {train_seconds:.1} s\n\n{}", report::table::markdown(&rows)));
         }
-        let mut result = Seed { seed, rows, train_seconds, held_out: Vec::new(), new_llms: Vec::new() };
+        let mut result = Seed { seed, rows, train_seconds, ..Seed::default() };
         if let Some(model) = &model {
             result.held_out = if args.held_out { self.held_out(&field, model)? } else { Vec::new() };
-            result.new_llms = if args.new_llms { self.new_llms(&field, model)? } else { Vec::new() };
+            result.draws = if args.new_llms { self.new_llms(&field, model)? } else { Vec::new() };
+            result.new_llms = gain::means(&result.draws);
         }
         Ok(result)
     }
 
     /// Trains on some interactions; of `dataset` training sees what the setting allows.
-    fn fit(&self, field: &Field<'_>, dataset: &Dataset, interactions: &Interactions) -> Result<Model> {
+    fn fit(&self, field: &Field<'_>, dataset: &Dataset, interactions: &Interactions) -> Result<(Model, Components)> {
         let run = tempfile::tempdir().context("a folder for the run")?;
         let shown = visible(dataset, self.config.setting, field.split);
         let mut bar = Bar::new(self.args.quiet);
@@ -116,7 +119,7 @@ impl Lab<'_> {
             bar.epoch(progress);
             ControlFlow::Continue(())
         };
-        train::fit(&mut TrainInput {
+        let model = train::fit(&mut TrainInput {
             dataset: &shown,
             interactions,
             split: field.split,
@@ -128,7 +131,8 @@ impl Lab<'_> {
             initial: self.config.initial.clone(),
             resume: false,
             progress: &mut progress,
-        })
+        })?;
+        Ok((model, Components::of_run(run.path())?))
     }
 }
 

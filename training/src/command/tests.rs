@@ -71,6 +71,45 @@ fn outcomes_become_users_a_run_a_table_and_a_bundle() {
 }
 
 #[test]
+fn an_llm_that_training_has_not_seen_enters_a_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    outcomes(folder.path());
+    call(&format!("simulate --outcomes {} --users 60 --seen 30 --seed 5 --out {} --quiet", at(""), at("d"))).unwrap();
+    call(&format!("train --data {} --run {} --quiet", at("d"), at("run"))).unwrap();
+    // As good as `large`, and nearly free.
+    let llms = r#"{"fresh": {"feature": "f", "input_price": 0.1, "output_price": 0.1, "model": "vendor/fresh"}}"#;
+    std::fs::write(at("fresh.json"), llms).unwrap();
+    let mut ratings = String::from("user_id,query_id,llm,reward\n");
+    let data = crate::data::load::load(
+        &crate::data::load::Source::recognise(&folder.path().join("d")).unwrap(),
+        &crate::data::load::Options::default(),
+    )
+    .unwrap();
+    for (user, info) in data.interactions.users.iter().enumerate() {
+        let preference = info.preference.unwrap();
+        let mut queries: Vec<u32> = data.training().of(user).iter().map(|entry| entry.query).collect();
+        queries.dedup();
+        for query in queries {
+            let id = data.dataset.queries[query as usize].id;
+            writeln!(ratings, "{},{id},fresh,{}", info.id, preference - (1.0 - preference) * 0.1).unwrap();
+        }
+    }
+    std::fs::write(at("ratings.csv"), ratings).unwrap();
+    let line = format!("export --run {} --out {} --add-llm {}", at("run"), at("bundle"), at("fresh.json"));
+    call(&format!("{line} --ratings {}", at("ratings.csv"))).unwrap();
+    let bundle = personaroute_bundle::folder::Bundle::open(Path::new(&at("bundle"))).unwrap();
+    assert_eq!(bundle.catalog.llms[3].model, "vendor/fresh");
+    // Without ratings it enters too; an LLM the run knows does not.
+    call(&line).unwrap();
+    let error = call(&line.replace("fresh.json", "llms.json")).unwrap_err();
+    assert!(format!("{error:#}").contains("the run knows the LLM `small` already"), "{error:#}");
+    std::fs::write(at("ratings.csv"), "user_id,query_id,llm,reward\n0,0,other,1\n").unwrap();
+    let error = call(&format!("{line} --ratings {}", at("ratings.csv"))).unwrap_err();
+    assert!(format!("{error:#}").contains("`other`"), "{error:#}");
+}
+
+#[test]
 fn the_protocol_runs_on_nine_users_and_writes_choices_a_seed() {
     let folder = tempfile::tempdir().unwrap();
     outcomes(folder.path());

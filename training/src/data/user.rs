@@ -136,8 +136,13 @@ pub(crate) fn share(record: &Record<'_>, column: usize) -> Result<f64, DataError
     }
 }
 
+/// Reads interactions of `users` with queries and LLMs of `dataset`.
 #[expect(clippy::cast_possible_truncation, reason = "invariant: rewards are single precision")]
-fn read_interactions(file: &Path, dataset: &Dataset, users: Vec<UserInfo>) -> Result<Interactions, DataError> {
+pub(crate) fn read_interactions(
+    file: &Path,
+    dataset: &Dataset,
+    users: Vec<UserInfo>,
+) -> Result<Interactions, DataError> {
     let mut records = Records::open(file)?;
     let [user, query, llm, reward] = ["user_id", "query_id", "llm", "reward"].map(|name| records.column(name));
     let (user, query, llm, reward) = (user?, query?, llm?, reward?);

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use personaroute_bundle::signals::Rated;
+use tch::Tensor;
 
 use crate::data::simulate::{Feedback, lowest, rate};
 use crate::data::split::{Domain, h};
@@ -55,17 +56,15 @@ impl HeldOut {
         Self { users, preferences, rest }
     }
 
-    /// Measures the model on these users, with their task declared.
-    pub fn measure(&self, model: &Model, field: &Field<'_>, support: Support) -> Result<Metrics> {
-        let (dataset, split) = (field.dataset, field.split);
-        let rated: Vec<Vec<Rated>> = self
-            .users
-            .iter()
-            .zip(&self.preferences)
-            .map(|(&user, &p)| rated(dataset, split, support, user, p))
-            .collect();
-        let embeddings = model.embed_users(&rated);
-        let net = Net::new("held_out", model, dataset, (&split.test, true), &embeddings)?;
+    /// Returns what each of these users rated.
+    pub fn rated(&self, field: &Field<'_>, support: Support) -> Vec<Vec<Rated>> {
+        let of = |(&user, &p): (&u32, &f64)| rated(field.dataset, field.split, support, user, p);
+        self.users.iter().zip(&self.preferences).map(of).collect()
+    }
+
+    /// Measures the model on these users, embedded as `[users, user_dim]`, with their task declared.
+    pub fn measure(&self, model: &Model, field: &Field<'_>, embeddings: &Tensor) -> Result<Metrics> {
+        let net = Net::new("held_out", model, field.dataset, (&field.split.test, true), embeddings)?;
         self.on(field, &net)
     }
 

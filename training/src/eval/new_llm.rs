@@ -1,11 +1,16 @@
 //! LLMs that training has never seen, then seen on a few queries.
 
-use anyhow::Result;
-use ndarray::Array2;
+use anyhow::{Context, Result};
+use ndarray::{Array2, Axis};
 
 use crate::data::simulate::lowest;
 use crate::data::split::{Domain, h};
-use crate::data::{Dataset, Interactions};
+use crate::data::{Dataset, Entry, Interactions};
+use crate::model::Model;
+use crate::model::column::{Column, NewColumn};
+use crate::train;
+use crate::train::components::Components;
+use crate::train::newcomer::{Peers, heard, log_price};
 
 use super::Router;
 
@@ -14,22 +19,22 @@ const NEW: usize = 3;
 /// Draws of the protocol.
 pub const DRAWS: u64 = 5;
 /// Observed queries that are measured.
-pub const OBSERVED: [usize; 4] = [10, 20, 50, 200];
+pub const OBSERVED: [usize; 5] = [0, 10, 20, 50, 200];
 /// The protocol's seed of draws.
 const SEED: u64 = 7;
 
-/// Some LLMs, and the training queries they are observed on.
+/// Some LLMs, and the training queries in the order in which they are observed.
 #[derive(Debug, Clone)]
 pub struct NewLlms {
     /// One flag an LLM.
     new: Vec<bool>,
-    /// One flag a query.
-    observed: Vec<bool>,
+    /// Training queries, the first observed first.
+    order: Vec<u32>,
 }
 
 impl NewLlms {
-    /// Draw `draw`, observed on the first `count` of the training queries in the order of the hash.
-    pub fn new(dataset: &Dataset, train: &[u32], seed: u64, draw: u64, count: usize) -> Self {
+    /// Draw `draw`: observed on the training queries in the order of the hash.
+    pub fn new(dataset: &Dataset, train: &[u32], seed: u64, draw: u64) -> Self {
         let llms = dataset.llms.len();
         let mut hashed: Vec<(u64, usize)> =
             (0..llms).map(|llm| (h(SEED, Domain::NewLlm, llm as u64, draw), llm)).collect();
@@ -40,43 +45,76 @@ impl NewLlms {
                 *flag = true;
             }
         }
-        let mut observed = vec![false; dataset.queries.len()];
-        for row in lowest(dataset, train, count, |id| h(seed, Domain::Observed, id, draw)) {
-            if let Some(flag) = observed.get_mut(row as usize) {
-                *flag = true;
-            }
+        let order = lowest(dataset, train, train.len(), |id| h(seed, Domain::Observed, id, draw));
+        Self { new, order }
+    }
+
+    /// Returns the data set without the new LLMs.
+    pub fn known(&self, dataset: &Dataset) -> Dataset {
+        let kept: Vec<usize> = self.columns(false);
+        Dataset {
+            llms: kept.iter().filter_map(|&llm| dataset.llms.get(llm)).cloned().collect(),
+            llm_embeddings: match dataset.llm_embeddings.nrows() == self.new.len() {
+                true => dataset.llm_embeddings.select(Axis(0), &kept),
+                false => dataset.llm_embeddings.clone(),
+            },
+            effect: dataset.effect.select(Axis(1), &kept),
+            cost: dataset.cost.select(Axis(1), &kept),
+            ..dataset.clone()
         }
-        Self { new, observed }
     }
 
-    /// Returns whether training may see what `llm` answered to `query`.
-    pub fn shows(&self, query: u32, llm: u16) -> bool {
-        let is_new = self.new.get(usize::from(llm)).copied().unwrap_or(false);
-        !is_new || self.observed.get(query as usize).copied().unwrap_or(false)
-    }
-
-    /// Returns the interactions that training may see, for the same users.
+    /// Returns the interactions with the known LLMs, for the same users.
     pub fn interactions(&self, all: &Interactions) -> Interactions {
+        let mut place = Vec::new();
+        let mut next = 0_u16;
+        for &new in &self.new {
+            place.push((!new).then_some(next));
+            next += u16::from(!new);
+        }
         let mut shown = Interactions { users: all.users.clone(), offsets: vec![0], entries: Vec::new() };
         for user in 0..all.users.len() {
-            shown.entries.extend(all.of(user).iter().filter(|entry| self.shows(entry.query, entry.llm)));
+            let known = |entry: &Entry| {
+                let llm = place.get(usize::from(entry.llm)).copied().flatten()?;
+                Some(Entry { llm, ..*entry })
+            };
+            shown.entries.extend(all.of(user).iter().filter_map(known));
             shown.offsets.push(shown.entries.len());
         }
         shown
     }
 
-    /// Returns the data set without the outcomes that training may not see.
-    pub fn dataset(&self, dataset: &Dataset) -> Dataset {
-        let mut shown = dataset.clone();
-        for array in [&mut shown.effect, &mut shown.cost] {
-            for ((query, llm), value) in array.indexed_iter_mut() {
-                let place = u32::try_from(query).ok().zip(u16::try_from(llm).ok());
-                if !place.is_some_and(|(query, llm)| self.shows(query, llm)) {
-                    *value = f32::NAN;
-                }
+    /// Returns the model of all LLMs, in the order of `dataset`: the new ones enter from their price and from what users
+    /// rated of their answers to the first `count` queries; `known` was trained on the others.
+    pub fn insert(
+        &self,
+        (known, components): (&Model, &Components),
+        dataset: &Dataset,
+        seen: &Interactions,
+        count: usize,
+    ) -> Result<Model> {
+        let prices = known.facts.llms.iter().map(|llm| log_price(llm.input_price, llm.output_price));
+        let peers = Peers::new(components, &prices.collect::<Vec<_>>())?;
+        let mut observed: Vec<u32> = self.order.iter().take(count).copied().collect();
+        observed.sort_unstable();
+        let heard = heard(components, seen, self.new.len(), |query| observed.binary_search(&query).is_ok());
+        let mut columns = Vec::new();
+        let mut next = 0;
+        for ((llm, &new), heard) in dataset.llms.iter().zip(&self.new).zip(&heard) {
+            if new {
+                let found = peers.estimate(log_price(llm.input_price, llm.output_price), heard);
+                let (high, low, deviation) = (found.high, found.low, found.deviation);
+                columns.push(Column::New(NewColumn { llm: train::llm(llm), high, low, deviation }));
+            } else {
+                columns.push(Column::Known(next));
+                next += 1;
             }
         }
-        shown
+        known.with_columns(&columns).context("new LLMs")
+    }
+
+    fn columns(&self, new: bool) -> Vec<usize> {
+        self.new.iter().enumerate().filter(|(_, flag)| **flag == new).map(|(llm, _)| llm).collect()
     }
 }
 
@@ -111,18 +149,24 @@ mod tests {
     use crate::data::split::{Ratio, split};
 
     #[test]
-    fn three_llms_are_seen_on_the_observed_queries_only() {
+    fn three_llms_are_taken_away_and_the_others_keep_their_order() {
         let Some(folder) = shared("zeroeval") else { return };
         let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 0);
-        let new = NewLlms::new(&data, &split.train, 0, 2, 50);
-        assert_eq!(new.new.iter().filter(|flag| **flag).count(), 3);
-        let known = new.dataset(&data).effect.iter().filter(|value| !value.is_nan()).count();
-        assert_eq!(known, 2840 * 7 + 50 * 3);
+        let new = NewLlms::new(&data, &split.train, 0, 2);
+        assert_eq!(new.columns(true).len(), 3);
+        let known = new.known(&data);
+        let ids: Vec<&str> = new.columns(false).iter().map(|&llm| data.llms[llm].id.as_str()).collect();
+        assert_eq!(known.llms.iter().map(|llm| llm.id.as_str()).collect::<Vec<_>>(), ids);
+        assert_eq!(known.effect.ncols(), 7);
         let draw = Draw { seed: 0, seen: None, feedback: Feedback::Full };
         let all = population(&data, &split, &Users::Nine.infos(), draw);
-        assert_eq!(new.interactions(&all).entries.len(), 9 * (1987 * 7 + 50 * 3));
-        let none = NewLlms::new(&data, &split.train, 0, 2, 0);
-        assert_eq!(none.interactions(&all).entries.len(), 9 * 1987 * 7);
+        let seen = new.interactions(&all);
+        assert_eq!(seen.entries.len(), 9 * 1987 * 7);
+        assert!(seen.entries.iter().all(|entry| entry.llm < 7));
+        let [mut observed, mut train] = [new.order, split.train];
+        observed.sort_unstable();
+        train.sort_unstable();
+        assert!(observed == train);
     }
 }

@@ -3,12 +3,16 @@
 //! The same message passing as [`crate::model::belief`]: each interaction gathers two rows of the table of
 //! log-likelihoods, the bins beside its reward, and the user's belief is the softmax of their sum and the prior.
 
+use anyhow::Result;
 use personaroute_bundle::manifest::GraphSpec;
+use personaroute_bundle::signals::Rated;
+use tch::Tensor;
 
 use super::builder::{Builder, Value, int};
+use super::runtime::{Elements, Graph, Input};
 use crate::model::Model;
 use crate::model::belief::{GROUPED, MOST};
-use crate::model::tensors::{extents, single, to_vec};
+use crate::model::tensors::{extents, from_rows, single, to_vec};
 
 /// Numbers of ONNX's element types.
 const INT64: i64 = 7;
@@ -33,6 +37,35 @@ pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
     let preference = preference(&mut b, model, &user);
     b.outputs(&spec.outputs, &[&user, &preference]);
     b.finish()
+}
+
+/// The graph in ONNX Runtime.
+pub struct Embedder {
+    graph: Graph,
+}
+
+impl Embedder {
+    /// Exports the adapter of a model and opens it.
+    pub fn new(model: &Model) -> Result<Self> {
+        Ok(Self { graph: Graph::load(&build(model, &GraphSpec::adapter(model.user_dim())))? })
+    }
+
+    /// Returns the embeddings `[users, user_dim]` of users with these interactions.
+    pub fn embed(&mut self, model: &Model, users: &[Vec<Rated>]) -> Result<Tensor> {
+        let mut rows = Vec::new();
+        for rated in users {
+            let visible = model.visible(std::slice::from_ref(rated));
+            let dims = [1, visible.width as i64];
+            let found = self.graph.run(&[
+                Input { dims: &dims, elements: Elements::I64(&visible.llm) },
+                Input { dims: &dims, elements: Elements::I64(&visible.task) },
+                Input { dims: &[1, visible.width as i64, 3], elements: Elements::F32(&visible.signals) },
+                Input { dims: &dims, elements: Elements::F32(&visible.mask) },
+            ])?;
+            rows.extend(found.into_iter().next());
+        }
+        Ok(from_rows(&rows, model.user_dim()))
+    }
 }
 
 /// Row of (task, LLM): `[batch, interactions]`. A task that does not exist, above or below, is an unknown one.

@@ -3,7 +3,7 @@
 //! A reward is read as `position · high + (1 − position) · low`: users stand on a line between the end where only cost
 //! counts (0) and the end where only quality counts (1); `high` and `low` are what the answer is worth there.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
 use crate::model::store;
@@ -93,6 +93,12 @@ impl Components {
     /// Writes the file that an interrupted run continues from.
     pub fn save(&self, path: &std::path::Path) -> Result<()> {
         store::save(path, &self.named())
+    }
+
+    /// Reads the components of a finished run.
+    pub fn of_run(run: &std::path::Path) -> Result<Self> {
+        let path = run.join(super::COMPONENTS);
+        Self::load(&path)?.with_context(|| format!("{}: a part of the components is missing", path.display()))
     }
 
     /// Reads what [`Components::save`] wrote; nothing where a part is missing.

@@ -11,6 +11,7 @@ use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 use super::components::Components;
+use crate::data::Interactions;
 use crate::model::tensors::extent;
 
 pub mod square;
@@ -108,6 +109,57 @@ pub struct Answer {
 /// what varies between LLMs.
 pub fn log_price(input: f32, output: f32) -> f64 {
     (f64::from(input) + 2.0 * f64::from(output) + 1e-6).ln()
+}
+
+/// Returns the ratings of each of `llms` LLMs' answers to the queries that `is_observed` names, by users whose
+/// positions are known: those of `components`, in their order.
+pub fn heard(
+    components: &Components,
+    seen: &Interactions,
+    llms: usize,
+    is_observed: impl Fn(u32) -> bool,
+) -> Vec<Vec<Heard>> {
+    let mut heard = vec![Vec::new(); llms];
+    for (user, &position) in floats(&components.positions).iter().enumerate() {
+        for entry in seen.of(user).iter().filter(|entry| is_observed(entry.query)) {
+            let row = components.queries.binary_search(&entry.query).ok();
+            if let Some((row, of)) = row.zip(heard.get_mut(usize::from(entry.llm))) {
+                of.push(Heard { row, position, reward: f64::from(entry.reward) });
+            }
+        }
+    }
+    heard
+}
+
+/// Returns the components with the rated answers of new LLMs behind the others: what ratings of them say about users.
+pub fn extended(components: &Components, found: &[Newcomer]) -> Components {
+    let queries = components.queries.len();
+    let column = |value: fn(&Answer) -> f64, of: &Newcomer| {
+        let mut column = vec![0.0; queries];
+        for answer in &of.answers {
+            if let Some(place) = column.get_mut(answer.row) {
+                *place = value(answer);
+            }
+        }
+        Tensor::from_slice(&column).unsqueeze(1)
+    };
+    let with = |known: &Tensor, value: fn(&Answer) -> f64| {
+        let mut parts = vec![known.shallow_clone()];
+        parts.extend(found.iter().map(|of| column(value, of)));
+        Tensor::cat(&parts, 1)
+    };
+    let cells = |known: &Tensor| known.constant_pad_nd([0, found.len() as i64]);
+    Components {
+        queries: components.queries.clone(),
+        tasks: components.tasks.shallow_clone(),
+        positions: components.positions.shallow_clone(),
+        high: with(&components.high, |answer| answer.high),
+        low: with(&components.low, |answer| answer.low),
+        weight: with(&components.weight, |answer| answer.weight),
+        cell_high: cells(&components.cell_high),
+        cell_low: cells(&components.cell_low),
+        noise: components.noise,
+    }
 }
 
 impl Peers {

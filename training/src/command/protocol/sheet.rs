@@ -4,20 +4,24 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::gain::{self, Draws};
 use crate::cli::Protocol;
 use crate::data::Setting;
 use crate::eval::metric::Metrics;
 use crate::report::{self, Row};
 
 /// What one seed gave.
+#[derive(Default)]
 pub(super) struct Seed {
     pub(super) seed: u64,
     pub(super) rows: Vec<Row>,
     pub(super) train_seconds: f64,
     /// Held-out users by kind and size of their support.
     pub(super) held_out: Vec<Row>,
-    /// New LLMs by how many queries they were observed on.
+    /// New LLMs by how many queries they were observed on, means over draws.
     pub(super) new_llms: Vec<Row>,
+    /// The same by draw.
+    pub(super) draws: Draws,
 }
 
 /// What the figures are about.
@@ -44,6 +48,10 @@ impl Sheet<'_> {
                 object.insert(key.to_owned(), Value::Object(figures(&rows)));
             }
         }
+        let gains = gain::json(&draws(seeds));
+        if !gains.is_empty() {
+            object.insert("new_llms_gain".to_owned(), Value::Object(gains));
+        }
         object.insert("seeds".to_owned(), seeds.iter().map(|seed| self.one(seed)).collect());
         Value::Object(object).to_string()
     }
@@ -60,6 +68,11 @@ impl Sheet<'_> {
             if !rows.is_empty() {
                 text.push_str(&format!("\n{}\n\n{}", key.replace('_', " "), report::table::markdown(&rows)));
             }
+        }
+        let gains = gain::markdown(&draws(seeds));
+        if !gains.is_empty() {
+            text.push('\n');
+            text.push_str(&gains);
         }
         text
     }
@@ -80,6 +93,10 @@ impl Sheet<'_> {
 type Part = fn(&Seed) -> &[Row];
 
 const PARTS: [(&str, Part); 2] = [("held_out", |seed| &seed.held_out), ("new_llms", |seed| &seed.new_llms)];
+
+fn draws(seeds: &[Seed]) -> Vec<&Draws> {
+    seeds.iter().map(|seed| &seed.draws).filter(|draws| !draws.is_empty()).collect()
+}
 
 fn figures(rows: &[Row]) -> Map<String, Value> {
     rows.iter().map(|row| (row.name.clone(), json!(row.metrics))).collect()
