@@ -8,6 +8,7 @@ mod clients;
 mod demo;
 mod document;
 mod schema;
+mod deploy;
 mod host;
 mod corpus;
 mod program;
