@@ -5,6 +5,7 @@ mod gateway;
 mod http;
 mod load;
 mod nginx;
+mod usage;
 mod upstream;
 
 use std::process::Stdio;

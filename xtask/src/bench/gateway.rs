@@ -13,12 +13,16 @@ use serde_json::json;
 use super::archive::Archive;
 use super::load::{Load, Measured};
 use super::nginx::Nginx;
-use super::upstream;
+use super::{upstream, usage};
 use crate::environment::Environment;
 use crate::{process, workspace};
 
 const CONNECTIONS: usize = 4;
-const REQUESTS: usize = 20_000;
+/// Of one round.
+const REQUESTS: usize = 10_000;
+const ROUNDS: usize = 5;
+/// Of the run that shows whether memory stays flat.
+const LONG: usize = 100_000;
 
 /// Measures and archives one table, beside the configuration.
 pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -> Result<()> {
@@ -29,43 +33,115 @@ pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -
     archive.write("gateway.yaml", &configuration)?;
     let gateway = Gateway::start(environment, plugin, &configuration, listen)?;
     let Some(direct) = llms.first() else { bail!("the default bundle's catalog is empty") };
-    let mut rows = vec![("straight to the upstream", measure(upstream, direct)?)];
-    if let Some(nginx) = Nginx::start(upstream)? {
+    let nginx = Nginx::start(upstream)?;
+    if let Some(nginx) = &nginx {
         wait_for(nginx.address)?;
-        rows.push(("nginx", measure(nginx.address, direct)?));
     }
-    rows.push(("gateway, passed through", measure(listen, direct)?));
-    rows.push(("gateway, routed", measure(listen, "auto")?));
-    let table = table(&rows, gateway.resident_kilobytes())?;
+    let own = gateway.child.id();
+    let mut ways = vec![Way::new("straight to the upstream", load(upstream, direct), None)];
+    ways.extend(nginx.as_ref().map(|nginx| Way::new("nginx", load(nginx.address, direct), Some(nginx.id()))));
+    ways.push(Way::new("gateway, passed through", load(listen, direct), Some(own)));
+    ways.push(Way::new("gateway, routed", load(listen, "auto"), Some(own)));
+    // Taken in turns, so that whatever else the machine does falls on all of them.
+    for _ in 0..ROUNDS {
+        for way in &mut ways {
+            way.measure()?;
+        }
+    }
+    let long = Load { requests: REQUESTS, ..load(listen, "auto") };
+    let after = usage::memory_over(&long, LONG / REQUESTS, own)?;
+    let table = table(&ways, gateway.before_models, &after)?;
     eprint!("{table}");
     archive.write("gateway.md", &table)
 }
 
-fn measure(address: SocketAddr, model: &str) -> Result<Measured> {
+fn load(address: SocketAddr, model: &str) -> Load {
     let question = "Write a function that returns the n-th prime number, and say what it costs.";
     let body = json!({ "model": model, "user": "bench", "messages": [{ "role": "user", "content": question }] });
-    Load { address, body: body.to_string(), connections: CONNECTIONS, requests: REQUESTS }.run()
+    Load { address, body: body.to_string(), connections: CONNECTIONS, requests: REQUESTS }
 }
 
-fn table(rows: &[(&str, Measured)], resident: Option<u64>) -> Result<String> {
+/// One way to the upstream, and what was measured on it.
+struct Way {
+    name: &'static str,
+    load: Load,
+    process: Option<u32>,
+    rounds: Vec<Measured>,
+    processor: Duration,
+}
+
+impl Way {
+    fn new(name: &'static str, load: Load, process: Option<u32>) -> Self {
+        Self { name, load, process, rounds: Vec::new(), processor: Duration::ZERO }
+    }
+
+    /// Measures one round, after a shorter one to warm up in the first.
+    fn measure(&mut self) -> Result<()> {
+        if self.rounds.is_empty() {
+            Load { requests: REQUESTS / 10, ..self.load.clone() }.once()?;
+        }
+        let before = self.process.map(usage::processor);
+        self.rounds.push(self.load.once()?);
+        if let (Some(process), Some(before)) = (self.process, before) {
+            self.processor += usage::processor(process).saturating_sub(before);
+        }
+        Ok(())
+    }
+
+    /// The median of the rounds' percentiles, in microseconds.
+    fn micros(&self, share: f64) -> u128 {
+        let mut found: Vec<u128> = self.rounds.iter().map(|round| round.percentile(share).as_micros()).collect();
+        found.sort_unstable();
+        found.get(found.len() / 2).copied().unwrap_or_default()
+    }
+
+    fn throughput(&self) -> f64 {
+        let count = f64::from(u32::try_from(self.rounds.len()).unwrap_or(1).max(1));
+        self.rounds.iter().map(Measured::throughput).sum::<f64>() / count
+    }
+
+    /// Answers for each second of the process' time on a core.
+    fn per_core(&self) -> String {
+        let answers: u32 = self.rounds.iter().map(|round| u32::try_from(round.count()).unwrap_or_default()).sum();
+        if self.processor.is_zero() {
+            return "–".to_owned();
+        }
+        format!("{:.0}", f64::from(answers) / self.processor.as_secs_f64())
+    }
+}
+
+fn table(ways: &[Way], before_models: Option<u64>, after: &[u64]) -> Result<String> {
     let mut text = format!(
-        "# What the gateway adds\n\n`cargo xtask bench gateway`: {REQUESTS} chats over {CONNECTIONS} connections that stay \
-         open, not streamed; gateway, upstream and load on the same machine.\n\n\
-         | way | p50 µs | p95 µs | p99 µs | chats/s |\n| --- | ---: | ---: | ---: | ---: |\n"
+        "# What the gateway adds\n\n`cargo xtask bench gateway`: chats over {CONNECTIONS} connections that stay open, not \
+         streamed; gateway, upstream and load on the same machine. {ROUNDS} rounds of {REQUESTS}, the ways taken in turns; \
+         latencies are medians of the rounds.\n\n\
+         | way | p50 µs | p95 µs | p99 µs | added p50 | added p99 | chats/s | chats/s per core used |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
     );
-    for (name, measured) in rows {
-        let micros = |share| measured.percentile(share).as_micros();
-        let (p50, p95, p99) = (micros(0.5), micros(0.95), micros(0.99));
-        writeln!(text, "| {name} | {p50} | {p95} | {p99} | {:.0} |", measured.throughput())?;
+    let direct = |share| ways.first().map_or(0, |way| way.micros(share));
+    for way in ways {
+        let added = |share| way.micros(share).saturating_sub(direct(share));
+        let (p50, p95, p99) = (way.micros(0.5), way.micros(0.95), way.micros(0.99));
+        let (more50, more99) = (added(0.5), added(0.99));
+        let (speed, per_core) = (way.throughput(), way.per_core());
+        writeln!(text, "| {} | {p50} | {p95} | {p99} | {more50} | {more99} | {speed:.0} | {per_core} |", way.name)?;
     }
-    if let Some(kilobytes) = resident {
-        writeln!(text, "\nThe gateway's resident memory after the load: {} MB.", kilobytes / 1_000)?;
+    if let Some(kilobytes) = before_models {
+        writeln!(text, "\nResident before ONNX Runtime and the models are loaded: {} MB.", kilobytes / 1_000)?;
     }
+    let after: Vec<String> = after
+        .iter()
+        .map(|kilobytes| format!("{:.1}", f64::from(u32::try_from(*kilobytes).unwrap_or(u32::MAX)) / 1e3))
+        .collect();
+    writeln!(text, "\nResident, in MB, after each {REQUESTS} of {LONG} further routed chats: {}.", after.join(", "))?;
     Ok(text)
 }
 
 /// A running gateway; ended when dropped.
-struct Gateway(Child);
+struct Gateway {
+    child: Child,
+    before_models: Option<u64>,
+}
 
 impl Gateway {
     fn start(environment: &Environment, plugin: &Path, configuration: &str, listen: SocketAddr) -> Result<Self> {
@@ -80,22 +156,18 @@ impl Gateway {
         environment.give(&mut serve)?;
         serve.env("PERSONAROUTE_PLUGIN", plugin).current_dir(workspace::root());
         serve.args(["serve", "--config"]).arg(file);
-        let gateway = Self(serve.spawn().context("starting the gateway")?);
+        let mut child = serve.spawn().context("starting the gateway")?;
+        let before_models = usage::resident_before(&mut child, "libonnxruntime");
+        let gateway = Self { child, before_models };
         wait_for(listen)?;
         Ok(gateway)
-    }
-
-    fn resident_kilobytes(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().split(' ').next()?.parse().ok()
     }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -25,13 +25,8 @@ pub(super) struct Measured {
 }
 
 impl Load {
-    /// Runs the load once to warm up, a tenth as long, and once to measure.
-    pub(super) fn run(&self) -> Result<Measured> {
-        Self { requests: self.requests.div_ceil(10), ..self.clone() }.once()?;
-        self.once()
-    }
-
-    fn once(&self) -> Result<Measured> {
+    /// Runs the load once.
+    pub(super) fn once(&self) -> Result<Measured> {
         let started = Instant::now();
         let each = self.requests.div_ceil(self.connections);
         let workers: Vec<_> = (0..self.connections)
@@ -78,6 +73,11 @@ impl Measured {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index: whole and not negative")]
         let idx = (last as f64 * share).round() as usize;
         self.latencies.get(idx).copied().unwrap_or_default()
+    }
+
+    /// How many answers came.
+    pub(super) fn count(&self) -> usize {
+        self.latencies.len()
     }
 
     /// Answers per second.

@@ -31,6 +31,13 @@ impl Nginx {
     }
 }
 
+impl Nginx {
+    /// The process whose children serve.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
 impl Drop for Nginx {
     fn drop(&mut self) {
         // SIGKILL would leave nginx's workers behind; its own signal does not.
