@@ -3,6 +3,7 @@
 //! A connection passes, from the outside in: the listener, which permits so many at a time; the connection, which bounds
 //! heads and slow clients; then by address the admin answers, or the proxy with its phases.
 
+mod probing;
 mod reload;
 mod export;
 
@@ -205,6 +206,7 @@ impl App {
             let watch = reload.run(Arc::clone(&app.proxy), Arc::clone(&app.metrics), turns.stop.clone());
             turns.tasks.spawn(watch);
         }
+        turns.tasks.spawn(probing::run(Arc::clone(&app.proxy), Arc::clone(&app.metrics), turns.stop.clone()));
         turns.tasks.spawn(Arc::clone(&app).listen(bound.main, Door::Main, turns.clone()));
         leave.await;
         app.health.drain();

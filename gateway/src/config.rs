@@ -24,7 +24,9 @@ pub use self::{
     auth::{Auth, Key},
     error::{Error, Fault, Place},
     load::{Loaded, load, parse},
-    raw::{Allowance, Breaker, Kind, Limits, Log, LogFormat, Period, Quota, Retry, Router, Timeouts, Tls},
+    raw::{
+        Allowance, Breaker, Hedge, Kind, Limits, Log, LogFormat, Period, Probe, Quota, Retry, Router, Timeouts, Tls,
+    },
     secret::Secret,
     traces::{Sampling, Traces},
 };
@@ -51,6 +53,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How failed attempts are repeated elsewhere.
     pub retry: Retry,
+    /// When a second place is asked because the first is slow; none never does.
+    pub hedge: Option<Hedge>,
     /// When an upstream that fails is left alone.
     pub breaker: Breaker,
     /// What a decision may use.
@@ -80,6 +84,8 @@ pub struct Upstream {
     pub api_key: Option<Secret>,
     /// Headers added to each call.
     pub headers: BTreeMap<String, String>,
+    /// How it is probed between requests; none is not.
+    pub health: Option<Probe>,
     /// Pause between the chunks of a simulated answer.
     pub pace: std::time::Duration,
 }

@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Instant};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Method, Request, Response, request::Parts};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 pub use self::{error::Error, identify::Fingerprint, snapshot::Snapshot};
 use self::{finish::Record, read::Inbound, sessions::Sessions, spans::Spans};
@@ -37,6 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Proxy {
     live: ArcSwap<Snapshot>,
+    replaced: Notify,
     permits: Arc<Semaphore>,
     /// Outlives reloads: a new configuration forgives nobody.
     ledger: Arc<Ledger>,
@@ -56,7 +57,16 @@ impl Proxy {
     pub fn new(snapshot: Arc<Snapshot>, ledger: Arc<Ledger>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
         let sessions = Sessions::default();
-        Self { live: ArcSwap::new(snapshot), permits, ledger, sessions, metrics, health, tracer: None }
+        Self {
+            live: ArcSwap::new(snapshot),
+            replaced: Notify::new(),
+            permits,
+            ledger,
+            sessions,
+            metrics,
+            health,
+            tracer: None,
+        }
     }
 
     /// Returns the same proxy, its requests traced by `tracer`.
@@ -88,6 +98,12 @@ impl Proxy {
     /// Puts `snapshot` in place of the live one; running requests keep theirs.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
         self.live.store(snapshot);
+        self.replaced.notify_one();
+    }
+
+    /// Waits until the live snapshot is another one than before; for one waiter.
+    pub async fn replaced(&self) {
+        self.replaced.notified().await;
     }
 
     /// Returns the live snapshot.

@@ -8,6 +8,7 @@ pub mod load;
 pub mod simulated;
 mod translated;
 pub mod peer;
+pub mod probe;
 pub mod roster;
 
 pub use self::{

@@ -34,6 +34,7 @@ mod stickiness;
 mod reloading;
 mod overload;
 mod secure;
+mod hedging;
 mod slow;
 mod messages;
 mod translation;

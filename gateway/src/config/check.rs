@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fmt::Display,
     sync::Arc,
+    time::Duration,
 };
 
 use http::Uri;
@@ -37,6 +38,7 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
         limits: raw.limits.clone(),
         timeouts: raw.timeouts.clone(),
         retry: raw.retry.clone(),
+        hedge: raw.hedge,
         breaker: raw.breaker,
         router: raw.router.clone(),
         log: raw.log.clone(),
@@ -118,6 +120,7 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("timeouts.total", timeouts.total),
         ("router.deadline", router.deadline),
         ("breaker.cooldown", raw.breaker.cooldown),
+        ("hedge.after", raw.hedge.map_or(Duration::MAX, |hedge| hedge.after)),
     ];
     match spans.into_iter().find(|(_, span)| span.is_zero()) {
         Some((key, _)) => Err((Place::default(), value(key, "must be longer than 0", "0ms"))),
@@ -157,14 +160,34 @@ fn upstream(raw: &raw::Upstream, env: &dyn Fn(&str) -> Option<String>) -> Checke
             return Err((Place::of(&raw.name), value("headers", "must be valid HTTP headers", name)));
         }
     }
+    if let Some(probe) = &raw.health {
+        health(probe).map_err(|fault| (Place::of(&raw.name), fault))?;
+    }
     Ok(Upstream {
         name: raw.name.value.clone(),
         kind: raw.kind,
         base_url,
         api_key,
         headers: raw.headers.clone(),
+        health: raw.health.clone(),
         pace: raw.pace,
     })
+}
+
+fn health(probe: &raw::Probe) -> Result<(), Fault> {
+    let is_path = probe.path.starts_with('/') && probe.path.parse::<http::uri::PathAndQuery>().is_ok();
+    if !is_path {
+        return Err(value("health.path", "must be a path that begins with /", &probe.path));
+    }
+    let spans = [("health.interval", probe.interval), ("health.timeout", probe.timeout)];
+    if let Some((key, _)) = spans.into_iter().find(|(_, span)| span.is_zero()) {
+        return Err(value(key, "must be longer than 0", "0ms"));
+    }
+    let counts = [("health.failures", probe.failures), ("health.successes", probe.successes)];
+    match counts.into_iter().find(|(_, count)| *count == 0) {
+        Some((key, _)) => Err(value(key, "must be at least 1", "0")),
+        None => Ok(()),
+    }
 }
 
 fn base_url(written: &Spanned<String>) -> Checked<Uri> {

@@ -2,6 +2,7 @@
 
 mod auth;
 mod tls;
+mod resilience;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +17,7 @@ use serde_saphyr::Spanned;
 
 pub use self::{
     auth::{Allowance, Auth, AuthMode, Key, Period, Quota},
+    resilience::{Breaker, Hedge, Probe, Retry},
     tls::{ClientCertificate, Tls},
 };
 use super::{duration, size};
@@ -65,6 +67,9 @@ pub struct Config {
     pub timeouts: Timeouts,
     #[serde(default)]
     pub retry: Retry,
+    /// Off without this section.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
     #[serde(default)]
     pub breaker: Breaker,
     #[serde(default)]
@@ -151,6 +156,9 @@ pub struct Upstream {
     /// Headers added to each call; no secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// Whether it is probed between requests; it is not by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Probe>,
     /// Pause between the chunks of a simulated answer.
     #[serde(default, with = "duration")]
     #[schemars(with = "duration::Written")]
@@ -378,48 +386,6 @@ impl Default for Timeouts {
             total: Duration::from_secs(600),
             drain: Duration::from_secs(30),
         }
-    }
-}
-
-/// How failed attempts are repeated elsewhere.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Retry {
-    /// Most attempts of one request, the first included.
-    pub attempts: usize,
-    /// How often the ranking is walked: 1 tries each endpoint once, 2 begins again after a jittered pause.
-    pub rounds: u32,
-    /// Retries allowed for each request on average, over all requests.
-    pub budget: f32,
-    /// Upstream statuses that move on to the next candidate.
-    pub statuses: Vec<u16>,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { attempts: 3, rounds: 1, budget: 0.2, statuses: vec![408, 429, 500, 502, 503, 504, 529] }
-    }
-}
-
-/// When an upstream that fails is left alone.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Breaker {
-    /// Failures in a row that open it.
-    pub failures: u32,
-    /// First cool-down; each further one is twice as long.
-    #[serde(with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub cooldown: Duration,
-    /// Longest cool-down, also of those that `retry-after` asks for.
-    #[serde(with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub longest: Duration,
-}
-
-impl Default for Breaker {
-    fn default() -> Self {
-        Self { failures: 5, cooldown: Duration::from_secs(5), longest: Duration::from_secs(120) }
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) struct Record {
     decision_time: Duration,
     first_byte: Duration,
     failed_attempts: usize,
+    hedge: &'static str,
     status: StatusCode,
     usage: Option<Usage>,
     outcome: Outcome,
@@ -102,6 +103,7 @@ impl Record {
             decision_time: Duration::ZERO,
             first_byte: Duration::ZERO,
             failed_attempts: 0,
+            hedge: "",
             status: StatusCode::OK,
             usage: None,
             // Whoever drops the record before it is finished has lost its client.
@@ -159,6 +161,18 @@ impl Record {
         self.metrics.attempt_failed(llm, reason);
         headers::failed_attempt(&mut self.headers, llm, reason);
         self.spans.attempt_failed(reason);
+    }
+
+    /// Notes that another place is asked too, because the first is slow.
+    pub(super) fn hedging(&mut self) {
+        self.hedge = "failed";
+        self.spans.attempt_failed("slow");
+    }
+
+    /// Notes whether that other place was the one to answer.
+    pub(super) fn hedged(&mut self, outcome: &'static str) {
+        self.hedge = outcome;
+        headers::set(&mut self.headers, "x-personaroute-hedge", outcome);
     }
 
     /// Notes that an LLM was not asked because its upstream is left alone.
@@ -240,6 +254,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if !self.hedge.is_empty() {
+            self.metrics.hedged(self.hedge);
+        }
         let total = self.started.elapsed();
         if self.outcome == Outcome::ClientGone && self.offer.is_some() {
             // Whoever leaves before the answer begins has sent a prompt, and upstreams charge for those.
@@ -281,6 +298,7 @@ impl Drop for Record {
             user_state = self.user_state,
             fallback = self.degraded,
             failed_attempts = self.failed_attempts,
+            hedge = self.hedge,
             stream = self.streaming,
             status = self.status.as_u16(),
             outcome = self.outcome.as_str(),

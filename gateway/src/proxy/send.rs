@@ -6,7 +6,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, response};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use http::{HeaderMap, HeaderValue, response};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 
@@ -48,6 +49,7 @@ impl Seat {
 }
 
 /// One place that may answer.
+#[derive(Clone, Copy)]
 struct Target<'a> {
     offer: &'a Offer,
     endpoint: &'a Endpoint,
@@ -55,16 +57,30 @@ struct Target<'a> {
 }
 
 /// What every attempt of a request shares.
-struct Sender<'a> {
+struct Letter<'a> {
     snapshot: &'a Snapshot,
     inbound: &'a Inbound<'a>,
     plan: &'a Plan,
     headers: HeaderMap,
+}
+
+/// How far a request has come.
+struct Sender<'a> {
+    letter: &'a Letter<'a>,
     attempts: usize,
+    /// Whom the record names.
+    named: Option<&'a Endpoint>,
     refused: Option<Opened>,
     failure: Option<Failure>,
     /// The shortest wait for an endpoint that was passed over.
     shut: Option<Duration>,
+}
+
+/// An attempt that has come to its end, or to the beginning of an answer.
+struct Ended<'a> {
+    target: Target<'a>,
+    started: Instant,
+    result: Result<Opened, Failure>,
 }
 
 /// Tries the plan's LLMs, best first, until one begins to answer.
@@ -80,16 +96,9 @@ pub(super) async fn send(
 ) -> Result<Opened, Error> {
     snapshot.retries.earn();
     let credentials = if inbound.caller.is_identified() { Credentials::Gateways } else { Credentials::Upstreams };
-    let mut sender = Sender {
-        snapshot,
-        inbound,
-        plan,
-        headers: headers::outbound(inbound.headers, credentials),
-        attempts: 0,
-        refused: None,
-        failure: None,
-        shut: None,
-    };
+    let headers = headers::outbound(inbound.headers, credentials);
+    let letter = Letter { snapshot, inbound, plan, headers };
+    let mut sender = Sender { letter: &letter, attempts: 0, named: None, refused: None, failure: None, shut: None };
     for round in 0..snapshot.config.retry.rounds {
         if round > 0 && !sender.wait(round).await {
             break;
@@ -110,14 +119,27 @@ pub(super) async fn send(
     }
 }
 
-impl Sender<'_> {
+impl<'a> Sender<'a> {
     /// Walks the ranking once.
     async fn walk(&mut self, record: &mut Record) -> Option<Opened> {
         self.shut = None;
-        for target in targets(self.snapshot, self.inbound, self.plan) {
+        let Letter { snapshot, inbound, plan, .. } = self.letter;
+        let mut targets = targets(snapshot, inbound, plan).into_iter();
+        while let Some(target) = self.next(&mut targets, record) {
+            if let Some(opened) = self.race(target, &mut targets, record).await {
+                return Some(opened);
+            }
+        }
+        None
+    }
+
+    /// Returns the next place that may be asked, as long as attempts and the retry budget last.
+    fn next(&mut self, targets: &mut impl Iterator<Item = Target<'a>>, record: &mut Record) -> Option<Target<'a>> {
+        let snapshot = self.letter.snapshot;
+        for target in targets {
             let is_retry = self.attempts > 0;
-            let is_over = self.attempts >= self.snapshot.config.retry.attempts;
-            if is_over || (is_retry && !self.snapshot.retries.spend()) {
+            let is_over = self.attempts >= snapshot.config.retry.attempts;
+            if is_over || (is_retry && !snapshot.retries.spend()) {
                 return None;
             }
             if let Gate::Shut(wait) = target.endpoint.enter(Instant::now()) {
@@ -126,23 +148,70 @@ impl Sender<'_> {
                 continue;
             }
             self.attempts += 1;
-            if let Some(opened) = self.try_target(&target, record).await {
-                return Some(opened);
-            }
+            return Some(target);
         }
         None
     }
 
-    /// Makes one attempt; keeps its failure when it fails.
-    async fn try_target(&mut self, target: &Target<'_>, record: &mut Record) -> Option<Opened> {
-        let started = Instant::now();
-        if let Some(parent) = record.trying(target.offer, target.endpoint) {
-            self.headers.insert("traceparent", parent);
+    /// Asks `first`, and where hedging is on and it is slow, the next place too; who begins to answer first wins, and the
+    /// other call is dropped, which cancels it.
+    async fn race(
+        &mut self,
+        first: Target<'a>,
+        targets: &mut impl Iterator<Item = Target<'a>>,
+        record: &mut Record,
+    ) -> Option<Opened> {
+        let (letter, started) = (self.letter, Instant::now());
+        let mut running = FuturesUnordered::new();
+        running.push(Box::pin(letter.attempt(first, self.name(first, record))));
+        let mut hedge = letter.snapshot.config.hedge.map(|hedge| hedge.after);
+        let mut second: Option<Target<'a>> = None;
+        loop {
+            let ended = match hedge.take() {
+                None => running.next().await?,
+                Some(after) => match tokio::time::timeout(after, running.next()).await {
+                    Ok(ended) => ended?,
+                    Err(_) => {
+                        second = self.next(targets, record);
+                        if let Some(second) = second {
+                            record.hedging();
+                            running.push(Box::pin(letter.attempt(second, self.name(second, record))));
+                        }
+                        continue;
+                    }
+                },
+            };
+            let is_first = std::ptr::eq(ended.target.endpoint, first.endpoint);
+            let Some(opened) = self.judge(ended, record) else {
+                continue;
+            };
+            if second.is_some() {
+                record.hedged(if is_first { "lost" } else { "won" });
+            }
+            if !is_first {
+                // It was given up on, so that its wait is at least this long.
+                first.endpoint.load.observe(started.elapsed().as_secs_f64(), Instant::now());
+            }
+            return Some(opened);
         }
-        let reason = match self.attempt(target).await {
+    }
+
+    /// Has the record name `target`; returns the `traceparent` of the call when it is traced.
+    fn name(&mut self, target: Target<'a>, record: &mut Record) -> Option<HeaderValue> {
+        self.named = Some(target.endpoint);
+        record.trying(target.offer, target.endpoint)
+    }
+
+    /// Takes an answer, or keeps the failure.
+    fn judge(&mut self, ended: Ended<'a>, record: &mut Record) -> Option<Opened> {
+        let Ended { target, started, result } = ended;
+        if !self.named.is_some_and(|named| std::ptr::eq(named, target.endpoint)) {
+            let _traced_from_here = self.name(target, record);
+        }
+        let reason = match result {
             Ok(opened) => {
                 note_answer(target.endpoint, &opened.head, started);
-                if !self.snapshot.config.retry.statuses.contains(&opened.head.status.as_u16()) {
+                if !self.letter.snapshot.config.retry.statuses.contains(&opened.head.status.as_u16()) {
                     record.answered(&opened, started.elapsed());
                     return Some(opened);
                 }
@@ -163,7 +232,35 @@ impl Sender<'_> {
         None
     }
 
-    async fn attempt(&mut self, target: &Target<'_>) -> Result<Opened, Failure> {
+    /// Waits before the next round; false when there is no use in waiting.
+    async fn wait(&mut self, round: u32) -> bool {
+        if self.attempts >= self.letter.snapshot.config.retry.attempts {
+            return false;
+        }
+        let asked =
+            self.refused.as_ref().and_then(|opened| retry::retry_after(&opened.head.headers, SystemTime::now()));
+        let least = asked.max(self.shut).unwrap_or(Duration::ZERO);
+        let is_worth_it = retry::is_worth_waiting(least);
+        if is_worth_it {
+            tokio::time::sleep(least.max(retry::pause(round))).await;
+        }
+        is_worth_it
+    }
+}
+
+impl<'a> Letter<'a> {
+    async fn attempt(&self, target: Target<'a>, parent: Option<HeaderValue>) -> Ended<'a> {
+        let started = Instant::now();
+        let opening = self.open(target, parent);
+        let opened = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, opening).await;
+        Ended { target, started, result: opened.unwrap_or(Err(Failure::FirstByte)) }
+    }
+
+    async fn open(&self, target: Target<'a>, parent: Option<HeaderValue>) -> Result<Opened, Failure> {
+        let mut headers = self.headers.clone();
+        if let Some(parent) = parent {
+            headers.insert("traceparent", parent);
+        }
         let endpoint = target.endpoint;
         let name: &Arc<str> = &endpoint.name;
         let seat = Seat { endpoint: endpoint.clone(), _in_flight: endpoint.load.begin() };
@@ -176,35 +273,17 @@ impl Sender<'_> {
         let call = Call {
             wire: self.inbound.wire,
             query: self.inbound.query,
-            headers: &self.headers,
+            headers: &headers,
             body: body.unwrap_or_else(|| self.inbound.document.with_model(name)),
             translation,
             offered: Offered { offer: target.offer, name, why: &self.plan.why },
         };
         let config = &self.snapshot.config;
-        let opening = async {
-            let (head, mut body) = endpoint.peer.send(call).await?.into_parts();
-            // A status that moves on needs no body; its first byte is not waited for.
-            let moves_on = config.retry.statuses.contains(&head.status.as_u16());
-            let first = if moves_on { None } else { body.frame().await.transpose().map_err(Failure::Closed)? };
-            Ok(Opened { head, first, body, seat })
-        };
-        tokio::time::timeout(config.timeouts.first_byte, opening).await.unwrap_or(Err(Failure::FirstByte))
-    }
-
-    /// Waits before the next round; false when there is no use in waiting.
-    async fn wait(&mut self, round: u32) -> bool {
-        if self.attempts >= self.snapshot.config.retry.attempts {
-            return false;
-        }
-        let asked =
-            self.refused.as_ref().and_then(|opened| retry::retry_after(&opened.head.headers, SystemTime::now()));
-        let least = asked.max(self.shut).unwrap_or(Duration::ZERO);
-        let is_worth_it = retry::is_worth_waiting(least);
-        if is_worth_it {
-            tokio::time::sleep(least.max(retry::pause(round))).await;
-        }
-        is_worth_it
+        let (head, mut body) = endpoint.peer.send(call).await?.into_parts();
+        // A status that moves on needs no body; its first byte is not waited for.
+        let moves_on = config.retry.statuses.contains(&head.status.as_u16());
+        let first = if moves_on { None } else { body.frame().await.transpose().map_err(Failure::Closed)? };
+        Ok(Opened { head, first, body, seat })
     }
 }
 

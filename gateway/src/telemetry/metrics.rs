@@ -38,7 +38,7 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
-/// Reloads, or spans, by outcome.
+/// Reloads, hedges, or spans, by outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabels {
     outcome: &'static str,
@@ -65,6 +65,12 @@ struct ModelLabels {
     model: String,
 }
 
+/// Health by upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
 /// Everything the gateway counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -76,6 +82,8 @@ pub struct Metrics {
     degraded: Family<ReasonLabels, Counter>,
     reloads: Family<OutcomeLabels, Counter>,
     handshakes_failed: Family<ReasonLabels, Counter>,
+    hedges: Family<OutcomeLabels, Counter>,
+    upstream_up: Family<UpstreamLabels, Gauge>,
     tokens: Family<TokenLabels, Counter>,
     spend: Family<SpendLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
     estimated: Family<ModelLabels, Counter>,
@@ -110,6 +118,8 @@ impl Metrics {
             degraded: Family::default(),
             reloads: Family::default(),
             handshakes_failed: Family::default(),
+            hedges: Family::default(),
+            upstream_up: Family::default(),
             tokens: Family::default(),
             spend: Family::default(),
             estimated: Family::default(),
@@ -131,6 +141,8 @@ impl Metrics {
         registry.register("attempts_failed", "Failed attempts at an upstream", self.attempts_failed.clone());
         registry.register("decisions_degraded", "Decisions in the fallback order", self.degraded.clone());
         registry.register("reloads", "Reloads by outcome", self.reloads.clone());
+        registry.register("hedges", "Requests that a second place was asked for", self.hedges.clone());
+        registry.register("upstream_up", "Whether probes find an upstream well", self.upstream_up.clone());
         registry.register("handshakes_failed", "TLS connections not made", self.handshakes_failed.clone());
         registry.register("tokens", "Tokens counted by upstreams", self.tokens.clone());
         registry.register("spend_usd", "Cost by the catalog's prices", self.spend.clone());
@@ -174,6 +186,17 @@ impl Metrics {
     /// Counts `count` spans.
     pub fn spans(&self, outcome: &'static str, count: u64) {
         self.spans.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
+    }
+
+    /// Counts a request that a second place was asked for, by whether that one answered.
+    pub fn hedged(&self, outcome: &'static str) {
+        self.hedges.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// Notes whether probes find an upstream well.
+    pub fn probed(&self, upstream: &str, is_well: bool) {
+        let labels = UpstreamLabels { upstream: upstream.to_owned() };
+        self.upstream_up.get_or_create(&labels).set(i64::from(is_well));
     }
 
     /// Counts a TLS connection that was not made.

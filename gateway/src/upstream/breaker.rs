@@ -26,6 +26,8 @@ struct State {
     until: Option<Instant>,
     /// One request is out to see whether the upstream is back.
     probing: Option<Instant>,
+    /// Probes between requests find it ill; no request is sent until they find it well.
+    is_ill: bool,
 }
 
 /// Whether a request may be sent.
@@ -46,6 +48,9 @@ impl Breaker {
     /// Returns whether a request may be sent at `now`; after a cool-down one request may, as a probe.
     pub fn enter(&self, now: Instant) -> Gate {
         let mut state = self.lock();
+        if state.is_ill {
+            return Gate::Shut(self.settings.cooldown);
+        }
         let Some(until) = state.until else {
             return Gate::Open;
         };
@@ -65,12 +70,29 @@ impl Breaker {
 
     /// Returns whether the upstream is shut out at `now`, without taking the probe's place.
     pub fn is_shut(&self, now: Instant) -> bool {
-        self.lock().until.is_some_and(|until| now < until)
+        let state = self.lock();
+        state.is_ill || state.until.is_some_and(|until| now < until)
     }
 
     /// Notes an answer.
     pub fn succeeded(&self) {
-        *self.lock() = State::default();
+        let mut state = self.lock();
+        // An answer that was long under way is older news than a probe's.
+        *state = State { is_ill: state.is_ill, ..State::default() };
+    }
+
+    /// Notes that probes find the upstream ill: nothing is sent there until [`Self::recovered`].
+    pub fn ailed(&self) {
+        self.lock().is_ill = true;
+    }
+
+    /// Notes at `now` that probes find the upstream well again: half open, one request decides about the others.
+    pub fn recovered(&self, now: Instant) {
+        let mut state = self.lock();
+        if state.is_ill {
+            state.is_ill = false;
+            state.until.get_or_insert(now);
+        }
     }
 
     /// Notes a failure at `now`.
@@ -141,6 +163,28 @@ mod tests {
         breaker.failed(now);
         assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
         assert_eq!(breaker.enter(now + 20 * SECOND), Gate::Open);
+    }
+
+    #[test]
+    fn an_ill_upstream_is_shut_until_it_recovers_and_then_half_open() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.ailed();
+        breaker.succeeded();
+        assert!(matches!(breaker.enter(now + 3600 * SECOND), Gate::Shut(_)), "only probes bring it back");
+        breaker.recovered(now);
+        assert_eq!(breaker.enter(now), Gate::Open);
+        assert!(matches!(breaker.enter(now), Gate::Shut(_)), "one request at a time");
+        breaker.succeeded();
+        assert_eq!((breaker.enter(now), breaker.enter(now)), (Gate::Open, Gate::Open));
+    }
+
+    #[test]
+    fn good_probes_do_not_shorten_a_cooldown_that_requests_caused() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.failed(now);
+        breaker.failed(now);
+        breaker.recovered(now);
+        assert_eq!(breaker.enter(now + SECOND), Gate::Shut(9 * SECOND));
     }
 
     #[test]

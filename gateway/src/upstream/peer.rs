@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 
 use super::{Body, Breaker, Failure, Offered, http_client::HttpClient, simulated, translated};
@@ -90,6 +90,21 @@ impl Peer {
         translated::answer(translation, answer).await
     }
 
+    /// Gets `path` below the upstream's URL and returns the status; the simulated kind is always well.
+    ///
+    /// # Errors
+    ///
+    /// Fails when no answer begins.
+    pub async fn probe(&self, path: &str) -> Result<StatusCode, Failure> {
+        let Some(base) = &self.config.base_url else {
+            return Ok(StatusCode::OK);
+        };
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.uri_mut() = below(base, path, None).map_err(Failure::Request)?;
+        self.authorize(request.headers_mut()).map_err(|error| Failure::Request(error.into()))?;
+        Ok(self.client.send(request).await?.status())
+    }
+
     fn request(&self, base: &Uri, call: Call<'_>) -> Result<Request<Full<Bytes>>, Failure> {
         let uri = target(base, call.wire, call.query).map_err(Failure::Request)?;
         let mut headers = call.headers.clone();
@@ -125,7 +140,11 @@ impl Peer {
 }
 
 fn target(base: &Uri, wire: Wire, query: Option<&str>) -> Result<Uri, http::Error> {
-    let path = format!("{}{}", base.path().trim_end_matches('/'), wire.suffix());
+    below(base, wire.suffix(), query)
+}
+
+fn below(base: &Uri, suffix: &str, query: Option<&str>) -> Result<Uri, http::Error> {
+    let path = format!("{}{suffix}", base.path().trim_end_matches('/'));
     let path_and_query = query.map_or(path.clone(), |query| format!("{path}?{query}"));
     let mut parts = http::uri::Parts::default();
     parts.scheme = base.scheme().cloned();
