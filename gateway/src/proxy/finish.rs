@@ -68,6 +68,8 @@ pub(super) struct Record {
     upstream: String,
     user_state: &'static str,
     degraded: &'static str,
+    /// What is wrong with the store of spending.
+    state: &'static str,
     decision_time: Duration,
     first_byte: Duration,
     failed_attempts: usize,
@@ -100,6 +102,7 @@ impl Record {
             upstream: String::new(),
             user_state: "",
             degraded: "",
+            state: "",
             decision_time: Duration::ZERO,
             first_byte: Duration::ZERO,
             failed_attempts: 0,
@@ -127,8 +130,13 @@ impl Record {
         self.spans.asked(inbound);
     }
 
-    /// Keeps what was set aside for the request until it is settled.
+    /// Keeps what was set aside for the request until it is settled; says so when that cannot be written down.
     pub(super) fn pay(&mut self, ticket: Ticket) {
+        if !ticket.is_written() {
+            self.state = "unwritten";
+            self.metrics.unwritten();
+            headers::failed_attempt(&mut self.headers, "state", self.state);
+        }
         self.ticket = Some(ticket);
     }
 
@@ -297,6 +305,7 @@ impl Drop for Record {
             decision = self.decision,
             user_state = self.user_state,
             fallback = self.degraded,
+            state = self.state,
             failed_attempts = self.failed_attempts,
             hedge = self.hedge,
             stream = self.streaming,

@@ -2,13 +2,18 @@
 //!
 //! All reads are from memory. Writes gather while the thread commits the ones before, so that the disk's pace sets how
 //! many share a commit, not how long a request waits. A process that is killed forgets at most the commit that was
-//! under way; one that drains forgets nothing.
+//! under way; one that drains forgets nothing. While the disk refuses, requests go on, what they spend stays in memory,
+//! and the file is opened anew until it takes everything.
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -20,6 +25,9 @@ use super::{
 
 /// Account → period, and USD as the bits of an `f64`.
 const SPENDING: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("spending");
+
+/// Pause before a disk that refused is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +51,7 @@ pub struct Disk {
 struct Desk {
     pile: Mutex<Pile>,
     changed: Condvar,
+    is_refused: AtomicBool,
 }
 
 /// Newest spending per account, none for those to remove.
@@ -66,7 +75,7 @@ impl Disk {
         let desk = Arc::<Desk>::default();
         let task = (Arc::clone(&desk), path.to_path_buf());
         let writer = std::thread::Builder::new().name("state".to_owned());
-        let writer = writer.spawn(move || write(&database, &task.0, &task.1));
+        let writer = writer.spawn(move || write(database, &task.0, &task.1));
         let writer = writer.map_err(|error| refused(redb::Error::Io(error)))?;
         Ok(Self { memory, desk, writer: Some(writer) })
     }
@@ -97,6 +106,10 @@ impl Store for Disk {
     fn len(&self) -> usize {
         self.memory.len()
     }
+
+    fn is_written(&self) -> bool {
+        !self.desk.is_refused.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Disk {
@@ -124,20 +137,59 @@ fn load(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// Commits what lies on the desk until it is closed and empty.
-fn write(database: &Database, desk: &Desk, path: &Path) {
-    loop {
-        let pile = desk.changed.wait_while(lock(&desk.pile), |pile| pile.changes.is_empty() && !pile.is_closing);
-        let mut pile = pile.unwrap_or_else(PoisonError::into_inner);
-        let changes = std::mem::take(&mut pile.changes);
-        drop(pile);
-        if changes.is_empty() {
+/// Commits what lies on the desk until it is closed and empty, or closed and the disk refuses.
+fn write(database: Database, desk: &Desk, path: &Path) {
+    let mut database = Some(database);
+    while let Some(changes) = desk.take() {
+        let accounts = changes.len();
+        let Err(error) = commit_anew(&mut database, path, &changes) else {
+            if desk.is_refused.swap(false, Ordering::Relaxed) {
+                tracing::info!(path = %path.display(), accounts, "spending is written again");
+            }
+            continue;
+        };
+        if !desk.is_refused.swap(true, Ordering::Relaxed) {
+            tracing::error!(path = %path.display(), %error, accounts, "spending cannot be written, it stays in memory");
+        }
+        if desk.put_back(changes) {
+            tracing::error!(path = %path.display(), %error, accounts, "spending is lost with this process");
             return;
         }
-        if let Err(error) = commit(database, &changes) {
-            tracing::error!(path = %path.display(), %error, accounts = changes.len(), "spending could not be written");
-        }
     }
+}
+
+impl Desk {
+    /// Waits for changes and takes them; none when it is closed and empty.
+    fn take(&self) -> Option<HashMap<String, Option<Spending>>> {
+        let pile = self.changed.wait_while(lock(&self.pile), |pile| pile.changes.is_empty() && !pile.is_closing);
+        let changes = std::mem::take(&mut pile.unwrap_or_else(PoisonError::into_inner).changes);
+        (!changes.is_empty()).then_some(changes)
+    }
+
+    /// Puts back what was not written, below what is newer, and waits a while; returns whether it is closed.
+    fn put_back(&self, changes: HashMap<String, Option<Spending>>) -> bool {
+        let mut pile = lock(&self.pile);
+        for (account, change) in changes {
+            pile.changes.entry(account).or_insert(change);
+        }
+        let waited = self.changed.wait_timeout_while(pile, PAUSE, |pile| !pile.is_closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_closing
+    }
+}
+
+/// Commits to the open file, or opens it anew: after one failure the database refuses everything.
+fn commit_anew(
+    database: &mut Option<Database>,
+    path: &Path,
+    changes: &HashMap<String, Option<Spending>>,
+) -> Result<(), redb::Error> {
+    let open = match database.take() {
+        Some(open) => open,
+        None => Database::create(path)?,
+    };
+    commit(&open, changes)?;
+    *database = Some(open);
+    Ok(())
 }
 
 fn commit(database: &Database, changes: &HashMap<String, Option<Spending>>) -> Result<(), redb::Error> {

@@ -147,6 +147,11 @@ impl Ticket {
         Ok(())
     }
 
+    /// Returns whether what the request spends is written down; without a budget there is nothing to write.
+    pub fn is_written(&self) -> bool {
+        self.holders.iter().all(|(_, quota)| quota.budget.is_none()) || self.ledger.store.is_written()
+    }
+
     /// Notes what the request used.
     pub fn used(&mut self, used: Need) {
         self.used = used;

@@ -30,6 +30,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Returns how many accounts are known.
     fn len(&self) -> usize;
 
+    /// Returns whether what is kept would outlive the process as it should.
+    fn is_written(&self) -> bool {
+        true
+    }
+
     /// Returns whether none is.
     fn is_empty(&self) -> bool {
         self.len() == 0

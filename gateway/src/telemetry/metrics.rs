@@ -87,6 +87,7 @@ pub struct Metrics {
     tokens: Family<TokenLabels, Counter>,
     spend: Family<SpendLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
     estimated: Family<ModelLabels, Counter>,
+    unwritten: Counter,
     spans: Family<OutcomeLabels, Counter>,
     usage: UsageTable,
     decision: Histogram,
@@ -123,6 +124,7 @@ impl Metrics {
             tokens: Family::default(),
             spend: Family::default(),
             estimated: Family::default(),
+            unwritten: Counter::default(),
             spans: Family::default(),
             usage: UsageTable::new(rows),
             decision: Histogram::new(DECISION),
@@ -147,6 +149,11 @@ impl Metrics {
         registry.register("tokens", "Tokens counted by upstreams", self.tokens.clone());
         registry.register("spend_usd", "Cost by the catalog's prices", self.spend.clone());
         registry.register("usage_estimated", "Answers whose tokens were estimated", self.estimated.clone());
+        registry.register(
+            "spending_unwritten",
+            "Requests served while spending cannot be written",
+            self.unwritten.clone(),
+        );
         registry.register("spans", "Spans of traces by what became of them", self.spans.clone());
         registry.register("decision_seconds", "Time of a decision", self.decision.clone());
         registry.register("first_byte_seconds", "Time until the first byte of an answer", self.first_byte.clone());
@@ -202,6 +209,11 @@ impl Metrics {
     /// Counts a TLS connection that was not made.
     pub fn handshake_failed(&self, reason: &'static str) {
         self.handshakes_failed.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Notes a request whose spending cannot be written.
+    pub fn unwritten(&self) {
+        self.unwritten.inc();
     }
 
     /// Counts a decision.

@@ -1,6 +1,6 @@
 //! Real parts that fail cost no request: the fallback order serves, and header, log and metric say why.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Result;
 use personaroute_harness::{
@@ -78,5 +78,42 @@ async fn an_overloaded_encoder_is_passed_by_in_the_fallback_order() -> Result<()
     let metrics = wire::get(admin, "/metrics").await?.text();
     let counted = format!("personaroute_decisions_degraded_total{{reason=\"overloaded\"}} {refused}");
     assert!(metrics.contains(&counted), "{counted} in {metrics}");
+    Ok(())
+}
+
+/// Asks until the header that tells what went wrong `is` so.
+async fn ask_until(address: SocketAddr, is: impl Fn(&str) -> bool) -> Result<Answer> {
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
+    for _ in 0..3_000 {
+        let headers = [("authorization", "Bearer team-key")];
+        let answer = wire::post(address, "/v1/chat/completions", &headers, &body).await?;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        if is(answer.header("x-personaroute-fallback")) {
+            return Ok(answer);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    anyhow::bail!("the header never said so")
+}
+
+#[tokio::test]
+async fn spending_that_cannot_be_written_stops_no_request_and_is_written_when_the_disk_is_back() -> Result<()> {
+    let more = "state: {file: state.redb}
+auth:
+  mode: keys
+  keys: [{name: team, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8, user: ada,
+          limits: {requests_per_minute: null, tokens_per_minute: null, budget: {usd: 1000.0, per: month}}}]";
+    let mut program = Running::start(&configuration(SIMULATED, more))?;
+    let (address, admin) = program.addresses().await?;
+    ask_until(address, str::is_empty).await?;
+    program.limit_files("1")?;
+    ask_until(address, |fallback| fallback == "state=unwritten").await?;
+    program.line(|line| line["message"] == "request finished" && line["state"] == "unwritten").await?;
+    let metrics = wire::get(admin, "/metrics").await?.text();
+    let counted = metrics.lines().find(|line| line.starts_with("personaroute_spending_unwritten_total"));
+    assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
+    program.limit_files("unlimited")?;
+    ask_until(address, str::is_empty).await?;
+    program.line(|line| line["message"] == "spending is written again").await?;
     Ok(())
 }

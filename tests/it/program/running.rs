@@ -29,7 +29,9 @@ impl Running {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("gateway.yaml");
         fs::write(&file, configuration)?;
-        let mut command = Command::new(path::binary("personaroute"));
+        // Without the trap a file that reaches its limit would end the program, as no full disk does.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(path::binary("personaroute"));
         command.arg("serve").arg("--config").arg(&file);
         command.env("PERSONAROUTE_PLUGIN", path::plugin()).env("PERSONAROUTE_BUNDLE", path::default_bundle());
         command.env("ORT_DYLIB_PATH", path::onnxruntime());
@@ -72,6 +74,15 @@ impl Running {
     pub(super) fn terminate(&self) -> Result<()> {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().context("kill")?;
         anyhow::ensure!(sent.success(), "kill ended with {sent}");
+        Ok(())
+    }
+
+    /// Lets the program's files grow to `most` bytes and no further: what it writes then fails.
+    pub(super) fn limit_files(&self, most: &str) -> Result<()> {
+        let pid = self.child.id().to_string();
+        let set = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={most}:")]).status();
+        let set = set.context("prlimit")?;
+        anyhow::ensure!(set.success(), "prlimit ended with {set}");
         Ok(())
     }
 
