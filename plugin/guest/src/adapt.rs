@@ -6,14 +6,15 @@ use crate::host::{Elements, Host, Tensor, take};
 use crate::model::{Interaction, Profile, RoutingError, UserState};
 use crate::validate;
 
-/// The task index of an interaction whose task is unknown, since the call does not say how many tasks there are: the
-/// adapter takes every index below 0 for an unknown task.
-const UNKNOWN_TASK: i64 = -1;
-
 /// Returns the profile of a user with exactly these interactions; `profile` is the state before and comes back as it is
-/// when there are none.
-pub fn adapt(host: &impl Host, profile: Profile, interactions: &[Interaction]) -> Result<Profile, RoutingError> {
-    validate::interactions(interactions)?;
+/// when there are none. The adapter's table of tasks has a row for each of `tasks` and one more for an unknown task.
+pub fn adapt(
+    host: &impl Host,
+    profile: Profile,
+    tasks: u32,
+    interactions: &[Interaction],
+) -> Result<Profile, RoutingError> {
+    validate::interactions(tasks, interactions)?;
     if interactions.is_empty() {
         return Ok(profile);
     }
@@ -21,7 +22,7 @@ pub fn adapt(host: &impl Host, profile: Profile, interactions: &[Interaction]) -
     let n_interactions = u32::try_from(interactions.len()).unwrap_or(u32::MAX);
     let llm: Vec<i64> = interactions.iter().map(|interaction| interaction.llm_column.into()).collect();
     let task: Vec<i64> =
-        interactions.iter().map(|interaction| interaction.task_column.map_or(UNKNOWN_TASK, i64::from)).collect();
+        interactions.iter().map(|interaction| interaction.task_column.unwrap_or(tasks).into()).collect();
     let rated: Vec<Rated> = interactions.iter().map(rated).collect();
     let signals = signals(&rated);
     let mask = vec![1.0; interactions.len()];
@@ -59,6 +60,8 @@ mod tests {
     use crate::fake::FakeHost;
     use crate::host::Output;
 
+    const TASKS: u32 = 2;
+
     fn profile() -> Profile {
         Profile { embedding: vec![0.1, 0.2], state: UserState::Known, interactions: 9, preference: Some(0.3) }
     }
@@ -75,7 +78,7 @@ mod tests {
     #[test]
     fn no_interactions_change_nothing() {
         let host = FakeHost::answering(Vec::new());
-        assert_eq!(adapt(&host, profile(), &[]), Ok(profile()));
+        assert_eq!(adapt(&host, profile(), TASKS, &[]), Ok(profile()));
         assert!(host.runs().is_empty());
     }
 
@@ -83,14 +86,14 @@ mod tests {
     fn interactions_reach_the_adapter_as_the_manifest_says() {
         let host = answering(&[1.0, -1.0], 0.8);
         let seen = [interaction(2, Some(1), 7, 1.0), interaction(0, None, 8, 0.5), interaction(1, Some(0), 7, 0.0)];
-        let adapted = adapt(&host, profile(), &seen).unwrap();
+        let adapted = adapt(&host, profile(), TASKS, &seen).unwrap();
         let expected =
             Profile { embedding: vec![1.0, -1.0], state: UserState::Adapted, interactions: 3, preference: Some(0.8) };
         assert_eq!(adapted, expected);
         let runs = host.runs();
         assert_eq!(runs[0].graph, "adapter");
         assert_eq!(runs[0].int64("llm"), (vec![1, 3], vec![2, 0, 1]));
-        assert_eq!(runs[0].int64("task"), (vec![1, 3], vec![1, -1, 0]));
+        assert_eq!(runs[0].int64("task"), (vec![1, 3], vec![1, 2, 0]), "the second has no task");
         let signals = vec![1.0, 0.5, 1.0, 0.5, 0.0, 0.0, 0.0, -0.5, 1.0];
         assert_eq!(runs[0].float32("signals"), (vec![1, 3, 3], signals));
         assert_eq!(runs[0].float32("mask"), (vec![1, 3], vec![1.0; 3]));
@@ -99,14 +102,14 @@ mod tests {
     #[test]
     fn preference_is_kept_in_range_or_dropped() {
         let seen = [interaction(0, None, 0, 1.0)];
-        let preference = |value| adapt(&answering(&[0.0, 0.0], value), profile(), &seen).unwrap().preference;
+        let preference = |value| adapt(&answering(&[0.0, 0.0], value), profile(), TASKS, &seen).unwrap().preference;
         assert_eq!((preference(1.5), preference(-0.5), preference(f32::NAN)), (Some(1.0), Some(0.0), None));
     }
 
     #[test]
     fn broken_outputs_are_refused() {
         let seen = [interaction(0, None, 0, 1.0)];
-        let refused = |user: &[f32]| adapt(&answering(user, 0.5), profile(), &seen).unwrap_err();
+        let refused = |user: &[f32]| adapt(&answering(user, 0.5), profile(), TASKS, &seen).unwrap_err();
         let length = RoutingError::Inference("output user: expected 2 elements, found 1".into());
         assert_eq!(refused(&[0.0]), length);
         assert_eq!(refused(&[0.0, f32::NAN]), RoutingError::Inference("adapter: the embedding is not finite".into()));

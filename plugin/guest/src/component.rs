@@ -40,10 +40,10 @@ impl routing::Guest for Component {
 impl learning::Guest for Component {
     fn adapt(
         profile: users::UserProfile,
-        interactions: Vec<learning::Interaction>,
+        history: learning::History,
     ) -> Result<users::UserProfile, routing::RoutingError> {
-        let interactions: Vec<model::Interaction> = interactions.into_iter().map(Into::into).collect();
-        let adapted = adapt::adapt(&WitHost, profile.into(), &interactions);
+        let interactions: Vec<model::Interaction> = history.interactions.into_iter().map(Into::into).collect();
+        let adapted = adapt::adapt(&WitHost, profile.into(), history.tasks, &interactions);
         adapted.map(Into::into).map_err(Into::into)
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use personaroute_bundle::lexical::Lexical;
 
 use crate::host::{Elements, Host, Output, Tensor};
-use crate::model::{Candidate, Model, Profile, Request, RoutingError, TextEncoder};
+use crate::model::{Candidates, Model, NONE, Profile, Ranking, Request, RoutingError, TextEncoder};
 
 /// One recorded run.
 #[derive(Clone, Debug)]
@@ -125,18 +125,33 @@ pub(crate) fn model() -> Model {
     }
 }
 
-pub(crate) fn candidate(llm: &str, column: Option<u32>) -> Candidate {
-    Candidate { llm: llm.into(), column, input_price: 1.0, output_price: 2.0, context_window: None }
+impl Candidates {
+    /// Adds a candidate that costs 1 and 2 USD and takes any prompt.
+    pub(crate) fn push(&mut self, llm: &str, column: Option<u32>) {
+        self.ids.push_str(llm);
+        self.id_ends.push(u32::try_from(self.ids.len()).unwrap());
+        self.columns.push(column.unwrap_or(NONE));
+        self.input_prices.push(1.0);
+        self.output_prices.push(2.0);
+        self.context_windows.push(NONE);
+    }
+}
+
+/// The ids in the order of the ranking.
+pub(crate) fn ids<'a>(request: &'a Request, ranking: &Ranking) -> Vec<&'a str> {
+    ranking.order.iter().map(|position| request.candidates.id(*position as usize)).collect()
 }
 
 /// A request of an unnamed user; candidates take the columns in order.
 pub(crate) fn request(llms: &[&str]) -> Request {
+    let mut candidates = Candidates::default();
+    llms.iter().zip(0..).for_each(|(llm, column)| candidates.push(llm, Some(column)));
     Request {
         user: None,
         text: "How many apples are left?".into(),
         task: None,
         preference: None,
-        candidates: llms.iter().zip(0..).map(|(llm, column)| candidate(llm, Some(column))).collect(),
+        candidates,
         prompt_tokens: 6,
     }
 }

@@ -19,14 +19,48 @@ pub struct Model {
     pub prior: Vec<f32>,
 }
 
-/// An LLM that may answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
-    pub llm: String,
-    pub column: Option<u32>,
-    pub input_price: f32,
-    pub output_price: f32,
-    pub context_window: Option<u32>,
+/// In a column of numbers: there is none.
+pub const NONE: u32 = u32::MAX;
+
+/// The LLMs that may answer, a list per fact; a candidate is its position in each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Candidates {
+    /// The ids, one after another.
+    pub ids: String,
+    /// Where each id ends, in bytes.
+    pub id_ends: Vec<u32>,
+    /// [`NONE`] when the bundle does not know the LLM.
+    pub columns: Vec<u32>,
+    pub input_prices: Vec<f32>,
+    pub output_prices: Vec<f32>,
+    /// [`NONE`] when unbounded.
+    pub context_windows: Vec<u32>,
+}
+
+impl Candidates {
+    /// Returns the number of candidates.
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Returns whether there is no candidate.
+    pub fn is_empty(&self) -> bool {
+        self.columns.is_empty()
+    }
+
+    /// Returns the id of the candidate at `position`; empty when there is none.
+    pub fn id(&self, position: usize) -> &str {
+        let end = |position: usize| self.id_ends.get(position).map(|end| *end as usize);
+        let start = position.checked_sub(1).map_or(Some(0), end);
+        let range = start.zip(end(position)).and_then(|(start, end)| self.ids.get(start..end));
+        range.unwrap_or_default()
+    }
+
+    /// Returns the price of a million tokens each way.
+    pub fn price(&self, position: usize) -> f64 {
+        let of = |prices: &[f32]| prices.get(position).copied().map_or(0.0, f64::from);
+        of(&self.input_prices) + of(&self.output_prices)
+    }
 }
 
 /// What is to be decided.
@@ -36,7 +70,7 @@ pub struct Request {
     pub text: String,
     pub task: Option<String>,
     pub preference: Option<f32>,
-    pub candidates: Vec<Candidate>,
+    pub candidates: Candidates,
     pub prompt_tokens: u32,
 }
 
@@ -64,15 +98,15 @@ pub enum Exclusion {
     ContextWindow,
 }
 
-/// One candidate's place in the ranking.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Score {
-    pub llm: String,
-    pub utility: f32,
-    pub effect: f32,
-    pub cost: f32,
-    pub uncertainty: f32,
-    pub excluded: Option<Exclusion>,
+/// The candidates' order, and their scores by position.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ranking {
+    pub order: Vec<u32>,
+    pub utilities: Vec<f32>,
+    pub effects: Vec<f32>,
+    pub costs: Vec<f32>,
+    pub uncertainties: Vec<f32>,
+    pub excluded: Vec<(u32, Exclusion)>,
 }
 
 /// The declared or likeliest task.
@@ -85,7 +119,7 @@ pub struct TaskGuess {
 /// The candidates in order, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    pub ranking: Vec<Score>,
+    pub ranking: Ranking,
     pub user_state: UserState,
     pub task: Option<TaskGuess>,
     pub why: String,

@@ -1,8 +1,6 @@
 //! Ranks the candidates of one request from the scorer's predictions.
 
-use std::cmp::Ordering;
-
-use crate::model::{Candidate, Exclusion, Request, RoutingError, Score};
+use crate::model::{Candidates, Exclusion, NONE, Ranking, Request, RoutingError};
 
 /// The scorer's outputs for one request, a value per LLM column each.
 #[derive(Clone, Copy, Debug)]
@@ -30,53 +28,104 @@ struct Prediction {
 /// # Errors
 ///
 /// When a prediction is not finite.
-pub fn rank(request: &Request, predictions: &Predictions<'_>) -> Result<Vec<Score>, RoutingError> {
-    let predicted: Vec<Option<Prediction>> = request
-        .candidates
-        .iter()
-        .map(|candidate| candidate.column.map(|column| predictions.at(column)).transpose())
-        .collect::<Result<_, _>>()?;
-    let all_known = predicted.iter().all(Option::is_some);
-    let unknown = if all_known { None } else { Some(prior(&predicted, predictions)?) };
-    let mut ranked: Vec<(&Candidate, Score)> = request
-        .candidates
-        .iter()
-        .zip(predicted)
-        .filter_map(|(candidate, predicted)| {
-            let score = predicted.or(unknown)?.score(candidate, exclusion(request, candidate));
-            Some((candidate, score))
-        })
-        .collect();
-    ranked.sort_unstable_by(order);
-    Ok(ranked.into_iter().map(|(_, score)| score).collect())
-}
-
-/// A prompt that leaves no room for an answer does not fit.
-fn exclusion(request: &Request, candidate: &Candidate) -> Option<Exclusion> {
-    let fits = candidate.context_window.is_none_or(|window| request.prompt_tokens < window);
-    if fits { None } else { Some(Exclusion::ContextWindow) }
-}
-
-fn order((left, left_score): &(&Candidate, Score), (right, right_score): &(&Candidate, Score)) -> Ordering {
-    let price = |candidate: &Candidate| f64::from(candidate.input_price) + f64::from(candidate.output_price);
-    left_score
-        .excluded
-        .is_some()
-        .cmp(&right_score.excluded.is_some())
-        .then_with(|| right_score.utility.total_cmp(&left_score.utility))
-        .then_with(|| price(left).total_cmp(&price(right)))
-        .then_with(|| left.llm.cmp(&right.llm))
-}
-
-/// Returns what to expect of an LLM the bundle does not know, given the other candidates, or every LLM of the bundle
-/// when no candidate is known.
-fn prior(predicted: &[Option<Prediction>], predictions: &Predictions<'_>) -> Result<Prediction, RoutingError> {
-    let mut known: Vec<Prediction> = predicted.iter().copied().flatten().collect();
-    if known.is_empty() {
-        let columns = u32::try_from(predictions.utility.len()).unwrap_or(u32::MAX);
-        known = (0..columns).map(|column| predictions.at(column)).collect::<Result<_, _>>()?;
+pub fn rank(request: &Request, predictions: &Predictions<'_>) -> Result<Ranking, RoutingError> {
+    let columns = &request.candidates.columns;
+    let mut ranking = Ranking {
+        order: Vec::with_capacity(columns.len()),
+        utilities: gather("utility", predictions.utility, columns)?,
+        effects: gather("effect", predictions.effect, columns)?,
+        costs: gather("cost", predictions.cost, columns)?,
+        uncertainties: gather("uncertainty", predictions.uncertainty, columns)?,
+        excluded: Vec::new(),
+    };
+    for uncertainty in &mut ranking.uncertainties {
+        *uncertainty = uncertainty.max(0.0);
     }
-    Ok(cautious(&known))
+    if columns.contains(&NONE) {
+        guess(&mut ranking, columns, predictions)?;
+    }
+    order(&mut ranking, request);
+    Ok(ranking)
+}
+
+/// Returns the values of the known candidates, by position; 0 for the others.
+fn gather(name: &str, row: &[f32], columns: &[u32]) -> Result<Vec<f32>, RoutingError> {
+    let mut values = Vec::with_capacity(columns.len());
+    for column in columns {
+        let value = row.get(*column as usize).copied().or((*column == NONE).then_some(0.0));
+        let Some(value) = value.filter(|value| value.is_finite()) else {
+            return Err(RoutingError::Inference(format!("scorer: {name} of column {column} is not finite")));
+        };
+        // Adding nothing turns -0 into 0, which would otherwise decide ties.
+        values.push(value + 0.0);
+    }
+    Ok(values)
+}
+
+/// Fills in what to expect of LLMs the bundle does not know, given the other candidates, or every LLM of the bundle
+/// when no candidate is known.
+fn guess(ranking: &mut Ranking, columns: &[u32], predictions: &Predictions<'_>) -> Result<(), RoutingError> {
+    let mut known: Vec<u32> = columns.iter().copied().filter(|column| *column != NONE).collect();
+    if known.is_empty() {
+        known = (0..).take(predictions.utility.len()).collect();
+    }
+    let known: Vec<Prediction> = known.into_iter().map(|column| predictions.at(column)).collect::<Result<_, _>>()?;
+    let Prediction { utility, effect, cost, uncertainty } = cautious(&known);
+    let lists = [
+        (&mut ranking.utilities, utility),
+        (&mut ranking.effects, effect),
+        (&mut ranking.costs, cost),
+        (&mut ranking.uncertainties, uncertainty),
+    ];
+    for (values, guess) in lists {
+        let unknown = values.iter_mut().zip(columns).filter(|(_, column)| **column == NONE);
+        unknown.for_each(|(value, _)| *value = guess);
+    }
+    Ok(())
+}
+
+/// Puts the candidates into order: numbers are sorted that hold the utility above the position.
+fn order(ranking: &mut Ranking, request: &Request) {
+    let (mut usable, mut excluded) = (Vec::with_capacity(ranking.utilities.len()), Vec::new());
+    for (position, (utility, window)) in (0..).zip(ranking.utilities.iter().zip(&request.candidates.context_windows)) {
+        let key = u64::from(descending(*utility)) << 32 | u64::from(position);
+        // A prompt that leaves no room for an answer does not fit.
+        if request.prompt_tokens < *window || *window == NONE {
+            usable.push(key);
+        } else {
+            excluded.push(key);
+            ranking.excluded.push((position, Exclusion::ContextWindow));
+        }
+    }
+    for keys in [&mut usable, &mut excluded] {
+        sort(keys, &request.candidates);
+        ranking.order.extend(keys.iter().copied().map(position));
+    }
+}
+
+fn sort(keys: &mut [u64], candidates: &Candidates) {
+    keys.sort_unstable();
+    for equal in keys.chunk_by_mut(|left, right| left >> 32 == right >> 32).filter(|equal| equal.len() > 1) {
+        equal.sort_unstable_by(|left, right| {
+            let (left, right) = (position(*left) as usize, position(*right) as usize);
+            let by_price = candidates.price(left).total_cmp(&candidates.price(right));
+            by_price.then_with(|| candidates.id(left).cmp(candidates.id(right)))
+        });
+    }
+}
+
+/// The position in the lower half of a key.
+fn position(key: u64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+    let position = key as u32;
+    position
+}
+
+/// Returns a number that is smaller the greater the value.
+fn descending(value: f32) -> u32 {
+    let bits = value.to_bits();
+    // Among floats of one sign the bits are ordered like their absolute values.
+    if value.is_sign_negative() { bits } else { !bits & (u32::MAX >> 1) }
 }
 
 /// The mean of what is known, each part worse by its standard deviation among the known; the utility also by their
@@ -132,13 +181,6 @@ impl Predictions<'_> {
             cost: value("cost", self.cost)?,
             uncertainty: value("uncertainty", self.uncertainty)?.max(0.0),
         })
-    }
-}
-
-impl Prediction {
-    fn score(self, candidate: &Candidate, excluded: Option<Exclusion>) -> Score {
-        let Self { utility, effect, cost, uncertainty } = self;
-        Score { llm: candidate.llm.clone(), utility, effect, cost, uncertainty, excluded }
     }
 }
 

@@ -90,7 +90,7 @@ fn decide(model: &Model, row: &Row<'_>, outputs: &Outputs, position: usize) -> R
     let ranking = policy::rank(row.request, &predictions)?;
     let probabilities = nth_row(&outputs.task_probability, position, model.tasks.len());
     let task = guess(model, row.checked, probabilities);
-    let why = why(&ranking, &row.user, task.as_ref());
+    let why = why(&row.request.candidates, &ranking, &row.user, task.as_ref());
     Ok(Decision { ranking, user_state: row.user.state, task, why })
 }
 

@@ -1,6 +1,6 @@
 //! Refuses requests that break a rule of the contract, before anything is computed for them.
 
-use crate::model::{Candidate, Interaction, Model, Request, RoutingError};
+use crate::model::{Candidates, Interaction, Model, NONE, Request, RoutingError};
 
 /// Most candidates of one request.
 pub const MAX_CANDIDATES: usize = 4_096;
@@ -24,10 +24,10 @@ pub fn request(model: &Model, request: &Request) -> Result<Checked, RoutingError
     if !(1..=MAX_CANDIDATES).contains(&n_candidates) {
         return Err(invalid(format!("candidates: expected 1 to {MAX_CANDIDATES}, found {n_candidates}")));
     }
-    for candidate in &request.candidates {
-        check_candidate(model, candidate)?;
+    check_lengths(&request.candidates)?;
+    for position in 0..n_candidates {
+        check_candidate(model, &request.candidates, position)?;
     }
-    check_unique(&request.candidates)?;
     if request.preference.is_some_and(|preference| !(0.0..=1.0).contains(&preference)) {
         return Err(invalid("preference: expected 0 to 1".into()));
     }
@@ -36,40 +36,51 @@ pub fn request(model: &Model, request: &Request) -> Result<Checked, RoutingError
 }
 
 /// Checks the interactions of an adaptation.
-pub fn interactions(interactions: &[Interaction]) -> Result<(), RoutingError> {
+pub fn interactions(tasks: u32, interactions: &[Interaction]) -> Result<(), RoutingError> {
     if interactions.len() > MAX_INTERACTIONS {
         let found = interactions.len();
         return Err(invalid(format!("interactions: expected at most {MAX_INTERACTIONS}, found {found}")));
     }
-    match interactions.iter().position(|interaction| !interaction.reward.is_finite()) {
-        Some(idx) => Err(invalid(format!("interactions[{idx}].reward: expected a finite number"))),
-        None => Ok(()),
-    }
-}
-
-fn check_candidate(model: &Model, candidate: &Candidate) -> Result<(), RoutingError> {
-    let llm = &candidate.llm;
-    if llm.is_empty() {
-        return Err(invalid("candidates: expected an id, found an empty string".into()));
-    }
-    if candidate.column.is_some_and(|column| column >= model.llm_columns) {
-        let columns = model.llm_columns;
-        return Err(invalid(format!("candidate {llm}: expected a column below {columns}")));
-    }
-    let is_price = |price: f32| price.is_finite() && price >= 0.0;
-    if !is_price(candidate.input_price) || !is_price(candidate.output_price) {
-        return Err(invalid(format!("candidate {llm}: expected finite prices of at least 0")));
+    for (idx, interaction) in interactions.iter().enumerate() {
+        if !interaction.reward.is_finite() {
+            return Err(invalid(format!("interactions[{idx}].reward: expected a finite number")));
+        }
+        if interaction.task_column.is_some_and(|task| task >= tasks) {
+            return Err(invalid(format!("interactions[{idx}].task-column: expected a column below {tasks}")));
+        }
     }
     Ok(())
 }
 
-fn check_unique(candidates: &[Candidate]) -> Result<(), RoutingError> {
-    let mut ids: Vec<&str> = candidates.iter().map(|candidate| candidate.llm.as_str()).collect();
-    ids.sort_unstable();
-    match ids.array_windows().find(|[left, right]| left == right) {
-        Some([twice, _]) => Err(invalid(format!("candidate {twice}: expected once, found twice"))),
+/// Every list speaks of every candidate.
+fn check_lengths(candidates: &Candidates) -> Result<(), RoutingError> {
+    let expected = candidates.len();
+    let lengths = [
+        ("id-ends", candidates.id_ends.len()),
+        ("input-prices", candidates.input_prices.len()),
+        ("output-prices", candidates.output_prices.len()),
+        ("context-windows", candidates.context_windows.len()),
+    ];
+    match lengths.into_iter().find(|(_, found)| *found != expected) {
+        Some((list, found)) => Err(invalid(format!("candidates.{list}: expected {expected} entries, found {found}"))),
         None => Ok(()),
     }
+}
+
+fn check_candidate(model: &Model, candidates: &Candidates, position: usize) -> Result<(), RoutingError> {
+    let llm = candidates.id(position);
+    if llm.is_empty() {
+        return Err(invalid(format!("candidates: expected an id at {position}, found none")));
+    }
+    let columns = model.llm_columns;
+    if candidates.columns.get(position).is_some_and(|column| *column >= columns && *column != NONE) {
+        return Err(invalid(format!("candidate {llm}: expected a column below {columns}")));
+    }
+    let is_price = |prices: &[f32]| prices.get(position).is_some_and(|price| price.is_finite() && *price >= 0.0);
+    if !is_price(&candidates.input_prices) || !is_price(&candidates.output_prices) {
+        return Err(invalid(format!("candidate {llm}: expected finite prices of at least 0")));
+    }
+    Ok(())
 }
 
 fn task_column(model: &Model, task: &str) -> Result<usize, RoutingError> {
@@ -87,7 +98,7 @@ fn invalid(message: String) -> RoutingError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fake::{candidate, model, request as sample};
+    use crate::fake::{model, request as sample};
 
     fn refusal(change: impl FnOnce(&mut Request)) -> String {
         let mut changed = sample(&["a", "b"]);
@@ -100,18 +111,17 @@ mod tests {
 
     #[test]
     fn each_broken_rule_is_named() {
-        assert_eq!(refusal(|r| r.candidates.clear()), "candidates: expected 1 to 4096, found 0");
-        assert_eq!(refusal(|r| r.candidates[0].llm.clear()), "candidates: expected an id, found an empty string");
-        assert_eq!(refusal(|r| r.candidates[1].llm = "a".into()), "candidate a: expected once, found twice");
-        assert_eq!(refusal(|r| r.candidates[1].column = Some(3)), "candidate b: expected a column below 3");
+        assert_eq!(refusal(|r| r.candidates = Candidates::default()), "candidates: expected 1 to 4096, found 0");
+        assert_eq!(refusal(|r| r.candidates.id_ends[0] = 0), "candidates: expected an id at 0, found none");
+        assert_eq!(refusal(|r| r.candidates.id_ends[1] = 9), "candidates: expected an id at 1, found none");
         assert_eq!(
-            refusal(|r| r.candidates[0].input_price = f32::NAN),
-            "candidate a: expected finite prices of at least 0"
+            refusal(|r| r.candidates.input_prices.truncate(1)),
+            "candidates.input-prices: expected 2 entries, found 1"
         );
-        assert_eq!(
-            refusal(|r| r.candidates[0].output_price = -1.0),
-            "candidate a: expected finite prices of at least 0"
-        );
+        assert_eq!(refusal(|r| r.candidates.columns[1] = 3), "candidate b: expected a column below 3");
+        let prices = "candidate a: expected finite prices of at least 0";
+        assert_eq!(refusal(|r| r.candidates.input_prices[0] = f32::NAN), prices);
+        assert_eq!(refusal(|r| r.candidates.output_prices[0] = -1.0), prices);
         assert_eq!(refusal(|r| r.task = Some("cooking".into())), "task: expected one of code, math");
         for preference in [-0.01, 1.01, f32::NAN] {
             assert_eq!(refusal(|r| r.preference = Some(preference)), "preference: expected 0 to 1");
@@ -120,8 +130,12 @@ mod tests {
 
     #[test]
     fn number_of_candidates_is_bounded() {
-        let many =
-            |n| move |r: &mut Request| r.candidates = (0..n).map(|idx| candidate(&format!("llm{idx}"), None)).collect();
+        let many = |n| {
+            move |r: &mut Request| {
+                r.candidates = Candidates::default();
+                (0..n).for_each(|idx| r.candidates.push(&format!("llm{idx}"), None));
+            }
+        };
         assert_eq!(refusal(many(MAX_CANDIDATES + 1)), "candidates: expected 1 to 4096, found 4097");
         assert_eq!(refusal(many(MAX_CANDIDATES)), "Ok(Checked { task: None })");
     }
@@ -136,8 +150,11 @@ mod tests {
     #[test]
     fn interactions_are_bounded_and_finite() {
         let rated = |reward| Interaction { llm_column: 0, task_column: None, query: 0, reward };
-        assert_eq!(interactions(&[rated(1.0)]), Ok(()));
-        assert!(interactions(&[rated(1.0), rated(f32::INFINITY)]).is_err());
-        assert!(interactions(&vec![rated(1.0); MAX_INTERACTIONS + 1]).is_err());
+        assert_eq!(interactions(2, &[rated(1.0)]), Ok(()));
+        assert!(interactions(2, &[rated(1.0), rated(f32::INFINITY)]).is_err());
+        assert!(interactions(2, &vec![rated(1.0); MAX_INTERACTIONS + 1]).is_err());
+        let of_task = |task| interactions(2, &[Interaction { task_column: Some(task), ..rated(1.0) }]);
+        let beyond = "interactions[0].task-column: expected a column below 2";
+        assert_eq!((of_task(1), of_task(2)), (Ok(()), Err(invalid(beyond.into()))));
     }
 }

@@ -3,22 +3,26 @@
 use std::fmt::Write;
 
 use crate::features::User;
-use crate::model::{Score, TaskGuess, UserState};
+use crate::model::{Candidates, Ranking, TaskGuess, UserState};
 
 /// Describes a decision.
-pub fn why(ranking: &[Score], user: &User, task: Option<&TaskGuess>) -> String {
-    let usable = || ranking.iter().filter(|score| score.excluded.is_none());
+pub fn why(candidates: &Candidates, ranking: &Ranking, user: &User, task: Option<&TaskGuess>) -> String {
+    // Excluded candidates come last.
+    let excluded = ranking.excluded.len();
+    let usable = ranking.order.len().saturating_sub(excluded);
+    let mut choices = ranking.order.iter().take(usable).map(|position| *position as usize);
     let mut text = String::with_capacity(256);
-    let mut rest = usable();
-    let Some(best) = rest.next() else {
+    let Some(best) = choices.next() else {
         return "the prompt fits no candidate's context window".into();
     };
-    push_choice(&mut text, best, rest.next());
+    push_choice(&mut text, candidates, ranking, best);
+    if let Some(next) = choices.next() {
+        push_next(&mut text, candidates, ranking, next);
+    }
     push_user(&mut text, user);
     if let Some(guess) = task {
         push_task(&mut text, guess);
     }
-    let excluded = ranking.len() - usable().count();
     if excluded > 0 {
         let s = if excluded == 1 { "" } else { "s" };
         push(&mut text, format_args!("; {excluded} candidate{s} left out, as the prompt does not fit"));
@@ -26,21 +30,26 @@ pub fn why(ranking: &[Score], user: &User, task: Option<&TaskGuess>) -> String {
     text
 }
 
-fn push_choice(text: &mut String, best: &Score, next: Option<&Score>) {
-    text.push_str(&best.llm);
+fn push_choice(text: &mut String, candidates: &Candidates, ranking: &Ranking, best: usize) {
+    text.push_str(candidates.id(best));
     text.push_str(" has the best expected reward, ");
-    push_hundredths(text, best.utility);
+    push_hundredths(text, value(&ranking.utilities, best));
     text.push_str(" (quality ");
-    push_hundredths(text, best.effect);
+    push_hundredths(text, value(&ranking.effects, best));
     text.push_str(", cost ");
-    push_hundredths(text, best.cost);
+    push_hundredths(text, value(&ranking.costs, best));
     text.push(')');
-    if let Some(next) = next {
-        text.push_str(", before ");
-        text.push_str(&next.llm);
-        text.push_str(" with ");
-        push_hundredths(text, next.utility);
-    }
+}
+
+fn push_next(text: &mut String, candidates: &Candidates, ranking: &Ranking, next: usize) {
+    text.push_str(", before ");
+    text.push_str(candidates.id(next));
+    text.push_str(" with ");
+    push_hundredths(text, value(&ranking.utilities, next));
+}
+
+fn value(values: &[f32], position: usize) -> f32 {
+    values.get(position).copied().unwrap_or_default()
 }
 
 fn push_user(text: &mut String, user: &User) {
@@ -90,10 +99,20 @@ fn push(text: &mut String, part: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::request;
     use crate::model::Exclusion;
 
-    fn score(llm: &str, utility: f32, excluded: Option<Exclusion>) -> Score {
-        Score { llm: llm.into(), utility, effect: 0.756, cost: 0.1, uncertainty: 0.2, excluded }
+    /// The candidates in their order, with these utilities.
+    fn ranking(utilities: &[f32], excluded: &[u32]) -> Ranking {
+        let n = utilities.len();
+        Ranking {
+            order: (0..).take(n).collect(),
+            utilities: utilities.into(),
+            effects: vec![0.756; n],
+            costs: vec![0.1; n],
+            uncertainties: vec![0.2; n],
+            excluded: excluded.iter().map(|candidate| (*candidate, Exclusion::ContextWindow)).collect(),
+        }
     }
 
     fn hundredths(value: f32) -> String {
@@ -104,12 +123,11 @@ mod tests {
 
     #[test]
     fn known_user_with_a_guessed_task() {
-        let ranking =
-            [score("a", 0.6, None), score("b", -0.004, None), score("c", 9.0, Some(Exclusion::ContextWindow))];
+        let candidates = request(&["a", "b", "c"]).candidates;
         let user = User { state: UserState::Known, interactions: 40, declared: Some(0.9) };
         let guess = TaskGuess { task: "math".into(), probability: 0.925 };
         assert_eq!(
-            why(&ranking, &user, Some(&guess)),
+            why(&candidates, &ranking(&[0.6, -0.004, 9.0], &[2]), &user, Some(&guess)),
             "a has the best expected reward, 0.60 (quality 0.76, cost 0.10), before b with 0.00, for a known user \
              (40 interactions) who gives quality a weight of 0.90, task probably math (0.93); 1 candidate left out, as \
              the prompt does not fit"
@@ -119,14 +137,14 @@ mod tests {
     #[test]
     fn only_candidate_of_an_unnamed_user() {
         let user = User { state: UserState::Anonymous, interactions: 0, declared: None };
-        let sentence = why(&[score("a", 0.6, None)], &user, None);
+        let sentence = why(&request(&["a"]).candidates, &ranking(&[0.6], &[]), &user, None);
         assert_eq!(sentence, "a has the best expected reward, 0.60 (quality 0.76, cost 0.10), for an unnamed user");
     }
 
     #[test]
     fn nothing_fits() {
         let user = User { state: UserState::New, interactions: 0, declared: None };
-        let sentence = why(&[score("a", 0.6, Some(Exclusion::ContextWindow))], &user, None);
+        let sentence = why(&request(&["a"]).candidates, &ranking(&[0.6], &[0]), &user, None);
         assert_eq!(sentence, "the prompt fits no candidate's context window");
     }
 

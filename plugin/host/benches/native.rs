@@ -1,12 +1,16 @@
 //! The plugin's own code called natively, and the plugin on a scorer that costs nothing.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a bench that cannot be set up has nothing to measure"
+)]
 
 use std::time::{Duration, Instant};
 
 use personaroute_guest::{host as guest, model, route};
 use personaroute_host::{
-    Candidate, RouteRequest, Router,
+    RouteRequest, Router, Score,
     bundle::{folder::Bundle, lexical::Lexical, manifest::TextEncoder},
     infer::{self, Backend, Elements, Tensor, fake::Fake},
 };
@@ -31,7 +35,7 @@ impl Fixture {
     pub(crate) fn native(&self, text: &str) -> Native {
         let bundle = Bundle::open(&self.options.bundle).unwrap();
         let backend = infer::open(&self.options, &bundle).unwrap();
-        let request = request(&self.request(text));
+        let request = self.request(text);
         Native { model: model(&bundle), request, host: NativeHost { bundle, backend } }
     }
 }
@@ -40,12 +44,26 @@ impl Fixture {
 pub(crate) struct Native {
     host: NativeHost,
     model: model::Model,
-    request: model::Request,
+    request: RouteRequest,
 }
 
 impl Native {
-    pub(crate) fn route(&self) -> model::Decision {
-        route::route(&self.host, &self.model, &self.request).unwrap()
+    /// Does what a router does, from the request to scores by id, but for the boundary.
+    pub(crate) fn route(&self) -> Vec<Score> {
+        let decision = route::route(&self.host, &self.model, &request(&self.request)).unwrap();
+        let ranking = &decision.ranking;
+        let score = |position: &u32| {
+            let position = *position as usize;
+            Score {
+                llm: self.request.candidates[position].llm.clone(),
+                utility: ranking.utilities[position],
+                effect: ranking.effects[position],
+                cost: ranking.costs[position],
+                uncertainty: ranking.uncertainties[position],
+                excluded: None,
+            }
+        };
+        ranking.order.iter().map(score).collect()
     }
 }
 
@@ -109,19 +127,21 @@ fn model(bundle: &Bundle) -> model::Model {
 }
 
 fn request(request: &RouteRequest) -> model::Request {
-    let candidate = |(candidate, column): (&Candidate, u32)| model::Candidate {
-        llm: candidate.llm.clone(),
-        column: Some(column),
-        input_price: candidate.input_price,
-        output_price: candidate.output_price,
-        context_window: candidate.context_window,
-    };
+    let mut candidates = model::Candidates::default();
+    for (candidate, column) in request.candidates.iter().zip(0..) {
+        candidates.ids.push_str(&candidate.llm);
+        candidates.id_ends.push(u32::try_from(candidates.ids.len()).unwrap());
+        candidates.columns.push(column);
+        candidates.input_prices.push(candidate.input_price);
+        candidates.output_prices.push(candidate.output_price);
+        candidates.context_windows.push(candidate.context_window.unwrap_or(model::NONE));
+    }
     model::Request {
         user: request.user.clone(),
         text: request.text.clone(),
         task: request.task.clone(),
         preference: request.preference,
-        candidates: request.candidates.iter().zip(0..).map(candidate).collect(),
+        candidates,
         prompt_tokens: request.prompt_tokens,
     }
 }

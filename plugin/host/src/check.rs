@@ -1,12 +1,8 @@
 //! What a plugin returns is checked before anyone acts on it.
 
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
-
 use crate::{
     Candidate, DecisionFault, Profile,
-    component::bindings::exports::personaroute::router::routing::{Decision, Score, TaskGuess},
+    component::bindings::exports::personaroute::router::routing::{Decision, Ranking, TaskGuess},
 };
 
 /// Longest sentence of a decision, in bytes.
@@ -14,9 +10,6 @@ const MAX_WHY: usize = 4096;
 
 /// Longest task name, in bytes.
 const MAX_TASK: usize = 1024;
-
-/// Up to so many candidates are found by looking at each; more through a map.
-const SCAN: usize = 32;
 
 /// Accepts a decision that ranks every candidate once, with finite scores, in bounded texts.
 pub(crate) fn decision(decision: &Decision, candidates: &[Candidate]) -> Result<(), DecisionFault> {
@@ -43,37 +36,48 @@ pub(crate) fn profile(profile: &Profile, user_dim: usize) -> Result<(), Decision
     Err(DecisionFault::OutOfRange { field: "embedding" })
 }
 
-fn ranking(ranking: &[Score], candidates: &[Candidate]) -> Result<(), DecisionFault> {
-    let place = Places::new(candidates);
-    let mut ranked = vec![false; candidates.len()];
-    for score in ranking {
-        let seen = place.of(&score.llm).and_then(|idx| ranked.get_mut(idx));
-        let Some(seen) = seen else { return Err(DecisionFault::UnknownCandidate(score.llm.clone())) };
-        if std::mem::replace(seen, true) {
-            return Err(DecisionFault::DuplicateCandidate(score.llm.clone()));
-        }
-        finite(score)?;
+fn ranking(ranking: &Ranking, candidates: &[Candidate]) -> Result<(), DecisionFault> {
+    once(ranking.order.iter().copied(), candidates)?;
+    if ranking.order.len() < candidates.len() {
+        let is_missing = |position: u32| !ranking.order.contains(&position);
+        let missing = (0..).zip(candidates).find(|(position, _)| is_missing(*position));
+        return missing.map_or(Ok(()), |(_, candidate)| Err(DecisionFault::MissingCandidate(candidate.llm.clone())));
     }
-    match candidates.iter().zip(ranked).find(|(_, ranked)| !ranked) {
-        Some((missing, _)) => Err(DecisionFault::MissingCandidate(missing.llm.clone())),
-        None => Ok(()),
-    }
-}
-
-fn finite(score: &Score) -> Result<(), DecisionFault> {
-    let fields = [
-        ("utility", score.utility),
-        ("effect", score.effect),
-        ("cost", score.cost),
-        ("uncertainty", score.uncertainty),
-    ];
-    if let Some((field, _)) = fields.into_iter().find(|(_, value)| !value.is_finite()) {
-        return Err(DecisionFault::NotFinite { llm: score.llm.clone(), field });
-    }
-    if score.uncertainty < 0.0 {
+    once(ranking.excluded.iter().map(|excluded| excluded.candidate), candidates)?;
+    finite("utility", &ranking.utilities, candidates)?;
+    finite("effect", &ranking.effects, candidates)?;
+    finite("cost", &ranking.costs, candidates)?;
+    finite("uncertainty", &ranking.uncertainties, candidates)?;
+    if ranking.uncertainties.iter().any(|uncertainty| *uncertainty < 0.0) {
         return Err(DecisionFault::OutOfRange { field: "uncertainty" });
     }
     Ok(())
+}
+
+/// Accepts positions of candidates, none of them twice.
+fn once(positions: impl Iterator<Item = u32>, candidates: &[Candidate]) -> Result<(), DecisionFault> {
+    let mut seen = vec![false; candidates.len()];
+    for position in positions {
+        let Some((seen, candidate)) = seen.get_mut(position as usize).zip(candidates.get(position as usize)) else {
+            return Err(DecisionFault::UnknownCandidate(position));
+        };
+        if std::mem::replace(seen, true) {
+            return Err(DecisionFault::DuplicateCandidate(candidate.llm.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Accepts one finite value for each candidate.
+fn finite(field: &'static str, values: &[f32], candidates: &[Candidate]) -> Result<(), DecisionFault> {
+    let (expected, got) = (candidates.len(), values.len());
+    if got != expected {
+        return Err(DecisionFault::ScoreCount { field, expected, got });
+    }
+    match values.iter().zip(candidates).find(|(value, _)| !value.is_finite()) {
+        Some((_, candidate)) => Err(DecisionFault::NotFinite { llm: candidate.llm.clone(), field }),
+        None => Ok(()),
+    }
 }
 
 fn task(guess: &TaskGuess) -> Result<(), DecisionFault> {
@@ -85,29 +89,6 @@ fn task(guess: &TaskGuess) -> Result<(), DecisionFault> {
         return Ok(());
     }
     Err(DecisionFault::OutOfRange { field: "task probability" })
-}
-
-/// Where each candidate stands in the request.
-enum Places<'a> {
-    Scan(&'a [Candidate]),
-    // Seeded, and several times faster than the standard hash, which shows at a thousand candidates.
-    Map(HashMap<&'a str, usize, RandomState>),
-}
-
-impl<'a> Places<'a> {
-    fn new(candidates: &'a [Candidate]) -> Self {
-        if candidates.len() <= SCAN {
-            return Self::Scan(candidates);
-        }
-        Self::Map(candidates.iter().enumerate().map(|(idx, candidate)| (candidate.llm.as_str(), idx)).collect())
-    }
-
-    fn of(&self, llm: &str) -> Option<usize> {
-        match self {
-            Self::Scan(candidates) => candidates.iter().position(|candidate| candidate.llm == llm),
-            Self::Map(places) => places.get(llm).copied(),
-        }
-    }
 }
 
 #[cfg(test)]

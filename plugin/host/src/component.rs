@@ -3,7 +3,7 @@
 //! A fresh instance costs some 40 µs of page work, twice as much as everything else in a small decision, so instances
 //! serve several calls, one at a time. A call that fails takes its instance with it.
 
-mod convert;
+pub(crate) mod convert;
 
 use std::{
     fs,

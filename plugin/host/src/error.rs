@@ -115,9 +115,19 @@ pub enum DecisionFault {
     /// A candidate is not ranked.
     #[error("candidate {0} is missing")]
     MissingCandidate(String),
-    /// An LLM is ranked that was not asked about.
-    #[error("{0} is not a candidate")]
-    UnknownCandidate(String),
+    /// A position is ranked that the request does not have.
+    #[error("there is no candidate {0}")]
+    UnknownCandidate(u32),
+    /// There are scores for more or fewer candidates than the request has.
+    #[error("{got} values of {field} for {expected} candidates")]
+    ScoreCount {
+        /// The score's field.
+        field: &'static str,
+        /// Candidates of the request.
+        expected: usize,
+        /// Values of the plugin.
+        got: usize,
+    },
     /// A candidate is ranked twice.
     #[error("candidate {0} is ranked twice")]
     DuplicateCandidate(String),

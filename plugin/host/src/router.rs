@@ -1,11 +1,11 @@
 //! The library's face: opens everything once, then decides.
 
+mod candidates;
 mod request;
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use foldhash::fast::RandomState;
-
+use self::candidates::{Candidates, Columns};
 use crate::{
     Decision, DecisionFault, Interaction, OpenError, Profile, RouteError, RouteRequest, RouterOptions,
     bundle::{folder::Bundle, manifest::TextEncoder},
@@ -13,6 +13,7 @@ use crate::{
     component::{
         Plugin,
         bindings::exports::personaroute::router::{learning, routing},
+        convert,
     },
     context::Context,
     encoder::Encoder,
@@ -32,7 +33,7 @@ const MAX_INTERACTIONS: usize = 4096;
 pub struct Router {
     plugin: Plugin,
     services: Arc<Services>,
-    columns: HashMap<String, u32, RandomState>,
+    columns: Columns,
     limits: crate::Limits,
 }
 
@@ -71,13 +72,13 @@ impl Router {
     ///
     /// Every error of [`RouteError`].
     pub fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError> {
-        request::check(request)?;
         let started = Instant::now();
+        request::check(request)?;
         let context = self.context([request]);
         let tasks = request::tasks(self.bundle());
         let model = request::model(self.bundle(), &tasks);
-        let candidates = self.wit_candidates(request);
-        let wit = request::wit(request, &candidates);
+        let candidates = self.candidates(request)?;
+        let wit = request::wit(request, candidates.wit());
         let answer = self.plugin.call(context, |plugin, store| {
             let answer = plugin.personaroute_router_routing().call_route(&mut *store, model, wit);
             answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
@@ -102,9 +103,11 @@ impl Router {
         let user_dim = self.services.bundle.manifest.user_dim;
         request::check_profile(profile, user_dim)?;
         let interactions = self.wit_interactions(interactions)?;
+        let history =
+            learning::History { tasks: request::extent(self.bundle().tasks.tasks.len()), interactions: &interactions };
         let context = Context::new(&self.services, HashMap::new(), &self.limits);
         let answer = self.plugin.call(context, |plugin, store| {
-            let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, profile.into(), &interactions);
+            let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, profile.into(), history);
             answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
         })??;
         let adapted = Profile::from(answer);
@@ -129,37 +132,38 @@ impl Router {
         encoder: Option<Encoder>,
     ) -> Result<Self, OpenError> {
         let plugin = Plugin::open(&options.plugin, &options.limits)?;
-        let llms = bundle.catalog.llms.iter().zip(0..);
-        let columns = llms.map(|(llm, column)| (llm.id.clone(), column)).collect();
+        let columns = Columns::new(&bundle.catalog);
         let services = Arc::new(Services::new(bundle, backend, encoder));
         Ok(Self { plugin, services, columns, limits: options.limits.clone() })
     }
 
     fn route_chunk(&self, chunk: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
-        let checked: Vec<_> = chunk.iter().map(request::check).collect();
-        let sound: Vec<_> =
-            chunk.iter().zip(&checked).filter_map(|(request, ok)| ok.is_ok().then_some(request)).collect();
-        let mut decided = self.decide(&sound).into_iter();
-        let result = |checked: Result<(), RouteError>| match checked {
+        let started = Instant::now();
+        let prepare = |request| {
+            request::check(request)?;
+            self.candidates(request)
+        };
+        let checked: Vec<Result<Candidates, RouteError>> = chunk.iter().map(prepare).collect();
+        let sound = chunk.iter().zip(&checked).filter_map(|(request, listed)| Some((request, listed.as_ref().ok()?)));
+        let sound: Vec<(&RouteRequest, &Candidates)> = sound.collect();
+        let mut decided = self.decide(&sound, started).into_iter();
+        let result = |checked: Result<Candidates, RouteError>| match checked {
             // `decide` answers each sound request once.
-            Ok(()) => decided.next().unwrap_or(Err(RouteError::Overloaded)),
+            Ok(_) => decided.next().unwrap_or(Err(RouteError::Overloaded)),
             Err(error) => Err(error),
         };
         checked.into_iter().map(result).collect()
     }
 
     /// Returns one result for each of `requests`, which have passed `request::check`.
-    fn decide(&self, requests: &[&RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+    fn decide(&self, requests: &[(&RouteRequest, &Candidates)], started: Instant) -> Vec<Result<Decision, RouteError>> {
         if requests.is_empty() {
             return Vec::new();
         }
-        let started = Instant::now();
-        let context = self.context(requests.iter().copied());
+        let context = self.context(requests.iter().map(|(request, _)| *request));
         let tasks = request::tasks(self.bundle());
         let model = request::model(self.bundle(), &tasks);
-        let candidates: Vec<_> = requests.iter().map(|request| self.wit_candidates(request)).collect();
-        let wit = requests.iter().zip(&candidates).map(|(request, candidates)| request::wit(request, candidates));
-        let wit: Vec<_> = wit.collect();
+        let wit: Vec<_> = requests.iter().map(|(request, listed)| request::wit(request, listed.wit())).collect();
         let answers = self.plugin.call(context, |plugin, store| {
             let answers = plugin.personaroute_router_routing().call_route_batch(&mut *store, model, &wit)?;
             let refuse = |answer: Result<_, _>| answer.map_err(|error| refusal(error, store.data()));
@@ -172,7 +176,7 @@ impl Router {
         match answers.and_then(count) {
             Ok(answers) => {
                 let pairs = answers.into_iter().zip(requests);
-                pairs.map(|(answer, request)| accept(answer?, request, started)).collect()
+                pairs.map(|(answer, (request, _))| accept(answer?, request, started)).collect()
             }
             Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
         }
@@ -186,8 +190,8 @@ impl Router {
         Context::new(&self.services, users.collect(), &self.limits)
     }
 
-    fn wit_candidates<'a>(&self, request: &'a RouteRequest) -> Vec<routing::Candidate<'a>> {
-        request::candidates(request, |llm| self.columns.get(llm).copied())
+    fn candidates(&self, request: &RouteRequest) -> Result<Candidates, RouteError> {
+        Candidates::new(&request.candidates, &self.columns, &self.bundle().catalog)
     }
 
     fn wit_interactions(&self, interactions: &[Interaction]) -> Result<Vec<learning::Interaction>, RouteError> {
@@ -198,11 +202,14 @@ impl Router {
         if let Some(odd) = interactions.iter().find(|interaction| !interaction.reward.is_finite()) {
             return Err(RouteError::InvalidRequest(format!("the reward of {} is not finite", odd.llm)));
         }
-        let tasks = &self.services.bundle.tasks;
+        let Bundle { tasks, catalog, .. } = self.bundle();
         let column = |task: &String| tasks.column(task).and_then(|column| u32::try_from(column).ok());
         let known = interactions.iter().filter_map(|interaction| {
             Some(learning::Interaction {
-                llm_column: *self.columns.get(&interaction.llm)?,
+                llm_column: self
+                    .columns
+                    .of(&interaction.llm, catalog, 0)
+                    .and_then(|column| u32::try_from(column).ok())?,
                 task_column: interaction.task.as_ref().and_then(column),
                 query: interaction.query,
                 reward: interaction.reward,
@@ -215,7 +222,7 @@ impl Router {
 fn accept(answer: routing::Decision, request: &RouteRequest, started: Instant) -> Result<Decision, RouteError> {
     check::decision(&answer, &request.candidates).map_err(RouteError::InvalidDecision)?;
     Ok(Decision {
-        ranking: answer.ranking.into_iter().map(Into::into).collect(),
+        ranking: convert::ranking(&answer.ranking, &request.candidates),
         user_state: answer.user_state.into(),
         task: answer.task.map(Into::into),
         why: answer.why,

@@ -1,9 +1,9 @@
 //! Returns or logs far more than anybody wants, as the text says: `log` many messages, `message` one very long one,
-//! `why` a long reason, `ranking` many scores.
+//! `why` a long reason, `ranking` many positions.
 #![cfg(target_family = "wasm")]
 
 use personaroute_test_guests::bindings::personaroute::router::log;
-use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, honest, score};
+use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, honest};
 
 /// Messages of a flood.
 const MESSAGES: usize = 10_000;
@@ -11,8 +11,8 @@ const MESSAGES: usize = 10_000;
 /// Bytes of a text that is too long; small enough for any sensible memory limit.
 const LONG: usize = 1 << 20;
 
-/// Scores of a ranking that is too long.
-const SCORES: usize = 10_000;
+/// The last position of a ranking that is too long.
+const POSITIONS: u32 = 100_000;
 
 struct Floods;
 
@@ -23,7 +23,7 @@ impl Plugin for Floods {
             "log" => (0..MESSAGES).for_each(|_| log::write(log::Level::Error, "water")),
             "message" => log::write(log::Level::Error, &"water ".repeat(LONG / 6)),
             "why" => decision.why = "because ".repeat(LONG / 8),
-            "ranking" => decision.ranking.extend((0..SCORES).map(|idx| score(&idx.to_string()))),
+            "ranking" => decision.ranking.order.extend(5..POSITIONS),
             _ => {}
         }
         Ok(decision)

@@ -1,8 +1,8 @@
 //! Returns a ranking of other candidates than the request's, as the text says: `missing`, `duplicate`, `unknown`,
-//! `empty`; `short` drops the last result of a batch, `long` adds one.
+//! `empty`, `scores` for fewer; `short` drops the last result of a batch, `long` adds one.
 #![cfg(target_family = "wasm")]
 
-use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, honest, score};
+use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, honest};
 
 struct Lies;
 
@@ -10,10 +10,11 @@ impl Plugin for Lies {
     fn route(_: &Model, request: &Request) -> Result<Decision, RoutingError> {
         let mut decision = honest(request);
         match request.text.as_str() {
-            "missing" => drop(decision.ranking.pop()),
-            "duplicate" => decision.ranking.extend(decision.ranking.first().cloned()),
-            "unknown" => decision.ranking.push(score("no such candidate")),
-            "empty" => decision.ranking.clear(),
+            "missing" => decision.ranking.order.truncate(4),
+            "duplicate" => decision.ranking.order.extend(decision.ranking.order.first().copied()),
+            "unknown" => decision.ranking.order.push(99),
+            "empty" => decision.ranking.order.clear(),
+            "scores" => decision.ranking.effects.truncate(4),
             _ => {}
         }
         Ok(decision)

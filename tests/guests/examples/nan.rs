@@ -16,17 +16,17 @@ impl Plugin for Nan {
         if request.text == "probability" {
             decision.task = Some(TaskGuess { task: "a task".into(), probability: f32::NAN });
         }
-        for score in decision.ranking.iter_mut().take(1) {
-            match request.text.as_str() {
-                "utility" => score.utility = f32::NAN,
-                "effect" => score.effect = f32::NAN,
-                "cost" => score.cost = f32::NAN,
-                "uncertainty" => score.uncertainty = f32::NAN,
-                "infinite" => score.utility = f32::INFINITY,
-                "negative" => score.uncertainty = -1.0,
-                _ => {}
-            }
-        }
+        let ranking = &mut decision.ranking;
+        let (values, value) = match request.text.as_str() {
+            "utility" => (&mut ranking.utilities, f32::NAN),
+            "effect" => (&mut ranking.effects, f32::NAN),
+            "cost" => (&mut ranking.costs, f32::NAN),
+            "uncertainty" => (&mut ranking.uncertainties, f32::NAN),
+            "infinite" => (&mut ranking.utilities, f32::INFINITY),
+            "negative" => (&mut ranking.uncertainties, -1.0),
+            _ => return Ok(decision),
+        };
+        values.iter_mut().take(1).for_each(|first| *first = value);
         Ok(decision)
     }
 

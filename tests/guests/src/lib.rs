@@ -18,8 +18,10 @@ pub mod bindings {
 }
 
 pub use self::bindings::export;
-pub use self::bindings::exports::personaroute::router::learning::{self, Interaction};
-pub use self::bindings::exports::personaroute::router::routing::{self, Decision, Model, Request, RoutingError, Score};
+pub use self::bindings::exports::personaroute::router::learning::{self, History, Interaction};
+pub use self::bindings::exports::personaroute::router::routing::{
+    self, Decision, Model, Ranking, Request, RoutingError,
+};
 pub use self::bindings::personaroute::router::users::{UserProfile, UserState};
 
 /// A plugin that behaves except where it says otherwise.
@@ -50,22 +52,21 @@ impl<T: Plugin> routing::Guest for T {
 }
 
 impl<T: Plugin> learning::Guest for T {
-    fn adapt(profile: UserProfile, interactions: Vec<Interaction>) -> Result<UserProfile, RoutingError> {
-        <T as Plugin>::adapt(profile, &interactions)
+    fn adapt(profile: UserProfile, history: History) -> Result<UserProfile, RoutingError> {
+        <T as Plugin>::adapt(profile, &history.interactions)
     }
 }
 
 /// Returns every candidate once, in the request's order, all as good as each other.
 pub fn honest(request: &Request) -> Decision {
-    Decision {
-        ranking: request.candidates.iter().map(|candidate| score(&candidate.llm)).collect(),
-        user_state: UserState::Anonymous,
-        task: None,
-        why: "all are alike".into(),
-    }
-}
-
-/// Returns an acceptable score.
-pub fn score(llm: &str) -> Score {
-    Score { llm: llm.into(), utility: 0.5, effect: 0.5, cost: 0.5, uncertainty: 0.1, excluded: None }
+    let count = request.candidates.columns.len();
+    let ranking = Ranking {
+        order: (0..).take(count).collect(),
+        utilities: vec![0.5; count],
+        effects: vec![0.5; count],
+        costs: vec![0.5; count],
+        uncertainties: vec![0.1; count],
+        excluded: Vec::new(),
+    };
+    Decision { ranking, user_state: UserState::Anonymous, task: None, why: "all are alike".into() }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use personaroute_harness::bundle::Recipe;
 use personaroute_host::infer::fake::Fake;
 use personaroute_host::infer::{Backend, Elements, InferError, Tensor};
-use personaroute_host::{Limits, RouteError, Router};
+use personaroute_host::{Interaction, Limits, Profile, RouteError, Router, UserState};
 use tempfile::TempDir;
 
 use super::fixture::{options, request};
@@ -122,4 +122,29 @@ fn pass(gate: &Mutex<(Sender<()>, Receiver<()>)>) {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn an_answer_without_a_task_reaches_the_adapter_with_the_row_after_the_last_task() {
+    let (sent, seen) = mpsc::channel();
+    let (router, _folder) = open(Limits::default(), move |inputs| {
+        let task = inputs.iter().find(|input| input.name == "task").map(|input| input.elements.clone());
+        let _ = sent.send(task);
+        let tensor = |name: &str, values: Vec<f32>| Tensor {
+            name: name.to_owned(),
+            dims: vec![1, u32::try_from(values.len()).unwrap()],
+            elements: Elements::Float32(values),
+        };
+        Ok(vec![tensor("user", vec![0.25; 8]), tensor("preference", vec![0.5])])
+    });
+    let rated = |task: Option<&str>| Interaction {
+        llm: "llm-1".to_owned(),
+        task: task.map(str::to_owned),
+        query: 1,
+        reward: 1.0,
+    };
+    let before = Profile { embedding: vec![0.0; 8], state: UserState::New, interactions: 0, preference: None };
+    let adapted = router.adapt(&before, &[rated(Some("task-2")), rated(None), rated(Some("no such task"))]).unwrap();
+    assert_eq!((adapted.embedding, adapted.interactions), (vec![0.25; 8], 3));
+    assert_eq!(seen.recv().unwrap(), Some(Elements::Int64(vec![2, 3, 3])), "the bundle has three tasks");
 }

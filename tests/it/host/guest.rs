@@ -79,8 +79,9 @@ fn a_ranking_of_other_candidates_is_an_invalid_decision() {
     assert_eq!(fault(&fixture.router, "missing"), missing("llm-4"));
     assert_eq!(fault(&fixture.router, "empty"), missing("llm-0"));
     assert_eq!(fault(&fixture.router, "duplicate"), DecisionFault::DuplicateCandidate("llm-0".to_owned()));
-    let unknown = DecisionFault::UnknownCandidate("no such candidate".to_owned());
-    assert_eq!(fault(&fixture.router, "unknown"), unknown);
+    assert_eq!(fault(&fixture.router, "unknown"), DecisionFault::UnknownCandidate(99));
+    let scores = DecisionFault::ScoreCount { field: "effect", expected: 5, got: 4 };
+    assert_eq!(fault(&fixture.router, "scores"), scores);
     assert!(route(&fixture.router, "the truth").is_ok(), "the same plugin may be right the next time");
 }
 
@@ -123,7 +124,7 @@ fn numbers_that_are_none_are_an_invalid_decision() {
 fn a_flood_is_refused_or_cut() {
     let fixture = patient("floods");
     assert_eq!(fault(&fixture.router, "why"), DecisionFault::TooLong { field: "why" });
-    assert_eq!(fault(&fixture.router, "ranking"), DecisionFault::UnknownCandidate("0".to_owned()));
+    assert_eq!(fault(&fixture.router, "ranking"), DecisionFault::UnknownCandidate(5));
     // Messages past the limit are dropped, long ones cut: neither concerns the decision.
     assert!(route(&fixture.router, "log").is_ok());
     assert!(route(&fixture.router, "message").is_ok());

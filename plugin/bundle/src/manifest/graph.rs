@@ -131,8 +131,7 @@ impl GraphSpec {
 
     /// Returns the adapter of this version of the format, in `adapter.onnx`.
     ///
-    /// An unknown `task` has the index after the last task, or any below 0: the graph takes both for the same, as the
-    /// plugin, which adapts users without knowing the number of tasks, sends −1.
+    /// An unknown `task` has the index after the last task, which the plugin sends; any below 0 means the same.
     pub fn adapter(user_dim: usize) -> Self {
         let per_interaction =
             |name, element| TensorSpec::new(name, element, vec![batch(), Dim::symbol("interactions")]);

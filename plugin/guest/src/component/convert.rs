@@ -28,20 +28,21 @@ impl From<routing::Request> for model::Request {
             text: from.text,
             task: from.task,
             preference: from.preference,
-            candidates: from.candidates.into_iter().map(Into::into).collect(),
+            candidates: from.candidates.into(),
             prompt_tokens: from.prompt_tokens,
         }
     }
 }
 
-impl From<routing::Candidate> for model::Candidate {
-    fn from(from: routing::Candidate) -> Self {
+impl From<routing::Candidates> for model::Candidates {
+    fn from(from: routing::Candidates) -> Self {
         Self {
-            llm: from.llm,
-            column: from.column,
-            input_price: from.input_price,
-            output_price: from.output_price,
-            context_window: from.context_window,
+            ids: from.ids,
+            id_ends: from.id_ends,
+            columns: from.columns,
+            input_prices: from.input_prices,
+            output_prices: from.output_prices,
+            context_windows: from.context_windows,
         }
     }
 }
@@ -89,7 +90,7 @@ impl From<model::UserState> for users::UserState {
 impl From<model::Decision> for routing::Decision {
     fn from(from: model::Decision) -> Self {
         Self {
-            ranking: from.ranking.into_iter().map(Into::into).collect(),
+            ranking: from.ranking.into(),
             user_state: from.user_state.into(),
             task: from.task.map(|guess| routing::TaskGuess { task: guess.task, probability: guess.probability }),
             why: from.why,
@@ -97,18 +98,21 @@ impl From<model::Decision> for routing::Decision {
     }
 }
 
-impl From<model::Score> for routing::Score {
-    fn from(from: model::Score) -> Self {
-        let excluded = from.excluded.map(|excluded| match excluded {
-            model::Exclusion::ContextWindow => routing::Exclusion::ContextWindow,
-        });
+impl From<model::Ranking> for routing::Ranking {
+    fn from(from: model::Ranking) -> Self {
+        let excluded = |(candidate, reason)| routing::ExcludedCandidate {
+            candidate,
+            reason: match reason {
+                model::Exclusion::ContextWindow => routing::Exclusion::ContextWindow,
+            },
+        };
         Self {
-            llm: from.llm,
-            utility: from.utility,
-            effect: from.effect,
-            cost: from.cost,
-            uncertainty: from.uncertainty,
-            excluded,
+            order: from.order,
+            utilities: from.utilities,
+            effects: from.effects,
+            costs: from.costs,
+            uncertainties: from.uncertainties,
+            excluded: from.excluded.into_iter().map(excluded).collect(),
         }
     }
 }

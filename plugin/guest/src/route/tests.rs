@@ -1,9 +1,9 @@
 //! Facts about the way of a request, alone and in a batch.
 
 use super::*;
-use crate::fake::{FakeHost, model, request};
+use crate::fake::{FakeHost, ids, model, request};
 use crate::host::Output;
-use crate::model::{Profile, UserState};
+use crate::model::{Candidates, Profile, UserState};
 
 fn of_user(user: &str) -> Request {
     Request { user: Some(user.into()), ..request(&["a", "b", "c"]) }
@@ -22,8 +22,9 @@ fn host_with(users: &[(&str, f32)]) -> FakeHost {
     }
 }
 
-fn first(decision: &Result<Decision, RoutingError>) -> &str {
-    &decision.as_ref().unwrap().ranking[0].llm
+/// The first of the candidates a, b and c.
+fn first(decision: &Result<Decision, RoutingError>) -> String {
+    ids(&of_user("any"), &decision.as_ref().unwrap().ranking)[0].to_owned()
 }
 
 #[test]
@@ -63,9 +64,9 @@ fn batch_answers_as_each_request_alone_in_one_run() {
 #[test]
 fn refused_request_does_not_concern_the_others() {
     let host = host_with(&[("ann", 1.0), ("bob", -1.0)]);
-    let refused = Request { candidates: Vec::new(), ..of_user("ann") };
+    let refused = Request { candidates: Candidates::default(), ..of_user("ann") };
     let batch = route_batch(&host, &model(), &[of_user("ann"), refused.clone(), of_user("bob")]);
-    assert_eq!((first(&batch[0]), batch[1].is_err(), first(&batch[2])), ("a", true, "c"));
+    assert_eq!((&*first(&batch[0]), batch[1].is_err(), &*first(&batch[2])), ("a", true, "c"));
     assert_eq!(host.runs()[0].float32("user").0, [2, 2]);
     let batch = route_batch(&host, &model(), &[refused.clone(), refused]);
     assert!(batch.len() == 2 && batch.iter().all(Result::is_err));

@@ -1,7 +1,7 @@
 //! Between the library's types and those of the WIT package.
 
 use super::bindings::{exports::personaroute::router::routing, personaroute::router::users};
-use crate::{Exclusion, Profile, Score, TaskGuess, UserState};
+use crate::{Candidate, Exclusion, Profile, Score, TaskGuess, UserState};
 
 impl From<Profile> for users::UserProfileResult {
     fn from(profile: Profile) -> Self {
@@ -58,19 +58,30 @@ impl From<users::UserState> for UserState {
     }
 }
 
-impl From<routing::Score> for Score {
-    fn from(score: routing::Score) -> Self {
-        Self {
-            llm: score.llm,
-            utility: score.utility,
-            effect: score.effect,
-            cost: score.cost,
-            uncertainty: score.uncertainty,
-            excluded: score.excluded.map(|exclusion| match exclusion {
+/// Puts the ids to the positions of a ranking that has passed the checks.
+pub(crate) fn ranking(ranking: &routing::Ranking, candidates: &[Candidate]) -> Vec<Score> {
+    let mut excluded = vec![None; if ranking.excluded.is_empty() { 0 } else { candidates.len() }];
+    for out in &ranking.excluded {
+        if let Some(reason) = excluded.get_mut(out.candidate as usize) {
+            *reason = Some(match out.reason {
                 routing::Exclusion::ContextWindow => Exclusion::ContextWindow,
-            }),
+            });
         }
     }
+    let score = |position: &u32| {
+        let position = *position as usize;
+        Some(Score {
+            llm: candidates.get(position)?.llm.clone(),
+            utility: *ranking.utilities.get(position)?,
+            effect: *ranking.effects.get(position)?,
+            cost: *ranking.costs.get(position)?,
+            uncertainty: *ranking.uncertainties.get(position)?,
+            excluded: excluded.get(position).copied().flatten(),
+        })
+    };
+    let mut scores = Vec::with_capacity(candidates.len());
+    scores.extend(ranking.order.iter().filter_map(score));
+    scores
 }
 
 impl From<routing::TaskGuess> for TaskGuess {

@@ -15,8 +15,8 @@ const MAX_CANDIDATES: usize = 4096;
 /// Most bytes of a query that reach the plugin: encoders look at 256 tokens.
 const MAX_TEXT: usize = 64 << 10;
 
-/// Accepts a request that holds to the rules of [`RouteRequest`]; that no candidate stands twice is left to the check
-/// of the decision.
+/// Accepts a request that holds to the rules of [`RouteRequest`]; that no candidate stands twice is seen when they are
+/// listed.
 pub(super) fn check(request: &RouteRequest) -> Result<(), RouteError> {
     let count = request.candidates.len();
     if count == 0 || count > MAX_CANDIDATES {
@@ -75,9 +75,9 @@ pub(super) fn model<'a>(bundle: &'a Bundle, tasks: &'a [&'a str]) -> routing::Mo
             max_ids: lexical.max_ids,
             seed: lexical.seed,
         }),
-        TextEncoder::Embedding(embedding) => routing::TextEncoder::Embedding(narrow(embedding.dim)),
+        TextEncoder::Embedding(embedding) => routing::TextEncoder::Embedding(extent(embedding.dim)),
     };
-    routing::Model { text_encoder, tasks, llm_columns: narrow(manifest.llms), prior: &manifest.prior }
+    routing::Model { text_encoder, tasks, llm_columns: extent(manifest.llms), prior: &manifest.prior }
 }
 
 /// Returns the names of the bundle's tasks.
@@ -85,20 +85,8 @@ pub(super) fn tasks(bundle: &Bundle) -> Vec<&str> {
     bundle.tasks.tasks.iter().map(|task| task.name.as_str()).collect()
 }
 
-/// Puts a request's candidates into the words of the WIT package.
-pub(super) fn candidates(request: &RouteRequest, column: impl Fn(&str) -> Option<u32>) -> Vec<routing::Candidate<'_>> {
-    let known = request.candidates.iter().map(|candidate| routing::Candidate {
-        llm: &candidate.llm,
-        column: column(&candidate.llm),
-        input_price: candidate.input_price,
-        output_price: candidate.output_price,
-        context_window: candidate.context_window,
-    });
-    known.collect()
-}
-
 /// Puts a request into the words of the WIT package.
-pub(super) fn wit<'a>(request: &'a RouteRequest, candidates: &'a [routing::Candidate<'a>]) -> routing::Request<'a> {
+pub(super) fn wit<'a>(request: &'a RouteRequest, candidates: routing::Candidates<'a>) -> routing::Request<'a> {
     routing::Request {
         user: user(request),
         text: cut(&request.text, MAX_TEXT),
@@ -110,7 +98,7 @@ pub(super) fn wit<'a>(request: &'a RouteRequest, candidates: &'a [routing::Candi
 }
 
 /// The manifest bounds these numbers far below.
-fn narrow(extent: usize) -> u32 {
+pub(super) fn extent(extent: usize) -> u32 {
     u32::try_from(extent).unwrap_or(u32::MAX)
 }
 
