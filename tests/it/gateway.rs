@@ -40,3 +40,4 @@ mod messages;
 mod translation;
 mod foreign;
 mod traces;
+mod page;

@@ -9,13 +9,21 @@ use crate::{
     upstream::{Body, body},
 };
 
-/// The chat page: one file, no other requests but to this gateway.
+/// The chat page, its style and its script: nothing of it comes from elsewhere, and its requests go to this gateway.
 const PAGE: &str = include_str!("page.html");
+const STYLE: &str = include_str!("chat.css");
+const SCRIPT: &str = include_str!("chat.js");
+
+/// What the page may load and do: answers are shown as text, and if one ever were not, its code would not run.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
 
 /// Returns what a GET finds.
 pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result<Response<Body>, Error> {
     match parts.uri.path() {
-        "/" => Ok(respond("text/html; charset=utf-8", PAGE)),
+        "/" => Ok(page("text/html; charset=utf-8", PAGE)),
+        "/chat.css" => Ok(page("text/css; charset=utf-8", STYLE)),
+        "/chat.js" => Ok(page("text/javascript; charset=utf-8", SCRIPT)),
         "/healthz" => Ok(respond("text/plain", "ok\n")),
         "/readyz" if health.is_ready() => Ok(respond("text/plain", "ready\n")),
         "/readyz" => {
@@ -41,6 +49,20 @@ fn named(snapshot: &Snapshot, parts: &Parts, rest: &str) -> Result<Response<Body
     let found = seen.find(|(known, _)| *known == name);
     let (name, owner) = found.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
     Ok(respond("application/json", models::one(name, owner).to_string()))
+}
+
+/// A part of the chat page.
+fn page(kind: &'static str, text: &'static str) -> Response<Body> {
+    let mut response = respond(kind, text);
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // A gateway that was updated has its new page at once.
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
 }
 
 fn respond(kind: &'static str, text: impl Into<bytes::Bytes>) -> Response<Body> {
