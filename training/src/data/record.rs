@@ -126,8 +126,12 @@ impl Records {
                 self.start += blank;
                 continue;
             }
-            if self.finished && blank == rest.len() {
-                return Ok(None);
+            if blank == rest.len() {
+                if self.finished {
+                    return Ok(None);
+                }
+                self.fill()?;
+                continue;
             }
             match split(rest, self.finished, &mut self.fields) {
                 Ok(Some(length)) => return Ok(Some(length)),
