@@ -10,6 +10,7 @@ pub mod protocol;
 pub mod run;
 pub mod simulate;
 pub mod train;
+pub mod vote;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -24,20 +25,23 @@ const BAD_CONFIGURATION: u8 = 64;
 
 /// Runs one command; the exit code is 0, 1 (failed) or 64 (bad configuration).
 pub fn run(cli: Cli) -> ExitCode {
-    let done = match cli.command {
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::from(code(&error))
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
         Command::Train(args) => train::run(args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Export(args) => export::run(args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Protocol(args) => protocol::run(&args),
         Command::Download(args) => download::run(&args),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            note(&format!("error: {error:#}"));
-            ExitCode::from(code(&error))
-        }
     }
 }
 

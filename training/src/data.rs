@@ -20,6 +20,7 @@ pub mod simulate;
 pub mod split;
 pub mod user;
 pub mod visible;
+pub mod vote;
 
 use ndarray::Array2;
 

@@ -12,3 +12,4 @@ pub mod command;
 pub mod config;
 pub mod eval;
 pub mod report;
+pub mod vote;

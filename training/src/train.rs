@@ -220,6 +220,6 @@ pub fn llm(llm: &LlmInfo) -> Llm {
     }
 }
 
-fn task(task: &TaskInfo) -> Task {
+pub(crate) fn task(task: &TaskInfo) -> Task {
     Task { name: task.name.clone(), description: task.description.clone() }
 }

@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::experiment::{Experiment, table};
-use super::print;
 use super::run::Info;
 use super::train::default_folder;
+use super::{print, vote};
 use crate::cli::Evaluate;
 use crate::config::Config;
 use crate::data::load::Source;
@@ -21,6 +21,12 @@ use crate::report::{self, Row};
 
 /// Measures, prints, and writes what was asked for.
 pub fn run(args: &Evaluate) -> Result<()> {
+    if args.bundle.is_none() {
+        let (folder, config) = chosen(args)?;
+        if let Some(Source::Votes(votes)) = &config.source {
+            return vote::evaluate(votes, &config, &folder, args.json);
+        }
+    }
     let Measured { experiment, rows, outcome, weights, what } = match &args.bundle {
         Some(folder) => from_bundle(args, folder)?,
         None => from_run(args)?,

@@ -19,7 +19,7 @@ use crate::config::raw::Encoder;
 use crate::data::simulate::{Draw, Users, population};
 use crate::data::split::{Ratio, split};
 use crate::data::visible::visible;
-use crate::data::{Dataset, Interactions, Setting, encode, outcome};
+use crate::data::{Dataset, Interactions, Setting, encode, outcome, vote};
 use crate::eval::net::Net;
 use crate::eval::truth::Truth;
 use crate::eval::{Field, Router};
@@ -44,6 +44,9 @@ struct Lab<'a> {
 /// Runs all seeds, prints the means.
 pub fn run(args: &Protocol) -> Result<()> {
     let config = configuration(args)?;
+    if vote::is_votes(&args.outcomes) {
+        return super::vote::protocol(args, &config);
+    }
     let mut dataset = outcome::read(&args.outcomes, args.cost, &config.families)?;
     if let Some(encoder) = &config.encoder {
         encode::missing(&mut dataset, encoder)?;

@@ -76,6 +76,7 @@ impl Info {
 fn based(source: Source, absolute: impl Fn(PathBuf) -> PathBuf) -> Source {
     match source {
         Source::Outcomes(folder) => Source::Outcomes(absolute(folder)),
+        Source::Votes(folder) => Source::Votes(absolute(folder)),
         Source::Bench(bench) => Source::Bench(Bench {
             files: bench.files.into_iter().map(&absolute).collect(),
             llms: absolute(bench.llms),

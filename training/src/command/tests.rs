@@ -29,14 +29,7 @@ fn outcomes(folder: &Path) {
 }
 
 fn call(line: &str) -> Result<()> {
-    match Cli::try_parse_from(std::iter::once("personaroute-train").chain(line.split(' '))).unwrap().command {
-        Command::Train(args) => train::run(args),
-        Command::Evaluate(args) => evaluate::run(&args),
-        Command::Export(args) => export::run(args),
-        Command::Simulate(args) => simulate::run(&args),
-        Command::Protocol(args) => protocol::run(&args),
-        Command::Download(args) => download::run(&args),
-    }
+    dispatch(Cli::try_parse_from(std::iter::once("personaroute-train").chain(line.split(' '))).unwrap().command)
 }
 
 #[test]
@@ -169,4 +162,43 @@ fn a_device_that_is_not_there_is_refused() {
     let error = call(&line).unwrap_err();
     assert_eq!(code(&error), 1);
     assert!(format!("{error:#}").contains("no CUDA device"), "{error:#}");
+}
+
+/// Votes of 12 users: even ones like `small`, odd ones `large`.
+fn votes(folder: &Path) {
+    outcomes(folder);
+    std::fs::remove_file(folder.join("outcomes.csv")).unwrap();
+    let mut rows = String::from("user_id,query_id,llm_left,llm_right,winner\n");
+    for at in 0..480_u32 {
+        let (user, query) = (at % 12, at % 5);
+        let pair = [("small", "large"), ("large", "odd"), ("odd", "small")][(at / 12 % 3) as usize];
+        let liked = if user % 2 == 0 { "small" } else { "large" };
+        let winner = if pair.0 == liked || pair.1 == "odd" {
+            "left"
+        } else if pair.1 == liked {
+            "right"
+        } else {
+            "tie"
+        };
+        writeln!(rows, "{user},{query},{},{},{winner}", pair.0, pair.1).unwrap();
+    }
+    std::fs::write(folder.join("votes.csv"), rows).unwrap();
+}
+
+#[test]
+fn votes_become_a_table_a_run_and_a_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    votes(folder.path());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    call(&format!("protocol --outcomes {} --json --quiet", at(""))).unwrap();
+    call(&format!("train --data {} --run {} --quiet", at(""), at("run"))).unwrap();
+    let report: Value = serde_json::from_slice(&std::fs::read(at("run/report/metrics.json")).unwrap()).unwrap();
+    let figure = |name: &str| report[name]["accuracy"].as_f64().unwrap();
+    let without = report["baselines"]["task_llm"]["accuracy"].as_f64().unwrap();
+    assert!(figure("router") > without + 0.1, "{} against {without}", figure("router"));
+    call(&format!("evaluate --run {} --json", at("run"))).unwrap();
+    call(&format!("export --run {} --out {}", at("run"), at("bundle"))).unwrap();
+    let bundle = personaroute_bundle::folder::Bundle::open(Path::new(&at("bundle"))).unwrap();
+    assert_eq!((bundle.users.len(), bundle.manifest.llms), (12, 3));
+    assert_eq!(bundle.manifest.metrics.get("accuracy"), Some(&figure("router")));
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::experiment::{Experiment, table};
 use super::progress::Bar;
 use super::run::Info;
-use super::{note, print};
+use super::{note, print, vote};
 use crate::cli::Train;
 use crate::config::Config;
 use crate::data::load::Source;
@@ -32,6 +32,9 @@ pub fn run(args: Train) -> Result<()> {
         Some(folder) => resumed(folder)?,
         None => begun(&args)?,
     };
+    if let Some(Source::Votes(folder)) = &plan.config.source {
+        return vote::train(folder, (&plan.info, &plan.config), &plan.folder, args.quiet);
+    }
     let device = train::device(&plan.info.device)?;
     let experiment = Experiment::open(&plan.config)?;
     if !args.quiet {
@@ -90,7 +93,7 @@ fn resumed(folder: PathBuf) -> Result<Plan> {
 /// Returns `runs/<data>-<seed>`.
 pub fn default_folder(config: &Config) -> PathBuf {
     let path = match &config.source {
-        Some(Source::Outcomes(folder)) => Some(folder.as_path()),
+        Some(Source::Outcomes(folder) | Source::Votes(folder)) => Some(folder.as_path()),
         Some(Source::Bench(bench)) => bench.files.first().map(PathBuf::as_path),
         None => None,
     };

@@ -78,6 +78,9 @@ impl Check<'_> {
         if let Some(folder) = &raw.outcomes {
             return Ok(Some(Source::Outcomes(folder.clone())));
         }
+        if let Some(folder) = &raw.votes {
+            return Ok(Some(Source::Votes(folder.clone())));
+        }
         let parts = [&raw.routing_data_train, &raw.routing_data_val, &raw.routing_data_test];
         let some = parts.iter().any(|part| part.is_some());
         let Some(llms) = raw.llm_data.clone() else {

@@ -48,6 +48,8 @@ pub struct DataPath {
     pub llm_embedding_data: Option<PathBuf>,
     /// Our own: an outcomes folder with users and interactions, as `simulate` writes.
     pub outcomes: Option<PathBuf>,
+    /// Our own: a folder of votes.
+    pub votes: Option<PathBuf>,
     /// Our own: folder of the text-embedding model (model.onnx, tokenizer.json) for embeddings the data lacks.
     pub encoder: Option<PathBuf>,
 }

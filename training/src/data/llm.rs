@@ -8,15 +8,15 @@ use serde_json::{Map, Value};
 use super::error::DataError;
 use super::{LlmInfo, open};
 
-/// One entry; further keys (`org`, `size`, …) say nothing to the router.
+/// One entry; further keys (`org`, `size`, …) say nothing to the router. A price that is null is one nobody knows.
 #[derive(Debug, Deserialize)]
 struct Entry {
     #[serde(default)]
     feature: String,
     #[serde(default)]
-    input_price: f32,
+    input_price: Option<f32>,
     #[serde(default)]
-    output_price: f32,
+    output_price: Option<f32>,
     #[serde(default)]
     model: Option<String>,
 }
@@ -36,7 +36,7 @@ fn info(file: &Path, id: String, entry: Value, families: &[String]) -> Result<Ll
     let entry: Entry = serde_json::from_value(entry).map_err(|error| {
         DataError::format(file, format!("feature, input_price and output_price of `{id}`"), error.to_string())
     })?;
-    let prices = [entry.input_price, entry.output_price];
+    let prices @ [input_price, output_price] = [entry.input_price, entry.output_price].map(Option::unwrap_or_default);
     if prices.iter().any(|price| !price.is_finite() || *price < 0.0) {
         let expected = format!("prices of `{id}` of at least 0");
         return Err(DataError::format(file, expected, format!("{prices:?}")));
@@ -44,8 +44,8 @@ fn info(file: &Path, id: String, entry: Value, families: &[String]) -> Result<Ll
     Ok(LlmInfo {
         description: entry.feature,
         model: entry.model.unwrap_or_else(|| id.clone()),
-        input_price: entry.input_price,
-        output_price: entry.output_price,
+        input_price,
+        output_price,
         family: families.iter().find(|family| belongs(&id, family)).cloned(),
         id,
     })
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn order_prices_and_families_are_kept() {
         let text = r#"{"z-Llama": {"feature": "z", "input_price": 0.2, "output_price": 0.4, "model": "up/z", "org": "M"},
-                       "a": {"feature": "a", "input_price": 1}}"#;
+                       "a": {"feature": "a", "input_price": 1, "output_price": null}}"#;
         let llms = read_text(text, &["qwen", "LLaMa"]).unwrap();
         assert_eq!((llms[0].id.as_str(), llms[0].model.as_str(), llms[0].output_price), ("z-Llama", "up/z", 0.4));
         assert_eq!(llms[0].family.as_deref(), Some("LLaMa"));

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::outcome::{self, Cost};
 use super::split::{Ratio, split};
-use super::{Dataset, Interactions, Split, bench, encode, open, user};
+use super::{Dataset, Interactions, Split, bench, encode, open, user, vote};
 
 /// Where data comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Source {
     Outcomes(PathBuf),
     /// PersonaRoute-Bench files.
     Bench(Bench),
+    /// A folder of votes.
+    Votes(PathBuf),
 }
 
 /// PersonaRoute-Bench files.
@@ -63,12 +65,17 @@ pub struct Loaded {
 impl Source {
     /// Recognises the layout of a folder, or of a single CSV file.
     pub fn recognise(path: &Path) -> Result<Self> {
+        // A folder of votes has queries too: what sets it apart comes first.
+        if vote::is_votes(path) {
+            return Ok(Self::Votes(path.to_owned()));
+        }
         if open::find(path, "queries.csv").is_some() {
             return Ok(Self::Outcomes(path.to_owned()));
         }
         let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
-        let llms = bench::metadata(folder)
-            .with_context(|| format!("{}: neither an outcomes folder nor PersonaRoute-Bench files", path.display()))?;
+        let llms = bench::metadata(folder).with_context(|| {
+            format!("{}: neither an outcomes folder nor PersonaRoute-Bench files nor votes", path.display())
+        })?;
         let embeddings = bench::embeddings(folder);
         Ok(Self::Bench(Bench { files: vec![path.to_owned()], llms, embeddings }))
     }
@@ -92,6 +99,7 @@ pub fn load(source: &Source, options: &Options) -> Result<Loaded> {
     let mut loaded = match source {
         Source::Outcomes(folder) => outcomes(folder, options)?,
         Source::Bench(files) => bench::read(files, options)?,
+        Source::Votes(folder) => bail!("{}: has votes, not ratings of single answers", folder.display()),
     };
     if let Some(encoder) = &options.encoder {
         encode::missing(&mut loaded.dataset, encoder)?;

@@ -61,7 +61,7 @@ pub(crate) fn positions<'a>(names: impl IntoIterator<Item = &'a str>) -> HashMap
     names.into_iter().enumerate().map(|(at, name)| (name.to_owned(), at)).collect()
 }
 
-fn read_queries(folder: &Path) -> Result<(Vec<Query>, Vec<TaskInfo>), DataError> {
+pub(super) fn read_queries(folder: &Path) -> Result<(Vec<Query>, Vec<TaskInfo>), DataError> {
     let mut records = Records::open(&open::require(folder, "queries.csv")?)?;
     let [id, task, text] = ["query_id", "task_id", "query"].map(|name| records.column(name));
     let (id, task, text) = (id?, task?, text?);
@@ -152,7 +152,7 @@ fn outcome_place(
     Ok((row, column))
 }
 
-fn embeddings(folder: &Path, name: &str, names: &[&str]) -> Result<Array2<f32>, DataError> {
+pub(super) fn embeddings(folder: &Path, name: &str, names: &[&str]) -> Result<Array2<f32>, DataError> {
     let file = folder.join(name);
     match file.is_file() {
         true => embedding::named(&file, names),
@@ -160,7 +160,7 @@ fn embeddings(folder: &Path, name: &str, names: &[&str]) -> Result<Array2<f32>, 
     }
 }
 
-fn query_embeddings(folder: &Path, queries: usize) -> Result<Array2<f32>, DataError> {
+pub(super) fn query_embeddings(folder: &Path, queries: usize) -> Result<Array2<f32>, DataError> {
     let file = folder.join("query_embeddings.npy");
     if !file.is_file() {
         return Ok(Array2::zeros((queries, 0)));

@@ -26,6 +26,8 @@ pub enum Domain {
     Vote = 10,
     /// Choices of the random baseline.
     Random = 11,
+    /// In which fold a training vote is when ridges are chosen.
+    VoteFold = 12,
 }
 
 /// Shares of train, validation and test in thousandths, so that sizes are whole-number arithmetic.

@@ -1,0 +1,82 @@
+//! Facts about reading and splitting votes.
+
+use std::path::Path;
+
+use super::*;
+use crate::data::load::Source;
+use crate::data::outcome::tests::shared;
+
+const HEADER: &str = "user_id,query_id,task_id,llm_left,llm_right,winner";
+
+fn folder(votes: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("queries.csv", "query_id,task_id,query\n4,jokes,tell a joke\n7,logic,how many sisters\n");
+    write("llms.json", r#"{"b": {"feature": "b", "input_price": null}, "a": {"feature": "a"}}"#);
+    write("votes.csv", &format!("{HEADER}\n{}\n", votes.join("\n")));
+    folder
+}
+
+fn error(vote: &str) -> String {
+    let folder = folder(&["ada,4,jokes,a,b,left", vote]);
+    let error = read(folder.path(), &[]).unwrap_err().to_string();
+    let file = format!("{}, line 3, column ", folder.path().join("votes.csv").display());
+    error.strip_prefix(&file).unwrap_or_else(|| panic!("{error}")).to_owned()
+}
+
+#[test]
+fn votes_are_read_in_order_with_users_by_first_appearance() {
+    let folder = folder(&["zoe,4,jokes,a,b,left", "ada,7,logic,b,a,tie", "zoe,7,logic,a,b,right"]);
+    assert_eq!(Source::recognise(folder.path()).unwrap(), Source::Votes(folder.path().to_owned()));
+    let votes = read(folder.path(), &[]).unwrap();
+    assert_eq!(votes.users.iter().map(|user| user.id.as_str()).collect::<Vec<_>>(), ["zoe", "ada"]);
+    let expected = Vote { user: 1, query: 1, left: 0, right: 1, winner: Winner::Tie };
+    assert_eq!((votes.votes.len(), votes.votes[1]), (3, expected));
+    assert_eq!(votes.dataset.tasks.len(), 2);
+    assert!(votes.dataset.effect.iter().all(|effect| effect.is_nan()));
+}
+
+#[test]
+fn what_is_wrong_with_a_vote_is_said_with_its_place() {
+    assert_eq!(error("ada,5,jokes,a,b,left"), "`query_id`: expected a query of queries.csv, found 5");
+    assert_eq!(error("ada,4,jokes,a,c,left"), "`llm_right`: expected an LLM of llms.json, found `c`");
+    assert_eq!(error("ada,4,jokes,a,b,both"), "`winner`: expected left, right or tie, found `both`");
+    assert_eq!(error("ada,4,jokes,a,a,tie"), "`llm_right`: expected another LLM than llm_left, found `a`");
+    assert_eq!(error(",4,jokes,a,b,tie"), "`user_id`: expected a user, found nothing");
+    let empty = folder(&[]);
+    let said = read(empty.path(), &[]).unwrap_err().to_string();
+    assert!(said.ends_with("expected at least one vote, found none"), "{said}");
+}
+
+#[test]
+fn a_verdict_holds_for_both_orders_of_a_pair() {
+    let folder = folder(&["ada,4,jokes,a,b,left"]);
+    std::fs::write(folder.path().join("judge.csv"), "judge,query_id,llm_left,llm_right,winner\ng,7,a,b,right\n")
+        .unwrap();
+    let votes = read(folder.path(), &[]).unwrap();
+    let verdicts = verdicts(folder.path(), "judge.csv", &votes.dataset).unwrap().unwrap();
+    assert_eq!((verdicts[&(1, 1, 0)], verdicts[&(1, 0, 1)]), (Winner::Right, Winner::Left));
+    assert!(super::verdicts(Path::new("/nowhere"), "judge.csv", &votes.dataset).unwrap().is_none());
+}
+
+#[test]
+fn rare_voters_are_only_learned_from() {
+    let rows: Vec<String> =
+        (0..60).map(|at| format!("{},4,jokes,a,b,left", if at < 19 { "rare" } else { "17" })).collect();
+    let folder = folder(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let votes = read(folder.path(), &[]).unwrap();
+    let split = votes.split();
+    assert_eq!(split.train.len() + split.test.len(), 60);
+    let expected = (19..60).zip(0..).filter(|&(_, own)| h(0, Domain::Vote, 17, own).is_multiple_of(5));
+    let expected: Vec<usize> = expected.map(|(row, _)| row).collect();
+    assert_eq!(split.test, expected);
+}
+
+#[test]
+fn real_votes_split_as_the_protocol_says() {
+    let Some(folder) = shared("llmfao") else { return };
+    let votes = read(&folder, &[]).unwrap();
+    let split = votes.split();
+    let decided = split.test.iter().filter(|&&at| votes.votes[at].winner != Winner::Tie).count();
+    assert_eq!((votes.votes.len(), votes.users.len(), votes.dataset.llms.len(), decided), (8931, 124, 59, 1006));
+}
