@@ -6,7 +6,7 @@ use serde_saphyr::Spanned;
 
 use super::{
     Fault, Place,
-    raw::{self, Quota},
+    raw::{self, Allowance, Period, Quota},
 };
 
 /// Who may call.
@@ -78,11 +78,30 @@ pub(super) fn quota(quota: &Quota) -> Result<(), Fault> {
     if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
         return Err(Fault::Value { key, expected: "must be at least 1", found: "0".to_owned() });
     }
-    match quota.budget {
-        Some(budget) if !(budget.usd.is_finite() && budget.usd > 0.0) => {
-            Err(Fault::Value { key: "budget.usd", expected: "must be more than 0", found: budget.usd.to_string() })
+    quota.budget.map_or(Ok(()), |budget| allowance(&budget))
+}
+
+fn allowance(budget: &Allowance) -> Result<(), Fault> {
+    let given = [("budget.usd", budget.usd), ("budget.day", budget.day), ("budget.month", budget.month)];
+    for (key, usd) in given {
+        if let Some(usd) = usd.filter(|usd| !(usd.is_finite() && *usd > 0.0)) {
+            return Err(Fault::Value { key, expected: "must be more than 0", found: usd.to_string() });
         }
-        _ => Ok(()),
+    }
+    let refused = |expected, found: &str| Err(Fault::Value { key: "budget", expected, found: found.to_owned() });
+    let is_twice = match budget.per {
+        Some(Period::Day) => budget.day.is_some(),
+        Some(Period::Month) => budget.month.is_some(),
+        None => false,
+    };
+    match (budget.usd, budget.per) {
+        (Some(_), None) => refused("must say `per: day` or `per: month` beside `usd`", "usd alone"),
+        (None, Some(_)) => refused("must say `usd` beside `per`", "per alone"),
+        (Some(_), Some(_)) if is_twice => refused("must name each period once", "two amounts for one period"),
+        (None, None) if budget.day.is_none() && budget.month.is_none() => {
+            refused("must name `day`, `month`, or `usd` with `per`", "nothing")
+        }
+        (Some(_), Some(_)) | (None, None) => Ok(()),
     }
 }
 
@@ -109,4 +128,32 @@ fn bytes(hex: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_names_each_period_at_most_once_and_one_at_least() {
+        let check = |text: &str| {
+            let budget: Allowance = serde_saphyr::from_str(text).unwrap();
+            allowance(&budget).map_err(|fault| fault.to_string())
+        };
+        for good in ["{usd: 1, per: day}", "{day: 1, month: 20}", "{usd: 1, per: day, month: 20}", "{month: 3}"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+        let refusals = [
+            ("{}", "must name `day`"),
+            ("{usd: 1}", "`per: day`"),
+            ("{per: day}", "`usd` beside"),
+            ("{usd: 1, per: day, day: 2}", "each period once"),
+            ("{day: 0}", "`budget.day` must be more than 0"),
+            ("{month: -1}", "`budget.month` must be more than 0"),
+        ];
+        for (wrong, expected) in refusals {
+            let found = check(wrong).unwrap_err();
+            assert!(found.contains(expected), "{wrong}: {found}");
+        }
+    }
 }

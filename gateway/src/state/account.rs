@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::store::Spending;
-use crate::config::Quota;
+use crate::config::{Period, Quota};
 
 /// What a request needs, as far as it is known before it is sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -29,10 +29,18 @@ pub(super) struct Account {
     requests: Bucket,
     tokens: Bucket,
     in_flight: u32,
+    day: Purse,
+    month: Purse,
+    pub(super) touched: Instant,
+}
+
+/// The money of one period.
+#[derive(Debug, Clone, Copy, Default)]
+struct Purse {
+    /// The period's number; 0 before the first reservation.
     period: u64,
     spent: f64,
     reserved: f64,
-    pub(super) touched: Instant,
 }
 
 /// A token bucket that holds one minute's worth; it may be overdrawn by what was not foreseen.
@@ -65,9 +73,8 @@ impl Account {
             requests: full(quota.requests_per_minute),
             tokens: full(quota.tokens_per_minute),
             in_flight: 0,
-            period: 0,
-            spent: 0.0,
-            reserved: 0.0,
+            day: Purse::default(),
+            month: Purse::default(),
             touched: now,
         }
     }
@@ -93,13 +100,13 @@ impl Account {
         self.in_flight += 1;
     }
 
-    /// Returns why `need` cannot be set aside, if so.
+    /// Returns why `need` cannot be set aside, if so; `rest` is how long a period still lasts.
     pub(super) fn may_reserve(
         &mut self,
         quota: &Quota,
         need: Need,
         now: Instant,
-        rest: Duration,
+        rest: impl Fn(Period) -> Duration,
     ) -> Result<(), Refusal> {
         if let Some(per_minute) = quota.tokens_per_minute {
             self.tokens.refill(per_minute, now);
@@ -107,42 +114,55 @@ impl Account {
                 return Err(Refusal { limit: "tokens_per_minute", wait });
             }
         }
-        match quota.budget {
-            Some(budget) if self.spent + self.reserved + need.usd > budget.usd => {
-                Err(Refusal { limit: "budget", wait: rest })
-            }
-            _ => Ok(()),
+        let is_over = |per: &Period| {
+            let most = quota.budget.and_then(|budget| budget.most(*per));
+            most.is_some_and(|most| self.spending(*per).usd + need.usd > most)
+        };
+        // Who is over both waits for the longer one.
+        match Period::ALL.into_iter().filter(is_over).map(rest).max() {
+            Some(wait) => Err(Refusal { limit: "budget", wait }),
+            None => Ok(()),
         }
     }
 
     /// Sets `need` aside until the request is settled.
     pub(super) fn reserve(&mut self, need: Need) {
         self.tokens.level -= count(need.tokens);
-        self.reserved += need.usd;
+        for purse in self.purses() {
+            purse.reserved += need.usd;
+        }
     }
 
-    /// Begins `period`, of which `spent` is gone already.
-    pub(super) fn begin(&mut self, period: u64, spent: f64) {
-        self.period = period;
-        self.spent = spent;
+    /// Begins the day or month with this number, of which `spent` is gone already.
+    pub(super) fn begin(&mut self, per: Period, period: u64, spent: f64) {
+        let purse = match per {
+            Period::Day => &mut self.day,
+            Period::Month => &mut self.month,
+        };
+        *purse = Purse { period, spent, ..*purse };
     }
 
-    /// Returns the period that the money is counted for.
-    pub(super) fn period(&self) -> u64 {
-        self.period
+    /// Returns what is gone of the day's or month's budget, money set aside included.
+    pub(super) fn spending(&self, per: Period) -> Spending {
+        let purse = match per {
+            Period::Day => &self.day,
+            Period::Month => &self.month,
+        };
+        Spending { period: purse.period, usd: purse.spent + purse.reserved }
     }
 
-    /// Returns what is gone of the budget, money set aside included.
-    pub(super) fn spending(&self) -> Spending {
-        Spending { period: self.period, usd: self.spent + self.reserved }
+    fn purses(&mut self) -> [&mut Purse; 2] {
+        [&mut self.day, &mut self.month]
     }
 
     /// Ends a request: what was set aside is replaced by what was used.
     pub(super) fn settle(&mut self, reserved: Need, used: Need) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.tokens.level += count(reserved.tokens) - count(used.tokens);
-        self.reserved = (self.reserved - reserved.usd).max(0.0);
-        self.spent += used.usd;
+        for purse in self.purses() {
+            purse.reserved = (purse.reserved - reserved.usd).max(0.0);
+            purse.spent += used.usd;
+        }
     }
 
     /// Returns whether no request is running on it.
@@ -159,7 +179,7 @@ fn count(tokens: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Allowance, Period};
+    use crate::config::Allowance;
     use proptest::prelude::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
@@ -172,7 +192,7 @@ mod tests {
 
     fn reserve(account: &mut Account, quota: &Quota, tokens: u64, usd: f64) -> Result<(), Refusal> {
         let need = Need { tokens, usd };
-        account.may_reserve(quota, need, account.touched, DAY)?;
+        account.may_reserve(quota, need, account.touched, |per| if per == Period::Day { DAY } else { 30 * DAY })?;
         account.reserve(need);
         Ok(())
     }
@@ -208,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_is_set_aside_cannot_be_spent_twice() {
-        let quota = Quota { budget: Some(Allowance { usd: 1.0, per: Period::Day }), ..Quota::UNLIMITED };
+        let quota = Quota { budget: Some(Allowance::of(1.0, Period::Day)), ..Quota::UNLIMITED };
         let mut account = Account::new(&quota, Instant::now());
         reserve(&mut account, &quota, 0, 0.6).unwrap();
         let refusal = reserve(&mut account, &quota, 0, 0.6).unwrap_err();
@@ -217,8 +237,22 @@ mod tests {
         assert!(reserve(&mut account, &quota, 0, 0.6).is_ok());
         account.settle(Need { tokens: 0, usd: 0.6 }, Need { tokens: 0, usd: 0.6 });
         assert!(reserve(&mut account, &quota, 0, 0.6).is_err());
-        account.begin(1, 0.0);
+        account.begin(Period::Day, 1, 0.0);
         assert!(reserve(&mut account, &quota, 0, 0.6).is_ok(), "a new period is a new budget");
+    }
+
+    #[test]
+    fn a_day_and_a_month_are_kept_at_the_same_time() {
+        let budget = Allowance { day: Some(1.0), month: Some(1.5), ..Allowance::default() };
+        let quota = Quota { budget: Some(budget), ..Quota::UNLIMITED };
+        let mut account = Account::new(&quota, Instant::now());
+        let need = Need { tokens: 0, usd: 0.9 };
+        reserve(&mut account, &quota, 0, 0.9).unwrap();
+        account.settle(need, need);
+        assert_eq!(reserve(&mut account, &quota, 0, 0.2).unwrap_err().wait, DAY, "the day is spent");
+        account.begin(Period::Day, 2, 0.0);
+        assert!(reserve(&mut account, &quota, 0, 0.2).is_ok(), "the next day");
+        assert_eq!(reserve(&mut account, &quota, 0, 0.7).unwrap_err().wait, 30 * DAY, "the month is spent");
     }
 
     #[test]
@@ -262,7 +296,7 @@ mod tests {
             usd in 0.1f64..10.0,
             requests in prop::collection::vec((0.0f64..3.0, 0.0f64..=1.0, any::<bool>()), 1..100),
         ) {
-            let quota = Quota { budget: Some(Allowance { usd, per: Period::Month }), ..Quota::UNLIMITED };
+            let quota = Quota { budget: Some(Allowance::of(usd, Period::Month)), ..Quota::UNLIMITED };
             let mut account = Account::new(&quota, Instant::now());
             let mut running = Vec::new();
             for (estimate, share, ends_one) in requests {
@@ -272,7 +306,7 @@ mod tests {
                 if ends_one && let Some((estimate, real)) = running.pop() {
                     account.settle(Need { tokens: 0, usd: estimate }, Need { tokens: 0, usd: real });
                 }
-                prop_assert!(account.spending().usd <= usd + 1e-9);
+                prop_assert!(account.spending(Period::Month).usd <= usd + 1e-9);
             }
         }
     }

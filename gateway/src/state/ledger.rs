@@ -82,28 +82,39 @@ impl Ledger {
         self.len() == 0
     }
 
-    /// Puts `account` into the period that holds `date`; returns how long that lasts.
+    /// Puts the account `name` into the day or month that holds `date`; returns how long that lasts.
     fn turn(&self, books: &mut Books, name: &str, per: Period, times: Times) -> Result<Duration, Refusal> {
         let (period, rest) = calendar::period(per, times.date);
-        let Some(account) = books.accounts.get_mut(name).filter(|account| account.period() != period) else {
+        let Some(account) = books.accounts.get_mut(name).filter(|account| account.spending(per).period != period)
+        else {
             return Ok(rest);
         };
-        let known = self.store.recall(name);
-        account.begin(period, known.filter(|known| known.period == period).map_or(0.0, |known| known.usd));
-        if known.is_none() && self.store.len() >= self.most {
+        let known = self.store.recall(&shelf(per, name));
+        account.begin(per, period, known.filter(|known| known.period == period).map_or(0.0, |known| known.usd));
+        if known.is_none() && self.store.len() >= self.most_kept() {
             let is_due = books.swept.is_none_or(|swept| times.now.saturating_duration_since(swept) > SWEEP);
             if is_due {
                 books.swept = Some(times.now);
-                let running = [Period::Day, Period::Month].map(|per| calendar::period(per, times.date).0);
+                let running = Period::ALL.map(|per| calendar::period(per, times.date).0);
                 self.store.forget(&|spending: Spending| !running.contains(&spending.period));
             }
-            if self.store.len() >= self.most {
-                account.begin(0, 0.0);
+            if self.store.len() >= self.most_kept() {
+                account.begin(per, 0, 0.0);
                 return Err(Refusal { limit: "accounts", wait: SWEEP });
             }
         }
         Ok(rest)
     }
+
+    /// Each account may have a day and a month.
+    fn most_kept(&self) -> usize {
+        self.most.saturating_mul(Period::ALL.len())
+    }
+}
+
+/// Where the store keeps the day's or month's money of an account.
+fn shelf(per: Period, name: &str) -> String {
+    format!("{}/{name}", per.as_str())
 }
 
 /// The two clocks.
@@ -133,11 +144,15 @@ impl Ticket {
     pub fn reserve(&mut self, need: Need, now: Instant, date: SystemTime) -> Result<(), Refusal> {
         let mut books = lock(&self.ledger.books);
         for (name, quota) in &self.holders {
-            let rest = match quota.budget {
-                Some(budget) => self.ledger.turn(&mut books, name, budget.per, Times { now, date })?,
-                None => Duration::ZERO,
-            };
+            let mut rests = [Duration::ZERO; 2];
+            for (per, rest) in Period::ALL.into_iter().zip(&mut rests) {
+                if quota.budget.is_some_and(|budget| budget.most(per).is_some()) {
+                    *rest = self.ledger.turn(&mut books, name, per, Times { now, date })?;
+                }
+            }
+            let [day, month] = rests;
             if let Some(account) = books.accounts.get_mut(name) {
+                let rest = |per| if per == Period::Day { day } else { month };
                 account.may_reserve(quota, need, now, rest)?;
             }
         }
@@ -164,9 +179,13 @@ impl Ticket {
                 continue;
             };
             change(account);
-            // Before its first reservation an account is in no period.
-            if quota.budget.is_some() && account.period() > 0 {
-                self.ledger.store.keep(name, account.spending());
+            for per in Period::ALL {
+                let is_kept = quota.budget.is_some_and(|budget| budget.most(per).is_some());
+                let spending = account.spending(per);
+                // Before its first reservation an account is in no period.
+                if is_kept && spending.period > 0 {
+                    self.ledger.store.keep(&shelf(per, name), spending);
+                }
             }
         }
     }

@@ -81,6 +81,19 @@ async fn requests_at_the_same_time_do_not_overspend_together() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_day_and_a_month_hold_at_the_same_time() -> Result<()> {
+    let upstream = FakeUpstream::always(dear_answer())?;
+    for (budget, served) in [("{day: 0.25, month: 9}", 2), ("{day: 9, month: 0.15}", 1)] {
+        let stage = Stage::between(&upstream, &upstream, &keys(&format!("{{budget: {budget}}}"), "{}"))?;
+        for _ in 0..served {
+            assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 200, "{budget}");
+        }
+        assert_eq!(code(&ask(&stage, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_user_has_a_budget_of_its_own_whoever_speaks_for_it() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
     let stage = Stage::between(&upstream, &upstream, &keys("{}", "{budget: {usd: 0.15, per: month}}"))?;

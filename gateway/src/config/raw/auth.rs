@@ -95,12 +95,37 @@ impl Quota {
         Self { requests_per_minute: None, tokens_per_minute: None, concurrency: None, budget: None };
 }
 
-/// Money for a period.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// Money for each day, for each month, or for both; `usd` and `per` are the short form of one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Allowance {
-    pub usd: f64,
-    pub per: Period,
+    /// USD for the period that `per` names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usd: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per: Option<Period>,
+    /// USD for each day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub day: Option<f64>,
+    /// USD for each month.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub month: Option<f64>,
+}
+
+impl Allowance {
+    /// Returns an allowance for one period.
+    pub fn of(usd: f64, per: Period) -> Self {
+        Self { usd: Some(usd), per: Some(per), ..Self::default() }
+    }
+
+    /// Returns the USD for each `per`; none is no limit.
+    pub fn most(&self, per: Period) -> Option<f64> {
+        let short = self.usd.filter(|_| self.per == Some(per));
+        match per {
+            Period::Day => self.day.or(short),
+            Period::Month => self.month.or(short),
+        }
+    }
 }
 
 /// A period of UTC's calendar.
@@ -109,4 +134,17 @@ pub struct Allowance {
 pub enum Period {
     Day,
     Month,
+}
+
+impl Period {
+    /// Both periods.
+    pub const ALL: [Self; 2] = [Self::Day, Self::Month];
+
+    /// Returns the period as the file spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
 }

@@ -8,7 +8,7 @@ fn holders(key: Quota, user: Quota) -> Vec<(String, Quota)> {
 }
 
 fn budget(usd: f64) -> Quota {
-    Quota { budget: Some(Allowance { usd, per: Period::Month }), ..Quota::UNLIMITED }
+    Quota { budget: Some(Allowance::of(usd, Period::Month)), ..Quota::UNLIMITED }
 }
 
 fn price(usd: f64) -> Need {
@@ -80,7 +80,7 @@ fn an_account_that_made_room_has_not_forgotten_its_spending() {
 
 #[test]
 fn a_full_store_makes_room_only_by_periods_that_are_over() {
-    let ledger = Arc::new(Ledger::new(2, Arc::new(Memory::default())));
+    let ledger = Arc::new(Ledger::new(1, Arc::new(Memory::default())));
     let (now, date) = (Instant::now(), SystemTime::now());
     let reserve = |user: &str, now, date| {
         let mut ticket = ledger.enter(vec![(format!("user:{user}"), budget(1.0))], now).unwrap();
@@ -110,6 +110,31 @@ fn a_restart_remembers_what_was_spent_and_what_was_set_aside() {
     let mut ticket = ledger.enter(holders(budget(1.0), Quota::UNLIMITED), now).unwrap();
     assert_eq!(ticket.reserve(price(0.6), now, date).unwrap_err().limit, "budget");
     assert!(ticket.reserve(price(0.4), now, date).is_ok());
+}
+
+#[test]
+fn a_day_and_a_month_both_outlive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let both = Allowance { day: Some(1.0), month: Some(1.5), ..Allowance::default() };
+    let quota = Quota { budget: Some(both), ..Quota::UNLIMITED };
+    // The middle of a month, so that the next day is in the same one.
+    let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_789_560_000);
+    let spend = |usd: f64, date: SystemTime| {
+        let ledger = Arc::new(Ledger::new(10, Arc::new(Disk::open(&path).unwrap())));
+        let mut ticket = ledger.enter(vec![("key:k".to_owned(), quota)], Instant::now()).unwrap();
+        let reserved = ticket.reserve(price(usd), Instant::now(), date);
+        if reserved.is_ok() {
+            ticket.used(price(usd));
+        }
+        reserved.is_ok()
+    };
+    let tomorrow = noon + Duration::from_secs(86_400);
+    assert!(spend(0.75, noon));
+    assert!(!spend(0.5, noon), "the day has 0.25 left");
+    assert!(spend(0.5, tomorrow), "a new day");
+    assert!(!spend(0.375, tomorrow), "the month has 0.25 left");
+    assert!(spend(0.25, tomorrow));
 }
 
 #[test]
