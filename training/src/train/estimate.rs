@@ -24,6 +24,8 @@ use crate::model::tensors::from2;
 use line::Lines;
 use observed::Observed;
 
+/// Share of rated answers that must have enough ratings to tell whether they lie on a line.
+const COVERED: f64 = 0.8;
 /// Masked edges may deviate from the lines by this much, in standard deviations of rewards.
 const EXACT: f64 = 0.05;
 
@@ -44,7 +46,11 @@ pub fn estimate(
         Setting::EffectCost => known(dataset, &observed),
         Setting::Rewards => {
             let lines = line::fit(&observed);
-            if lines.masked <= EXACT { by_lines(&observed, &lines) } else { by_covariance(&observed, propagate) }
+            if lines.masked <= EXACT && lines.covered() >= COVERED {
+                by_lines(&observed, &lines)
+            } else {
+                by_covariance(&observed, propagate)
+            }
         }
     };
     let unseen = observed.ratings().eq(0.0).to_device(Device::Cpu);

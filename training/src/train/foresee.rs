@@ -210,3 +210,6 @@ fn relevance(high: &Tensor, low: &Tensor) -> Tensor {
     let share = best.to_kind(Kind::Float).mean_dim(1, false, Kind::Float);
     (share + SMOOTHING / llms as f64) / (1.0 + SMOOTHING)
 }
+
+#[cfg(test)]
+mod tests;

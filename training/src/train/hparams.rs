@@ -4,34 +4,37 @@ use personaroute_bundle::lexical::Lexical;
 use serde::{Deserialize, Serialize};
 
 /// What the configuration's `hparam` section decides about the model.
+///
+/// Estimation and ridge regression take no steps, so the keys of gradient descent are accepted, recorded, and change
+/// nothing: every field up to `text_dropout` but `text`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hparams {
-    /// Width of node states and length of a user embedding.
+    /// Width of node states in PersonalizedRouter; a user embedding here is a position.
     pub embedding_dim: usize,
-    /// Features of an outcome edge that are read, 1 to 4: mean reward, log count, spread, relative reward.
+    /// Features of an outcome edge, 1 to 4.
     pub edge_dim: usize,
-    /// Peak learning rate; it warms up in the first epoch and falls to zero along a cosine.
+    /// Peak learning rate.
     pub learning_rate: f64,
-    /// AdamW's weight decay.
+    /// Weight decay.
     pub weight_decay: f64,
     /// Most epochs.
     pub train_epoch: usize,
     /// Users in a minibatch.
     pub batch_size: usize,
-    /// Share of a user's queries that is masked in the dense half of the minibatches.
+    /// Share of a user's queries that is masked; every edge is masked once, in closed form.
     pub train_mask_rate: f64,
-    /// Preference weights of a user (K).
+    /// Preference weights of a user: two, for both ends.
     pub weights: usize,
-    /// Epochs without a better validation score before training stops.
+    /// Epochs without a better validation score before the end.
     pub patience: usize,
     /// How query text is read.
     pub text: TextEncoder,
     /// Width of the query representation.
     pub text_dim: usize,
-    /// Epochs over the training queries for the query representation.
+    /// Epochs over the training queries.
     pub text_epoch: usize,
-    /// Its learning rate.
+    /// Learning rate of the query representation.
     pub text_learning_rate: f64,
     /// Share of a query's n-grams (or embedding entries) dropped while training.
     pub text_dropout: f64,

@@ -82,6 +82,14 @@ pub fn fit(observed: &Observed) -> Lines {
     Lines { user, intercept, slope, count: slots, masked, residual }
 }
 
+impl Lines {
+    /// Returns the share of rated answers whose ratings could contradict a line: three or more.
+    pub fn covered(&self) -> f64 {
+        let count = |least: f64| self.count.ge(least).sum(Kind::Double).double_value(&[]);
+        count(3.0) / count(1.0).max(1.0)
+    }
+}
+
 impl Sums {
     /// Intercepts and slopes, pulled to a prior.
     fn line(&self, ridge: f64, [first, second]: [&Tensor; 2]) -> [Tensor; 2] {
