@@ -1,5 +1,7 @@
 //! Facts about whole runs, on generated data.
 
+mod robust;
+
 use ndarray::Array3;
 use personaroute_bundle::signals::Rated;
 use tch::{Kind, Tensor};
