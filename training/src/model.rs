@@ -18,7 +18,7 @@ use tch::{Kind, Tensor};
 use crate::data::Dataset;
 use crate::graph::sample::{Message, Visible};
 use crate::graph::text::QueryInputs;
-use crate::train::hparams::{Hparams, TextEncoder};
+use crate::train::hparams::Hparams;
 
 use axis::Axis;
 use belief::Belief;
@@ -195,10 +195,5 @@ impl Model {
     /// Returns the embedding of a user nothing is known about.
     pub fn prior(&self) -> Vec<f32> {
         self.embed_user(&[])
-    }
-
-    /// Returns whether query text is read as n-grams.
-    pub fn is_lexical(&self) -> bool {
-        matches!(self.facts.hparams.text, TextEncoder::Lexical(_))
     }
 }

@@ -31,6 +31,12 @@ impl Splitter {
     pub fn finish(&mut self) -> Option<Bytes> {
         (!self.rest.is_empty()).then(|| self.rest.split().freeze())
     }
+
+    /// Returns what was held back as an event that is whole: the last one may lack the blank line behind it.
+    pub fn finish_event(&mut self) -> Vec<u8> {
+        let rest = self.finish().unwrap_or_default();
+        [&rest, b"\n\n".as_slice()].concat()
+    }
 }
 
 /// Returns the index behind the last blank line of `bytes`.

@@ -11,13 +11,6 @@ pub fn from2(array: &Array2<f32>, device: Device) -> Tensor {
     Tensor::from_slice(&flat).view([rows as i64, columns as i64]).to_device(device)
 }
 
-/// Returns a tensor of the array's shape.
-pub fn from3(array: &Array3<f32>, device: Device) -> Tensor {
-    let (a, b, c) = array.dim();
-    let flat: Vec<f32> = array.iter().copied().collect();
-    Tensor::from_slice(&flat).view([a as i64, b as i64, c as i64]).to_device(device)
-}
-
 /// Returns a tensor of rows that all have `columns` elements.
 pub fn from_rows(rows: &[Vec<f32>], columns: usize) -> Tensor {
     let flat: Vec<f32> = rows.iter().flatten().copied().collect();

@@ -47,9 +47,8 @@ impl Events {
     /// Returns what follows from the end of the stream: some upstreams never send `[DONE]`. Without a reason to finish
     /// the answer is not whole, and nothing says that it is.
     pub fn finish(&mut self) -> String {
-        let rest = self.splitter.finish().unwrap_or_default();
-        // The last event may lack the blank line behind it.
-        let written = self.read(&[&rest, b"\n\n".as_slice()].concat());
+        let rest = self.splitter.finish_event();
+        let written = self.read(&rest);
         if self.stop_reason.is_some() { written + &self.stop() } else { written }
     }
 

@@ -47,10 +47,10 @@ impl Chunks {
         }
     }
 
-    /// Returns what follows from the end of the stream: its last event may lack the blank line behind it.
+    /// Returns what follows from the end of the stream.
     pub fn finish(&mut self) -> String {
-        let rest = self.splitter.finish().unwrap_or_default();
-        self.read(&[&rest, b"\n\n".as_slice()].concat())
+        let rest = self.splitter.finish_event();
+        self.read(&rest)
     }
 
     fn read(&mut self, whole: &[u8]) -> String {
