@@ -72,7 +72,7 @@ pub struct Config {
 }
 
 /// A service that answers for one or more LLMs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Upstream {
     /// Its name in logs, metrics and model entries.
     pub name: String,

@@ -87,8 +87,10 @@ impl Reload {
     async fn replace(self: Arc<Self>, proxy: &Proxy, metrics: &Metrics, before: Option<String>) -> Option<String> {
         let built = tokio::task::spawn_blocking(move || (self.build)()).await;
         let refused = match built {
-            Ok(Ok(snapshot)) => {
-                warn_of_restart(&proxy.snapshot(), &snapshot);
+            Ok(Ok(mut snapshot)) => {
+                let before = proxy.snapshot();
+                warn_of_restart(&before, &snapshot);
+                snapshot.roster.carry_on(&before.roster);
                 proxy.replace(Arc::new(snapshot));
                 metrics.reloaded("ok");
                 tracing::info!("reloaded");

@@ -45,6 +45,16 @@ impl Breaker {
         Self { settings, state: Mutex::default() }
     }
 
+    /// Returns what it goes by.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns whether probes between requests found the upstream ill last.
+    pub fn is_ill(&self) -> bool {
+        self.lock().is_ill
+    }
+
     /// Returns whether a request may be sent at `now`; after a cool-down one request may, as a probe.
     pub fn enter(&self, now: Instant) -> Gate {
         let mut state = self.lock();

@@ -20,6 +20,7 @@ pub struct Peer {
     /// Whether it is left alone.
     pub breaker: Breaker,
     client: HttpClient,
+    connect: Duration,
 }
 
 /// One request to an upstream.
@@ -56,7 +57,14 @@ impl Peer {
         connect: Duration,
         breaker: config::Breaker,
     ) -> Self {
-        Self { config, breaker: Breaker::new(breaker), client: HttpClient::new(tls, connect) }
+        Self { config, breaker: Breaker::new(breaker), client: HttpClient::new(tls, connect), connect }
+    }
+
+    /// Returns whether both are described alike, so that one can go on in place of the other.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.config == other.config
+            && self.connect == other.connect
+            && self.breaker.settings() == other.breaker.settings()
     }
 
     /// Returns how the upstream serves requests of format `wire`, if it does.

@@ -46,7 +46,8 @@ pub async fn watch(peer: &Arc<Peer>, told: impl Fn(&str, bool)) {
     let Some(probe) = &peer.config.health else {
         return;
     };
-    let mut row = Row::default();
+    // After a reload the upstream may be ill already.
+    let mut row = Row { is_ill: peer.breaker.is_ill(), against: 0 };
     loop {
         let found = match tokio::time::timeout(probe.timeout, peer.probe(&probe.path)).await {
             Ok(Ok(status)) if status.is_success() => Ok(()),

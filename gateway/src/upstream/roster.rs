@@ -53,6 +53,11 @@ impl Endpoint {
         Self { peer: Arc::clone(peer), name: Arc::from(name), load, breaker }
     }
 
+    /// Returns whether both are the same LLM of the same upstream.
+    fn is_at(&self, other: &Self) -> bool {
+        self.name == other.name && Arc::ptr_eq(&self.peer, &other.peer)
+    }
+
     /// Returns whether a request may be sent there at `now`.
     pub fn enter(&self, now: Instant) -> Gate {
         match self.breaker.enter(now) {
@@ -88,6 +93,28 @@ impl Roster {
         }
         let by_name = index(&llms);
         Ok(Self { llms, by_name, virtual_models: config.virtual_models.clone(), peers })
+    }
+
+    /// Takes over the upstreams of `before` that are described alike, with their connections and what was learnt of
+    /// them: load and breakers.
+    pub fn carry_on(&mut self, before: &Self) {
+        for (name, peer) in &mut self.peers {
+            if let Some(known) = before.peers.get(name).filter(|known| known.is_like(peer)) {
+                *peer = Arc::clone(known);
+            }
+        }
+        for llm in &mut self.llms {
+            let known = before.llms.iter().find(|known| known.offer.llm == llm.offer.llm);
+            for endpoint in &mut llm.endpoints {
+                if let Some(peer) = self.peers.get(&endpoint.peer.config.name) {
+                    endpoint.peer = Arc::clone(peer);
+                }
+                if let Some(known) = known.and_then(|known| known.endpoints.iter().find(|known| known.is_at(endpoint)))
+                {
+                    endpoint.clone_from(known);
+                }
+            }
+        }
     }
 
     /// Returns the LLM with this id, or else the first that an upstream calls so.

@@ -30,9 +30,9 @@ fn watching(file: &Path, scorer: &Arc<dyn Scorer>) -> Option<Reload> {
     Some(Reload { build: Box::new(build), watched })
 }
 
-/// Asks for the metric of reloads until `outcome` was counted once more than `before`.
-async fn reloaded(stage: &Stage, outcome: &str) -> Result<()> {
-    let counted = format!("personaroute_reloads_total{{outcome=\"{outcome}\"}} 1");
+/// Asks for the metric of reloads until `outcome` was counted so many times.
+async fn reloaded(stage: &Stage, outcome: &str, times: u32) -> Result<()> {
+    let counted = format!("personaroute_reloads_total{{outcome=\"{outcome}\"}} {times}");
     while !wire::get(stage.admin, "/metrics").await?.text().contains(&counted) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -55,11 +55,11 @@ async fn a_bad_file_is_refused_and_a_good_one_taken_over_while_a_stream_runs() -
     assert!(stream.next().await?.is_some());
 
     fs::write(&file, "version: 1\nnonsense: true\n")?;
-    reloaded(&stage, "refused").await?;
+    reloaded(&stage, "refused", 1).await?;
     assert_eq!(wire::get(stage.address, "/v1/models/auto").await?.status, 200);
 
     fs::write(&file, configuration.replace("{name: auto}", "{name: better}"))?;
-    reloaded(&stage, "ok").await?;
+    reloaded(&stage, "ok", 1).await?;
     assert_eq!(wire::get(stage.address, "/v1/models/better").await?.status, 200);
     assert_eq!(wire::get(stage.address, "/v1/models/auto").await?.status, 404);
 
@@ -117,11 +117,11 @@ async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_st
     assert!(stream.next().await?.is_some());
 
     swap(folder.path(), "v2", &new)?;
-    reloaded(&stage, "ok").await?;
+    reloaded(&stage, "ok", 1).await?;
     assert_eq!(models("team-key").await?, (200, Some(new.certificate.clone())));
 
     fs::write(folder.path().join("v2/tls.key"), "nonsense")?;
-    reloaded(&stage, "refused").await?;
+    reloaded(&stage, "refused", 1).await?;
     assert_eq!(models("team-key").await?, (200, Some(new.certificate.clone())), "the old pair stays");
 
     swap(folder.path(), "v3", &old)?;
@@ -133,5 +133,36 @@ async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_st
 
     gate.open();
     assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_described_as_before_keeps_its_breaker() -> Result<()> {
+    let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
+    let well = FakeUpstream::always(Reply::chat("ok"))?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("gateway.yaml");
+    let configuration = two(&broken, &well, "breaker: {failures: 1, cooldown: 10m, longest: 10m}");
+    fs::write(&file, &configuration)?;
+    let stage = Stage::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
+    let ask = |model: &'static str| {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
+        let address = stage.address;
+        async move { wire::post(address, "/v1/chat/completions", &[], &body).await }
+    };
+    assert_eq!(ask("auto").await?.status, 200);
+    let asked = broken.count();
+    assert!(asked > 0, "the cheap one is asked first");
+
+    let renamed = configuration.replace("{name: auto}", "{name: better}");
+    fs::write(&file, &renamed)?;
+    reloaded(&stage, "ok", 1).await?;
+    assert_eq!(ask("better").await?.status, 200);
+    assert_eq!(broken.count(), asked, "still left alone");
+
+    fs::write(&file, renamed.replace("name: a, kind: openai,", "name: a, kind: openai, headers: {x-team: blue},"))?;
+    reloaded(&stage, "ok", 2).await?;
+    assert_eq!(ask("better").await?.status, 200);
+    assert!(broken.count() > asked, "described anew, it is tried anew");
     Ok(())
 }
