@@ -9,6 +9,10 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
     if fields.is_filled("tools") {
         facts.needs.add(Capability::Tools);
     }
+    let output = fields.find("output_config").and_then(|output| Fields::parse(output.get()).ok());
+    if output.is_some_and(|output| output.is_filled("format")) {
+        facts.needs.add(Capability::Json);
+    }
     if let Some(system) = fields.find("system") {
         facts.prompt_bytes += content::read(system, &mut Needs::default()).text.len();
     }
@@ -51,5 +55,17 @@ mod tests {
         assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
         assert_eq!(facts.user.as_deref(), Some("ada"));
         assert_eq!(facts.prompt_bytes, "be briefq".len());
+    }
+
+    #[test]
+    fn a_format_of_the_answer_is_a_need() {
+        let needs = |config: &str| {
+            let body = format!(r#"{{"messages":[{{"role":"user","content":"q"}}],"output_config":{config}}}"#);
+            Facts::read(Wire::Messages, &Fields::parse(&body).unwrap()).unwrap().needs
+        };
+        let mut expected = Needs::default();
+        assert_eq!(needs(r#"{"effort":"low"}"#), expected);
+        expected.add(Capability::Json);
+        assert_eq!(needs(r#"{"format":{"type":"json_schema","schema":{}}}"#), expected);
     }
 }
