@@ -1,6 +1,6 @@
 //! How a configuration can be wrong, always with file, line and column.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,14 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+}
+
+impl Error {
+    /// Returns the refusal of `path` for what its parser says.
+    pub(super) fn shape(path: &Path, error: &serde_saphyr::Error) -> Self {
+        let place = error.location().map_or_else(Place::default, |at| Place { line: at.line(), column: at.column() });
+        Self::Shape { path: path.to_path_buf(), place, message: error.to_string() }
+    }
 }
 
 /// A position in the file.

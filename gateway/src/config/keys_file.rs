@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Config, Error, check, load, raw};
+use super::{Config, Error, check, raw};
 
 /// Adds the keys of `file`, a YAML list, to those of `config`.
 pub(super) fn read(file: &Path, config: &mut Config) -> Result<(), Error> {
@@ -10,7 +10,7 @@ pub(super) fn read(file: &Path, config: &mut Config) -> Result<(), Error> {
         return Ok(());
     };
     let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.to_path_buf(), source })?;
-    let written: Vec<raw::Key> = serde_saphyr::from_str(&text).map_err(|error| load::shape(file, &error))?;
+    let written: Vec<raw::Key> = serde_saphyr::from_str(&text).map_err(|error| Error::shape(file, &error))?;
     let added = check::keys(known, &written, &config.models, &config.virtual_models);
     added.map_err(|(place, fault)| Error::Invalid { path: file.to_path_buf(), place, fault })
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, Error, Place, Tls, check, keys_file, raw, traces};
+use super::{Config, Error, Tls, check, keys_file, raw, traces};
 
 /// A configuration with what was written.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded,
 
 /// Checks `text`, the contents of `path`.
 pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Error> {
-    let raw: raw::Config = serde_saphyr::from_str(text).map_err(|error| shape(path, &error))?;
+    let raw: raw::Config = serde_saphyr::from_str(text).map_err(|error| Error::shape(path, &error))?;
     let config =
         check::check(&raw, env).map_err(|(place, fault)| Error::Invalid { path: path.to_path_buf(), place, fault })?;
     let mut loaded = Loaded { path: path.to_path_buf(), raw, config };
@@ -74,9 +74,4 @@ pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> R
         loaded.config.files.push(file);
     }
     Ok(loaded)
-}
-
-pub(super) fn shape(path: &Path, error: &serde_saphyr::Error) -> Error {
-    let place = error.location().map_or_else(Place::default, |at| Place { line: at.line(), column: at.column() });
-    Error::Shape { path: path.to_path_buf(), place, message: error.to_string() }
 }

@@ -3,6 +3,7 @@
 //! A fresh instance costs some 40 µs of page work, twice as much as everything else in a small decision, so instances
 //! serve several calls, one at a time. A call that fails takes its instance with it.
 
+pub(crate) mod bindings;
 pub(crate) mod convert;
 
 use std::{
@@ -18,16 +19,6 @@ use wasmtime::{
 
 use self::bindings::{Router, RouterPre};
 use crate::{DecisionFault, Limits, OpenError, RouteError, context::Context, engine};
-
-/// Rust types of the WIT package.
-pub(crate) mod bindings {
-    wasmtime::component::bindgen!({
-        path: "../../wit",
-        world: "router",
-        imports: { default: trappable },
-        ownership: Borrowing { duplicate_if_necessary: true },
-    });
-}
 
 /// The loaded plugin.
 pub(crate) struct Plugin {

@@ -6,7 +6,7 @@ use personaroute_harness::bundle::Recipe;
 use personaroute_harness::path;
 use personaroute_host::{OpenError, Provider, RouteError, Router, RouterOptions};
 
-use super::fixture::{open_with, options, request};
+use super::fixture::{Fixture, open_with, options, request};
 
 fn refusal(recipe: &Recipe, change: impl FnOnce(&mut RouterOptions)) -> OpenError {
     let folder = tempfile::tempdir().unwrap();
@@ -84,18 +84,24 @@ fn a_bundle_with_embeddings_needs_their_encoder() {
     }
 }
 
-#[test]
-fn a_bundle_with_embeddings_routes_through_the_encoder() {
+/// A router with embeddings and this long for a decision; none where the encoder is not on this machine.
+fn encoding(deadline: std::time::Duration) -> Option<Fixture> {
     if !path::encoder().is_dir() {
         eprintln!("passed over: {} is not on this machine", path::encoder().display());
-        return;
+        return None;
     }
     let recipe = Recipe { embedding: Some(384), ..Recipe::default() };
-    let change = |options: &mut RouterOptions| {
+    Some(open_with(&recipe, |options| {
         options.encoder = Some(path::encoder());
-        options.limits.deadline = std::time::Duration::from_secs(20);
+        options.limits.deadline = deadline;
+    }))
+}
+
+#[test]
+fn a_bundle_with_embeddings_routes_through_the_encoder() {
+    let Some(fixture) = encoding(std::time::Duration::from_secs(20)) else {
+        return;
     };
-    let fixture = open_with(&recipe, change);
     let decide = |text: &str| fixture.router.route(&request(&fixture.router, Some("lavish"), text)).unwrap();
     let (first, again, other) = (decide("one two three"), decide("one two three"), decide("an ode to the sea"));
     assert_eq!(first.ranking, again.ranking);
@@ -105,16 +111,9 @@ fn a_bundle_with_embeddings_routes_through_the_encoder() {
 
 #[test]
 fn a_text_that_cannot_be_encoded_in_time_ends_in_timeout() {
-    if !path::encoder().is_dir() {
-        eprintln!("passed over: {} is not on this machine", path::encoder().display());
+    let Some(fixture) = encoding(std::time::Duration::from_millis(2)) else {
         return;
-    }
-    let recipe = Recipe { embedding: Some(384), ..Recipe::default() };
-    let change = |options: &mut RouterOptions| {
-        options.encoder = Some(path::encoder());
-        options.limits.deadline = std::time::Duration::from_millis(2);
     };
-    let fixture = open_with(&recipe, change);
     // The longest text takes tens of milliseconds on any machine.
     let long = "tell me about the history of the sea ".repeat(60);
     let error = fixture.router.route(&request(&fixture.router, None, &long)).unwrap_err();
