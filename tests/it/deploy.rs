@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use personaroute_gateway::app;
 use personaroute_gateway::config::{self, Loaded};
-use personaroute_harness::path;
+use personaroute_harness::{path, python};
 use serde_json::Value;
 
 fn text(name: &str) -> String {
@@ -82,6 +82,28 @@ fn the_clusters_parts_find_each_other() {
     for manifest in manifests() {
         assert!(manifest["apiVersion"].is_string() && manifest["metadata"]["name"] == "personaroute", "{manifest}");
     }
+}
+
+/// Runs the linters that stand beside the interpreter; their complaints are on standard output.
+const LINT: &str = r#"
+import pathlib, shutil, subprocess, sys
+dockerfile, manifests = sys.argv[1:]
+beside = pathlib.Path(sys.executable).parent
+for program, arguments in [("kubernetes-validate", ["--strict", manifests]), ("hadolint", ["--no-color", dockerfile])]:
+    if shutil.which(program, path=beside) is None:
+        print("passed over:", program)
+        continue
+    done = subprocess.run([beside / program, *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    print("fine:", program)
+"#;
+
+#[test]
+fn linters_find_nothing() {
+    let folder = path::root().join("configs/deploy");
+    let found = python::run(LINT, &[folder.join("Dockerfile"), folder.join("kubernetes.yaml")]).unwrap();
+    assert!(found.contains("fine: kubernetes-validate"), "{found}");
+    assert!(found.contains("fine: hadolint") || !cfg!(target_os = "linux"), "{found}");
 }
 
 #[test]
