@@ -141,24 +141,27 @@ pub struct Protocol {
     /// Folder of outcomes.
     #[arg(long, value_name = "DIR")]
     pub outcomes: PathBuf,
-    /// s9 or s1000.
-    #[arg(long, default_value = "s1000", value_parser = ["s9", "s1000"])]
-    pub users: String,
-    /// Seeds, separated by commas.
-    #[arg(long, default_value = "0,1,2", value_delimiter = ',')]
-    pub seeds: Vec<u64>,
+    /// s9 or s1000 (unless said).
+    #[arg(long, value_parser = ["s9", "s1000"])]
+    users: Option<String>,
+    /// Seeds, separated by commas; 0,1,2 unless said.
+    #[arg(long, value_delimiter = ',')]
+    seeds: Option<Vec<u64>>,
     /// What the router may know; the configuration's, else R.
     #[arg(long)]
     pub setting: Option<Setting>,
     /// How query text is read; the configuration's, else lexical.
     #[arg(long)]
     pub encoder: Option<Encoder>,
-    /// All rewards of a seen query, or that of one LLM.
-    #[arg(long, default_value = "full")]
-    pub feedback: Feedback,
-    /// Which cost counts.
-    #[arg(long, default_value = "cost_log")]
-    pub cost: Cost,
+    /// All rewards of a seen query (unless said), or that of one LLM.
+    #[arg(long)]
+    feedback: Option<Feedback>,
+    /// Which cost counts; cost_log unless said.
+    #[arg(long)]
+    cost: Option<Cost>,
+    /// Standard deviation of normal noise on the rewards that users have seen.
+    #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = deviation)]
+    pub noise: f64,
     /// Training configuration, for its hyperparameters.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -175,6 +178,12 @@ pub struct Protocol {
     /// seed).
     #[arg(long)]
     pub new_llms: bool,
+    /// Also measure tasks that training has never seen, each left out in turn (trains once a task and seed).
+    #[arg(long)]
+    pub unseen_tasks: bool,
+    /// On unseen tasks, measure every N-th user; training hears all of them.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), requires = "unseen_tasks")]
+    pub every: u16,
     /// Only the baselines, no training.
     #[arg(long)]
     pub baselines_only: bool,
@@ -184,6 +193,45 @@ pub struct Protocol {
     /// No progress.
     #[arg(long)]
     pub quiet: bool,
+}
+
+impl Protocol {
+    /// Returns the population's name.
+    pub fn users(&self) -> &str {
+        self.users.as_deref().unwrap_or("s1000")
+    }
+
+    /// Returns the seeds.
+    pub fn seeds(&self) -> &[u64] {
+        self.seeds.as_deref().unwrap_or(&[0, 1, 2])
+    }
+
+    /// Returns which rewards of a seen query a user knows.
+    pub fn feedback(&self) -> Feedback {
+        self.feedback.unwrap_or_default()
+    }
+
+    /// Returns which cost counts.
+    pub fn cost(&self) -> Cost {
+        self.cost.unwrap_or_default()
+    }
+
+    /// Returns the first option given that only outcomes have a use for.
+    pub fn of_outcomes_only(&self) -> Option<&'static str> {
+        let given = [
+            ("--users", self.users.is_some()),
+            ("--seeds", self.seeds.is_some()),
+            ("--setting", self.setting.is_some()),
+            ("--feedback", self.feedback.is_some()),
+            ("--cost", self.cost.is_some()),
+            ("--noise", self.noise > 0.0),
+            ("--choices", self.choices.is_some()),
+            ("--held-out", self.held_out),
+            ("--new-llms", self.new_llms),
+            ("--unseen-tasks", self.unseen_tasks),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
 }
 
 /// Options of `download`.
@@ -201,6 +249,12 @@ pub struct Download {
     /// No progress.
     #[arg(long)]
     pub quiet: bool,
+}
+
+fn deviation(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok();
+    let sound = number.filter(|number| number.is_finite() && *number >= 0.0);
+    sound.ok_or_else(|| format!("expected a number of at least 0, found `{text}`"))
 }
 
 fn named(text: &str) -> Result<(String, f32), String> {
@@ -234,7 +288,19 @@ mod tests {
         ));
         let call = "personaroute-train protocol --outcomes o --users s9 --seeds 0,1,2 --setting R --feedback bandit --cost cost --config f --choices c --json";
         let Command::Protocol(protocol) = parse(call).unwrap().command else { panic!("not protocol") };
-        assert_eq!((protocol.seeds, protocol.feedback, protocol.cost), (vec![0, 1, 2], Feedback::Bandit, Cost::Cost));
+        assert_eq!(
+            (protocol.seeds(), protocol.feedback(), protocol.cost()),
+            (&[0, 1, 2][..], Feedback::Bandit, Cost::Cost)
+        );
+        assert_eq!(protocol.of_outcomes_only(), Some("--users"));
+        let Command::Protocol(protocol) =
+            parse("personaroute-train protocol --outcomes o --unseen-tasks --every 5").unwrap().command
+        else {
+            panic!("not protocol")
+        };
+        assert_eq!((protocol.every, protocol.of_outcomes_only()), (5, Some("--unseen-tasks")));
+        assert!(parse("personaroute-train protocol --outcomes o --every 5").is_err());
+        assert!(parse("personaroute-train protocol --outcomes o --noise -1").is_err());
         assert!(parse("personaroute-train train --config f --device cuda --quiet").is_ok());
         assert!(parse("personaroute-train train --resume r").is_ok());
         assert!(parse("personaroute-train evaluate --bundle b --data d --json").is_ok());

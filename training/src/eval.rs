@@ -7,6 +7,7 @@ pub mod metric;
 pub mod net;
 pub mod new_llm;
 pub mod truth;
+pub mod unseen_task;
 
 use anyhow::Result;
 use ndarray::Array2;

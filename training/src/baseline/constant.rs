@@ -15,6 +15,7 @@ pub struct Constant {
 
 /// Each user's best LLM over all training queries: the zero of the gap.
 pub struct BestPerUser {
+    name: &'static str,
     llms: usize,
     best: Vec<usize>,
 }
@@ -62,13 +63,20 @@ impl Router for Constant {
 impl BestPerUser {
     /// Takes what the field has looked up.
     pub fn new(field: &Field<'_>) -> Self {
-        Self { llms: field.dataset.llms.len(), best: field.singles.clone() }
+        let name = "best_single_per_user";
+        Self { name, llms: field.dataset.llms.len(), best: field.singles.clone() }
+    }
+
+    /// Takes each user's best LLM over the test queries: the most that one LLM could have earned there.
+    pub fn in_hindsight(field: &Field<'_>) -> Self {
+        let best = field.truth.best_singles(&field.split.test, field.seen);
+        Self { name: "best_single_in_hindsight", llms: field.dataset.llms.len(), best }
     }
 }
 
 impl Router for BestPerUser {
     fn name(&self) -> &str {
-        "best_single_per_user"
+        self.name
     }
 
     fn utilities(&self, user: usize, queries: &[u32]) -> Result<Array2<f64>> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use anyhow::Result;
 use ndarray::Array2;
 
-use crate::eval::truth::means;
+use crate::eval::truth::{Mean, means};
 use crate::eval::{Field, Router};
 
 /// Predicted effect and cost of some queries, shared by all users.
@@ -44,18 +44,25 @@ impl Router for Predicted {
     }
 }
 
+/// Predicts the mean over training tasks of their queries' means: what a task that nobody has seen is like.
+pub fn over_tasks(field: &Field<'_>, preferences: &[f64]) -> Predicted {
+    let tasks = by_task(field);
+    let predicted = [0_usize, 1].map(|part| {
+        Array2::from_shape_fn((field.split.test.len(), field.dataset.llms.len()), |(_, llm)| {
+            let mut mean = Mean::default();
+            tasks.iter().filter_map(|parts| parts.get(part)?.get(llm)).for_each(|&own| mean.add(own));
+            mean.value()
+        })
+    });
+    Predicted::new("told_p_mean_over_tasks", preferences, &field.split.test, predicted)
+}
+
 /// Predicts the mean of the training queries of the same task.
 pub fn task_means(field: &Field<'_>, preferences: &[f64]) -> Predicted {
     let dataset = field.dataset;
     let task_of = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| query.task);
     let overall = [&dataset.effect, &dataset.cost].map(|array| means(array, &field.split.train));
-    let tasks: Vec<[Vec<f64>; 2]> = (0..dataset.tasks.len())
-        .map(|task| {
-            let rows: Vec<u32> =
-                field.split.train.iter().copied().filter(|&query| task_of(query) as usize == task).collect();
-            [&dataset.effect, &dataset.cost].map(|array| means(array, &rows))
-        })
-        .collect();
+    let tasks = by_task(field);
     let predicted = [0_usize, 1].map(|part| {
         Array2::from_shape_fn((field.split.test.len(), dataset.llms.len()), |(row, llm)| {
             let task = field.split.test.get(row).map_or(0, |&query| task_of(query) as usize);
@@ -65,4 +72,16 @@ pub fn task_means(field: &Field<'_>, preferences: &[f64]) -> Predicted {
         })
     });
     Predicted::new("told_p_task_means", preferences, &field.split.test, predicted)
+}
+
+/// Returns effect and cost of each task's training queries by LLM, NaN where nothing is known.
+fn by_task(field: &Field<'_>) -> Vec<[Vec<f64>; 2]> {
+    let dataset = field.dataset;
+    let task_of = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| query.task);
+    let of = |task: usize| {
+        let train = field.split.train.iter().copied();
+        let rows: Vec<u32> = train.filter(|&query| task_of(query) as usize == task).collect();
+        [&dataset.effect, &dataset.cost].map(|array| means(array, &rows))
+    };
+    (0..dataset.tasks.len()).map(of).collect()
 }

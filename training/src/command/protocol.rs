@@ -3,12 +3,13 @@
 mod extra;
 mod gain;
 mod sheet;
+mod unseen;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::experiment::table;
 use super::progress::Bar;
@@ -16,10 +17,10 @@ use super::{note, print};
 use crate::cli::Protocol;
 use crate::config::Config;
 use crate::config::raw::Encoder;
-use crate::data::simulate::{Draw, Users, population};
+use crate::data::simulate::{Draw, Users, disturb, population};
 use crate::data::split::{Ratio, split};
 use crate::data::visible::visible;
-use crate::data::{Dataset, Interactions, Setting, encode, outcome, vote};
+use crate::data::{Dataset, Interactions, Setting, Split, encode, outcome, vote};
 use crate::eval::net::Net;
 use crate::eval::truth::Truth;
 use crate::eval::{Field, Router};
@@ -45,14 +46,17 @@ struct Lab<'a> {
 pub fn run(args: &Protocol) -> Result<()> {
     let config = configuration(args)?;
     if vote::is_votes(&args.outcomes) {
+        if let Some(flag) = args.of_outcomes_only() {
+            bail!("{flag} has no meaning for votes, and {} holds votes: leave it out", args.outcomes.display());
+        }
         return super::vote::protocol(args, &config);
     }
-    let mut dataset = outcome::read(&args.outcomes, args.cost, &config.families)?;
+    let mut dataset = outcome::read(&args.outcomes, args.cost(), &config.families)?;
     if let Some(encoder) = &config.encoder {
         encode::missing(&mut dataset, encoder)?;
     }
     let lab = Lab { args, config, dataset };
-    let seeds = args.seeds.iter().map(|&seed| lab.seed(seed)).collect::<Result<Vec<_>>>()?;
+    let seeds = args.seeds().iter().map(|&seed| lab.seed(seed)).collect::<Result<Vec<_>>>()?;
     let sheet = Sheet { args, setting: lab.config.setting, data: &lab.dataset.name, weights: &lab.config.weights };
     match args.json {
         true => print(&sheet.json(&seeds)),
@@ -78,17 +82,18 @@ impl Lab<'_> {
     fn seed(&self, seed: u64) -> Result<Seed> {
         let (args, dataset) = (self.args, &self.dataset);
         let split = split(&dataset.queries, dataset.tasks.len(), Ratio::PROTOCOL, seed);
-        let (users, seen) = match args.users.as_str() {
+        let (users, seen) = match args.users() {
             "s9" => (Users::Nine, None),
             _ => (Users::Uniform(1000), Some(SEEN)),
         };
-        let interactions = population(dataset, &split, &users.infos(), Draw { seed, seen, feedback: args.feedback });
+        let draw = Draw { seed, seen, feedback: args.feedback() };
+        let interactions = self.disturbed(population(dataset, &split, &users.infos(), draw), dataset, seed);
         let truth = Truth::Formula { dataset, preferences: users.preferences() };
         let field = Field::new(dataset, &truth, &split, &interactions, seed);
         let started = Instant::now();
         let model = match args.baselines_only {
             true => None,
-            false => Some(self.fit(&field, dataset, &interactions)?.0),
+            false => Some(self.fit((&split, seed), dataset, &interactions)?.0),
         };
         let train_seconds = started.elapsed().as_secs_f64();
         let mut nets: Vec<Net> = Vec::new();
@@ -99,7 +104,7 @@ impl Lab<'_> {
         let routers: Vec<&dyn Router> = nets.iter().map(|router| router as &dyn Router).collect();
         let (rows, outcome) = table(&field, &routers, seen.is_some())?;
         if let (Some(file), Some(outcome)) = (&args.choices, outcome) {
-            outcome.choices.write(&choices_file(file, seed, args.seeds.len()), dataset)?;
+            outcome.choices.write(&choices_file(file, seed, args.seeds().len()), dataset)?;
         }
         if !args.quiet && !args.json {
             note(&format!("seed {seed}, trained in {train_seconds:.1} s\n\n{}", report::table::markdown(&rows)));
@@ -110,13 +115,31 @@ impl Lab<'_> {
             result.draws = if args.new_llms { self.new_llms(&field, model)? } else { Vec::new() };
             result.new_llms = gain::means(&result.draws);
         }
+        if args.unseen_tasks {
+            result.left_out = self.unseen_tasks(&split, &users.infos(), draw)?;
+            result.unseen_tasks = unseen::means(&result.left_out);
+        }
         Ok(result)
     }
 
-    /// Trains on some interactions; of `dataset` training sees what the setting allows.
-    fn fit(&self, field: &Field<'_>, dataset: &Dataset, interactions: &Interactions) -> Result<(Model, Components)> {
+    /// Adds the noise that was asked for to rewards that users have seen; what is measured stays as it is.
+    fn disturbed(&self, mut seen: Interactions, dataset: &Dataset, seed: u64) -> Interactions {
+        if self.args.noise > 0.0 {
+            disturb(&mut seen, dataset, (seed, self.args.noise));
+        }
+        seen
+    }
+
+    /// Trains on some interactions with the queries of `dataset`, whose split is `split`; of the outcomes training sees
+    /// what the setting allows.
+    fn fit(
+        &self,
+        (split, seed): (&Split, u64),
+        dataset: &Dataset,
+        interactions: &Interactions,
+    ) -> Result<(Model, Components)> {
         let run = tempfile::tempdir().context("a folder for the run")?;
-        let shown = visible(dataset, self.config.setting, field.split);
+        let shown = visible(dataset, self.config.setting, split);
         let mut bar = Bar::new(self.args.quiet);
         let mut progress = |progress: &Progress| {
             bar.epoch(progress);
@@ -125,11 +148,11 @@ impl Lab<'_> {
         let model = train::fit(&mut TrainInput {
             dataset: &shown,
             interactions,
-            split: field.split,
+            split,
             setting: self.config.setting,
             hparams: self.config.hparams.clone(),
             device: train::device(&self.args.device)?,
-            seed: field.seed,
+            seed,
             run_dir: run.path(),
             initial: self.config.initial.clone(),
             resume: false,

@@ -129,6 +129,20 @@ fn held_out_users_and_new_llms_are_measured_where_asked_for() {
 }
 
 #[test]
+fn tasks_that_training_has_not_seen_are_measured_where_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    outcomes(folder.path());
+    let line = format!("protocol --outcomes {} --users s9 --seeds 3 --quiet --json", folder.path().display());
+    call(&format!("{line} --unseen-tasks --every 3 --noise 0.05")).unwrap();
+    // With one task there is nothing to leave out.
+    let file = folder.path().join("queries.csv");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace(",hard,", ",easy,")).unwrap();
+    let error = call(&format!("{line} --unseen-tasks --baselines-only")).unwrap_err();
+    assert!(format!("{error:#}").contains("expected two tasks or more, found one"), "{error:#}");
+}
+
+#[test]
 fn a_bad_configuration_has_a_code_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.yaml");
@@ -191,6 +205,10 @@ fn votes_become_a_table_a_run_and_a_bundle() {
     votes(folder.path());
     let at = |name: &str| folder.path().join(name).display().to_string();
     call(&format!("protocol --outcomes {} --json --quiet", at(""))).unwrap();
+    for (flag, value) in [("--users", " s9"), ("--seeds", " 1"), ("--noise", " 0.1"), ("--unseen-tasks", "")] {
+        let error = call(&format!("protocol --outcomes {} {flag}{value} --quiet", at(""))).unwrap_err();
+        assert!(format!("{error:#}").starts_with(&format!("{flag} has no meaning for votes")), "{error:#}");
+    }
     call(&format!("train --data {} --run {} --quiet", at(""), at("run"))).unwrap();
     let report: Value = serde_json::from_slice(&std::fs::read(at("run/report/metrics.json")).unwrap()).unwrap();
     let figure = |name: &str| report[name]["accuracy"].as_f64().unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::DataError;
-use super::split::{Domain, h};
+use super::split::{Domain, h, sm};
 use super::user::{self, Writer};
 use super::{Dataset, Entry, Interactions, Split, UserInfo};
 
@@ -145,6 +145,36 @@ pub fn population(dataset: &Dataset, split: &Split, users: &[UserInfo], draw: Dr
     all
 }
 
+/// Adds normal noise of some standard deviation to every reward; one of its own for each user, query and LLM.
+pub fn disturb(all: &mut Interactions, dataset: &Dataset, (seed, deviation): (u64, f64)) {
+    let bounds = all.offsets.iter().zip(all.offsets.iter().skip(1));
+    // Simulated users are called by their numbers, also where some of them are missing.
+    let number = |(at, info): (u64, &UserInfo)| info.id.parse().unwrap_or(at);
+    let numbers = (0_u64..).zip(&all.users).map(number);
+    let users: Vec<(u64, usize, usize)> =
+        numbers.zip(bounds).map(|(number, (&begin, &end))| (number, begin, end)).collect();
+    for (number, begin, end) in users {
+        for entry in all.entries.get_mut(begin..end).unwrap_or_default() {
+            let id = dataset.queries.get(entry.query as usize).map_or(0, |query| query.id);
+            entry.reward = disturbed(entry.reward, (seed, deviation), number, answer(dataset, id, entry.llm.into()));
+        }
+    }
+}
+
+/// Returns a number for an answer.
+pub fn answer(dataset: &Dataset, query: u64, llm: u64) -> u64 {
+    query * dataset.llms.len() as u64 + llm
+}
+
+/// Returns a reward with normal noise, by the hashes of the user and the answer (Box and Muller's transform).
+#[expect(clippy::cast_possible_truncation, reason = "invariant: rewards are single precision")]
+pub fn disturbed(reward: f32, (seed, deviation): (u64, f64), user: u64, answer: u64) -> f32 {
+    let first = h(seed, Domain::Noise, user, answer);
+    let [length, angle] = [first, sm(first)].map(|hash| ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64);
+    let normal = (-2.0 * length.ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
+    (f64::from(reward) + deviation * normal) as f32
+}
+
 /// Writes a folder in the outcomes layout with users, interactions and split; `progress` hears of every user.
 pub fn write(
     dataset: &Dataset,
@@ -237,6 +267,16 @@ mod tests {
         let bandit = entries(&data, &split.train, Draw { feedback: Feedback::Bandit, ..draw }, 17, preference(17));
         assert_eq!((bandit.len(), bandit.iter().map(|e| u32::from(e.llm)).sum::<u32>()), (40, BANDIT_17));
         assert!(bandit.iter().all(|entry| full.contains(entry)));
+    }
+
+    #[test]
+    fn noise_has_the_deviation_that_was_asked_for_and_is_the_same_each_time() {
+        let draws: Vec<f64> = (0..20_000).map(|at| f64::from(disturbed(0.5, (3, 0.1), at % 7, at))).collect();
+        let mean = draws.iter().sum::<f64>() / 20_000.0;
+        let deviation = (draws.iter().map(|draw| (draw - mean).powi(2)).sum::<f64>() / 20_000.0).sqrt();
+        assert!((mean - 0.5).abs() < 0.003 && (deviation - 0.1).abs() < 0.002, "{mean} {deviation}");
+        assert_eq!(disturbed(0.5, (3, 0.1), 4, 9), disturbed(0.5, (3, 0.1), 4, 9));
+        assert_ne!(disturbed(0.5, (3, 0.1), 4, 9), disturbed(0.5, (4, 0.1), 4, 9));
     }
 
     #[test]

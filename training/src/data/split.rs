@@ -28,6 +28,8 @@ pub enum Domain {
     Random = 11,
     /// In which fold a training vote is when ridges are chosen.
     VoteFold = 12,
+    /// Noise on rewards.
+    Noise = 13,
 }
 
 /// Shares of train, validation and test in thousandths, so that sizes are whole-number arithmetic.

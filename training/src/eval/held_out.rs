@@ -4,7 +4,7 @@ use anyhow::Result;
 use personaroute_bundle::signals::Rated;
 use tch::Tensor;
 
-use crate::data::simulate::{Feedback, lowest, rate};
+use crate::data::simulate::{Feedback, answer, disturbed, lowest, rate};
 use crate::data::split::{Domain, h};
 use crate::data::{Dataset, Interactions, Split, UserInfo};
 use crate::model::Model;
@@ -29,7 +29,7 @@ pub struct HeldOut {
 }
 
 /// Rated queries of held-out users: how many, and how much of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Support {
     /// Seed of the split.
     pub seed: u64,
@@ -37,6 +37,8 @@ pub struct Support {
     pub queries: usize,
     /// Rewards of all LLMs, or of one.
     pub feedback: Feedback,
+    /// Standard deviation of noise on the rewards.
+    pub noise: f64,
 }
 
 impl HeldOut {
@@ -98,7 +100,13 @@ fn rated(dataset: &Dataset, split: &Split, support: Support, user: u32, preferen
             llm: u32::from(entry.llm),
             task: Some(query.task),
             query: query.id,
-            reward: entry.reward,
+            reward: match support.noise > 0.0 {
+                true => {
+                    let answer = answer(dataset, query.id, entry.llm.into());
+                    disturbed(entry.reward, (support.seed, support.noise), number, answer)
+                }
+                false => entry.reward,
+            },
         }));
     }
     all
@@ -116,7 +124,7 @@ mod tests {
         let Some(folder) = shared("zeroeval") else { return };
         let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 0);
-        let of = |queries, feedback| rated(&data, &split, Support { seed: 0, queries, feedback }, 5, 0.5);
+        let of = |queries, feedback| rated(&data, &split, Support { seed: 0, queries, feedback, noise: 0.0 }, 5, 0.5);
         let (three, ten) = (of(3, Feedback::Full), of(10, Feedback::Full));
         assert_eq!((three.len(), ten.len()), (30, 100));
         assert!(three.iter().zip(&ten).all(|(a, b)| (a.llm, a.query) == (b.llm, b.query)));

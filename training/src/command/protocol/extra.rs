@@ -22,11 +22,11 @@ impl Lab<'_> {
         let held = HeldOut::new(field.seen, held_out(users, count));
         let trained = held.trained(model, &field.seen.users, field)?;
         let mut rows = vec![Row { name: "fully_trained".to_owned(), metrics: trained }];
-        let (inductive, _) = self.fit(field, field.dataset, &held.rest)?;
+        let (inductive, _) = self.fit((field.split, field.seed), field.dataset, &held.rest)?;
         let mut embedder = Embedder::new(&inductive)?;
         for feedback in [Feedback::Full, Feedback::Bandit] {
             for queries in SUPPORTS {
-                let support = Support { seed: field.seed, queries, feedback };
+                let support = Support { seed: field.seed, queries, feedback, noise: self.args.noise };
                 let embeddings = embedder.embed(&inductive, &held.rated(field, support))?;
                 let metrics = held.measure(&inductive, field, &embeddings)?;
                 rows.push(Row { name: format!("{}_{queries}", feedback.as_str()), metrics });
@@ -45,7 +45,8 @@ impl Lab<'_> {
     fn draw(&self, field: &Field<'_>, draw: u64, always: Metrics) -> Result<Vec<Row>> {
         let (dataset, users, test) = (field.dataset, &field.seen.users, &field.split.test);
         let new = NewLlms::new(dataset, &field.split.train, field.seed, draw);
-        let (model, components) = self.fit(field, &new.known(dataset), &new.interactions(field.seen))?;
+        let (model, components) =
+            self.fit((field.split, field.seed), &new.known(dataset), &new.interactions(field.seen))?;
         let row = |name: &str, metrics: Metrics| Row { name: name.to_owned(), metrics };
         let mut rows = vec![row("always_known", always)];
         for count in OBSERVED {

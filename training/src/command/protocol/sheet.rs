@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::gain::{self, Draws};
+use super::unseen::{self, Left};
 use crate::cli::Protocol;
 use crate::data::Setting;
 use crate::eval::metric::Metrics;
@@ -22,6 +23,10 @@ pub(super) struct Seed {
     pub(super) new_llms: Vec<Row>,
     /// The same by draw.
     pub(super) draws: Draws,
+    /// Routers on tasks left out of training, means over tasks.
+    pub(super) unseen_tasks: Vec<Row>,
+    /// The same by task.
+    pub(super) left_out: Vec<Left>,
 }
 
 /// What the figures are about.
@@ -37,10 +42,13 @@ impl Sheet<'_> {
     pub(super) fn json(&self, seeds: &[Seed]) -> String {
         let mut object = Map::new();
         object.insert("data".to_owned(), json!(self.data));
-        object.insert("users".to_owned(), json!(self.args.users));
+        object.insert("users".to_owned(), json!(self.args.users()));
         object.insert("setting".to_owned(), json!(self.setting.as_str()));
-        object.insert("feedback".to_owned(), json!(self.args.feedback.as_str()));
-        object.insert("cost".to_owned(), json!(self.args.cost.as_str()));
+        object.insert("feedback".to_owned(), json!(self.args.feedback().as_str()));
+        object.insert("cost".to_owned(), json!(self.args.cost().as_str()));
+        if self.args.noise > 0.0 {
+            object.insert("noise".to_owned(), json!(self.args.noise));
+        }
         object.extend(report::json(&means(seeds, |seed| &seed.rows), self.weights));
         for (key, part) in PARTS {
             let rows = means(seeds, part);
@@ -52,14 +60,18 @@ impl Sheet<'_> {
         if !gains.is_empty() {
             object.insert("new_llms_gain".to_owned(), Value::Object(gains));
         }
+        let left_out = unseen::json(&left_out(seeds));
+        if !left_out.is_empty() {
+            object.insert("unseen_tasks_reward".to_owned(), Value::Object(left_out));
+        }
         object.insert("seeds".to_owned(), seeds.iter().map(|seed| self.one(seed)).collect());
         Value::Object(object).to_string()
     }
 
     /// Returns the tables.
     pub(super) fn text(&self, seeds: &[Seed]) -> String {
-        let numbers = &self.args.seeds;
-        let [users, feedback] = [self.args.users.as_str(), self.args.feedback.as_str()];
+        let numbers = self.args.seeds();
+        let [users, feedback] = [self.args.users(), self.args.feedback().as_str()];
         let mut text = format!("{}, {users}, setting {}, {feedback} feedback", self.data, self.setting.as_str());
         text.push_str(&format!(", mean of seeds {numbers:?}\n\n"));
         text.push_str(&report::table::markdown(&means(seeds, |seed| &seed.rows)));
@@ -73,6 +85,10 @@ impl Sheet<'_> {
         if !gains.is_empty() {
             text.push('\n');
             text.push_str(&gains);
+        }
+        let left_out = unseen::markdown(&left_out(seeds));
+        if !left_out.is_empty() {
+            text.push_str(&format!("\nReward by task left out:\n\n{left_out}"));
         }
         text
     }
@@ -92,10 +108,18 @@ impl Sheet<'_> {
 /// Parts of a seed beside the main table.
 type Part = fn(&Seed) -> &[Row];
 
-const PARTS: [(&str, Part); 2] = [("held_out", |seed| &seed.held_out), ("new_llms", |seed| &seed.new_llms)];
+const PARTS: [(&str, Part); 3] = [
+    ("held_out", |seed| &seed.held_out),
+    ("new_llms", |seed| &seed.new_llms),
+    ("unseen_tasks", |seed| &seed.unseen_tasks),
+];
 
 fn draws(seeds: &[Seed]) -> Vec<&Draws> {
     seeds.iter().map(|seed| &seed.draws).filter(|draws| !draws.is_empty()).collect()
+}
+
+fn left_out(seeds: &[Seed]) -> Vec<&[Left]> {
+    seeds.iter().map(|seed| seed.left_out.as_slice()).filter(|left| !left.is_empty()).collect()
 }
 
 fn figures(rows: &[Row]) -> Map<String, Value> {
