@@ -20,7 +20,8 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   demo               serve the demo: two users, the same questions, different LLMs
-  setup [--verify]   fetch ONNX Runtime, the encoder, libtorch and the tests' Python packages into the cache
+  setup [--verify]   fetch ONNX Runtime, the encoder, libtorch and the tests' Python packages into the cache, and
+                     install what the tests need of Debian
   plugin             build the routing plugin and the test guests as WASM components
   test               set up everything, check formatting and lints, run every test; ends with the count
   ci                 all of `test`, then documentation and dependencies

@@ -30,10 +30,12 @@ pub(crate) enum Need {
     Training,
     /// The official clients and the ONNX checker, for the tests.
     Python,
+    /// A Redis server, for the tests of budgets that gateways share.
+    Store,
 }
 
 /// Everything there is to set up.
-pub(crate) const ALL: &[Need] = &[Need::OnnxRuntime, Need::Encoder, Need::Training, Need::Python];
+pub(crate) const ALL: &[Need] = &[Need::OnnxRuntime, Need::Encoder, Need::Training, Need::Python, Need::Store];
 
 /// Sets up what is needed and returns where it is. A second call finds everything and says nothing.
 pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
@@ -51,6 +53,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
             Need::Encoder => environment.encoder = Some(fetched(&lock, "encoder")?),
             Need::Training => environment.libtorch = Some(libtorch(&lock)?),
             Need::Python => environment.python = Some(python::environment(&components)?),
+            Need::Store => store()?,
         }
     }
     Ok(environment)
@@ -82,6 +85,12 @@ fn onnxruntime(lock: &Lock) -> Result<PathBuf> {
 pub(crate) fn compiler(why: &str) -> Result<()> {
     let is_here = std::env::var_os("CXX").is_some() || ["c++", "g++"].iter().any(|name| process::find(name).is_some());
     if is_here { Ok(()) } else { debian::install(&["g++"], why) }
+}
+
+/// Finds a server of Redis's kind; on Debian the administrator gets one installed.
+fn store() -> Result<()> {
+    let is_here = ["valkey-server", "redis-server"].iter().any(|name| process::find(name).is_some());
+    if is_here { Ok(()) } else { debian::install(&["redis-server"], "the tests share budgets over a real store") }
 }
 
 /// The libtorch folder: the one the user names, else the fetched one; and a compiler for its bindings.

@@ -10,3 +10,5 @@ pub mod wire;
 pub mod python;
 pub mod certificate;
 pub mod document;
+pub mod store;
+pub mod stall;
