@@ -6,6 +6,7 @@
 mod probing;
 mod reload;
 mod export;
+mod spending;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -34,7 +35,7 @@ use crate::{
         self, Connections,
         tls::{self, TlsError},
     },
-    state::{Disk, DiskError, Ledger, Memory, Store},
+    state::{Courier, DiskError, LinkError},
     telemetry::{Health, Metrics, Tracer},
     upstream::{
         Body, Roster,
@@ -57,6 +58,9 @@ pub enum StartError {
     /// The file of what was spent cannot be used.
     #[error(transparent)]
     State(#[from] DiskError),
+    /// The store that gateways share cannot be set up.
+    #[error("the shared store cannot be set up")]
+    Shared(#[from] LinkError),
     /// No TLS for upstreams.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
@@ -77,8 +81,8 @@ pub enum StartError {
     },
 }
 
-/// How long the last spans may take to leave.
-const LAST_SPANS: Duration = Duration::from_secs(5);
+/// How long the last spans and the last spending may take to leave.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The gateway: a proxy behind its listeners.
 #[derive(Debug)]
@@ -92,6 +96,8 @@ pub struct App {
     drain: Duration,
     /// Sends spans, when requests are traced.
     exporter: Option<Exporter>,
+    /// Tells the shared store what is spent, when there is one.
+    courier: Option<Courier>,
 }
 
 /// Which listener a connection came through.
@@ -172,17 +178,13 @@ impl App {
     fn around(snapshot: Snapshot) -> Result<Self, StartError> {
         let config = &snapshot.config;
         let (metrics, health) = (Arc::new(Metrics::new(config.limits.accounts)), Arc::<Health>::default());
-        let store: Arc<dyn Store> = match &config.state {
-            Some(file) => Arc::new(Disk::open(file)?),
-            None => Arc::<Memory>::default(),
-        };
-        let ledger = Arc::new(Ledger::new(config.limits.accounts, store));
+        let (ledger, courier) = spending::open(config)?;
         let connections = Connections::new(&config.limits, &config.timeouts);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (handshake, drain) = (config.timeouts.handshake, config.timeouts.drain);
         let (tracer, exporter) = tracing_to(config, &metrics)?;
         let proxy = Proxy::new(Arc::new(snapshot), ledger, Arc::clone(&metrics), Arc::clone(&health)).traced(tracer);
-        Ok(Self { proxy: Arc::new(proxy), metrics, health, connections, permits, handshake, drain, exporter })
+        Ok(Self { proxy: Arc::new(proxy), metrics, health, connections, permits, handshake, drain, exporter, courier })
     }
 
     /// Returns the proxy, for requests that do not come over a socket.
@@ -193,11 +195,15 @@ impl App {
     /// Serves `bound` until `leave` is ready, then finishes running requests until the drain deadline.
     pub async fn serve(mut self, bound: Bound, reload: Option<Reload>, leave: impl Future<Output = ()>) {
         let turns = Turns::default();
-        let (last, exports) = (CancellationToken::new(), TaskTracker::new());
+        // What goes on until the last request has ended.
+        let (last, behind) = (CancellationToken::new(), TaskTracker::new());
         if let Some(exporter) = self.exporter.take() {
-            exports.spawn(exporter.run(last.clone()));
+            behind.spawn(exporter.run(last.clone()));
         }
-        exports.close();
+        if let Some(courier) = self.courier.take() {
+            behind.spawn(courier.run(last.clone()));
+        }
+        behind.close();
         let app = Arc::new(self);
         if let Some(admin) = bound.admin {
             turns.tasks.spawn(Arc::clone(&app).listen(admin, Door::Admin, turns.clone()));
@@ -218,10 +224,10 @@ impl App {
             turns.cut.cancel();
             turns.tasks.wait().await;
         }
-        // The last requests' spans leave when there are no more requests.
+        // The last requests' spans and spending leave when there are no more requests.
         last.cancel();
-        if tokio::time::timeout(LAST_SPANS, exports.wait()).await.is_err() {
-            tracing::warn!("the last spans are lost, the trace collector is too slow");
+        if tokio::time::timeout(LAST_WORDS, behind.wait()).await.is_err() {
+            tracing::warn!("the last spans or spending are lost, the trace collector or the shared store is too slow");
         }
         tracing::info!("drained");
     }
@@ -330,6 +336,7 @@ fn roster(loaded: &Loaded, catalog: &personaroute_bundle::catalog::Catalog) -> R
 /// Fails when the bundle is missing or refused, or the configuration does not fit it.
 pub fn check(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Roster, StartError> {
     loaded.config.tls.as_ref().map(tls::settings).transpose()?;
+    spending::check(&loaded.config)?;
     let written = (loaded.raw.bundle != std::path::Path::new("default")).then(|| loaded.beside(&loaded.raw.bundle));
     let dir = locate::bundle(written.as_deref(), env)?;
     let bundle = Bundle::open(&dir).map_err(OpenError::Bundle)?;

@@ -6,6 +6,7 @@
 pub mod raw;
 pub mod auth;
 pub mod traces;
+pub mod shared;
 pub mod error;
 pub mod secret;
 pub mod load;
@@ -28,6 +29,7 @@ pub use self::{
         Allowance, Breaker, Hedge, Kind, Limits, Log, LogFormat, Period, Probe, Quota, Retry, Router, Timeouts, Tls,
     },
     secret::Secret,
+    shared::Shared,
     traces::{Sampling, Traces},
 };
 use crate::decide::{Capability, Policy};
@@ -45,8 +47,8 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// Who may call.
     pub auth: Auth,
-    /// The file that keeps what was spent; none forgets with the process.
-    pub state: Option<PathBuf>,
+    /// What outlives the process.
+    pub state: State,
     /// Limits, one key each.
     pub limits: Limits,
     /// How long each phase may take.
@@ -69,6 +71,15 @@ pub struct Config {
     pub models: Vec<Model>,
     /// The model names that are routed.
     pub virtual_models: Vec<VirtualModel>,
+}
+
+/// What keeps spending.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// The file that keeps what was spent; none forgets with the process.
+    pub file: Option<PathBuf>,
+    /// The store that several gateways share; none keeps budgets alone.
+    pub shared: Option<Shared>,
 }
 
 /// A service that answers for one or more LLMs.

@@ -4,6 +4,10 @@ pub mod account;
 pub mod calendar;
 pub mod store;
 pub mod disk;
+mod untold;
+mod books;
+pub mod shared;
+pub mod ticket;
 pub mod ledger;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,8 +15,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use self::{
     account::{Need, Refusal},
     disk::{Disk, DiskError},
-    ledger::{Ledger, Ticket},
+    ledger::Ledger,
+    shared::{Courier, LinkError},
     store::{Memory, Spending, Store},
+    ticket::Ticket,
 };
 
 /// Locks `mutex`; nothing here leaves a value half changed when it panics.

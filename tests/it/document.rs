@@ -13,7 +13,7 @@ use serde_json::Value;
 fn environment(name: &str) -> Option<String> {
     match name {
         "PERSONAROUTE_BUNDLE" => Some(path::default_bundle().display().to_string()),
-        name if name.ends_with("_KEY") => Some("a-key".to_owned()),
+        name if name.ends_with("_KEY") || name.ends_with("_PASSWORD") => Some("a-key".to_owned()),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use http::Uri;
 use serde_saphyr::Spanned;
 
-use super::{Auth, Config, Fault, Key, Kind, Model, Place, Secret, Upstream, VirtualModel, raw};
+use super::{Auth, Config, Fault, Key, Kind, Model, Place, Secret, State, Upstream, VirtualModel, raw};
 use crate::decide::{Constraints, Policy};
 
 type Checked<T> = Result<T, (Place, Fault)>;
@@ -27,10 +27,11 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
     let models = models(&raw.models, &upstreams)?;
     let virtual_models = virtual_models(&raw.virtual_models, &models)?;
     let auth = auth(&raw.auth, &models, &virtual_models)?;
+    let shared = raw.state.shared.as_ref().map(|shared| super::shared::check(shared, env)).transpose()?;
     Ok(Config {
         auth,
-        // The caller knows where the file lies.
-        state: None,
+        // The caller knows where the files lie.
+        state: State { file: None, shared },
         tls: None,
         files: Vec::new(),
         listen: raw.listen.value,

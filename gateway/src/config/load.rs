@@ -49,8 +49,12 @@ impl Loaded {
 
     /// Returns `path`, which the file wrote, as seen from the process: relative paths lie beside the file.
     pub fn beside(&self, path: &Path) -> PathBuf {
-        self.path.parent().map_or_else(|| path.to_path_buf(), |folder| folder.join(path))
+        beside(&self.path, path)
     }
+}
+
+fn beside(file: &Path, path: &Path) -> PathBuf {
+    file.parent().map_or_else(|| path.to_path_buf(), |folder| folder.join(path))
 }
 
 /// Reads and checks `path`; `env` resolves secrets.
@@ -65,7 +69,10 @@ pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> R
     let config =
         check::check(&raw, env).map_err(|(place, fault)| Error::Invalid { path: path.to_path_buf(), place, fault })?;
     let mut loaded = Loaded { path: path.to_path_buf(), raw, config };
-    loaded.config.state = loaded.raw.state.file.as_deref().map(|file| loaded.beside(file));
+    loaded.config.state.file = loaded.raw.state.file.as_deref().map(|file| loaded.beside(file));
+    if let Some(shared) = &mut loaded.config.state.shared {
+        shared.ca = shared.ca.as_deref().map(|file| beside(path, file));
+    }
     loaded.config.tls = loaded.raw.tls.as_ref().map(|tls| tls.beside(|file| loaded.beside(file)));
     loaded.config.files = loaded.config.tls.iter().flat_map(Tls::files).cloned().collect();
     if let Some(file) = &loaded.raw.auth.keys_file {

@@ -3,6 +3,7 @@
 mod auth;
 mod tls;
 mod resilience;
+mod state;
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +19,7 @@ use serde_saphyr::Spanned;
 pub use self::{
     auth::{Allowance, Auth, AuthMode, Key, Period, Quota},
     resilience::{Breaker, Hedge, Probe, Retry},
+    state::{Shared, State},
     tls::{ClientCertificate, Tls},
 };
 use super::{duration, size};
@@ -273,15 +275,6 @@ pub struct Constraints {
     /// Allowed region tags; empty allows all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<String>,
-}
-
-/// What outlives the process.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct State {
-    /// Keeps what was spent, beside this file; without it a restart forgets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<PathBuf>,
 }
 
 /// Limits; each is its own key.

@@ -153,7 +153,8 @@ fn pairs(name: &'static str, written: Option<String>) -> Result<Vec<(String, Str
         .collect()
 }
 
-fn decoded(text: &str) -> Option<String> {
+/// Undoes percent-encoding.
+pub(super) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -25,7 +25,7 @@ pub(super) fn enter_decision(ledger: &Arc<Ledger>, auth: &Auth, caller: &Caller)
 }
 
 /// Sets aside what the request may cost at the dearest LLM that may come to answer it.
-pub(super) fn reserve(
+pub(super) async fn reserve(
     mut ticket: Ticket,
     snapshot: &Snapshot,
     inbound: &Inbound<'_>,
@@ -39,6 +39,6 @@ pub(super) fn reserve(
     let offers = may_answer.filter_map(|ranked| snapshot.roster.find(&ranked.llm)).map(|llm| &llm.offer);
     let dearest = offers.map(|offer| usd(usage, offer)).fold(0.0, f64::max);
     let need = Need { tokens: usage.input.saturating_add(usage.output), usd: dearest };
-    ticket.reserve(need, Instant::now(), SystemTime::now()).map_err(Error::Limited)?;
+    ticket.reserve(need, Instant::now(), SystemTime::now()).await.map_err(Error::Limited)?;
     Ok(ticket)
 }

@@ -130,12 +130,18 @@ impl Record {
         self.spans.asked(inbound);
     }
 
-    /// Keeps what was set aside for the request until it is settled; says so when that cannot be written down.
+    /// Keeps what was set aside for the request until it is settled; says so when that cannot be written down, or when
+    /// this process alone has allowed it.
     pub(super) fn pay(&mut self, ticket: Ticket) {
-        if !ticket.is_written() {
-            self.state = "unwritten";
-            self.metrics.unwritten();
-            headers::failed_attempt(&mut self.headers, "state", self.state);
+        self.state = match (ticket.is_written(), ticket.is_shared()) {
+            (true, true) => "",
+            (false, true) => "unwritten",
+            (true, false) => "unshared",
+            (false, false) => "unwritten, unshared",
+        };
+        for reason in self.state.split(", ").filter(|reason| !reason.is_empty()) {
+            self.metrics.state_failed(reason);
+            headers::failed_attempt(&mut self.headers, "state", reason);
         }
         self.ticket = Some(ticket);
     }

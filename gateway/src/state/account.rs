@@ -100,45 +100,42 @@ impl Account {
         self.in_flight += 1;
     }
 
-    /// Returns why `need` cannot be set aside, if so; `rest` is how long a period still lasts.
-    pub(super) fn may_reserve(
-        &mut self,
-        quota: &Quota,
-        need: Need,
-        now: Instant,
-        rest: impl Fn(Period) -> Duration,
-    ) -> Result<(), Refusal> {
-        if let Some(per_minute) = quota.tokens_per_minute {
-            self.tokens.refill(per_minute, now);
-            if let Some(wait) = self.tokens.wait(count(need.tokens), per_minute) {
-                return Err(Refusal { limit: "tokens_per_minute", wait });
-            }
-        }
-        let is_over = |per: &Period| {
-            let most = quota.budget.and_then(|budget| budget.most(*per));
-            most.is_some_and(|most| self.spending(*per).usd + need.usd > most)
-        };
-        // Who is over both waits for the longer one.
-        match Period::ALL.into_iter().filter(is_over).map(rest).max() {
-            Some(wait) => Err(Refusal { limit: "budget", wait }),
+    /// Returns why `tokens` cannot be set aside, if so.
+    pub(super) fn may_take(&mut self, quota: &Quota, tokens: u64, now: Instant) -> Result<(), Refusal> {
+        let Some(per_minute) = quota.tokens_per_minute else { return Ok(()) };
+        self.tokens.refill(per_minute, now);
+        match self.tokens.wait(count(tokens), per_minute) {
+            Some(wait) => Err(Refusal { limit: "tokens_per_minute", wait }),
             None => Ok(()),
         }
     }
 
-    /// Sets `need` aside until the request is settled.
-    pub(super) fn reserve(&mut self, need: Need) {
-        self.tokens.level -= count(need.tokens);
-        for purse in self.purses() {
-            purse.reserved += need.usd;
-        }
+    /// Sets `tokens` aside until the request leaves.
+    pub(super) fn take(&mut self, tokens: u64) {
+        self.tokens.level -= count(tokens);
+    }
+
+    /// Ends a request: the tokens set aside are replaced by those used.
+    pub(super) fn leave(&mut self, reserved: u64, used: u64) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.tokens.level += count(reserved) - count(used);
+    }
+
+    /// Sets `usd` aside of the day or month.
+    pub(super) fn set_aside(&mut self, per: Period, usd: f64) {
+        self.purse(per).reserved += usd;
+    }
+
+    /// Replaces what was set aside of the day or month by what was spent.
+    pub(super) fn pay(&mut self, per: Period, reserved: f64, spent: f64) {
+        let purse = self.purse(per);
+        purse.reserved = (purse.reserved - reserved).max(0.0);
+        purse.spent += spent;
     }
 
     /// Begins the day or month with this number, of which `spent` is gone already.
     pub(super) fn begin(&mut self, per: Period, period: u64, spent: f64) {
-        let purse = match per {
-            Period::Day => &mut self.day,
-            Period::Month => &mut self.month,
-        };
+        let purse = self.purse(per);
         *purse = Purse { period, spent, ..*purse };
     }
 
@@ -151,17 +148,10 @@ impl Account {
         Spending { period: purse.period, usd: purse.spent + purse.reserved }
     }
 
-    fn purses(&mut self) -> [&mut Purse; 2] {
-        [&mut self.day, &mut self.month]
-    }
-
-    /// Ends a request: what was set aside is replaced by what was used.
-    pub(super) fn settle(&mut self, reserved: Need, used: Need) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        self.tokens.level += count(reserved.tokens) - count(used.tokens);
-        for purse in self.purses() {
-            purse.reserved = (purse.reserved - reserved.usd).max(0.0);
-            purse.spent += used.usd;
+    fn purse(&mut self, per: Period) -> &mut Purse {
+        match per {
+            Period::Day => &mut self.day,
+            Period::Month => &mut self.month,
         }
     }
 
@@ -179,10 +169,7 @@ fn count(tokens: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Allowance;
     use proptest::prelude::*;
-
-    const DAY: Duration = Duration::from_secs(86_400);
 
     fn enter(account: &mut Account, quota: &Quota, now: Instant) -> Result<(), Refusal> {
         account.may_enter(quota, now)?;
@@ -190,10 +177,9 @@ mod tests {
         Ok(())
     }
 
-    fn reserve(account: &mut Account, quota: &Quota, tokens: u64, usd: f64) -> Result<(), Refusal> {
-        let need = Need { tokens, usd };
-        account.may_reserve(quota, need, account.touched, |per| if per == Period::Day { DAY } else { 30 * DAY })?;
-        account.reserve(need);
+    fn take(account: &mut Account, quota: &Quota, tokens: u64) -> Result<(), Refusal> {
+        account.may_take(quota, tokens, account.touched)?;
+        account.take(tokens);
         Ok(())
     }
 
@@ -212,47 +198,31 @@ mod tests {
     fn tokens_are_settled_by_what_was_used() {
         let quota = Quota { tokens_per_minute: Some(100), ..Quota::UNLIMITED };
         let mut account = Account::new(&quota, Instant::now());
-        reserve(&mut account, &quota, 90, 0.0).unwrap();
-        assert_eq!(reserve(&mut account, &quota, 20, 0.0).unwrap_err().limit, "tokens_per_minute");
-        account.settle(Need { tokens: 90, usd: 0.0 }, Need { tokens: 10, usd: 0.0 });
-        assert!(reserve(&mut account, &quota, 20, 0.0).is_ok());
+        take(&mut account, &quota, 90).unwrap();
+        assert_eq!(take(&mut account, &quota, 20).unwrap_err().limit, "tokens_per_minute");
+        account.leave(90, 10);
+        assert!(take(&mut account, &quota, 20).is_ok());
     }
 
     #[test]
     fn a_request_larger_than_the_limit_passes_when_the_minute_is_unused() {
         let quota = Quota { tokens_per_minute: Some(100), ..Quota::UNLIMITED };
         let mut account = Account::new(&quota, Instant::now());
-        assert!(reserve(&mut account, &quota, 1_000, 0.0).is_ok());
-        assert!(reserve(&mut account, &quota, 1, 0.0).is_err());
+        assert!(take(&mut account, &quota, 1_000).is_ok());
+        assert!(take(&mut account, &quota, 1).is_err());
     }
 
     #[test]
-    fn what_is_set_aside_cannot_be_spent_twice() {
-        let quota = Quota { budget: Some(Allowance::of(1.0, Period::Day)), ..Quota::UNLIMITED };
-        let mut account = Account::new(&quota, Instant::now());
-        reserve(&mut account, &quota, 0, 0.6).unwrap();
-        let refusal = reserve(&mut account, &quota, 0, 0.6).unwrap_err();
-        assert_eq!((refusal.limit, refusal.wait), ("budget", DAY));
-        account.settle(Need { tokens: 0, usd: 0.6 }, Need { tokens: 0, usd: 0.1 });
-        assert!(reserve(&mut account, &quota, 0, 0.6).is_ok());
-        account.settle(Need { tokens: 0, usd: 0.6 }, Need { tokens: 0, usd: 0.6 });
-        assert!(reserve(&mut account, &quota, 0, 0.6).is_err());
-        account.begin(Period::Day, 1, 0.0);
-        assert!(reserve(&mut account, &quota, 0, 0.6).is_ok(), "a new period is a new budget");
-    }
-
-    #[test]
-    fn a_day_and_a_month_are_kept_at_the_same_time() {
-        let budget = Allowance { day: Some(1.0), month: Some(1.5), ..Allowance::default() };
-        let quota = Quota { budget: Some(budget), ..Quota::UNLIMITED };
-        let mut account = Account::new(&quota, Instant::now());
-        let need = Need { tokens: 0, usd: 0.9 };
-        reserve(&mut account, &quota, 0, 0.9).unwrap();
-        account.settle(need, need);
-        assert_eq!(reserve(&mut account, &quota, 0, 0.2).unwrap_err().wait, DAY, "the day is spent");
+    fn what_was_spent_takes_the_place_of_what_was_set_aside() {
+        let mut account = Account::new(&Quota::UNLIMITED, Instant::now());
+        account.begin(Period::Day, 1, 0.5);
+        account.set_aside(Period::Day, 0.25);
+        assert_eq!(account.spending(Period::Day), Spending { period: 1, usd: 0.75 });
+        account.pay(Period::Day, 0.25, 0.125);
+        assert_eq!(account.spending(Period::Day), Spending { period: 1, usd: 0.625 });
         account.begin(Period::Day, 2, 0.0);
-        assert!(reserve(&mut account, &quota, 0, 0.2).is_ok(), "the next day");
-        assert_eq!(reserve(&mut account, &quota, 0, 0.7).unwrap_err().wait, 30 * DAY, "the month is spent");
+        assert_eq!(account.spending(Period::Day).usd, 0.0, "a new period is a new budget");
+        assert_eq!(account.spending(Period::Month).usd, 0.0, "the month was not touched");
     }
 
     #[test]
@@ -262,7 +232,7 @@ mod tests {
         let mut account = Account::new(&quota, now);
         enter(&mut account, &quota, now).unwrap();
         assert_eq!(enter(&mut account, &quota, now).unwrap_err().limit, "concurrency");
-        account.settle(Need::default(), Need::default());
+        account.leave(0, 0);
         assert!(enter(&mut account, &quota, now).is_ok());
     }
 
@@ -287,26 +257,6 @@ mod tests {
                 }
                 let minutes = Duration::from_millis(elapsed).as_secs_f64() / 60.0;
                 prop_assert!(admitted <= f64::from(per_minute) * (1.0 + minutes) + 1e-6);
-            }
-        }
-
-        /// Estimates that are never too low never overspend, in whatever order requests end.
-        #[test]
-        fn a_budget_is_never_overspent(
-            usd in 0.1f64..10.0,
-            requests in prop::collection::vec((0.0f64..3.0, 0.0f64..=1.0, any::<bool>()), 1..100),
-        ) {
-            let quota = Quota { budget: Some(Allowance::of(usd, Period::Month)), ..Quota::UNLIMITED };
-            let mut account = Account::new(&quota, Instant::now());
-            let mut running = Vec::new();
-            for (estimate, share, ends_one) in requests {
-                if reserve(&mut account, &quota, 0, estimate).is_ok() {
-                    running.push((estimate, estimate * share));
-                }
-                if ends_one && let Some((estimate, real)) = running.pop() {
-                    account.settle(Need { tokens: 0, usd: estimate }, Need { tokens: 0, usd: real });
-                }
-                prop_assert!(account.spending(Period::Month).usd <= usd + 1e-9);
             }
         }
     }

@@ -21,6 +21,11 @@ pub fn period(per: Period, now: SystemTime) -> (u64, Duration) {
     }
 }
 
+/// Returns the numbers of the day and the month that hold `now`.
+pub(super) fn running(now: SystemTime) -> [u64; 2] {
+    Period::ALL.map(|per| period(per, now).0)
+}
+
 /// Returns year and month of a day since 1970 (Howard Hinnant's `civil_from_days`, for days after the epoch).
 fn civil(day: u64) -> (u64, u64) {
     let shifted = day + 719_468;

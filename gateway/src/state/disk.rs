@@ -20,11 +20,14 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::{
     lock,
-    store::{Memory, Spending, Store},
+    store::{Memory, Spending, Store, random_writer},
 };
 
 /// Account → period, and USD as the bits of an `f64`.
 const SPENDING: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("spending");
+
+/// The file's own name among those that share a store, at an empty key.
+const WRITER: TableDefinition<'_, &str, &str> = TableDefinition::new("writer");
 
 /// Pause before a disk that refused is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -70,8 +73,7 @@ impl Disk {
     pub fn open(path: &Path) -> Result<Self, DiskError> {
         let refused = |source: redb::Error| DiskError { path: path.to_path_buf(), source };
         let database = Database::create(path).map_err(|error| refused(error.into()))?;
-        let memory = Memory::default();
-        load(&database, &memory).map_err(refused)?;
+        let memory = load(&database).map_err(refused)?;
         let desk = Arc::<Desk>::default();
         let task = (Arc::clone(&desk), path.to_path_buf());
         let writer = std::thread::Builder::new().name("state".to_owned());
@@ -94,6 +96,22 @@ impl Store for Disk {
     fn keep(&self, account: &str, spending: Spending) {
         self.memory.keep(account, spending);
         self.put(account, Some(spending));
+    }
+
+    fn learn(&self, account: &str, period: u64, usd: f64) {
+        self.memory.learn(account, period, usd);
+    }
+
+    fn others(&self, account: &str, period: u64) -> f64 {
+        self.memory.others(account, period)
+    }
+
+    fn of_periods(&self, periods: &[u64]) -> Vec<String> {
+        self.memory.of_periods(periods)
+    }
+
+    fn writer(&self) -> &str {
+        self.memory.writer()
     }
 
     fn forget(&self, is_over: &dyn Fn(Spending) -> bool) {
@@ -123,18 +141,30 @@ impl Drop for Disk {
     }
 }
 
-fn load(database: &Database, memory: &Memory) -> Result<(), redb::Error> {
+fn load(database: &Database) -> Result<Memory, redb::Error> {
     let writing = database.begin_write()?;
     // Reading a table that was never written fails.
     writing.open_table(SPENDING)?;
+    let mut named = writing.open_table(WRITER)?;
+    let known = named.get("")?.map(|name| name.value().to_owned());
+    let writer = match known {
+        Some(writer) => writer,
+        None => {
+            let writer = random_writer();
+            named.insert("", writer.as_str())?;
+            writer
+        }
+    };
+    drop(named);
     writing.commit()?;
+    let memory = Memory::written_by(writer);
     let table = database.begin_read()?.open_table(SPENDING)?;
     for row in table.iter()? {
         let (account, spending) = row?;
         let (period, usd) = spending.value();
         memory.keep(account.value(), Spending { period, usd: f64::from_bits(usd) });
     }
-    Ok(())
+    Ok(memory)
 }
 
 /// Commits what lies on the desk until it is closed and empty, or closed and the disk refuses.
@@ -218,8 +248,10 @@ mod tests {
             disk.keep("key:team", Spending { period: 7, usd: f64::from(cents) / 100.0 });
         }
         disk.keep("user:ada", Spending { period: 6, usd: 1.0 });
+        let writer = disk.writer().to_owned();
         drop(disk);
         let disk = Disk::open(&path).unwrap();
+        assert_eq!(disk.writer(), writer, "a restart is no new process to those who share a store");
         assert_eq!(disk.recall("key:team"), Some(Spending { period: 7, usd: 0.99 }));
         disk.forget(&|spending| spending.period < 7);
         drop(disk);

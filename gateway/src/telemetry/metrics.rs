@@ -88,6 +88,7 @@ pub struct Metrics {
     spend: Family<SpendLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
     estimated: Family<ModelLabels, Counter>,
     unwritten: Counter,
+    unshared: Counter,
     spans: Family<OutcomeLabels, Counter>,
     usage: UsageTable,
     decision: Histogram,
@@ -125,6 +126,7 @@ impl Metrics {
             spend: Family::default(),
             estimated: Family::default(),
             unwritten: Counter::default(),
+            unshared: Counter::default(),
             spans: Family::default(),
             usage: UsageTable::new(rows),
             decision: Histogram::new(DECISION),
@@ -154,6 +156,7 @@ impl Metrics {
             "Requests served while spending cannot be written",
             self.unwritten.clone(),
         );
+        registry.register("spending_unshared", "Requests served while the shared store is away", self.unshared.clone());
         registry.register("spans", "Spans of traces by what became of them", self.spans.clone());
         registry.register("decision_seconds", "Time of a decision", self.decision.clone());
         registry.register("first_byte_seconds", "Time until the first byte of an answer", self.first_byte.clone());
@@ -211,9 +214,12 @@ impl Metrics {
         self.handshakes_failed.get_or_create(&ReasonLabels { reason }).inc();
     }
 
-    /// Notes a request whose spending cannot be written.
-    pub fn unwritten(&self) {
-        self.unwritten.inc();
+    /// Counts a request whose spending is `unwritten` or `unshared`.
+    pub fn state_failed(&self, reason: &str) {
+        match reason {
+            "unwritten" => self.unwritten.inc(),
+            _ => self.unshared.inc(),
+        };
     }
 
     /// Counts a decision.

@@ -1,7 +1,15 @@
 //! Facts about several accounts at once, and about what a restart remembers.
 
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt;
+use proptest::prelude::*;
+
 use super::*;
-use crate::{config::Allowance, state::Disk};
+use crate::{
+    config::{Allowance, Period},
+    state::{Disk, Need, Spending, books::SWEEP, calendar},
+};
 
 fn holders(key: Quota, user: Quota) -> Vec<(String, Quota)> {
     vec![("key:k".to_owned(), key), ("user:u".to_owned(), user)]
@@ -13,6 +21,11 @@ fn budget(usd: f64) -> Quota {
 
 fn price(usd: f64) -> Need {
     Need { tokens: 0, usd }
+}
+
+/// Reserves where there is nobody to wait for.
+fn reserve(ticket: &mut Ticket, need: Need, now: Instant, date: SystemTime) -> Result<(), Refusal> {
+    ticket.reserve(need, now, date).now_or_never().expect("a ledger of its own waits for nothing")
 }
 
 #[test]
@@ -36,14 +49,14 @@ fn money_is_set_aside_on_all_accounts_or_none() {
     let ledger = Arc::new(Ledger::default());
     let (now, date) = (Instant::now(), SystemTime::now());
     let mut ticket = ledger.enter(holders(budget(10.0), budget(1.0)), now).unwrap();
-    assert_eq!(ticket.reserve(price(2.0), now, date).unwrap_err().limit, "budget");
+    assert_eq!(reserve(&mut ticket, price(2.0), now, date).unwrap_err().limit, "budget");
     drop(ticket);
     let mut other = ledger.enter(holders(budget(10.0), Quota::UNLIMITED), now).unwrap();
-    assert!(other.reserve(price(10.0), now, date).is_ok(), "nothing was left behind");
+    assert!(reserve(&mut other, price(10.0), now, date).is_ok(), "nothing was left behind");
     other.used(price(9.5));
     drop(other);
     let mut last = ledger.enter(holders(budget(10.0), Quota::UNLIMITED), now).unwrap();
-    assert!(last.reserve(price(1.0), now, date).is_err());
+    assert!(reserve(&mut last, price(1.0), now, date).is_err());
 }
 
 #[test]
@@ -67,7 +80,7 @@ fn an_account_that_made_room_has_not_forgotten_its_spending() {
     let ledger = Arc::new(Ledger::new(4, Arc::new(Memory::default())));
     let (now, date) = (Instant::now(), SystemTime::now());
     let mut ticket = ledger.enter(vec![("user:ada".to_owned(), budget(1.0))], now).unwrap();
-    ticket.reserve(price(0.9), now, date).unwrap();
+    reserve(&mut ticket, price(0.9), now, date).unwrap();
     ticket.used(price(0.9));
     drop(ticket);
     let idle = Quota { concurrency: Some(1), ..Quota::UNLIMITED };
@@ -75,24 +88,24 @@ fn an_account_that_made_room_has_not_forgotten_its_spending() {
         drop(ledger.enter(vec![(format!("user:{user}"), idle)], now + Duration::from_secs(1)).unwrap());
     }
     let mut again = ledger.enter(vec![("user:ada".to_owned(), budget(1.0))], now).unwrap();
-    assert_eq!(again.reserve(price(0.2), now, date).unwrap_err().limit, "budget");
+    assert_eq!(reserve(&mut again, price(0.2), now, date).unwrap_err().limit, "budget");
 }
 
 #[test]
 fn a_full_store_makes_room_only_by_periods_that_are_over() {
     let ledger = Arc::new(Ledger::new(1, Arc::new(Memory::default())));
     let (now, date) = (Instant::now(), SystemTime::now());
-    let reserve = |user: &str, now, date| {
+    let spend = |user: &str, now, date| {
         let mut ticket = ledger.enter(vec![(format!("user:{user}"), budget(1.0))], now).unwrap();
-        let reserved = ticket.reserve(price(0.5), now, date);
+        let reserved = reserve(&mut ticket, price(0.5), now, date);
         ticket.used(price(0.5));
         reserved
     };
-    assert!(reserve("a", now, date).is_ok() && reserve("b", now, date).is_ok());
-    assert_eq!(reserve("c", now, date).unwrap_err().limit, "accounts");
-    assert!(reserve("a", now, date).is_ok(), "who has spent is still known");
+    assert!(spend("a", now, date).is_ok() && spend("b", now, date).is_ok());
+    assert_eq!(spend("c", now, date).unwrap_err().limit, "accounts");
+    assert!(spend("a", now, date).is_ok(), "who has spent is still known");
     let (later, next) = (now + SWEEP * 2, date + Duration::from_secs(40 * 86_400));
-    assert!(reserve("c", later, next).is_ok());
+    assert!(spend("c", later, next).is_ok());
 }
 
 #[test]
@@ -103,13 +116,13 @@ fn a_restart_remembers_what_was_spent_and_what_was_set_aside() {
     let open = || Arc::new(Ledger::new(10, Arc::new(Disk::open(&path).unwrap())));
     let ledger = open();
     let mut ended = ledger.enter(holders(budget(1.0), Quota::UNLIMITED), now).unwrap();
-    ended.reserve(price(0.6), now, date).unwrap();
+    reserve(&mut ended, price(0.6), now, date).unwrap();
     ended.used(price(0.5));
     drop((ended, ledger));
     let ledger = open();
     let mut ticket = ledger.enter(holders(budget(1.0), Quota::UNLIMITED), now).unwrap();
-    assert_eq!(ticket.reserve(price(0.6), now, date).unwrap_err().limit, "budget");
-    assert!(ticket.reserve(price(0.4), now, date).is_ok());
+    assert_eq!(reserve(&mut ticket, price(0.6), now, date).unwrap_err().limit, "budget");
+    assert!(reserve(&mut ticket, price(0.4), now, date).is_ok());
 }
 
 #[test]
@@ -123,7 +136,7 @@ fn a_day_and_a_month_both_outlive_the_process() {
     let spend = |usd: f64, date: SystemTime| {
         let ledger = Arc::new(Ledger::new(10, Arc::new(Disk::open(&path).unwrap())));
         let mut ticket = ledger.enter(vec![("key:k".to_owned(), quota)], Instant::now()).unwrap();
-        let reserved = ticket.reserve(price(usd), Instant::now(), date);
+        let reserved = reserve(&mut ticket, price(usd), Instant::now(), date);
         if reserved.is_ok() {
             ticket.used(price(usd));
         }
@@ -138,13 +151,97 @@ fn a_day_and_a_month_both_outlive_the_process() {
 }
 
 #[test]
+fn what_is_set_aside_cannot_be_spent_twice() {
+    let ledger = Arc::new(Ledger::default());
+    let (now, date) = (Instant::now(), SystemTime::now());
+    let enter = || ledger.enter(vec![("key:k".to_owned(), budget(1.0))], now).unwrap();
+    let mut first = enter();
+    reserve(&mut first, price(0.625), now, date).unwrap();
+    let refusal = reserve(&mut enter(), price(0.625), now, date).unwrap_err();
+    let rest = calendar::period(Period::Month, date).1;
+    assert_eq!((refusal.limit, refusal.wait), ("budget", rest));
+    first.used(price(0.125));
+    drop(first);
+    assert!(reserve(&mut enter(), price(0.625), now, date).is_ok(), "what was not used is free again");
+}
+
+#[test]
+fn who_is_over_a_day_and_a_month_waits_for_the_month() {
+    let both = Allowance { day: Some(1.0), month: Some(1.5), ..Allowance::default() };
+    let quota = Quota { budget: Some(both), ..Quota::UNLIMITED };
+    let ledger = Arc::new(Ledger::default());
+    // The middle of a month, so that the next day is in the same one.
+    let (now, noon) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_789_560_000));
+    let tomorrow = noon + Duration::from_secs(86_400);
+    let spend = |usd, date| {
+        let mut ticket = ledger.enter(vec![("key:k".to_owned(), quota)], now).unwrap();
+        let reserved = reserve(&mut ticket, price(usd), now, date);
+        ticket.used(price(usd));
+        reserved.map_err(|refusal| refusal.wait)
+    };
+    let rest = |per, date| Err(calendar::period(per, date).1);
+    assert_eq!(spend(0.875, noon), Ok(()));
+    assert_eq!(spend(0.25, noon), rest(Period::Day, noon), "the day is spent");
+    assert_eq!(spend(0.25, tomorrow), Ok(()), "the next day");
+    assert_eq!(spend(0.75, tomorrow), rest(Period::Month, tomorrow), "the month is spent");
+    assert_eq!(spend(5.0, tomorrow), rest(Period::Month, tomorrow), "both are");
+}
+
+/// A ledger that asks for its one account's dollar where nobody answers, and what it remembers.
+fn left_alone() -> (Ledger, Courier, Arc<Memory>, Vec<(String, Quota)>) {
+    let shared = Shared {
+        host: "nowhere".to_owned(),
+        port: 1,
+        tls: false,
+        database: 0,
+        username: None,
+        password: None,
+        ca: None,
+        timeout: Duration::from_millis(20),
+        prefix: "p".to_owned(),
+    };
+    let memory = Arc::new(Memory::default());
+    let store: Arc<dyn Store> = Arc::<Memory>::clone(&memory);
+    let (ledger, courier) = Ledger::sharing(10, store, &shared).unwrap();
+    let quota = Quota { budget: Some(Allowance::of(1.0, Period::Day)), ..Quota::UNLIMITED };
+    (ledger, courier, memory, vec![("key:k".to_owned(), quota)])
+}
+
+#[tokio::test]
+async fn who_gets_no_answer_is_bounded_by_what_is_known_of_all() {
+    let (ledger, _courier, memory, holders) = left_alone();
+    let (now, date) = (Instant::now(), SystemTime::now());
+    let period = calendar::period(Period::Day, date).0;
+    memory.learn("day/key:k", period, 0.5);
+    let mut first = ledger.enter(holders.clone(), now).unwrap();
+    first.reserve(price(0.375), now, date).await.unwrap();
+    assert!(!first.is_shared());
+    let mut second = ledger.enter(holders.clone(), now).unwrap();
+    let refusal = second.reserve(price(0.25), now, date).await.unwrap_err();
+    assert_eq!(refusal.limit, "budget", "others have spent 0.5, this process 0.375");
+    first.used(price(0.125));
+    drop(first);
+    assert_eq!(memory.recall("day/key:k"), Some(Spending { period, usd: 0.125 }));
+}
+
+#[tokio::test]
+async fn without_a_budget_nobody_is_asked() {
+    let (ledger, ..) = left_alone();
+    let quota = Quota { concurrency: Some(1), ..Quota::UNLIMITED };
+    let now = Instant::now();
+    let mut ticket = ledger.enter(vec![("user:u".to_owned(), quota)], now).unwrap();
+    reserve(&mut ticket, Need { tokens: 1, usd: 5.0 }, now, SystemTime::now()).unwrap();
+    assert!(ticket.is_shared() && ticket.is_written());
+}
+
+#[test]
 fn many_threads_together_do_not_overspend() {
     let ledger = Arc::new(Ledger::default());
     let (now, date) = (Instant::now(), SystemTime::now());
     let admitted = std::sync::atomic::AtomicU32::new(0);
     let spend = || {
         let mut ticket = ledger.enter(holders(budget(1.0), budget(1.0)), now).unwrap();
-        if ticket.reserve(price(0.125), now, date).is_ok() {
+        if reserve(&mut ticket, price(0.125), now, date).is_ok() {
             ticket.used(price(0.125));
             admitted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
@@ -155,4 +252,29 @@ fn many_threads_together_do_not_overspend() {
         }
     });
     assert_eq!(admitted.into_inner(), 8, "eight eighths, no more and no fewer");
+}
+
+proptest! {
+    /// Estimates that are never too low never overspend, in whatever order requests end.
+    #[test]
+    fn a_budget_is_never_overspent(
+        usd in 0.1f64..10.0,
+        requests in prop::collection::vec((0.0f64..3.0, 0.0f64..=1.0, any::<bool>()), 1..100),
+    ) {
+        let ledger = Arc::new(Ledger::default());
+        let (now, date) = (Instant::now(), SystemTime::now());
+        let mut running = Vec::new();
+        for (estimate, share, ends_one) in requests {
+            let mut ticket = ledger.enter(vec![("key:k".to_owned(), budget(usd))], now).unwrap();
+            if reserve(&mut ticket, price(estimate), now, date).is_ok() {
+                ticket.used(price(estimate * share));
+                running.push(ticket);
+            }
+            if ends_one {
+                running.pop();
+            }
+            let spent = ledger.books.store.recall("month/key:k").map_or(0.0, |spending| spending.usd);
+            prop_assert!(spent <= usd + 1e-9);
+        }
+    }
 }
