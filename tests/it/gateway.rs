@@ -30,6 +30,7 @@ mod draining;
 mod resilience;
 mod identity;
 mod budget;
+mod sharing;
 mod stickiness;
 mod reloading;
 mod overload;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use personaroute_harness::{
     bundle::Recipe,
     path,
+    store::Store,
     wire::{self, Answer},
 };
 use serde_json::json;
@@ -115,5 +116,37 @@ auth:
     program.limit_files("unlimited")?;
     ask_until(address, str::is_empty).await?;
     program.line(|line| line["message"] == "spending is written again").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_the_password_stops_no_request_and_the_log_says_why_without_it() -> Result<()> {
+    let store = Store::start_with(Some("right-password"), &[])?;
+    let more = format!(
+        "state: {{shared: {{url: 'redis://127.0.0.1:{}', password: '${{STATE_PASSWORD}}', timeout: 10s}}}}
+auth:
+  mode: keys
+  keys: [{{name: team, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8, user: ada,
+          limits: {{budget: {{usd: 1000.0, per: month}}}}}}]",
+        store.port()
+    );
+    let wrong = [("STATE_PASSWORD", "wrong-password")];
+    let mut program = Running::start_knowing(&configuration(SIMULATED, &more), &wrong)?;
+    let (address, admin) = program.addresses().await?;
+    ask_until(address, |fallback| fallback == "state=unshared").await?;
+    program.line(|line| line["message"] == "request finished" && line["state"] == "unshared").await?;
+    let away = |line: &serde_json::Value| line["message"].as_str().is_some_and(|text| text.contains("store is away"));
+    let line = program.line(away).await?;
+    assert_eq!(line["error"], "the username and password are refused (WRONGPASS)");
+    assert_eq!(line["store"], format!("redis://127.0.0.1:{}/0", store.port()));
+    let metrics = wire::get(admin, "/metrics").await?.text();
+    let counted = metrics.lines().find(|line| line.starts_with("personaroute_spending_unshared_total"));
+    assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
+    // The store takes the password that the gateway has, and the gateway finds its way back.
+    store.ask(&["CONFIG", "SET", "requirepass", "wrong-password"])?;
+    ask_until(address, str::is_empty).await?;
+    program.line(|line| line["message"].as_str().is_some_and(|text| text.contains("shared store is back"))).await?;
+    let log = format!("{:?}", program.lines());
+    assert!(!log.contains("wrong-password") && !log.contains("right-password"), "{log}");
     Ok(())
 }

@@ -26,6 +26,11 @@ pub(super) struct Running {
 impl Running {
     /// Starts the program with a configuration, which must let it choose its ports and log in JSON.
     pub(super) fn start(configuration: &str) -> Result<Self> {
+        Self::start_knowing(configuration, &[])
+    }
+
+    /// Starts the program with further variables in its environment.
+    pub(super) fn start_knowing(configuration: &str, variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("gateway.yaml");
         fs::write(&file, configuration)?;
@@ -34,7 +39,7 @@ impl Running {
         command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(path::binary("personaroute"));
         command.arg("serve").arg("--config").arg(&file);
         command.env("PERSONAROUTE_PLUGIN", path::plugin()).env("PERSONAROUTE_BUNDLE", path::default_bundle());
-        command.env("ORT_DYLIB_PATH", path::onnxruntime());
+        command.env("ORT_DYLIB_PATH", path::onnxruntime()).envs(variables.iter().copied());
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().context("the built program")?;
         let stderr = child.stderr.take().context("its log")?;
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -91,7 +96,8 @@ impl Running {
         Ok(self.child.try_wait()?)
     }
 
-    fn lines(&self) -> Vec<Value> {
+    /// Returns the log so far.
+    pub(super) fn lines(&self) -> Vec<Value> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
