@@ -1,5 +1,7 @@
 //! Several gateways and one budget: a real store between them, that is there, is gone, is slow, or asks who they are.
 
+mod chaos;
+
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Result;
@@ -221,6 +223,30 @@ async fn a_store_that_stalls_holds_no_request_and_what_it_hears_late_counts_once
     }
     way.go_on();
     served += ask_until(hasty.address, "").await?;
+    settled(&store, "day/key:team", served * PRICE).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_new_connection_and_is_heard_after_it_changes_nothing() -> Result<()> {
+    let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
+    let way = Stall::before(store.port()).await?;
+    let configuration = sharing("{usd: 5.0, per: day}", "{}", &format!("redis://{}", way.address()), "");
+    let stage = Stage::between(&upstream, &upstream, &configuration.replace("timeout: 10s", "timeout: 100ms"))?;
+    let mut served = ask_until(stage.address, "").await?;
+    way.stall();
+    served += ask_until(stage.address, "state=unshared").await?;
+    way.let_new();
+    served += ask_until(stage.address, "").await?;
+    settled(&store, "day/key:team", served * PRICE).await;
+    let scripts = || -> Result<u64> {
+        let counts = store.ask(&["INFO", "commandstats"])?;
+        let count = counts.split("cmdstat_evalsha:calls=").nth(1).and_then(|rest| rest.split(',').next());
+        Ok(count.unwrap_or_default().parse()?)
+    };
+    let before = scripts()?;
+    way.go_on();
+    until(|| scripts().is_ok_and(|count| count > before)).await;
     settled(&store, "day/key:team", served * PRICE).await;
     Ok(())
 }

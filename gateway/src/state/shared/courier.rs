@@ -130,8 +130,7 @@ impl Courier {
             match carried.await.unwrap_or_else(|_| Err(patience())) {
                 Ok(outcome) => self.hand_out(batch, outcome),
                 Err(error) => {
-                    // Whether it was written is not known, so it is said again.
-                    self.untold.add(batch.entries().iter().map(|entry| entry.shelf.clone()));
+                    self.doubt(&batch);
                     return Err(error);
                 }
             }
@@ -150,6 +149,18 @@ impl Courier {
                 None => self.grant(ask),
             }
         }
+    }
+
+    /// Has everything said again: whether it was written, or will be, is not known.
+    fn doubt(&self, batch: &Batch) {
+        let store = &self.books.store;
+        for entry in batch.entries() {
+            // An account of which nothing is kept yet may have been granted something, and must be told to have spent none.
+            if store.recall(&entry.shelf).is_none() {
+                store.learn(&entry.shelf, entry.period, 0.0);
+            }
+        }
+        self.untold.add(batch.entries().iter().map(|entry| entry.shelf.clone()));
     }
 
     /// Sets aside here what the store has set aside. Who has stopped waiting gets nothing, and the store is told so.
