@@ -6,6 +6,7 @@ pub mod parity;
 pub mod proto;
 pub mod runtime;
 pub mod scorer;
+pub mod taste;
 
 #[cfg(test)]
 mod tests;

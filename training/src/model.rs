@@ -5,6 +5,7 @@ pub mod belief;
 pub mod column;
 pub mod score;
 pub mod store;
+pub mod taste;
 pub mod tensors;
 pub mod text;
 
@@ -26,6 +27,9 @@ use text::FrozenText;
 
 /// Queries scored at once: bounds the memory of a score.
 const SCORE_CHUNK: usize = 1024;
+
+/// Weight beside quality that a declared preference takes a user's own to have, at least: tastes at most double.
+pub const LEAST_REST: f64 = 0.5;
 
 /// A trained router, on the CPU.
 #[derive(Debug)]
@@ -158,6 +162,28 @@ impl Model {
     /// Returns the preference weights `[users, weights]` of user embeddings.
     pub fn preference_weights(&self, embeddings: &Tensor) -> Tensor {
         embeddings.matmul(&self.weights.0) + &self.weights.1
+    }
+
+    /// Returns the number of tastes: the last of the weights, and of a user embedding.
+    pub fn tastes(&self) -> i64 {
+        self.adapter.tastes.as_ref().map_or(0, taste::Tastes::count)
+    }
+
+    /// Returns the preference weights `[batch, weights]` of users `[batch, user_dim]` who declare a preference `[batch, 1]`.
+    ///
+    /// Tastes stay, and fade towards quality alone: what is weighed against quality is cost less taste, in the proportion
+    /// in which the user weighs them. So the larger preference never chooses the smaller effect, as without tastes.
+    pub fn declared(&self, preference: &Tensor, embeddings: &Tensor) -> Tensor {
+        let declared = self.axis.declared(preference);
+        let tastes = self.tastes();
+        if tastes == 0 {
+            return declared;
+        }
+        let own = self.preference_weights(embeddings);
+        let rest: Tensor = 1.0 - self.axis.preference(&own).unsqueeze(1);
+        let share: Tensor = (1.0 - preference) / rest.clamp_min(LEAST_REST);
+        let ends = self.weight_count() - tastes;
+        Tensor::cat(&[declared.narrow(1, 0, ends), own.narrow(1, ends, tastes) * share], 1)
     }
 
     /// Returns where users stand between cost (0) and quality (1).

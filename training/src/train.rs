@@ -30,8 +30,8 @@ use crate::data::{Dataset, Interactions, LlmInfo, Setting, Split, TaskInfo};
 use crate::model::axis::Axis;
 use crate::model::{Facts, Model, store};
 
-use components::Components;
-use hparams::{Hparams, Part, TextEncoder};
+use components::{Components, Tastes};
+use hparams::{Hparams, TextEncoder};
 use log::Log;
 use query::Fitted;
 
@@ -126,8 +126,8 @@ fn components(input: &mut TrainInput<'_>) -> Result<Components> {
         }
     }
     log.keep(0)?;
-    let exact = !input.hparams.leave_out.contains(&Part::Covariance);
-    let found = estimate::estimate((input.dataset, input.interactions), input.setting, exact, input.device);
+    let found =
+        estimate::estimate((input.dataset, input.interactions), input.setting, &input.hparams.leave_out, input.device);
     found.save(&path)?;
     step(input, Progress { stage: "users", epoch: 1, epochs: 1, loss: found.noise, validation: -found.noise })?;
     Ok(found)
@@ -142,22 +142,35 @@ fn step(input: &mut TrainInput<'_>, progress: Progress) -> Result<()> {
     Ok(())
 }
 
-/// Puts the parts together: users are a position between two ends, which is all there is to an embedding.
+/// Puts the parts together: a user embedding is a position between two ends, and tastes where users have any.
 fn assemble(input: &TrainInput<'_>, components: &Components, fitted: Fitted) -> Model {
     let single = |table: &Tensor| table.to_kind(Kind::Float);
     let ends = Tensor::stack(&[&components.cell_high, &components.cell_low], 2); // [T, L, 2]
-    let values = single(&ends);
-    let end = |k: i64| Tensor::eye(2, (Kind::Float, Device::Cpu)).get(k);
-    let weights = (Tensor::from_slice(&[1.0_f32, -1.0]).unsqueeze(0), end(1));
+    let [tasks, llms] = [components.task_count(), components.llms()];
+    let tastes = match &components.tastes {
+        Some(Tastes { loadings, coordinates }) => [single(loadings), single(coordinates)],
+        None => {
+            [llms, components.positions.numel() as i64].map(|rows| Tensor::zeros([rows, 0], (Kind::Float, Device::Cpu)))
+        }
+    };
+    let [loadings, coordinates] = tastes;
+    let count = loadings.size().last().copied().unwrap_or(0);
+    let shared = loadings.unsqueeze(0).expand([tasks, llms, count], false);
+    let values = Tensor::cat(&[single(&ends), shared], 2); // [T, L, 2 + K]
+    let unit = Tensor::eye(2 + count, (Kind::Float, Device::Cpu));
+    let end = |k: i64| unit.get(k);
+    let position = end(0) - end(1);
+    let weights = Tensor::cat(&[position.unsqueeze(0), unit.narrow(0, 2, count)], 0); // [1 + K, 2 + K]
+    let users = Tensor::cat(&[single(&components.positions).unsqueeze(1), coordinates], 1);
     Model {
         facts: facts(input, components, &fitted),
-        adapter: adapter::fit(components, |places| single(places).unsqueeze(1)),
-        weights,
-        axis: Axis::between(end(0), end(1), &values),
+        adapter: adapter::fit(components, |places| single(places).unsqueeze(1).constant_pad_nd([0, count])),
+        weights: (weights, end(1)),
+        axis: Axis::beside(end(0), end(1), &values, count),
         values: values.flatten(1, 2),
         text: fitted.text,
         deviation: single(&components.deviation()),
-        users: single(&components.positions).unsqueeze(1),
+        users,
     }
 }
 

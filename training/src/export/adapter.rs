@@ -1,7 +1,8 @@
 //! The adapter graph: a user's interactions to the user's embedding and estimated preference.
 //!
 //! The same message passing as [`crate::model::belief`]: each interaction gathers two rows of the table of
-//! log-likelihoods, the bins beside its reward, and the user's belief is the softmax of their sum and the prior.
+//! log-likelihoods, the bins beside its reward, and the user's belief is the softmax of their sum and the prior. Where users
+//! have tastes, [`taste`] stands between messages and belief.
 
 use anyhow::Result;
 use personaroute_bundle::manifest::GraphSpec;
@@ -10,6 +11,7 @@ use tch::Tensor;
 
 use super::builder::{Builder, Value, int};
 use super::runtime::{Elements, Graph, Input};
+use super::taste;
 use crate::model::Model;
 use crate::model::belief::{GROUPED, MOST};
 use crate::model::tensors::{extents, from_rows, single, to_vec};
@@ -25,15 +27,29 @@ pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
     let cell = cell(&mut b, model, llm, task);
     let parts = b.split(signals, &[1, 1, 1]); // three times [batch, interactions, 1]
     let [reward, _, grouped] = parts.as_slice() else { return b.finish() };
-    let messages = messages(&mut b, model, &cell, reward);
     let weight = weight(&mut b, grouped, mask);
-    let heard = b.op("MatMul", &[&weight, &messages]); // [batch, 1, positions]
-    let heard = squeeze(&mut b, &heard, 1);
+    let (heard, read) = match &model.adapter.tastes {
+        None => {
+            let messages = messages(&mut b, model, &cell, reward);
+            let heard = b.op("MatMul", &[&weight, &messages]); // [batch, 1, positions]
+            (squeeze(&mut b, &heard, 1), None)
+        }
+        Some(tastes) => {
+            let reward = taste::shifted(&mut b, tastes, reward, llm);
+            let cell = b.unsqueeze(&cell, 2);
+            let messages = messages_by_step(&mut b, model, &cell, &reward);
+            let heard = taste::hear(&mut b, model, tastes, [llm, &weight, &messages]);
+            (heard.evidence, Some((tastes, heard.tastes)))
+        }
+    };
     let prior = b.tensor(&model.adapter.prior);
     let sum = b.op("Add", &[&heard, &prior]);
     let belief = b.op_with("Softmax", &[&sum], vec![int("axis", -1)]);
     let embedding = b.tensor(&model.adapter.embedding);
-    let user = b.op("MatMul", &[&belief, &embedding]);
+    let mut user = b.op("MatMul", &[&belief, &embedding]);
+    if let Some((tastes, read)) = read {
+        user = taste::embed(&mut b, model, tastes, [&belief, &user, &read]);
+    }
     let preference = preference(&mut b, model, &user);
     b.outputs(&spec.outputs, &[&user, &preference]);
     b.finish()
@@ -82,6 +98,13 @@ fn cell(b: &mut Builder, model: &Model, llm: &Value, task: &Value) -> Value {
 
 /// Log-likelihoods `[batch, interactions, positions]` of rewards `[batch, interactions, 1]`.
 fn messages(b: &mut Builder, model: &Model, cell: &Value, reward: &Value) -> Value {
+    let cell = b.unsqueeze(cell, 2);
+    let messages = messages_by_step(b, model, &cell, reward);
+    squeeze(b, &messages, 2)
+}
+
+/// Log-likelihoods `[batch, interactions, steps, positions]` of rewards `[batch, interactions, steps]`.
+fn messages_by_step(b: &mut Builder, model: &Model, cell: &Value, reward: &Value) -> Value {
     let belief = &model.adapter;
     let [low, step, last] = [belief.range[0], belief.step(), (belief.bins - 1) as f64].map(single);
     let [low, step, zero, one] = [low, step, 0.0, 1.0].map(|x| b.f32(&[], &[x]));
@@ -91,10 +114,9 @@ fn messages(b: &mut Builder, model: &Model, cell: &Value, reward: &Value) -> Val
     let place = b.op("Clip", &[&place, &zero, &last]);
     let bin = b.op("Floor", &[&place]);
     let bin = b.op("Min", &[&bin, &before]);
-    let upper = b.op("Sub", &[&place, &bin]); // [batch, interactions, 1]
+    let upper = b.op("Sub", &[&place, &bin]); // [batch, interactions, steps]
     let lower = b.op("Sub", &[&one, &upper]);
     let bin = b.op_with("Cast", &[&bin], vec![int("to", INT64)]);
-    let bin = squeeze(b, &bin, 2);
     let bins = b.i64(&[], &[belief.bins]);
     let row = b.op("Mul", &[cell, &bins]);
     let row = b.op("Add", &[&row, &bin]);
@@ -103,6 +125,7 @@ fn messages(b: &mut Builder, model: &Model, cell: &Value, reward: &Value) -> Val
     let (rows, places) = extents(&belief.table);
     let table = b.f16(&[rows, places], &to_vec(&belief.table));
     let [row, next] = [&row, &next].map(|row| b.op_with("Gather", &[&table, row], vec![int("axis", 0)]));
+    let (lower, upper) = (b.unsqueeze(&lower, 3), b.unsqueeze(&upper, 3));
     let row = b.op("Mul", &[&row, &lower]);
     let next = b.op("Mul", &[&next, &upper]);
     b.op("Add", &[&row, &next])
@@ -123,13 +146,13 @@ fn weight(b: &mut Builder, grouped: &Value, mask: &Value) -> Value {
     b.unsqueeze(&weight, 1)
 }
 
-fn squeeze(b: &mut Builder, value: &Value, axis: i64) -> Value {
+pub(super) fn squeeze(b: &mut Builder, value: &Value, axis: i64) -> Value {
     let axes = b.i64(&[1], &[axis]);
     b.op("Squeeze", &[value, &axes])
 }
 
 /// Position of the user's weights between cost and quality: one linear map, clamped.
-fn preference(b: &mut Builder, model: &Model, user: &Value) -> Value {
+pub(super) fn preference(b: &mut Builder, model: &Model, user: &Value) -> Value {
     let gain = model.axis.gain.unsqueeze(1); // [weights, 1]
     let weight = model.weights.0.matmul(&gain);
     let bias = model.weights.1.unsqueeze(0).matmul(&gain).squeeze_dim(0) + &model.axis.offset;

@@ -15,6 +15,7 @@ const OPSET: i64 = GraphSpec::OPSET as i64;
 const IR_VERSION: i64 = 8;
 
 const ATTRIBUTE_INT: i32 = 2;
+const ATTRIBUTE_INTS: i32 = 7;
 
 use crate::model::tensors::{extent, to_vec};
 
@@ -112,6 +113,11 @@ impl Builder {
         self.op("Unsqueeze", &[value, &axes])
     }
 
+    /// Returns `value` with its last two axes of three swapped.
+    pub fn swapped(&mut self, value: &Value) -> Value {
+        self.op_with("Transpose", &[value], vec![ints("perm", &[0, 2, 1])])
+    }
+
     /// Returns `value · weight + bias`; `weight` is `[inputs, outputs]`.
     pub fn linear(&mut self, value: &Value, weight: &Tensor, bias: &Tensor) -> Value {
         let weight = self.tensor(weight);
@@ -156,7 +162,17 @@ impl Builder {
 
 /// Returns an integer attribute.
 pub fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { name: Some(name.to_owned()), i: Some(value), r#type: Some(ATTRIBUTE_INT) }
+    AttributeProto { name: Some(name.to_owned()), i: Some(value), r#type: Some(ATTRIBUTE_INT), ints: Vec::new() }
+}
+
+/// Returns an attribute of several integers.
+pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        ints: values.to_vec(),
+        r#type: Some(ATTRIBUTE_INTS),
+        ..AttributeProto::default()
+    }
 }
 
 fn port(spec: &TensorSpec) -> ValueInfoProto {

@@ -85,7 +85,10 @@ pub struct AttributeProto {
     /// Value of an integer attribute.
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
-    /// Which kind of value it is: 2 for an integer.
+    /// Values of an attribute of several integers.
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    pub ints: Vec<i64>,
+    /// Which kind of value it is: 2 for an integer, 7 for several.
     #[prost(int32, optional, tag = "20")]
     pub r#type: Option<i32>,
 }

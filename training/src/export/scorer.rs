@@ -6,10 +6,11 @@
 use personaroute_bundle::manifest::GraphSpec;
 use tch::Tensor;
 
+use super::adapter;
 use super::builder::{Builder, Value, int};
-use crate::model::Model;
 use crate::model::tensors::{extents, single, to_vec};
 use crate::model::text::{Bag, Input, SHORTEST};
+use crate::model::{LEAST_REST, Model};
 use crate::train::shape::TOKENS;
 
 /// ONNX's number of 32-bit floats.
@@ -199,6 +200,32 @@ fn weights(b: &mut Builder, model: &Model, user: &Value, preference: &Value) -> 
     let cost = b.tensor(&model.axis.cost);
     let declared = b.op("Add", &[&along, &cost]);
     let zero = b.f32(&[], &[0.0]);
+    let declared = match model.tastes() {
+        0 => declared,
+        tastes => kept_tastes(b, model, (user, &own, tastes), [preference, &declared]),
+    };
     let is_declared = b.op("GreaterOrEqual", &[preference, &zero]);
     b.op("Where", &[&is_declared, &declared, &own])
+}
+
+/// Declared weights with the user's tastes, as [`Model::declared`] keeps them.
+fn kept_tastes(
+    b: &mut Builder,
+    model: &Model,
+    (user, own, tastes): (&Value, &Value, i64),
+    [preference, declared]: [&Value; 2],
+) -> Value {
+    let [one, least] = [1.0, LEAST_REST].map(|x| b.f32(&[], &[single(x)]));
+    let place = adapter::preference(b, model, user);
+    let own_rest = b.op("Sub", &[&one, &place]);
+    let own_rest = b.op("Max", &[&own_rest, &least]);
+    let rest = b.op("Sub", &[&one, preference]);
+    let share = b.op("Div", &[&rest, &own_rest]); // [batch, 1]
+    let ends = model.weight_count() - tastes;
+    let parts = b.split(own, &[ends, tastes]);
+    let [_, own] = parts.as_slice() else { return declared.clone() };
+    let kept = b.op("Mul", &[own, &share]);
+    let parts = b.split(declared, &[ends, tastes]);
+    let [ends, _] = parts.as_slice() else { return declared.clone() };
+    b.op_with("Concat", &[ends, &kept], vec![int("axis", 1)])
 }

@@ -37,6 +37,13 @@ impl Axis {
         Self { quality, cost, gain, offset }
     }
 
+    /// Returns the axis between two ends, the last `others` of the weights having no say in where a user stands.
+    pub fn beside(quality: Tensor, cost: Tensor, values: &Tensor, others: i64) -> Self {
+        let weights = values.size().last().copied().unwrap_or(0);
+        let ends = values.narrow(2, 0, weights - others);
+        Self::between(quality, cost, &ends.constant_pad_nd([0, others]))
+    }
+
     /// Finds the axis in the weights `[users, weights]` of a population: their main direction of spread, measured in
     /// utility, with the end at which expensive LLMs are liked better as quality.
     pub fn fit(weights: &Tensor, values: &Tensor, log_price: &[f32]) -> Self {

@@ -6,6 +6,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::taste::{Heard, STEPS, Tastes};
 use crate::graph::sample::Visible;
 
 /// Share of its word that an answer keeps when the user rated others to the same query: how hard the query was is then
@@ -27,6 +28,24 @@ pub struct Belief {
     pub prior: Tensor,
     /// `[positions, user_dim]`: the embedding of a user who stands there.
     pub embedding: Tensor,
+    /// Tastes besides, in the last places of an embedding.
+    pub tastes: Option<Tastes>,
+}
+
+/// What interactions say, `[users, interactions]` each.
+struct Signals {
+    reward: Tensor,
+    grouped: Tensor,
+    mask: Tensor,
+}
+
+impl Signals {
+    fn of(visible: &Visible) -> Self {
+        let (users, width) = (visible.users as i64, visible.width as i64);
+        let signals = Tensor::from_slice(&visible.signals).view([users, width, 3]);
+        let mask = Tensor::from_slice(&visible.mask).view([users, width]);
+        Self { reward: signals.select(2, 0), grouped: signals.select(2, 2), mask }
+    }
 }
 
 impl Belief {
@@ -36,37 +55,65 @@ impl Belief {
         ((high - low) / (self.bins - 1).max(1) as f64).max(1e-9)
     }
 
-    /// Returns the belief `[users, positions]`; any task below 0 or from `tasks` on is an unknown one.
+    /// Returns the belief `[users, positions]`, tastes aside; any task below 0 or from `tasks` on is an unknown one.
     pub fn posterior(&self, visible: &Visible, tasks: usize) -> Tensor {
-        let (users, width, tasks) = (visible.users as i64, visible.width as i64, tasks as i64);
-        let rows = self.table.size().first().copied().unwrap_or(0);
-        let llms = rows / (self.bins * (tasks + 1)).max(1);
-        let shaped = |flat: &[i64]| Tensor::from_slice(flat).view([users, width]);
-        let task = shaped(&visible.task);
-        let unknown = task.lt(0).logical_or(&task.gt(tasks));
-        let task = task.masked_fill(&unknown, tasks);
-        let cell = task * llms + shaped(&visible.llm);
-        let signals = Tensor::from_slice(&visible.signals).view([users, width, 3]);
-        let [low, _] = self.range;
-        let last = (self.bins - 1) as f64;
-        let place = ((signals.select(2, 0) - low) / self.step()).clamp(0.0, last);
-        let bin = place.floor().clamp_max(last - 1.0);
-        let upper = (&place - &bin).unsqueeze(2); // [U, N, 1]
-        let row = cell * self.bins + bin.to_kind(Kind::Int64);
-        let gather = |row: &Tensor| self.table.index_select(0, &row.view([-1])).view([users, width, -1]);
-        let message = gather(&row) * (1.0 - &upper) + gather(&(&row + 1)) * &upper; // [U, N, G]
-        let mask = Tensor::from_slice(&visible.mask).view([users, width]);
-        let kept: Tensor = 1.0 - signals.select(2, 2) * (1.0 - GROUPED);
-        let weight = mask * kept;
-        let total = weight.sum_dim_intlist(1, true, Kind::Float).clamp_min(MOST);
-        let weight = weight * MOST / total;
-        let heard = weight.unsqueeze(1).matmul(&message).squeeze_dim(1);
+        let reward = Signals::of(visible).reward.unsqueeze(2);
+        let messages = self.messages(visible, tasks, &reward).squeeze_dim(2); // [U, N, G]
+        let heard = self.weight(visible).unsqueeze(1).matmul(&messages).squeeze_dim(1);
         (heard + &self.prior).softmax(-1, Kind::Float)
     }
 
     /// Returns the embeddings `[users, user_dim]`.
     pub fn forward(&self, visible: &Visible, tasks: usize) -> Tensor {
-        self.posterior(visible, tasks).matmul(&self.embedding)
+        let Some(tastes) = &self.tastes else { return self.posterior(visible, tasks).matmul(&self.embedding) };
+        let Heard { evidence, tastes: read } = self.hear(tastes, visible, tasks);
+        let belief = (evidence + &self.prior).softmax(-1, Kind::Float);
+        let read = belief.unsqueeze(1).matmul(&read).squeeze_dim(1); // [U, K]
+        let before = self.embedding.size().last().copied().unwrap_or(0) - tastes.count();
+        belief.matmul(&self.embedding) + read.constant_pad_nd([before, 0])
+    }
+
+    /// Hears every LLM's ratings, shifted by what a user may think of it.
+    fn hear(&self, tastes: &Tastes, visible: &Visible, tasks: usize) -> Heard {
+        let (users, width) = (visible.users as i64, visible.width as i64);
+        let llm = Tensor::from_slice(&visible.llm);
+        let shift = tastes.deviation().unsqueeze(1) * Tastes::steps(); // [L, S]
+        let shift = shift.index_select(0, &llm).view([users, width, STEPS]);
+        let reward = Signals::of(visible).reward.unsqueeze(2) - shift;
+        let messages = self.messages(visible, tasks, &reward).flatten(2, 3); // [U, N, S · G]
+        let llms = tastes.loadings.size().first().copied().unwrap_or(0);
+        let of = llm.view([users, width]).one_hot(llms).to_kind(Kind::Float) * self.weight(visible).unsqueeze(2);
+        tastes.hear(&of.transpose(1, 2).matmul(&messages).view([users, llms, STEPS, -1]))
+    }
+
+    /// Returns the messages `[users, interactions, steps, positions]` of rewards `[users, interactions, steps]`.
+    fn messages(&self, visible: &Visible, tasks: usize, reward: &Tensor) -> Tensor {
+        let (users, width, tasks) = (visible.users as i64, visible.width as i64, tasks as i64);
+        let rows = self.table.size().first().copied().unwrap_or(0);
+        let llms = rows / (self.bins * (tasks + 1)).max(1);
+        let shaped = |flat: &[i64]| Tensor::from_slice(flat).view([users, width, 1]);
+        let task = shaped(&visible.task);
+        let unknown = task.lt(0).logical_or(&task.gt(tasks));
+        let task = task.masked_fill(&unknown, tasks);
+        let cell = task * llms + shaped(&visible.llm);
+        let [low, _] = self.range;
+        let last = (self.bins - 1) as f64;
+        let place = ((reward - low) / self.step()).clamp(0.0, last);
+        let bin = place.floor().clamp_max(last - 1.0);
+        let upper = (&place - &bin).unsqueeze(3); // [U, N, S, 1]
+        let row = cell * self.bins + bin.to_kind(Kind::Int64);
+        let steps = row.size().last().copied().unwrap_or(1);
+        let gather = |row: &Tensor| self.table.index_select(0, &row.view([-1])).view([users, width, steps, -1]);
+        gather(&row) * (1.0 - &upper) + gather(&(&row + 1)) * &upper
+    }
+
+    /// Returns how much each interaction counts, `[users, interactions]`.
+    fn weight(&self, visible: &Visible) -> Tensor {
+        let Signals { grouped, mask, .. } = Signals::of(visible);
+        let kept: Tensor = 1.0 - grouped * (1.0 - GROUPED);
+        let weight = mask * kept;
+        let total = weight.sum_dim_intlist(1, true, Kind::Float).clamp_min(MOST);
+        weight * MOST / total
     }
 
     /// Returns the standard deviation `[users]` of the position that the belief leaves open.

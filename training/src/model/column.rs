@@ -1,6 +1,6 @@
 //! The same router over other LLMs: columns kept, moved or left out, and new ones beside them.
 //!
-//! A new LLM begins as the mean of the known ones, by task and by text, and what an estimate says is its own is added.
+//! A new LLM begins as the mean of the known ones, by task, by text and to users' tastes, and what an estimate says is its own is added.
 //! Text says nothing of its own about it; what ratings of its answers say about users, the caller fits anew.
 
 use anyhow::{Context, Result, ensure};
@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::axis::Axis;
 use super::belief::Belief;
+use super::taste::Tastes;
 use super::tensors::{extent, single};
 use super::text::{Bag, FrozenText, Input};
 use super::{Facts, Model};
@@ -73,7 +74,7 @@ impl Model {
             facts: Facts { llms, ..self.facts.clone() },
             adapter: order.adapter(&self.adapter),
             weights: (self.weights.0.shallow_clone(), self.weights.1.shallow_clone()),
-            axis: Axis::between(quality.shallow_clone(), cost.shallow_clone(), &values),
+            axis: Axis::beside(quality.shallow_clone(), cost.shallow_clone(), &values, self.tastes()),
             values: values.flatten(1, 2),
             text: order.text(&self.text),
             deviation,
@@ -103,6 +104,9 @@ impl Order {
             bins: belief.bins,
             prior: belief.prior.shallow_clone(),
             embedding: belief.embedding.shallow_clone(),
+            tastes: belief.tastes.as_ref().map(|Tastes { loadings }| Tastes {
+                loadings: self.pick(loadings, 0, &loadings.mean_dim(0, true, Kind::Float)),
+            }),
         }
     }
 

@@ -26,7 +26,7 @@ impl Model {
         let tasks = inputs.task.where_self(&known, &reading.tasks);
         let values = self.text.values(&reading, &tasks, &self.values); // [B, L, K]
         let own = self.preference_weights(&inputs.user);
-        let declared = self.axis.declared(&inputs.preference);
+        let declared = self.declared(&inputs.preference, &inputs.user);
         let weights = declared.where_self(&inputs.preference.ge(0.0), &own); // [B, K]
         let utility = values.matmul(&weights.unsqueeze(2)).squeeze_dim(2);
         let effect = values.matmul(&self.axis.quality);

@@ -9,6 +9,7 @@ use tch::Tensor;
 
 use super::axis::Axis;
 use super::belief::Belief;
+use super::taste::Tastes;
 use super::text::FrozenText;
 use super::{Facts, Model};
 use crate::train::hparams::TextEncoder;
@@ -23,6 +24,9 @@ impl Model {
         let mut named: Vec<(String, Tensor)> =
             self.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())).collect();
         named.extend(self.text.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())));
+        if let Some(tastes) = &self.adapter.tastes {
+            named.push(("adapter.loadings".to_owned(), tastes.loadings.contiguous()));
+        }
         named.push(("adapter.range".to_owned(), Tensor::from_slice(&self.adapter.range)));
         named.push(("adapter.bins".to_owned(), Tensor::from_slice(&[self.adapter.bins])));
         save(&dir.join(TENSORS), &named)?;
@@ -38,6 +42,7 @@ impl Model {
             serde_json::from_str(&text).with_context(|| format!("{}: not a model's facts", path.display()))?;
         let lexical = matches!(facts.hparams.text, TextEncoder::Lexical(_));
         let mut found: HashMap<String, Tensor> = load(&dir.join(TENSORS))?.into_iter().collect();
+        let tastes = found.remove("adapter.loadings").map(|loadings| Tastes { loadings });
         let mut take = |name: &str| found.remove(name).with_context(|| format!("{TENSORS}: no tensor {name}"));
         let text = FrozenText::take(lexical, &mut take)?;
         Ok(Self {
@@ -51,6 +56,7 @@ impl Model {
                     bins: bins.int64_value(&[0]),
                     prior: take("adapter.prior")?,
                     embedding: take("adapter.embedding")?,
+                    tastes,
                 }
             },
             weights: (take("weights.weight")?, take("weights.bias")?),

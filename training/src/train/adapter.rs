@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::components::Components;
 use crate::model::axis::Axis;
 use crate::model::belief::Belief;
+use crate::model::taste::Tastes;
 use crate::model::tensors::rounded;
 
 /// Positions between cost and quality; coarser ones lose a few tenths of a point of gap, finer ones gain none.
@@ -45,6 +46,7 @@ pub fn fit(components: &Components, embed: impl Fn(&Tensor) -> Tensor) -> Belief
         bins,
         prior: prior(&components.positions.to_kind(Kind::Float), &positions),
         embedding: embed(&positions),
+        tastes: components.tastes.as_ref().map(|tastes| Tastes { loadings: tastes.loadings.to_kind(Kind::Float) }),
     };
     belief.table = table(components, &belief);
     belief
@@ -135,6 +137,10 @@ fn table(components: &Components, belief: &Belief) -> Tensor {
         return belief.table.shallow_clone();
     }
     let all = (Tensor::cat(&rows, 0) + 1e-12).log(); // [pairs · bins, G]
+    if belief.tastes.is_some() {
+        // Rewards are compared with shifted ones: which of them is likelier counts too.
+        return rounded(&all);
+    }
     let most = all.amax([1].as_slice(), true);
     rounded(&(all - most))
 }

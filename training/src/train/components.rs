@@ -1,7 +1,8 @@
 //! What the interactions say about users and answers: positions, and the utility of every answer at both ends.
 //!
 //! A reward is read as `position · high + (1 − position) · low`: users stand on a line between the end where only cost
-//! counts (0) and the end where only quality counts (1); `high` and `low` are what the answer is worth there.
+//! counts (0) and the end where only quality counts (1); `high` and `low` are what the answer is worth there. Where users
+//! have tastes of their own, what these make of the LLM is added.
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
@@ -11,6 +12,28 @@ use crate::model::store;
 /// Pseudo-count with which a pair of task and LLM leans on its LLM and its task: decides only where next to nothing
 /// was seen.
 const CELL_PRIOR: f64 = 0.25;
+
+/// What users think of LLMs beyond their position: `coordinates · loadings` is added to the reward.
+#[derive(Debug)]
+pub struct Tastes {
+    /// `[llms, tastes]`: what a taste makes of each LLM; over the population, coordinates have mean 0 and variance 1.
+    pub loadings: Tensor,
+    /// `[users, tastes]`: the coordinates' posterior means.
+    pub coordinates: Tensor,
+}
+
+impl Tastes {
+    /// Returns `[users]`: what tastes make of the LLMs' mean.
+    pub fn on_average(&self) -> Tensor {
+        self.coordinates.mv(&self.loadings.mean_dim(0, false, Kind::Double))
+    }
+
+    /// Returns the same with LLMs behind the others that are to everybody's taste what these are on average.
+    pub fn with_new(&self, llms: i64) -> Self {
+        let mean = self.loadings.mean_dim(0, true, Kind::Double).repeat([llms, 1]);
+        Self { loadings: Tensor::cat(&[&self.loadings, &mean], 0), coordinates: self.coordinates.shallow_clone() }
+    }
+}
 
 /// Estimated components of the rewards. Tensors are on the CPU, 64-bit floats unless said.
 #[derive(Debug)]
@@ -36,6 +59,8 @@ pub struct Components {
     pub cell_low: Tensor,
     /// Standard deviation of a reward around what the components say.
     pub noise: f64,
+    /// Tastes, where users have any that ratings bear out.
+    pub tastes: Option<Tastes>,
 }
 
 impl Components {
@@ -76,6 +101,9 @@ impl Components {
     /// Returns everything by name, for a file.
     pub fn named(&self) -> Vec<(String, Tensor)> {
         let queries: Vec<i64> = self.queries.iter().map(|&query| i64::from(query)).collect();
+        let tastes = self.tastes.iter().flat_map(|tastes| {
+            [("loadings", tastes.loadings.contiguous()), ("coordinates", tastes.coordinates.contiguous())]
+        });
         let named = [
             ("queries", Tensor::from_slice(&queries)),
             ("tasks", self.tasks.shallow_clone()),
@@ -87,7 +115,7 @@ impl Components {
             ("cell_low", self.cell_low.contiguous()),
             ("noise", Tensor::from_slice(&[self.noise])),
         ];
-        named.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect()
+        named.into_iter().chain(tastes).map(|(name, tensor)| (name.to_owned(), tensor)).collect()
     }
 
     /// Writes the file that an interrupted run continues from.
@@ -115,7 +143,9 @@ impl Components {
         let count = queries.numel();
         let queries = (0..count as i64).filter_map(|row| u32::try_from(queries.int64_value(&[row])).ok()).collect();
         let noise = noise.double_value(&[0]);
-        Ok(Some(Self { queries, tasks, positions, high, low, weight, cell_high, cell_low, noise }))
+        let tastes =
+            find("loadings").zip(find("coordinates")).map(|(loadings, coordinates)| Tastes { loadings, coordinates });
+        Ok(Some(Self { queries, tasks, positions, high, low, weight, cell_high, cell_low, noise, tastes }))
     }
 }
 

@@ -6,11 +6,16 @@
 //!    then each user hears from every answer what its *other* raters know about it ([`belief`]).
 //! 3. With users in place, answers of a query tell each other what they share, by a covariance of LLMs that is
 //!    estimated along the way ([`covariance`]).
+//! 4. What users think of LLMs besides ([`taste`]) is taken out of the ratings first where lines fit only then
+//!    ([`within`]), else found in turns with answers ([`personal`]); masked edges decide whether there is any.
 
 pub mod belief;
 pub mod covariance;
 pub mod line;
 pub mod observed;
+pub mod personal;
+pub mod taste;
+pub mod within;
 
 #[cfg(test)]
 mod tests;
@@ -18,9 +23,12 @@ mod tests;
 use tch::{Device, Kind, Tensor};
 
 use super::components::{Components, cell_means};
+use super::hparams::Part;
 use crate::data::{Dataset, Interactions, Setting};
 use crate::model::tensors::from2;
 
+use belief::Belief;
+use covariance::Answers;
 use line::Lines;
 use observed::Observed;
 
@@ -28,34 +36,55 @@ use observed::Observed;
 const COVERED: f64 = 0.8;
 /// Masked edges may deviate from the lines by this much, in standard deviations of rewards.
 const EXACT: f64 = 0.05;
+/// Below this, nothing is left that users could think besides.
+const PLAIN: f64 = 0.005;
+/// Share of the lines' error that must be left where offsets are taken out, for these to be believed.
+const BETTER: f64 = 0.7;
 
 /// Returns the components of the interactions' rewards.
 ///
 /// In [`Setting::EffectCost`] the ends are the data's effects and costs, and only positions are estimated.
 ///
-/// Without `propagate`, users and pairs are those of least squares on pairs, for measuring what the rest earns.
+/// Of the parts, [`Part::Covariance`] and [`Part::Tastes`] are left out if `without` says so.
 pub fn estimate(
     (dataset, interactions): (&Dataset, &Interactions),
     setting: Setting,
-    propagate: bool,
+    without: &[Part],
     device: Device,
 ) -> Components {
     let _guard = tch::no_grad_guard();
     let observed = Observed::new(dataset, interactions, device);
+    let (propagate, personal) = (!without.contains(&Part::Covariance), !without.contains(&Part::Tastes));
     let mut components = match setting {
-        Setting::EffectCost => known(dataset, &observed),
-        Setting::Rewards => {
-            let lines = line::fit(&observed);
-            if lines.masked <= EXACT && lines.covered() >= COVERED {
-                by_lines(&observed, &lines)
-            } else {
-                by_covariance(&observed, propagate)
+        Setting::EffectCost => {
+            let mut components = known(dataset, &observed);
+            if personal {
+                personal::add(&observed, &mut components);
             }
+            components
         }
+        Setting::Rewards => by_rewards(&observed, propagate, personal),
     };
     let unseen = observed.ratings().eq(0.0).to_device(Device::Cpu);
     components.positions = components.positions.masked_fill(&unseen, 0.5).clamp(0.0, 1.0);
     components
+}
+
+fn by_rewards(observed: &Observed, propagate: bool, personal: bool) -> Components {
+    let lines = line::fit(observed);
+    let covered = lines.covered() >= COVERED;
+    if personal && covered && lines.masked > PLAIN {
+        let within = within::fit(observed, &lines);
+        if within.masked <= EXACT && within.masked <= BETTER * lines.masked {
+            let mut components = by_lines(observed, &within);
+            personal::add(observed, &mut components);
+            return components;
+        }
+    }
+    if covered && lines.masked <= EXACT {
+        return by_lines(observed, &lines);
+    }
+    by_covariance(observed, propagate, personal)
 }
 
 /// Components of ratings that lie on lines.
@@ -94,6 +123,7 @@ fn by_lines(observed: &Observed, lines: &Lines) -> Components {
         cell_high: cell_high * observed.unit,
         cell_low: cell_low * observed.unit,
         noise: lines.residual * observed.unit,
+        tastes: None,
     }
 }
 
@@ -104,9 +134,17 @@ fn spread_in_cells(rows: &Tensor, cells: &Tensor, weight: &Tensor, tasks: &Tenso
 }
 
 /// Components of ratings that do not: a few ratings of one LLM each, noise, more than one taste.
-fn by_covariance(observed: &Observed, propagate: bool) -> Components {
+fn by_covariance(observed: &Observed, propagate: bool, personal: bool) -> Components {
     let belief = belief::fit(observed, propagate);
     let answers = covariance::fit(observed, &belief, propagate);
+    if !(propagate && personal) {
+        return of_answers(observed, &belief, &answers);
+    }
+    let (belief, answers, tastes) = personal::fit(observed, belief, answers);
+    Components { tastes, ..of_answers(observed, &belief, &answers) }
+}
+
+fn of_answers(observed: &Observed, belief: &Belief, answers: &Answers) -> Components {
     let cpu = |tensor: &Tensor| tensor.to_device(Device::Cpu) * observed.unit;
     let tasks = observed.tasks.to_device(Device::Cpu);
     let (cell_high, cell_low) = (cpu(&answers.high), cpu(&answers.low));
@@ -120,6 +158,7 @@ fn by_covariance(observed: &Observed, propagate: bool) -> Components {
         cell_low,
         tasks,
         noise: answers.noise * observed.unit,
+        tastes: None,
     }
 }
 
@@ -152,5 +191,6 @@ fn known(dataset: &Dataset, observed: &Observed) -> Components {
         cell_high,
         cell_low,
         noise: error.square().mean(Kind::Double).sqrt().double_value(&[]),
+        tastes: None,
     }
 }

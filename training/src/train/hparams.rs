@@ -56,6 +56,8 @@ pub enum Part {
     Shape,
     /// Belief propagation and the covariance of LLMs: users and pairs from pair means alone.
     Covariance,
+    /// What users think of LLMs beyond cost and quality.
+    Tastes,
 }
 
 /// How query text becomes the scorer's input.

@@ -120,11 +120,14 @@ pub fn heard(
     is_observed: impl Fn(u32) -> bool,
 ) -> Vec<Vec<Heard>> {
     let mut heard = vec![Vec::new(); llms];
+    // As far as is known, a new LLM is to a user's taste what the others are on average.
+    let taste = components.tastes.as_ref().map_or_else(Vec::new, |tastes| floats(&tastes.on_average()));
     for (user, &position) in floats(&components.positions).iter().enumerate() {
+        let taste = taste.get(user).copied().unwrap_or(0.0);
         for entry in seen.of(user).iter().filter(|entry| is_observed(entry.query)) {
             let row = components.queries.binary_search(&entry.query).ok();
             if let Some((row, of)) = row.zip(heard.get_mut(usize::from(entry.llm))) {
-                of.push(Heard { row, position, reward: f64::from(entry.reward) });
+                of.push(Heard { row, position, reward: f64::from(entry.reward) - taste });
             }
         }
     }
@@ -159,6 +162,7 @@ pub fn extended(components: &Components, found: &[Newcomer]) -> Components {
         cell_high: cells(&components.cell_high),
         cell_low: cells(&components.cell_low),
         noise: components.noise,
+        tastes: components.tastes.as_ref().map(|tastes| tastes.with_new(found.len() as i64)),
     }
 }
 

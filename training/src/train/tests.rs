@@ -1,6 +1,7 @@
 //! Facts about whole runs, on generated data.
 
 mod robust;
+mod tastes;
 
 use ndarray::Array3;
 use personaroute_bundle::signals::Rated;

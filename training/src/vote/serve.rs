@@ -149,6 +149,8 @@ impl<'a> Fitted<'a> {
             bins: 2,
             prior: Tensor::from_slice(&prior),
             embedding: embedding.to_kind(Kind::Float),
+            // Tastes are in the embeddings of the voters among whom a user is placed.
+            tastes: None,
         }
     }
 

@@ -41,6 +41,7 @@ impl World {
             cell_high: cells(),
             cell_low: cells(),
             noise,
+            tastes: None,
         };
         Self { components, effect }
     }

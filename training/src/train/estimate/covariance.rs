@@ -29,6 +29,8 @@ pub struct Answers {
     pub deviation: Tensor,
     /// `[queries, llms]`: share of their variance that ratings took away.
     pub weight: Tensor,
+    /// `[queries, llms]`: posterior variances of high ends.
+    pub variance: Tensor,
     /// Standard deviation of noise.
     pub noise: f64,
 }
@@ -74,6 +76,7 @@ pub fn fit(observed: &Observed, belief: &Belief, propagate: bool) -> Answers {
         low: rows(&state.low),
         weight: ((&prior - &expected.variance) / &prior).clamp(0.0, 1.0) * rated,
         deviation: expected.mean,
+        variance: expected.variance,
         noise: state.noise.sqrt(),
     }
 }

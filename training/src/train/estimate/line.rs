@@ -9,7 +9,7 @@ const ROUNDS: usize = 30;
 /// Change of places that ends the rounds, in standard deviations.
 const SETTLED: f64 = 1e-7;
 /// Pull of an answer's line to that of its task and LLM, in ratings.
-const RIDGE: f64 = 1e-3;
+pub(super) const RIDGE: f64 = 1e-3;
 /// Share of itself in a prediction above which a rating cannot be masked.
 const SELF: f64 = 0.95;
 /// Share of users beyond each end, where there are enough to leave some out.
@@ -33,9 +33,9 @@ pub struct Lines {
 }
 
 /// Sums over the ratings of answers (or of pairs), for one place of the users.
-struct Sums {
-    n: [Tensor; 3],
-    y: [Tensor; 2],
+pub(super) struct Sums {
+    pub(super) n: [Tensor; 3],
+    pub(super) y: [Tensor; 2],
 }
 
 /// Fits lines and places in turns.
@@ -92,7 +92,7 @@ impl Lines {
 
 impl Sums {
     /// Intercepts and slopes, pulled to a prior.
-    fn line(&self, ridge: f64, [first, second]: [&Tensor; 2]) -> [Tensor; 2] {
+    pub(super) fn line(&self, ridge: f64, [first, second]: [&Tensor; 2]) -> [Tensor; 2] {
         let ([n0, n1, n2], [y0, y1]) = (&self.n, &self.y);
         let (n0, n2) = (n0 + ridge, n2 + ridge);
         let (y0, y1) = (y0 + first * ridge, y1 + second * ridge);
@@ -101,7 +101,7 @@ impl Sums {
     }
 
     /// Share of a rating at place `x` in its own prediction.
-    fn leverage(&self, slot: &Tensor, x: &Tensor) -> Tensor {
+    pub(super) fn leverage(&self, slot: &Tensor, x: &Tensor) -> Tensor {
         let [n0, n1, n2] = &self.n;
         let (n0, n2) = (n0 + RIDGE, n2 + RIDGE);
         let determinant = &n0 * &n2 - n1.square();
@@ -117,12 +117,15 @@ fn errors(observed: &Observed, (user, intercept, slope): (&Tensor, &Tensor, &Ten
     let error = &observed.reward - intercept.index_select(0, &observed.slot) - &x * &at;
     let by_user = observed.by_user(&at.square()).index_select(0, &observed.user) + 1e-9;
     let own = sums.leverage(&observed.slot, &x) + at.square() / by_user;
-    let told = own.lt(SELF);
-    let rows = error.numel().max(1) as f64;
+    root_mean_squares(&error, &own)
+}
+
+/// Root mean squares of errors, masked and as they are; `own` is the share of a rating in its own prediction.
+pub(super) fn root_mean_squares(error: &Tensor, own: &Tensor) -> (f64, f64) {
     let residual = error.square().mean(Kind::Double).sqrt().double_value(&[]);
     let others: Tensor = 1.0 - own;
-    let kept = (&error / others).masked_select(&told);
-    if (kept.numel() as f64) < 0.5 * rows {
+    let kept = (error / others).masked_select(&own.lt(SELF));
+    if (kept.numel() as f64) < 0.5 * error.numel().max(1) as f64 {
         return (f64::INFINITY, residual);
     }
     (kept.square().mean(Kind::Double).sqrt().double_value(&[]), residual)

@@ -76,6 +76,19 @@ impl Observed {
         }
     }
 
+    /// Returns the same ratings with something known taken off each.
+    pub fn without(&self, known: &Tensor) -> Self {
+        Self {
+            queries: self.queries.clone(),
+            tasks: self.tasks.shallow_clone(),
+            user: self.user.shallow_clone(),
+            slot: self.slot.shallow_clone(),
+            cell: self.cell.shallow_clone(),
+            reward: &self.reward - known,
+            ..*self
+        }
+    }
+
     /// Returns where the ratings are.
     pub fn device(&self) -> Device {
         self.reward.device()
@@ -89,6 +102,16 @@ impl Observed {
     /// Sums a column by user.
     pub fn by_user(&self, column: &Tensor) -> Tensor {
         total(&self.user, column, self.users)
+    }
+
+    /// Returns the user of each rating times the number of LLMs, plus the LLM.
+    pub fn user_llm(&self) -> Tensor {
+        &self.user * self.llms + self.cell.remainder(self.llms)
+    }
+
+    /// Sums a column by user and LLM, `[users, llms]`.
+    pub fn by_user_llm(&self, column: &Tensor) -> Tensor {
+        total(&self.user_llm(), column, self.users * self.llms).view([self.users, self.llms])
     }
 
     /// Sums a column by answer.

@@ -38,6 +38,7 @@ fn made(signal: impl Fn([f64; 2], i64) -> f64, cost: impl Fn([f64; 2], i64) -> f
         high,
         low,
         noise: 0.0,
+        tastes: None,
     };
     Made { x, components }
 }

@@ -50,6 +50,7 @@ impl World {
             cell_high,
             cell_low,
             noise: 0.0,
+            tastes: None,
         };
         Self { components, new: rows.iter().map(|row| row[LLMS]).collect(), truth, prices }
     }
