@@ -12,7 +12,7 @@ pub mod unseen_task;
 use anyhow::Result;
 use ndarray::Array2;
 
-use crate::data::{Dataset, Interactions, Split};
+use crate::data::{Dataset, Interactions, Split, simulate};
 
 use choice::Choices;
 use metric::{Metrics, Tally};
@@ -42,6 +42,8 @@ pub struct Field<'a> {
     pub seed: u64,
     /// Each user's best single LLM on the training split: the zero of the gap.
     pub singles: Vec<usize>,
+    /// The users whose choices count, ascending.
+    pub users: Vec<usize>,
 }
 
 impl<'a> Field<'a> {
@@ -53,7 +55,15 @@ impl<'a> Field<'a> {
         seen: &'a Interactions,
         seed: u64,
     ) -> Self {
-        Self { dataset, truth, split, seen, seed, singles: truth.best_singles(&split.train, seen) }
+        let (singles, users) = (truth.best_singles(&split.train, seen), (0..truth.users()).collect());
+        Self { dataset, truth, split, seen, seed, singles, users }
+    }
+
+    /// Returns the same field with the choices of at most `count` users, drawn by the population's hash.
+    pub fn at_most(self, count: usize) -> Self {
+        let all = u32::try_from(self.truth.users()).unwrap_or(u32::MAX);
+        let drawn = simulate::held_out(all, count).into_iter().map(|user| user as usize);
+        Self { users: drawn.collect(), ..self }
     }
 }
 
@@ -64,16 +74,16 @@ pub struct Outcome {
     pub name: String,
     /// Its numbers.
     pub metrics: Metrics,
-    /// Its choices for every user and test query.
+    /// Its choices for every user that counts and every test query.
     pub choices: Choices,
 }
 
-/// Measures one router: for every user, every test query whose rewards are known.
+/// Measures one router: for every user that counts, every test query whose rewards are known.
 pub fn measure(field: &Field<'_>, router: &dyn Router) -> Result<Outcome> {
     let queries = &field.split.test;
     let mut tally = Tally::new(queries.len(), field.dataset.llms.len());
     let mut choices = Choices::new(queries.clone());
-    for user in 0..field.truth.users() {
+    for &user in &field.users {
         let rewards = field.truth.rewards(user, queries);
         let utilities = router.utilities(user, queries)?;
         let chosen = choice::best(&utilities, &rewards);

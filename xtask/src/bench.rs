@@ -5,9 +5,11 @@ mod gateway;
 mod http;
 mod load;
 mod nginx;
+mod training;
 mod usage;
 mod upstream;
 
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
@@ -36,8 +38,14 @@ pub(crate) fn run(what: &str) -> Result<()> {
     }
 }
 
+/// Runs the trainer over growing numbers of users of the outcomes in a folder.
+pub(crate) fn training(outcomes: &str) -> Result<()> {
+    let environment = setup::ensure(&[Need::OnnxRuntime, Need::Training])?;
+    training::run(&environment, Path::new(outcomes), &Archive::new()?)
+}
+
 /// Runs every bench beside the code.
-fn micro(environment: &Environment, plugin: &std::path::Path, archive: &Archive) -> Result<()> {
+fn micro(environment: &Environment, plugin: &Path, archive: &Archive) -> Result<()> {
     let with_benches: Vec<&str> = CRATES
         .iter()
         .filter(|(_, folder)| workspace::root().join(folder).join("benches").is_dir())

@@ -28,6 +28,9 @@ usage: cargo xtask <task>
   tidy               check the repository's own rules: sizes, layers, every part has a test
   bench micro        run the benches beside the code, archive the figures under docs/bench
   bench gateway      measure what the gateway adds to a request, archive the figures under docs/bench
+  bench training <outcomes>
+                     measure what training costs at ten thousand to ten million interactions, simulated over the outcomes
+                     of a folder; archive the figures under docs/bench
   fuzz <target> [--minutes <n>]
                      look for inputs that break the event streams (sse), the bodies (body) or the configuration (config);
                      10 minutes unless said otherwise
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["demo-examples", listen] => demo::examples(listen),
         ["bench", what @ ("micro" | "gateway")] => bench::run(what),
+        ["bench", "training", outcomes] => bench::training(outcomes),
         ["tidy"] => tidy::run(),
         ["fuzz", target] => fuzz::run(target, "10"),
         ["fuzz", target, "--minutes", minutes] => fuzz::run(target, minutes),

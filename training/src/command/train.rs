@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -17,6 +18,10 @@ use crate::eval::net::Net;
 use crate::model::Model;
 use crate::report;
 use crate::train::{self, Progress, TrainInput};
+
+/// Most users whose choices a run's report is made of: means over more move by less than their last digit, and take as
+/// long as the training. `evaluate` measures all.
+const REPORTED: usize = 10_000;
 
 /// A run about to begin or to go on.
 struct Plan {
@@ -42,8 +47,12 @@ pub fn run(args: Train) -> Result<()> {
     }
     let shown = visible(&experiment.loaded.dataset, plan.config.setting, &experiment.loaded.split);
     let mut bar = Bar::new(args.quiet);
+    let started = Instant::now();
     let mut progress = |progress: &Progress| {
         bar.epoch(progress);
+        if !args.quiet && progress.epoch == progress.epochs {
+            note(&format!("{} estimated after {:.1} s", progress.stage, started.elapsed().as_secs_f64()));
+        }
         ControlFlow::Continue(())
     };
     let model = train::fit(&mut TrainInput {
@@ -103,7 +112,7 @@ pub fn default_folder(config: &Config) -> PathBuf {
 
 fn measure(experiment: &Experiment, model: &Model) -> Result<Vec<report::Row>> {
     let truth = experiment.truth();
-    let field = experiment.field(&truth);
+    let field = experiment.field(&truth).at_most(REPORTED);
     let (dataset, users, test) = (field.dataset, experiment.users(), &field.split.test);
     let declared = Net::declared(model, dataset, users, test)?;
     let unknown = Net::unknown(model, dataset, users, test)?;
@@ -113,8 +122,9 @@ fn measure(experiment: &Experiment, model: &Model) -> Result<Vec<report::Row>> {
 fn title(experiment: &Experiment, plan: &Plan) -> String {
     let data = &experiment.loaded.dataset;
     let users = experiment.users().len();
+    let measured = if users > REPORTED { format!(" ({REPORTED} of them measured)") } else { String::new() };
     format!(
-        "{}, {users} users, setting {}, split seed {}",
+        "{}, {users} users{measured}, setting {}, split seed {}",
         data.name,
         plan.config.setting.as_str(),
         experiment.loaded.seed

@@ -31,8 +31,17 @@ fn of_family(stat: &str, root: u32) -> Option<u32> {
 
 /// Resident memory in kilobytes.
 pub(super) fn resident(pid: u32) -> Option<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory so far in kilobytes.
+pub(super) fn peak(pid: u32) -> Option<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, figure: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(figure))?;
     line.trim().split(' ').next()?.parse().ok()
 }
 
