@@ -10,6 +10,7 @@ use std::{
     fs,
     path::Path,
     sync::{Mutex, PoisonError},
+    time::Instant,
 };
 
 use wasmtime::{
@@ -47,15 +48,16 @@ impl Plugin {
         Ok(Self { engine, pre, ticker, limits: limits.clone(), idle: Mutex::new(Vec::new()) })
     }
 
-    /// Runs `work` on an instance of its own, within the limits.
+    /// Runs `work` on an instance of its own, within the limits and the time that `context` has.
     pub(crate) fn call<R>(
         &self,
         context: Context,
         work: impl FnOnce(&Router, &mut Store<Context>) -> wasmtime::Result<R>,
     ) -> Result<R, RouteError> {
+        let time = context.deadline.saturating_duration_since(Instant::now());
         let mut instance = self.instance(context)?;
         instance.calls += 1;
-        instance.store.set_epoch_deadline(self.ticker.ticks(self.limits.deadline));
+        instance.store.set_epoch_deadline(self.ticker.ticks(time));
         let result = work(&instance.router, &mut instance.store);
         let dropped = instance.store.data().log.dropped();
         if dropped > 0 {

@@ -1,6 +1,10 @@
 //! What one call into the plugin carries with it: its services, its users, its limits.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use wasmtime::ResourceLimiter;
 
@@ -26,11 +30,17 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(services: &Arc<Services>, users: HashMap<String, Option<Profile>>, limits: &Limits) -> Self {
+    /// Returns the state of a call that begins now and may take `time`.
+    pub(crate) fn new(
+        services: &Arc<Services>,
+        users: HashMap<String, Option<Profile>>,
+        limits: &Limits,
+        time: Duration,
+    ) -> Self {
         Self {
             services: Arc::clone(services),
             users,
-            deadline: Instant::now() + limits.deadline,
+            deadline: Instant::now() + time,
             log: Budget::new(limits.log_messages),
             timed_out: false,
             overloaded: false,

@@ -3,7 +3,11 @@
 mod candidates;
 mod request;
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use self::candidates::{Candidates, Columns};
 use crate::{
@@ -72,9 +76,22 @@ impl Router {
     ///
     /// Every error of [`RouteError`].
     pub fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError> {
+        self.route_within(request, self.limits.deadline)
+    }
+
+    /// Returns the candidates of one request, best first, as [`Self::route`] does, in at most `time` where that is less
+    /// than the limits allow. The plugin is stopped by a clock whose ticks are a sixteenth of [`Limits::deadline`], 1 to
+    /// 10 ms: after two of them when `time` is shorter than one. A run of the scorer that has begun is finished.
+    ///
+    /// # Errors
+    ///
+    /// Every error of [`RouteError`].
+    ///
+    /// [`Limits::deadline`]: crate::Limits::deadline
+    pub fn route_within(&self, request: &RouteRequest, time: Duration) -> Result<Decision, RouteError> {
         let started = Instant::now();
         request::check(request)?;
-        let context = self.context([request]);
+        let context = self.context([request], time);
         let tasks = request::tasks(self.bundle());
         let model = request::model(self.bundle(), &tasks);
         let candidates = self.candidates(request)?;
@@ -105,7 +122,7 @@ impl Router {
         let interactions = self.wit_interactions(interactions)?;
         let history =
             learning::History { tasks: request::extent(self.bundle().tasks.tasks.len()), interactions: &interactions };
-        let context = Context::new(&self.services, HashMap::new(), &self.limits);
+        let context = Context::new(&self.services, HashMap::new(), &self.limits, self.limits.deadline);
         let answer = self.plugin.call(context, |plugin, store| {
             let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, profile.into(), history);
             answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
@@ -160,7 +177,7 @@ impl Router {
         if requests.is_empty() {
             return Vec::new();
         }
-        let context = self.context(requests.iter().map(|(request, _)| *request));
+        let context = self.context(requests.iter().map(|(request, _)| *request), self.limits.deadline);
         let tasks = request::tasks(self.bundle());
         let model = request::model(self.bundle(), &tasks);
         let wit: Vec<_> = requests.iter().map(|(request, listed)| request::wit(request, listed.wit())).collect();
@@ -182,12 +199,12 @@ impl Router {
         }
     }
 
-    fn context<'a>(&self, requests: impl IntoIterator<Item = &'a RouteRequest>) -> Context {
+    fn context<'a>(&self, requests: impl IntoIterator<Item = &'a RouteRequest>, time: Duration) -> Context {
         let users = requests.into_iter().filter_map(|request| {
             let user = request::user(request)?;
             Some((user.to_owned(), request.profile.clone()))
         });
-        Context::new(&self.services, users.collect(), &self.limits)
+        Context::new(&self.services, users.collect(), &self.limits, time.min(self.limits.deadline))
     }
 
     fn candidates(&self, request: &RouteRequest) -> Result<Candidates, RouteError> {

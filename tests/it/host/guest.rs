@@ -1,6 +1,6 @@
 //! Each misbehaving plugin ends in its error variant, and the router works on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use personaroute_harness::bundle::Recipe;
 use personaroute_harness::path;
@@ -45,6 +45,14 @@ fn a_plugin_that_loops_ends_in_timeout_again_and_again() {
         assert_eq!(route(&fixture.router, "hello"), Err(RouteError::Timeout));
     }
     assert_eq!(adapt(&fixture.router), Err(RouteError::Timeout));
+}
+
+#[test]
+fn a_call_with_little_time_ends_long_before_the_limit() {
+    let (fixture, began) = (open("loops", Duration::from_secs(600)), Instant::now());
+    let asked = request(&fixture.router, Some("even"), "hello");
+    assert_eq!(fixture.router.route_within(&asked, Duration::from_millis(1)), Err(RouteError::Timeout));
+    assert!(began.elapsed() < Duration::from_secs(300));
 }
 
 #[test]
