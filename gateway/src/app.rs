@@ -4,9 +4,11 @@
 //! heads and slow clients; then by address the admin answers, or the proxy with its phases.
 
 mod probing;
+mod sweeping;
 mod reload;
 mod export;
 mod spending;
+mod workers;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::export::Exporter;
-pub use self::reload::Reload;
+pub use self::{reload::Reload, workers::Workers};
 use crate::{
     admin,
     config::{
@@ -98,6 +100,8 @@ pub struct App {
     exporter: Option<Exporter>,
     /// Tells the shared store what is spent, when there is one.
     courier: Option<Courier>,
+    /// Serve connections; without any, the runtime that accepts them does.
+    workers: Workers,
 }
 
 /// Which listener a connection came through.
@@ -184,7 +188,24 @@ impl App {
         let (handshake, drain) = (config.timeouts.handshake, config.timeouts.drain);
         let (tracer, exporter) = tracing_to(config, &metrics)?;
         let proxy = Proxy::new(Arc::new(snapshot), ledger, Arc::clone(&metrics), Arc::clone(&health)).traced(tracer);
-        Ok(Self { proxy: Arc::new(proxy), metrics, health, connections, permits, handshake, drain, exporter, courier })
+        Ok(Self {
+            proxy: Arc::new(proxy),
+            metrics,
+            health,
+            connections,
+            permits,
+            handshake,
+            drain,
+            exporter,
+            courier,
+            workers: Workers::default(),
+        })
+    }
+
+    /// Returns the same gateway, its connections served by `workers`.
+    #[must_use]
+    pub fn on(self, workers: Workers) -> Self {
+        Self { workers, ..self }
     }
 
     /// Returns the proxy, for requests that do not come over a socket.
@@ -213,6 +234,7 @@ impl App {
             turns.tasks.spawn(watch);
         }
         turns.tasks.spawn(probing::run(Arc::clone(&app.proxy), Arc::clone(&app.metrics), turns.stop.clone()));
+        turns.tasks.spawn(sweeping::run(Arc::clone(&app.proxy), turns.stop.clone()));
         turns.tasks.spawn(Arc::clone(&app).listen(bound.main, Door::Main, turns.clone()));
         leave.await;
         app.health.drain();
@@ -238,13 +260,38 @@ impl App {
             // Operators and their scrapers are few; permits of their own keep them from waiting behind clients.
             Door::Admin => Arc::new(Semaphore::new(64)),
         };
-        let serve = |stream: TcpStream, _peer: SocketAddr, permit: OwnedSemaphorePermit| {
-            turns.tasks.spawn(Arc::clone(&self).connection(stream, door, permit, turns.clone()));
+        let serve = |stream: std::net::TcpStream, _peer: SocketAddr, permit: OwnedSemaphorePermit| {
+            let connection = Arc::clone(&self).connection(stream, door, permit, turns.clone());
+            match self.workers.next().filter(|_| matches!(door, Door::Main)) {
+                Some((worker, seat)) => {
+                    let seated = async move {
+                        connection.await;
+                        drop(seat);
+                    };
+                    turns.tasks.spawn_on(seated, worker);
+                }
+                None => {
+                    turns.tasks.spawn(connection);
+                }
+            }
         };
         server::accept(listener, permits, turns.stop.clone(), serve).await;
     }
 
-    async fn connection(self: Arc<Self>, stream: TcpStream, door: Door, _permit: OwnedSemaphorePermit, turns: Turns) {
+    async fn connection(
+        self: Arc<Self>,
+        stream: std::net::TcpStream,
+        door: Door,
+        _permit: OwnedSemaphorePermit,
+        turns: Turns,
+    ) {
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be served");
+                return;
+            }
+        };
         // Events must not wait for a full packet.
         let _best_effort = stream.set_nodelay(true);
         let settings = match door {

@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod failure;
+mod line;
 pub mod http_client;
 pub mod breaker;
 pub mod load;

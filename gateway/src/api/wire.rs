@@ -16,6 +16,9 @@ pub enum Wire {
 }
 
 impl Wire {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
     /// Returns the format that is posted to `path`.
     pub fn of(path: &str) -> Option<Self> {
         match path {

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failed;
 use crate::{
-    app::{self, App, Bound, Reload},
+    app::{self, App, Bound, Reload, Workers},
     cli,
     config::{self, Loaded},
     telemetry::log,
@@ -43,7 +43,8 @@ fn run(
         loaded = loaded.listening_on(listen)?;
     }
     log::start(&loaded.config.log).map_err(|error| Failed::Usage(format!("log.filter: {error}")))?;
-    let app = App::build(&loaded, env)?;
+    let workers = Workers::start(threads()).map_err(Failed::io("starting the threads that serve"))?;
+    let app = App::build(&loaded, env)?.on(workers);
     let reload = reload(&loaded, listen);
     runtime()?.block_on(async {
         let bound = Bound::bind(&loaded.config).await?;
@@ -57,9 +58,17 @@ fn run(
     })
 }
 
-/// Returns the runtime of the sockets.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Returns the runtime that accepts connections and does what is no connection's.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::io("starting the async runtime"))
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(Failed::io("starting the async runtime"))
 }
 
 /// Reads the same file again, with the same options.

@@ -162,6 +162,10 @@ impl<'a> Sender<'a> {
         record: &mut Record,
     ) -> Option<Opened> {
         let (letter, started) = (self.letter, Instant::now());
+        if letter.snapshot.config.hedge.is_none() {
+            let ended = Box::pin(letter.attempt(first, self.name(first, record))).await;
+            return self.judge(ended, record);
+        }
         let mut running = FuturesUnordered::new();
         running.push(Box::pin(letter.attempt(first, self.name(first, record))));
         let mut hedge = letter.snapshot.config.hedge.map(|hedge| hedge.after);
@@ -273,7 +277,7 @@ impl<'a> Letter<'a> {
         let call = Call {
             wire: self.inbound.wire,
             query: self.inbound.query,
-            headers: &headers,
+            headers,
             body: body.unwrap_or_else(|| self.inbound.document.with_model(name)),
             translation,
             offered: Offered { offer: target.offer, name, why: &self.plan.why },

@@ -5,15 +5,15 @@ mod tally;
 use std::{
     collections::VecDeque,
     pin::Pin,
-    task::{Context, Poll},
-    time::{Duration, Instant},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use self::tally::Tally;
 use super::{
@@ -27,7 +27,13 @@ use crate::{
 };
 
 /// Returns the response that relays `opened`; it ends at `deadline`, or when nothing comes for `idle`.
-pub(super) fn relay(opened: Opened, wire: Wire, deadline: Instant, idle: Duration, record: Record) -> Response<Body> {
+pub(super) fn relay(
+    opened: Opened,
+    wire: Wire,
+    deadline: std::time::Instant,
+    idle: Duration,
+    record: Record,
+) -> Response<Body> {
     let Opened { head, first, body, seat } = opened;
     let is_events = is_event_stream(head.headers.get(header::CONTENT_TYPE));
     let mut kept = headers::inbound(&head.headers);
@@ -42,9 +48,7 @@ pub(super) fn relay(opened: Opened, wire: Wire, deadline: Instant, idle: Duratio
         ready: first.into_iter().collect(),
         splitter: is_events.then(Splitter::default),
         tally: Tally::new(wire, is_events && head.status.is_success(), record.is_traced()),
-        idle,
-        silence: Box::pin(tokio::time::sleep(idle)),
-        end: Box::pin(tokio::time::sleep_until(deadline.into())),
+        patience: Patience { end: deadline.into(), idle, heard: Instant::now(), timer: None },
         state: State::Open,
         seat,
         record,
@@ -68,12 +72,39 @@ struct Relay {
     /// For event streams only: keeps unfinished events back.
     splitter: Option<Splitter>,
     tally: Tally,
-    idle: Duration,
-    silence: Pin<Box<Sleep>>,
-    end: Pin<Box<Sleep>>,
+    patience: Patience,
     state: State,
     seat: Seat,
     record: Record,
+}
+
+/// How long an answer may take, and how long nothing may come. The timer is not set anew for each piece, but looks when it
+/// ends whether there was one; most answers are over before it is ever set.
+struct Patience {
+    end: Instant,
+    idle: Duration,
+    heard: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    /// Returns why it is over.
+    fn poll(&mut self, ctx: &mut Context<'_>) -> Poll<&'static str> {
+        loop {
+            let silence = self.heard + self.idle;
+            let due = silence.min(self.end);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            ready!(timer.as_mut().poll(ctx));
+            let now = Instant::now();
+            if now >= self.end {
+                return Poll::Ready("the answer took too long");
+            }
+            if now >= silence {
+                return Poll::Ready("the upstream fell silent");
+            }
+            timer.as_mut().reset(due);
+        }
+    }
 }
 
 /// Where the answer stands.
@@ -162,8 +193,7 @@ impl Relay {
 
     /// Passes `frame` on, less an unfinished event at its end.
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
-        let until = tokio::time::Instant::now() + self.idle;
-        self.silence.as_mut().reset(until);
+        self.patience.heard = Instant::now();
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(trailers) => return Some(Ok(trailers)),
@@ -207,13 +237,7 @@ impl Relay {
 
     /// Nothing is there: has it been too long?
     fn wait(&mut self, ctx: &mut Context<'_>) -> Step {
-        let reason = if self.end.as_mut().poll(ctx).is_ready() {
-            "the answer took too long"
-        } else if self.silence.as_mut().poll(ctx).is_ready() {
-            "the upstream fell silent"
-        } else {
-            return Poll::Pending;
-        };
+        let reason = ready!(self.patience.poll(ctx));
         match self.fail(reason) {
             Some(frame) => Poll::Ready(Some(frame)),
             None => Poll::Ready(Some(Err(reason.into()))),

@@ -1,15 +1,16 @@
-//! The threads that decide.
+//! Where decisions are made: on the asking thread while they are quick, else on threads of their own.
 
 use std::{
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use personaroute_host::{Decision, RouteError, RouteRequest};
 use tokio::sync::oneshot;
 
-use super::{Scorer, queue::Queue};
+use super::{Scorer, pace::Pace, queue::Queue};
 
 /// A request to route, with the preference of users the router does not know.
 #[derive(Debug, Clone)]
@@ -29,10 +30,17 @@ enum Job {
 }
 
 /// Threads that own the router's time. Dropping the pool ends them once their queue is empty.
-#[derive(Debug)]
 pub struct RoutePool {
+    scorer: Arc<dyn Scorer>,
+    pace: Arc<Pace>,
     queue: Arc<Queue<Job>>,
     deadline: Duration,
+}
+
+impl fmt::Debug for RoutePool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoutePool").field("pace", &self.pace).field("deadline", &self.deadline).finish_non_exhaustive()
+    }
 }
 
 impl RoutePool {
@@ -42,12 +50,13 @@ impl RoutePool {
     ///
     /// Fails when the system gives no thread.
     pub fn start(scorer: &Arc<dyn Scorer>, threads: usize, queue: usize, deadline: Duration) -> std::io::Result<Self> {
-        let pool = Self { queue: Arc::new(Queue::new(queue)), deadline };
+        let (scorer, pace) = (Arc::clone(scorer), Arc::new(Pace::new(Instant::now())));
+        let pool = Self { scorer, pace, queue: Arc::new(Queue::new(queue)), deadline };
         for idx in 0..threads {
-            let (queue, scorer) = (Arc::clone(&pool.queue), Arc::clone(scorer));
+            let (queue, scorer, pace) = (Arc::clone(&pool.queue), Arc::clone(&pool.scorer), Arc::clone(&pool.pace));
             let work = move || {
                 while let Some(job) = queue.pop() {
-                    run(&*scorer, job);
+                    run(&*scorer, &pace, job);
                 }
             };
             std::thread::Builder::new().name(format!("route-{idx}")).spawn(work)?;
@@ -60,7 +69,10 @@ impl RoutePool {
     /// # Errors
     ///
     /// Fails as the router does; a full queue is [`RouteError::Overloaded`].
-    pub async fn route(&self, question: Question) -> Answer {
+    pub async fn route(&self, mut question: Question) -> Answer {
+        if let Some(answer) = self.here(&mut question) {
+            return answer;
+        }
         let (sender, receiver) = oneshot::channel();
         self.queue.push(Job::One(Box::new(question), sender)).map_err(|_| RouteError::Overloaded)?;
         match tokio::time::timeout(self.deadline, receiver).await {
@@ -68,6 +80,25 @@ impl RoutePool {
             Ok(Err(_)) => Err(panicked()),
             Err(_) => Err(RouteError::Timeout),
         }
+    }
+
+    /// Decides on this thread, which saves two hops between threads, as long as decisions are quick. One that is given up
+    /// is made anew by another thread, and so are those that follow for a while: a router that is slow at times holds a
+    /// thread that serves sockets for moments far apart.
+    fn here(&self, question: &mut Question) -> Option<Answer> {
+        let started = Instant::now();
+        if !self.pace.is_quick(started) {
+            return None;
+        }
+        settle(&*self.scorer, question);
+        let answer = catch_unwind(AssertUnwindSafe(|| self.scorer.route_quickly(&question.request)));
+        let answer = answer.unwrap_or_else(|_| Some(Err(panicked())))?;
+        if let Err(RouteError::Timeout | RouteError::Overloaded) = answer {
+            self.pace.overran(Instant::now());
+            return None;
+        }
+        self.pace.took(started.elapsed());
+        Some(answer)
     }
 
     /// Returns one answer for each question, in order. A batch may take longer than one decision: its client waits.
@@ -88,13 +119,15 @@ impl Drop for RoutePool {
 }
 
 /// A panic ends one answer, not the thread; its message may hold request text, so it is not passed on.
-fn run(scorer: &dyn Scorer, job: Job) {
+fn run(scorer: &dyn Scorer, pace: &Pace, job: Job) {
     match job {
         // A client that left, or a deadline that passed in the queue, needs no work.
         Job::One(_, reply) if reply.is_closed() => {}
         Job::One(mut question, reply) => {
             settle(scorer, &mut question);
+            let started = Instant::now();
             let answer = catch_unwind(AssertUnwindSafe(|| scorer.route(&question.request)));
+            pace.took(started.elapsed());
             let _gone = reply.send(answer.unwrap_or_else(|_| Err(panicked())));
         }
         Job::Many(_, reply) if reply.is_closed() => {}

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ pub async fn accept(
     listener: TcpListener,
     permits: Arc<Semaphore>,
     stop: CancellationToken,
-    serve: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+    serve: impl Fn(std::net::TcpStream, SocketAddr, OwnedSemaphorePermit),
 ) {
     loop {
         let next = async {
@@ -28,7 +28,11 @@ pub async fn accept(
             next = next => next,
         };
         match (accepted, permit) {
-            (Ok((stream, peer)), Ok(permit)) => serve(stream, peer, permit),
+            // Whichever thread serves it has a reactor of its own.
+            (Ok((stream, peer)), Ok(permit)) => match stream.into_std() {
+                Ok(stream) => serve(stream, peer, permit),
+                Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
+            },
             (Err(error), _) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(BREATH).await;

@@ -1,9 +1,10 @@
-//! The HTTP client: one pool of connections for each upstream, HTTP/1.1 or HTTP/2 as the upstream offers.
+//! The HTTP client: plain connections driven by their requests, TLS connections in pools, HTTP/1.1 or HTTP/2 as the
+//! upstream offers.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, uri::Scheme};
 use http_body_util::{BodyExt, Full};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -12,14 +13,24 @@ use hyper_util::{
 };
 use rustls::ClientConfig;
 
-use super::{Body, Failure};
+pub use super::line::serve_on;
+use super::{
+    Body, Failure,
+    line::{self, Lines},
+};
 
 /// How long an idle connection is kept: shorter than the minute after which common load balancers drop it silently.
 const KEEP_IDLE: Duration = Duration::from_secs(50);
 
+/// TLS connections of one thread that serves sockets, each a task of its own: HTTP/2 carries many calls at a time.
+type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// Connections to one upstream.
 #[derive(Debug, Clone)]
-pub struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub struct HttpClient {
+    plain: Lines,
+    secure: Arc<[Pool]>,
+}
 
 impl HttpClient {
     /// Returns a client that gives up connecting after `connect`.
@@ -28,27 +39,37 @@ impl HttpClient {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect));
+        let plain = Lines::new(tcp.clone(), KEEP_IDLE);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(ClientConfig::clone(tls))
             .https_or_http()
             .enable_http1()
             .enable_http2()
             .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(KEEP_IDLE)
-            .build(connector);
-        Self(client)
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).pool_idle_timeout(KEEP_IDLE);
+        // One for threads that serve no sockets, and one for each that does.
+        let threads = 1 + std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { plain, secure: (0..threads).map(|_| builder.build(connector.clone())).collect() }
     }
 
     /// Sends `request`; dropping the future or the body ends the call and its connection.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, Failure> {
-        match self.0.request(request).await {
+        if request.uri().scheme() == Some(&Scheme::HTTP) {
+            return self.plain.send(request).await;
+        }
+        let idx = line::reactor().checked_rem(self.secure.len()).unwrap_or_default();
+        let pool = self.secure.get(idx).ok_or_else(|| Failure::Connect("no pool of connections".into()))?;
+        match pool.request(request).await {
             Ok(response) => Ok(response.map(|body| body.map_err(Into::into).boxed_unsync())),
             Err(error) if error.is_connect() => Err(Failure::Connect(error.into())),
             Err(error) => Err(Failure::Closed(error.into())),
         }
+    }
+
+    /// Closes plain connections that nobody has used for long; pools do so by themselves.
+    pub fn sweep(&self) {
+        self.plain.sweep();
     }
 }
 

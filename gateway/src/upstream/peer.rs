@@ -1,6 +1,9 @@
 //! One upstream at run time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -21,6 +24,8 @@ pub struct Peer {
     pub breaker: Breaker,
     client: HttpClient,
     connect: Duration,
+    /// Where requests of each format go, once one has.
+    targets: [OnceLock<Uri>; Wire::COUNT],
 }
 
 /// One request to an upstream.
@@ -31,7 +36,7 @@ pub struct Call<'a> {
     /// The client's query string.
     pub query: Option<&'a str>,
     /// The headers that travel.
-    pub headers: &'a HeaderMap,
+    pub headers: HeaderMap,
     /// The body, with the upstream's own name of the model; where the upstream needs it, in translation.
     pub body: Bytes,
     /// What translates the answer back; none when the upstream speaks the client's format.
@@ -57,7 +62,13 @@ impl Peer {
         connect: Duration,
         breaker: config::Breaker,
     ) -> Self {
-        Self { config, breaker: Breaker::new(breaker), client: HttpClient::new(tls, connect), connect }
+        Self {
+            config,
+            breaker: Breaker::new(breaker),
+            client: HttpClient::new(tls, connect),
+            connect,
+            targets: Default::default(),
+        }
     }
 
     /// Returns whether both are described alike, so that one can go on in place of the other.
@@ -91,11 +102,16 @@ impl Peer {
             return self.client.send(self.request(base, call)?).await;
         };
         let wire = translation.wire();
-        let headers = translated::headers(call.headers, wire);
+        let headers = translated::headers(&call.headers, wire);
         // What the client asks of its own format's service says nothing to another one.
-        let call = Call { wire, query: None, headers: &headers, ..call };
+        let call = Call { wire, query: None, headers, ..call };
         let answer = self.client.send(self.request(base, call)?).await?;
         translated::answer(translation, answer).await
+    }
+
+    /// Closes connections that nobody has used for long.
+    pub fn sweep(&self) {
+        self.client.sweep();
     }
 
     /// Gets `path` below the upstream's URL and returns the status; the simulated kind is always well.
@@ -114,14 +130,26 @@ impl Peer {
     }
 
     fn request(&self, base: &Uri, call: Call<'_>) -> Result<Request<Full<Bytes>>, Failure> {
-        let uri = target(base, call.wire, call.query).map_err(Failure::Request)?;
-        let mut headers = call.headers.clone();
+        let uri = self.target(base, call.wire, call.query).map_err(Failure::Request)?;
+        let mut headers = call.headers;
         self.authorize(&mut headers).map_err(|error| Failure::Request(error.into()))?;
         let mut request = Request::new(Full::new(call.body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         Ok(request)
+    }
+
+    fn target(&self, base: &Uri, wire: Wire, query: Option<&str>) -> Result<Uri, http::Error> {
+        let known = self.targets.get(wire as usize).filter(|_| query.is_none());
+        if let Some(target) = known.and_then(OnceLock::get) {
+            return Ok(target.clone());
+        }
+        let target = below(base, wire.suffix(), query)?;
+        if let Some(known) = known {
+            let _already = known.set(target.clone());
+        }
+        Ok(target)
     }
 
     /// The upstream's key takes the place of the client's; without one the client's own credentials go through.
@@ -147,10 +175,6 @@ impl Peer {
     }
 }
 
-fn target(base: &Uri, wire: Wire, query: Option<&str>) -> Result<Uri, http::Error> {
-    below(base, wire.suffix(), query)
-}
-
 fn below(base: &Uri, suffix: &str, query: Option<&str>) -> Result<Uri, http::Error> {
     let path = format!("{}{suffix}", base.path().trim_end_matches('/'));
     let path_and_query = query.map_or(path.clone(), |query| format!("{path}?{query}"));
@@ -167,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_path_goes_below_the_base_url_and_the_query_stays() {
-        let at = |base: &str, query| target(&base.parse().unwrap(), Wire::Chat, query).unwrap().to_string();
+        let at = |base: &str, query| below(&base.parse().unwrap(), Wire::Chat.suffix(), query).unwrap().to_string();
         assert_eq!(at("https://api.openai.com/v1", None), "https://api.openai.com/v1/chat/completions");
         assert_eq!(at("http://h:1/v1/", Some("a=b")), "http://h:1/v1/chat/completions?a=b");
     }

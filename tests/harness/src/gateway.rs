@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, anyhow};
-use personaroute_gateway::app::{App, Bound};
+use personaroute_gateway::app::{App, Bound, Workers};
 use personaroute_gateway::config;
 use tokio::sync::oneshot;
 
@@ -86,7 +86,7 @@ type Addresses = (SocketAddr, Option<SocketAddr>);
 
 fn serve(yaml: &str, addresses: &mpsc::Sender<Addresses>, stopped: oneshot::Receiver<()>) -> Result<()> {
     let loaded = config::parse(Path::new("test.yaml"), yaml, &environment).context("the configuration")?;
-    let app = App::build(&loaded, &environment).context("building the gateway")?;
+    let app = App::build(&loaded, &environment).context("building the gateway")?.on(Workers::start(2)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let bound = Bound::bind(&loaded.config).await?;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Dura
 use anyhow::{Context as _, Result};
 use personaroute_bundle::catalog::Catalog;
 use personaroute_gateway::{
-    app::{App, Bound, Reload},
+    app::{App, Bound, Reload, Workers},
     config,
     routing::Scorer,
     upstream::{Roster, http_client},
@@ -39,7 +39,7 @@ impl Stage {
         let roster = roster.map_err(|(place, fault)| anyhow::anyhow!("{place}: {fault}"))?;
         let scorer: Arc<dyn Scorer> = Arc::new(scorer);
         let reload = reload(&scorer);
-        let app = App::assemble(loaded.config.clone(), roster, &scorer)?;
+        let app = App::assemble(loaded.config.clone(), roster, &scorer)?.on(Workers::start(2)?);
         let (leave, left) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
         // A runtime of its own: the test's must not be the one that serves.

@@ -2,7 +2,11 @@
 
 use std::{
     pin::pin,
-    sync::{Mutex, mpsc},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     task::{Context, Waker},
 };
 
@@ -67,6 +71,53 @@ fn held() -> (Behaviour, mpsc::Receiver<()>, mpsc::Sender<()>) {
         echo(request)
     };
     (Box::new(behaviour), began, open)
+}
+
+/// Decides quickly, but the `n`-th quick decision takes too long.
+struct Quick {
+    quickly: AtomicUsize,
+    slowly: AtomicUsize,
+    fails: usize,
+}
+
+impl Scorer for Arc<Quick> {
+    fn knows(&self, _: &str) -> bool {
+        false
+    }
+
+    fn route(&self, request: &RouteRequest) -> Answer {
+        self.slowly.fetch_add(1, Ordering::SeqCst);
+        echo(request)
+    }
+
+    fn route_quickly(&self, request: &RouteRequest) -> Option<Answer> {
+        let is_late = self.quickly.fetch_add(1, Ordering::SeqCst) + 1 == self.fails;
+        Some(if is_late { Err(RouteError::Timeout) } else { echo(request) })
+    }
+
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Answer> {
+        requests.iter().map(echo).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_router_that_has_shown_to_be_quick_is_asked_at_once_until_it_is_late() {
+    let quick = Arc::new(Quick { quickly: AtomicUsize::new(0), slowly: AtomicUsize::new(0), fails: 3 });
+    let scorer: Arc<dyn Scorer> = Arc::new(Arc::clone(&quick));
+    let pool = RoutePool::start(&scorer, 1, 4, Duration::from_secs(30)).unwrap();
+    assert_eq!(pool.route(question(None, Some(0.5))).await.unwrap().why, "0.5");
+    assert_eq!(quick.quickly.load(Ordering::SeqCst), 0, "nothing was known of it");
+    // As if it had decided often.
+    (0..100).for_each(|_| pool.pace.took(Duration::from_micros(50)));
+    let before = quick.slowly.load(Ordering::SeqCst);
+    for _ in 0..2 {
+        assert_eq!(pool.route(question(None, Some(0.5))).await.unwrap().why, "0.5");
+    }
+    assert_eq!((quick.quickly.load(Ordering::SeqCst), quick.slowly.load(Ordering::SeqCst)), (2, before));
+    for _ in 0..2 {
+        assert!(pool.route(question(None, None)).await.is_ok(), "another thread decides");
+    }
+    assert_eq!((quick.quickly.load(Ordering::SeqCst), quick.slowly.load(Ordering::SeqCst)), (3, before + 2));
 }
 
 #[tokio::test]
