@@ -89,7 +89,7 @@ pub struct Facts {
 pub struct QueryValues {
     /// `[queries, llms, weights]`.
     pub values: Tensor,
-    /// `[queries, tasks]`: declared or guessed.
+    /// `[queries, tasks]`: declared or guessed; what a guess lacks to 1 is that of no known task.
     pub tasks: Tensor,
 }
 

@@ -7,12 +7,14 @@ pub mod features;
 pub mod foresee;
 pub mod guess;
 pub mod hparams;
+pub mod judge;
 pub mod log;
 pub mod newcomer;
 pub mod query;
 pub mod ridge;
 pub mod seed;
 pub mod shape;
+pub mod unfamiliar;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -1,15 +1,16 @@
 //! The scorer graph: (user, preference, task, query) to a utility, an effect and a cost per LLM.
 //!
 //! Features of the text gather rows of one table; their sums, side by side, are all that the text says
-//! ([`crate::model::text`]). The task, declared or guessed, then picks what speaks for it.
+//! ([`crate::model::text`]). The task, declared or guessed, then picks what speaks for it; where none is declared and the text
+//! looks like none, the mean over all training queries does.
 
 use personaroute_bundle::manifest::GraphSpec;
 use tch::Tensor;
 
 use super::adapter;
-use super::builder::{Builder, Value, int};
+use super::builder::{Builder, Value, int, ints};
 use crate::model::tensors::{extents, single, to_vec};
-use crate::model::text::{Bag, Input, SHORTEST};
+use crate::model::text::{Bag, Input, SHARPNESS, SHORTEST};
 use crate::model::{LEAST_REST, Model};
 use crate::train::shape::TOKENS;
 
@@ -32,10 +33,11 @@ pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
     let parts = b.split(&sums, &model.text.widths());
     let [logits, ease, high, low] = parts.as_slice() else { return b.finish() };
     let probability = task_probability(&mut b, model, task, logits);
+    let expected = expected(&mut b, model, &probability);
     let [added_high, added_low] = added(&mut b, model, &probability, [ease, high, low]);
-    let ends = Ends::of(&mut b, model, &probability, [&added_high, &added_low]);
+    let ends = Ends::of(&mut b, model, &expected, [&added_high, &added_low]);
     let deviation = b.tensor(&model.deviation);
-    let uncertainty = b.op("MatMul", &[&probability, &deviation]);
+    let uncertainty = b.op("MatMul", &[&expected, &deviation]);
     let weights = weights(&mut b, model, user, preference);
     let utility = ends.utility(&mut b, &weights);
     let [effect, cost] = ends.effect_and_cost(&mut b, model);
@@ -140,15 +142,15 @@ fn own(b: &mut Builder, model: &Model, probability: &Value, (blocks, own): (&Ten
 struct Ends(Vec<Value>);
 
 impl Ends {
-    fn of(b: &mut Builder, model: &Model, probability: &Value, added: [&Value; 2]) -> Self {
+    fn of(b: &mut Builder, model: &Model, expected: &Value, added: [&Value; 2]) -> Self {
         let count = model.weight_count();
         let values = model.values.view([-1, model.llms() as i64, count]);
         let mut all = Vec::new();
         for weight in 0..count {
             let table = b.tensor(&values.select(2, weight).contiguous());
-            let expected = b.op("MatMul", &[probability, &table]);
+            let value = b.op("MatMul", &[expected, &table]);
             let more = usize::try_from(weight).ok().and_then(|weight| added.get(weight));
-            all.push(more.map_or_else(|| expected.clone(), |more| b.op("Add", &[&expected, more])));
+            all.push(more.map_or_else(|| value.clone(), |more| b.op("Add", &[&value, more])));
         }
         Self(all)
     }
@@ -180,11 +182,28 @@ impl Ends {
     }
 }
 
+/// Weights of the tasks' values: what the probabilities lack to 1 are the shares of the training queries.
+fn expected(b: &mut Builder, model: &Model, probability: &Value) -> Value {
+    let axes = b.i64(&[1], &[1]);
+    let sum = b.op_with("ReduceSum", &[probability, &axes], vec![int("keepdims", 1)]);
+    let one = b.f32(&[], &[1.0]);
+    let rest = b.op("Sub", &[&one, &sum]);
+    let shares = b.tensor(&model.text.shares.unsqueeze(0));
+    let rest = b.op("Mul", &[&rest, &shares]);
+    b.op("Add", &[probability, &rest])
+}
+
 /// The declared task, or the guess where none is declared.
 fn task_probability(b: &mut Builder, model: &Model, task: &Value, logits: &Value) -> Value {
     let bias = b.tensor(&model.text.task);
     let logits = b.op("Add", &[logits, &bias]);
     let guessed = b.op_with("Softmax", &[&logits], vec![int("axis", -1)]);
+    let best = b.op_with("ReduceMax", &[&logits], vec![ints("axes", &[1])]);
+    let [threshold, sharpness] = [model.text.threshold, SHARPNESS].map(|x| b.f32(&[], &[single(x)]));
+    let known = b.op("Sub", &[&best, &threshold]);
+    let known = b.op("Mul", &[&known, &sharpness]);
+    let known = b.op("Sigmoid", &[&known]);
+    let guessed = b.op("Mul", &[&guessed, &known]);
     let axes = b.i64(&[1], &[1]);
     let told = b.op_with("ReduceSum", &[task, &axes], vec![int("keepdims", 1)]);
     let half = b.f32(&[], &[0.5]);

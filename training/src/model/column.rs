@@ -143,6 +143,8 @@ impl Order {
             ceiling: self.pick(&text.ceiling, 1, &most),
             blocks: text.blocks.each_ref().map(Tensor::shallow_clone),
             shared: text.shared,
+            shares: text.shares.shallow_clone(),
+            threshold: text.threshold,
         }
     }
 }

@@ -31,6 +31,6 @@ impl Model {
         let utility = values.matmul(&weights.unsqueeze(2)).squeeze_dim(2);
         let effect = values.matmul(&self.axis.quality);
         let cost = -values.matmul(&self.axis.cost);
-        [utility, effect, cost, tasks.matmul(&self.deviation), tasks]
+        [utility, effect, cost, self.text.expected(&tasks).matmul(&self.deviation), tasks]
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Features of the text sum up rows of one table. The sums are, side by side: logits of the task; how much easier than
 //! its task the query looks, as each task sees it; and what the text says about each LLM, for all tasks and for some.
+//! A text that looks like no task is taken to be of none: the mean over all training queries speaks for it.
 
 use tch::{Device, Kind, Tensor};
 
@@ -15,6 +16,11 @@ const LARGEST: f64 = 127.0;
 const SUM: i64 = 0;
 /// A text without a known n-gram is divided by this instead of nothing.
 pub const SHORTEST: f64 = 1e-3;
+
+/// How sharply texts of known tasks are parted from others, in units of the task's logits.
+pub const SHARPNESS: f64 = 2.0;
+/// A threshold that no text is below.
+pub const NEVER: f64 = -1e4;
 
 /// The query node as exported.
 #[derive(Debug)]
@@ -32,6 +38,10 @@ pub struct FrozenText {
     pub blocks: [Tensor; 2],
     /// How much of what is added to the high end is added to the low end too.
     pub shared: f64,
+    /// `[tasks]`: shares of the training queries; they stand in for the task of a text that is of none.
+    pub shares: Tensor,
+    /// Logit of a text's likeliest task at which it is as likely of none.
+    pub threshold: f64,
 }
 
 /// Where sums come from.
@@ -63,7 +73,7 @@ pub struct Bag {
 /// What a query's text says.
 #[derive(Debug)]
 pub struct Reading {
-    /// `[queries, tasks]`.
+    /// `[queries, tasks]`: probabilities; what they lack to 1 is that of no known task.
     pub tasks: Tensor,
     /// `[queries, tasks]`.
     pub ease: Tensor,
@@ -110,6 +120,12 @@ impl Input {
     }
 }
 
+/// Returns the probabilities of tasks `[queries, tasks]` by their logits; what they lack to 1 is that of no known task.
+pub fn probability(logits: &Tensor, threshold: f64) -> Tensor {
+    let known = ((logits.amax([1].as_slice(), true) - threshold) * SHARPNESS).sigmoid();
+    logits.softmax(-1, Kind::Float) * known
+}
+
 impl Bag {
     fn forward(&self, ids: &Tensor, offsets: &Tensor, shape: &Tensor) -> Tensor {
         let sum = |table: &Tensor, weights: Option<&Tensor>| {
@@ -141,11 +157,19 @@ impl FrozenText {
         let [tasks, ease, high, low] = self.widths();
         let part = |begin: i64, width: i64| sums.narrow(1, begin, width);
         let own = |begin: i64, width: i64| part(begin, width).reshape([rows, width / llms.max(1), llms]);
+        let logits = part(0, tasks) + &self.task;
         Reading {
-            tasks: (part(0, tasks) + &self.task).softmax(-1, Kind::Float),
+            tasks: probability(&logits, self.threshold),
             ease: part(tasks, ease),
             own: [own(tasks + ease, high), own(tasks + ease + high, low)],
         }
+    }
+
+    /// Returns weights of the tasks' values `[queries, tasks]`, which add up to 1: probabilities, and for what they lack to 1
+    /// the shares of the training queries.
+    pub fn expected(&self, tasks: &Tensor) -> Tensor {
+        let rest: Tensor = 1.0 - tasks.sum_dim_intlist(1, true, Kind::Float);
+        tasks + rest * &self.shares
     }
 
     /// Returns values `[queries, llms, weights]` for task probabilities, given the values by task
@@ -158,7 +182,7 @@ impl FrozenText {
         let ease = (tasks * &reading.ease).sum_dim_intlist(1, true, Kind::Float);
         let high = by_slope + ease + own_high;
         let low = own_low + &high * self.shared;
-        let values = tasks.matmul(by_task).view([tasks.size().first().copied().unwrap_or(0), llms, -1]);
+        let values = self.expected(tasks).matmul(by_task).view([tasks.size().first().copied().unwrap_or(0), llms, -1]);
         let more = values.size().last().copied().unwrap_or(2) - 2;
         let added = Tensor::stack(&[high, low], 2).constant_pad_nd([0, more]);
         values + added
@@ -184,6 +208,8 @@ impl FrozenText {
             ("text.blocks.high", high),
             ("text.blocks.low", low),
             ("text.shared", Tensor::from_slice(&[self.shared])),
+            ("text.shares", self.shares.shallow_clone()),
+            ("text.threshold", Tensor::from_slice(&[self.threshold])),
         ];
         match &self.input {
             Input::Embedding(table) => named.push(("text.input", table.shallow_clone())),
@@ -219,6 +245,8 @@ impl FrozenText {
             ceiling: take("text.ceiling")?,
             blocks: [take("text.blocks.high")?, take("text.blocks.low")?],
             shared: take("text.shared")?.double_value(&[0]),
+            shares: take("text.shares")?,
+            threshold: take("text.threshold")?.double_value(&[0]),
         })
     }
 }

@@ -19,6 +19,10 @@ pub struct Guess {
     pub solution: Tensor,
     /// `[tasks]`: added to the logits.
     pub bias: Tensor,
+    /// `[queries, tasks]`: logits of left-out queries.
+    pub left_out: Tensor,
+    /// Logit of a task that is foretold with certainty.
+    pub factor: f64,
     /// Share of left-out queries whose task was guessed.
     pub accuracy: f64,
 }
@@ -37,5 +41,11 @@ pub fn fit(kernel: &Tensor, tasks: &Tensor) -> Guess {
         -(chances * tasks).sum(Kind::Double).double_value(&[])
     };
     let best = FACTORS.into_iter().min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(1.0);
-    Guess { solution: solution * best, bias: mean * best, accuracy: right.double_value(&[]) }
+    Guess {
+        solution: solution * best,
+        bias: mean * best,
+        left_out: left_out * best,
+        factor: best,
+        accuracy: right.double_value(&[]),
+    }
 }

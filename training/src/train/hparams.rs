@@ -54,6 +54,8 @@ pub enum Part {
     Cost,
     /// Shape tokens.
     Shape,
+    /// That a text may be of no known task.
+    Unfamiliar,
     /// Belief propagation and the covariance of LLMs: users and pairs from pair means alone.
     Covariance,
     /// What users think of LLMs beyond cost and quality.

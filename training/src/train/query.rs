@@ -1,7 +1,7 @@
 //! Fits the query node: the task it guesses, and what the text foretells beyond it.
 //!
 //! The second part is small and easily imagined, so it must not do harm: if the choices it would have made on left-out
-//! queries lose reward by clearly more than chance, it stays out of the model.
+//! queries lose reward by clearly more than chance, it stays out of the model. Neither speaks about texts of no known task.
 
 use tch::{Device, Kind, Tensor};
 
@@ -11,14 +11,14 @@ use super::features::Features;
 use super::foresee::{Foresight, TASK_SHARE};
 use super::guess::{self, Guess};
 use super::hparams::{Part, TextEncoder};
+use super::judge::Judge;
 use super::seed::Rng;
+use super::unfamiliar::Unfamiliar;
 use crate::graph::text::QueryInputs;
 use crate::model::text::{FrozenText, Input};
 
 /// Most queries in the ridge regressions, whose cost grows with the cube.
 const MOST_QUERIES: usize = 6_000;
-/// Preferences whose choices decide about harm.
-const JUDGES: i64 = 20;
 /// Standard errors by which left-out choices must be worse before the text is left out.
 const HARM: f64 = 2.0;
 /// Most elements of the table, a byte each: the scorer stays under 5 MB.
@@ -53,12 +53,17 @@ pub fn fit(input: &TrainInput<'_>, components: &Components) -> Fitted {
     let guess = guess::fit(&kernel, &tasks);
     let foresight = Foresight::fit(components, &rows, &kernel, without);
     drop(kernel);
-    let harmful = harms(components, &rows, &foresight);
-    let strength = if harmful { 0.0 } else { foresight.strength[0] };
+    let judge = Judge::new(components, &rows);
+    let foresight = Some(foresight).filter(|foresight| !harms(&judge, components, &rows, foresight));
+    let mut unfamiliar = Unfamiliar::new(components);
+    if !without.contains(&Part::Unfamiliar) {
+        let foretold = foresight.as_ref().map(|foresight| &foresight.left_out);
+        unfamiliar.fit(&judge, components, &guess, foretold);
+    }
     let accuracy = guess.accuracy;
     Fitted {
-        text: assemble(&features, (&tasks, components.llms()), guess, (!harmful).then_some(foresight)),
-        strength,
+        strength: foresight.as_ref().map_or(0.0, |foresight| foresight.strength[0]),
+        text: assemble(&features, (&tasks, components.llms()), guess, (unfamiliar, foresight)),
         accuracy,
     }
 }
@@ -75,21 +80,12 @@ fn subset(count: usize, seed: u64) -> Vec<usize> {
 }
 
 /// Returns whether choices by left-out predictions are worse than choices by task alone, by more than chance.
-fn harms(components: &Components, rows: &Tensor, foresight: &Foresight) -> bool {
+fn harms(judge: &Judge, components: &Components, rows: &Tensor, foresight: &Foresight) -> bool {
     let tasks = components.tasks.index_select(0, rows);
-    let pick = |table: &Tensor, by: &Tensor| table.index_select(0, by).to_kind(Kind::Float);
-    let at = (Tensor::arange(JUDGES, (Kind::Float, Device::Cpu)) + 0.5) / JUDGES as f64;
-    let rest = at.ones_like() - &at;
-    let utility = |high: &Tensor, low: &Tensor| high.unsqueeze(2) * &at + low.unsqueeze(2) * &rest; // [Q, L, J]
-    let truth = utility(&pick(&components.high, rows), &pick(&components.low, rows));
-    let (high, low) = (pick(&components.cell_high, &tasks), pick(&components.cell_low, &tasks));
-    let unseen = pick(&components.weight, rows).le(0.0).unsqueeze(2);
-    let reward = |utility: Tensor| {
-        let choice = utility.masked_fill(&unseen, f64::NEG_INFINITY).argmax(1, true);
-        truth.gather(1, &choice, false).mean_dim([1, 2].as_slice(), false, Kind::Double) // [Q]
-    };
+    let [high, low] =
+        [&components.cell_high, &components.cell_low].map(|table| table.index_select(0, &tasks).to_kind(Kind::Float));
     let [more_high, more_low] = &foresight.left_out;
-    let gain = reward(utility(&(&high + more_high), &(&low + more_low))) - reward(utility(&high, &low));
+    let gain = judge.reward(&(&high + more_high), &(&low + more_low)) - judge.reward(&high, &low);
     let count = rows.size().first().copied().unwrap_or(0);
     let chance = if count > 1 { gain.std(true).double_value(&[]) / (count as f64).sqrt() } else { 0.0 };
     gain.mean(Kind::Double).double_value(&[]) < -HARM * chance
@@ -100,13 +96,13 @@ fn assemble(
     features: &Features,
     (tasks, llms): (&Tensor, i64),
     guess: Guess,
-    foresight: Option<Foresight>,
+    (unfamiliar, foresight): (Unfamiliar, Option<Foresight>),
 ) -> FrozenText {
     let count = tasks.size().last().copied().unwrap_or(1);
     let Some(foresight) = foresight else {
         let ease = guess.solution.zeros_like();
-        let input = Input::of(features.tables(&Tensor::cat(&[&guess.solution, &ease], 1)));
-        return silent(input, guess.bias, (count, llms));
+        let tables = features.tables(&Tensor::cat(&[&guess.solution, &ease], 1));
+        return silent(Input::of(tables), guess.bias, llms, (unfamiliar.shares, unfamiliar.threshold));
     };
     let by_task = tasks * TASK_SHARE + (1.0 - TASK_SHARE);
     let ease = &foresight.ease * by_task; // [Q, T]
@@ -126,13 +122,25 @@ fn assemble(
         ceiling: foresight.ceiling,
         blocks: [high_blocks, low_blocks],
         shared: foresight.shared,
+        shares: unfamiliar.shares,
+        threshold: unfamiliar.threshold,
     }
 }
 
 /// A query node that only guesses tasks.
-fn silent(input: Input, task: Tensor, (tasks, llms): (i64, i64)) -> FrozenText {
+fn silent(input: Input, task: Tensor, llms: i64, (shares, threshold): (Tensor, f64)) -> FrozenText {
+    let tasks = shares.numel() as i64;
     let none = |width: i64| Tensor::zeros([tasks, width], (Kind::Float, Device::Cpu));
-    FrozenText { input, task, slopes: none(llms), ceiling: none(llms), blocks: [none(0), none(0)], shared: 0.0 }
+    FrozenText {
+        input,
+        task,
+        slopes: none(llms),
+        ceiling: none(llms),
+        blocks: [none(0), none(0)],
+        shared: 0.0,
+        shares,
+        threshold,
+    }
 }
 
 /// Returns columns `[queries, blocks · llms]` of a solution, and which blocks speak for a task: one block for all tasks,

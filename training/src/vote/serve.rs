@@ -17,7 +17,7 @@ use crate::graph::text::QueryInputs;
 use crate::model::axis::Axis;
 use crate::model::belief::Belief;
 use crate::model::tensors::{rounded, single, to_vec};
-use crate::model::text::{FrozenText, Input};
+use crate::model::text::{FrozenText, Input, NEVER};
 use crate::model::{Facts, Model};
 use crate::train;
 use crate::train::features::Tables;
@@ -198,6 +198,8 @@ impl<'a> Fitted<'a> {
             ceiling: none(&[shape.tasks, shape.llms]),
             blocks: [none(&[shape.tasks, 1]).ones_like(), none(&[shape.tasks, 0])],
             shared: 0.0,
+            shares: none(&[shape.tasks]),
+            threshold: NEVER,
         }
     }
 
