@@ -10,7 +10,11 @@ use std::{
 use personaroute_host::{Decision, RouteError, RouteRequest};
 use tokio::sync::oneshot;
 
-use super::{Scorer, pace::Pace, queue::Queue};
+use super::{
+    Scorer,
+    pace::{Pace, Work},
+    queue::Queue,
+};
 
 /// A request to route, with the preference of users the router does not know.
 #[derive(Debug, Clone)]
@@ -86,18 +90,18 @@ impl RoutePool {
     /// is made anew by another thread, and so are those that follow for a while: a router that is slow at times holds a
     /// thread that serves sockets for moments far apart.
     fn here(&self, question: &mut Question) -> Option<Answer> {
-        let started = Instant::now();
-        if !self.pace.is_quick(started) {
+        if !self.pace.is_quick(Instant::now()) {
             return None;
         }
+        let work = Work::begin();
         settle(&*self.scorer, question);
         let answer = catch_unwind(AssertUnwindSafe(|| self.scorer.route_quickly(&question.request)));
         let answer = answer.unwrap_or_else(|_| Some(Err(panicked())))?;
         if let Err(RouteError::Timeout | RouteError::Overloaded) = answer {
-            self.pace.overran(Instant::now());
+            self.pace.gave_up(work.time(), Instant::now());
             return None;
         }
-        self.pace.took(started.elapsed());
+        self.pace.took(work.time());
         Some(answer)
     }
 
@@ -125,9 +129,9 @@ fn run(scorer: &dyn Scorer, pace: &Pace, job: Job) {
         Job::One(_, reply) if reply.is_closed() => {}
         Job::One(mut question, reply) => {
             settle(scorer, &mut question);
-            let started = Instant::now();
+            let work = Work::begin();
             let answer = catch_unwind(AssertUnwindSafe(|| scorer.route(&question.request)));
-            pace.took(started.elapsed());
+            pace.took(work.time());
             let _gone = reply.send(answer.unwrap_or_else(|_| Err(panicked())));
         }
         Job::Many(_, reply) if reply.is_closed() => {}
