@@ -111,7 +111,7 @@ impl Patience {
 enum State {
     /// More may come.
     Open,
-    /// The error event is out; the connection breaks once it is flushed.
+    /// What came is handed over, and the error event with it; the connection breaks once that is flushed.
     Breaking(&'static str),
     /// The connection breaks now.
     Broken(&'static str),
@@ -130,7 +130,7 @@ impl HttpBody for Relay {
         loop {
             match self.state {
                 State::Open => {}
-                // Giving way once lets the server flush the event before the error ends the connection.
+                // Giving way once lets the server flush what it holds before the error ends the connection.
                 State::Breaking(reason) => {
                     self.state = State::Broken(reason);
                     ctx.waker().wake_by_ref();
@@ -153,7 +153,10 @@ impl HttpBody for Relay {
                     self.fail("the upstream cut its answer")
                 }
                 Poll::Ready(None) => self.finish(),
-                Poll::Pending => return self.wait(ctx),
+                Poll::Pending => {
+                    let reason = ready!(self.patience.poll(ctx));
+                    self.fail(reason)
+                }
             };
             if let Some(step) = step {
                 return Poll::Ready(Some(step));
@@ -227,20 +230,8 @@ impl Relay {
         self.count();
         self.record.cut();
         self.seat.broke();
-        if self.splitter.is_none() {
-            self.state = State::Broken(reason);
-            return None;
-        }
         self.state = State::Breaking(reason);
+        self.splitter.as_ref()?;
         Some(Ok(Frame::data(Bytes::from(rescue::cut(self.wire, reason)))))
-    }
-
-    /// Nothing is there: has it been too long?
-    fn wait(&mut self, ctx: &mut Context<'_>) -> Step {
-        let reason = ready!(self.patience.poll(ctx));
-        match self.fail(reason) {
-            Some(frame) => Poll::Ready(Some(frame)),
-            None => Poll::Ready(Some(Err(reason.into()))),
-        }
     }
 }
