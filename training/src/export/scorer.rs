@@ -5,7 +5,7 @@
 //! looks like none, the mean over all training queries does.
 
 use personaroute_bundle::manifest::GraphSpec;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use super::adapter;
 use super::builder::{Builder, Value, int, ints};
@@ -30,33 +30,30 @@ pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
             b.op("MatMul", &[query, &table])
         }
     };
-    let parts = b.split(&sums, &model.text.widths());
-    let [logits, ease, high, low] = parts.as_slice() else { return b.finish() };
+    let [tasks, ease, high, low] = model.text.widths();
+    let parts = b.split(&sums, &[tasks, ease, high + low]);
+    let [logits, ease, own] = parts.as_slice() else { return b.finish() };
     let probability = task_probability(&mut b, model, task, logits);
-    let expected = expected(&mut b, model, &probability);
-    let [added_high, added_low] = added(&mut b, model, &probability, [ease, high, low]);
-    let ends = Ends::of(&mut b, model, &expected, [&added_high, &added_low]);
-    let deviation = b.tensor(&model.deviation);
-    let uncertainty = b.op("MatMul", &[&expected, &deviation]);
+    let (ends, uncertainty) = ends(&mut b, model, &probability, [ease, own]);
     let weights = weights(&mut b, model, user, preference);
-    let utility = ends.utility(&mut b, &weights);
-    let [effect, cost] = ends.effect_and_cost(&mut b, model);
+    let weights = b.unsqueeze(&weights, 1); // [batch, 1, weights]
+    let utility = b.op("MatMul", &[&weights, &ends]);
+    let axis = b.i64(&[1], &[1]);
+    let utility = b.op("Squeeze", &[&utility, &axis]);
+    let [effect, cost] = effect_and_cost(&mut b, model, &ends);
     b.outputs(&spec.outputs, &[&utility, &effect, &cost, &uncertainty, &probability]);
     b.finish()
 }
 
 /// Sums of the text's rows: n-grams over the root of their summed squared rarity, and shape tokens.
 fn bag_sums(b: &mut Builder, bag: &Bag, ids: &Value) -> Value {
-    let [zero, tokens, end] = [0, TOKENS as i64, i64::MAX].map(|bound| b.i64(&[1], &[bound]));
-    let axis = b.i64(&[1], &[1]);
+    let [zero, tokens, end, axis] = [0, TOKENS as i64, i64::MAX, 1].map(|bound| b.i64(&[1], &[bound]));
     let first = b.op("Slice", &[ids, &zero, &tokens, &axis]); // [batch, at most 7]
-    let grams = b.op("Slice", &[ids, &tokens, &end, &axis]);
-    // A text without n-grams is a row of padding, not a matrix without columns.
-    let one = b.i64(&[1], &[1]);
-    let leading = b.op("Slice", &[ids, &zero, &one, &axis]);
-    let none = b.i64(&[], &[0]);
-    let padding = b.op("Mul", &[&leading, &none]);
-    let grams = b.op_with("Concat", &[&grams, &padding], vec![int("axis", 1)]); // [batch, n]
+    // A text without n-grams is a row of padding, not a matrix without columns, however few its ids are.
+    let pads = b.i64(&[4], &[0, 0, 0, TOKENS as i64]);
+    let padding = b.i64(&[], &[0]);
+    let padded = b.op("Pad", &[ids, &pads, &padding]);
+    let grams = b.op("Slice", &[&padded, &tokens, &end, &axis]); // [batch, n]
     let (rows, columns) = extents(&bag.table);
     let table = b.i8(&[rows, columns], &to_i8(&to_vec(&bag.table)));
     let gathered = b.op_with("Gather", &[&table, &grams], vec![int("axis", 0)]);
@@ -99,98 +96,79 @@ fn without_padding(elements: &[f32]) -> Vec<f32> {
     std::iter::once(0.0).chain(elements.iter().skip(1).copied()).collect()
 }
 
-/// What the text adds to the high and to the low end, `[batch, llms]` each.
-fn added(b: &mut Builder, model: &Model, probability: &Value, [ease, high, low]: [&Value; 3]) -> [Value; 2] {
+/// Values of answers for each preference weight `[batch, weights, llms]`, and their uncertainty `[batch, llms]`.
+///
+/// All that tasks weigh is one product with their probabilities: the tasks' own values, their deviations, and how much
+/// each row of what the text says counts at each end. A graph's time is that of its nodes, so that few large ones are best.
+fn ends(b: &mut Builder, model: &Model, probability: &Value, text: [&Value; 2]) -> (Value, Value) {
+    let (llms, count) = (model.llms() as i64, model.weight_count());
+    let tasks = probability_width(model);
+    // What the probabilities lack to 1 goes to the shares of the training queries: p + (1 - Σp)·s = p·(I - 1·sᵀ) + s.
+    let shares = model.text.shares.unsqueeze(0);
+    let spread = Tensor::eye(tasks, (Kind::Float, Device::Cpu)) - &shares;
+    let values = model.values.view([tasks, llms, count]).transpose(1, 2).reshape([tasks, count * llms]);
+    let expected = Tensor::cat(&[&values, &model.deviation], 1);
+    let voices = voices(model); // [tasks, weights, rows]
+    let rows = voices.size().last().copied().unwrap_or(0);
+    let voices = voices.view([tasks, count * rows]);
+    let bias =
+        Tensor::cat(&[shares.matmul(&expected), Tensor::zeros([1, count * rows], (Kind::Float, Device::Cpu))], 1);
+    let weight = Tensor::cat(&[spread.matmul(&expected), voices], 1);
+    let weighed = b.linear(probability, &weight, &bias.squeeze_dim(0));
+    let parts = b.split(&weighed, &[count * llms, llms, count * rows]);
+    let [values, uncertainty, voices] = parts.as_slice() else { return (weighed.clone(), weighed) };
+    let shape = b.i64(&[3], &[-1, count, llms]);
+    let values = b.op("Reshape", &[values, &shape]);
+    let shape = b.i64(&[3], &[-1, count, rows]);
+    let voices = b.op("Reshape", &[voices, &shape]);
+    let said = said(b, model, text); // [batch, rows, llms]
+    let added = b.op("MatMul", &[&voices, &said]);
+    (b.op("Add", &[&values, &added]), uncertainty.clone())
+}
+
+fn probability_width(model: &Model) -> i64 {
+    model.text.shares.size().first().copied().unwrap_or(1)
+}
+
+/// How much the rows of [`said`] count at each end, if a task is certain: `[tasks, weights, rows]`.
+fn voices(model: &Model) -> Tensor {
     let text = &model.text;
-    let row = b.unsqueeze(probability, 1); // [batch, 1, tasks]
+    let tasks = probability_width(model);
+    let [own_high, own_low] = &text.blocks;
+    let by_ease = Tensor::eye(tasks, (Kind::Float, Device::Cpu));
+    let high = Tensor::cat(&[&by_ease, own_high, &own_low.zeros_like()], 1);
+    let low = &high * text.shared + Tensor::cat(&[&by_ease.zeros_like(), &own_high.zeros_like(), own_low], 1);
+    // Tastes are nothing that the text speaks of.
+    let ends = Tensor::stack(&[high, low], 1); // [tasks, 2, rows]
+    ends.constant_pad_nd([0, 0, 0, model.weight_count() - 2])
+}
+
+/// What the text says about each LLM, `[batch, rows, llms]`: a row of ease for each task, then the LLMs' own blocks.
+fn said(b: &mut Builder, model: &Model, [ease, own]: [&Value; 2]) -> Value {
+    let text = &model.text;
     let [slopes, ceiling] = [&text.slopes, &text.ceiling].map(|table| b.tensor(table));
-    let column = b.unsqueeze(ease, 2); // [batch, tasks, 1]
-    let sloped = b.op("Mul", &[&column, &slopes]);
+    let ease = b.unsqueeze(ease, 2); // [batch, tasks, 1]
+    let sloped = b.op("Mul", &[&ease, &slopes]);
     let sloped = b.op("Min", &[&sloped, &ceiling]);
-    let sloped = b.op("MatMul", &[&row, &sloped]);
-    let axis = b.i64(&[1], &[1]);
-    let sloped = b.op("Squeeze", &[&sloped, &axis]);
-    let expected = b.op("Mul", &[probability, ease]);
-    let expected = b.op_with("ReduceSum", &[&expected, &axis], vec![int("keepdims", 1)]);
-    let mut sum = b.op("Add", &[&sloped, &expected]);
-    let [high_blocks, low_blocks] = &text.blocks;
-    if let Some(own) = own(b, model, probability, (high_blocks, high)) {
-        sum = b.op("Add", &[&sum, &own]);
+    let eased = b.op("Add", &[&sloped, &ease]);
+    let [_, _, high, low] = text.widths();
+    let llms = model.llms() as i64;
+    if high + low == 0 {
+        return eased;
     }
-    let shared = b.f32(&[], &[single(text.shared)]);
-    let mut follows = b.op("Mul", &[&sum, &shared]);
-    if let Some(own) = own(b, model, probability, (low_blocks, low)) {
-        follows = b.op("Add", &[&follows, &own]);
-    }
-    [sum, follows]
-}
-
-/// The blocks of columns that speak for the task.
-fn own(b: &mut Builder, model: &Model, probability: &Value, (blocks, own): (&Tensor, &Value)) -> Option<Value> {
-    let count = blocks.size().last().copied().filter(|&count| count > 0)?;
-    let blocks = b.tensor(blocks);
-    let speaks = b.op("MatMul", &[probability, &blocks]);
-    let speaks = b.unsqueeze(&speaks, 1); // [batch, 1, blocks]
-    let shape = b.i64(&[3], &[-1, count, model.llms() as i64]);
+    let shape = b.i64(&[3], &[-1, (high + low) / llms.max(1), llms]);
     let own = b.op("Reshape", &[own, &shape]);
-    let sum = b.op("MatMul", &[&speaks, &own]);
-    let axis = b.i64(&[1], &[1]);
-    Some(b.op("Squeeze", &[&sum, &axis]))
+    b.op_with("Concat", &[&eased, &own], vec![int("axis", 1)])
 }
 
-/// Values of answers, one `[batch, llms]` for each preference weight.
-struct Ends(Vec<Value>);
-
-impl Ends {
-    fn of(b: &mut Builder, model: &Model, expected: &Value, added: [&Value; 2]) -> Self {
-        let count = model.weight_count();
-        let values = model.values.view([-1, model.llms() as i64, count]);
-        let mut all = Vec::new();
-        for weight in 0..count {
-            let table = b.tensor(&values.select(2, weight).contiguous());
-            let value = b.op("MatMul", &[expected, &table]);
-            let more = usize::try_from(weight).ok().and_then(|weight| added.get(weight));
-            all.push(more.map_or_else(|| value.clone(), |more| b.op("Add", &[&value, more])));
-        }
-        Self(all)
-    }
-
-    /// Values times weights `[batch, weights]`.
-    fn utility(&self, b: &mut Builder, weights: &Value) -> Value {
-        let weights = b.split(weights, &vec![1; self.0.len()]);
-        self.sum(b, &weights)
-    }
-
-    fn effect_and_cost(&self, b: &mut Builder, model: &Model) -> [Value; 2] {
-        let ends = [(&model.axis.quality, 1.0), (&model.axis.cost, -1.0)];
-        ends.map(|(end, sign)| {
-            let weights: Vec<Value> = to_vec(end).into_iter().map(|weight| b.f32(&[], &[sign * weight])).collect();
-            self.sum(b, &weights)
-        })
-    }
-
-    fn sum(&self, b: &mut Builder, weights: &[Value]) -> Value {
-        let mut sum: Option<Value> = None;
-        for (value, weight) in self.0.iter().zip(weights) {
-            let product = b.op("Mul", &[value, weight]);
-            sum = Some(match sum {
-                Some(sum) => b.op("Add", &[&sum, &product]),
-                None => product,
-            });
-        }
-        sum.unwrap_or_else(|| b.f32(&[], &[0.0]))
-    }
-}
-
-/// Weights of the tasks' values: what the probabilities lack to 1 are the shares of the training queries.
-fn expected(b: &mut Builder, model: &Model, probability: &Value) -> Value {
-    let axes = b.i64(&[1], &[1]);
-    let sum = b.op_with("ReduceSum", &[probability, &axes], vec![int("keepdims", 1)]);
-    let one = b.f32(&[], &[1.0]);
-    let rest = b.op("Sub", &[&one, &sum]);
-    let shares = b.tensor(&model.text.shares.unsqueeze(0));
-    let rest = b.op("Mul", &[&rest, &shares]);
-    b.op("Add", &[probability, &rest])
+/// Effect and cost of answers: their values at the end of quality, and at that of cost with the other sign.
+fn effect_and_cost(b: &mut Builder, model: &Model, ends: &Value) -> [Value; 2] {
+    let table = b.tensor(&Tensor::stack(&[&model.axis.quality, &(&model.axis.cost * -1.0)], 0)); // [2, weights]
+    let both = b.op("MatMul", &[&table, ends]); // [batch, 2, llms]
+    [0, 1].map(|row| {
+        let row = b.i64(&[], &[row]);
+        b.op_with("Gather", &[&both, &row], vec![int("axis", 1)])
+    })
 }
 
 /// The declared task, or the guess where none is declared.
@@ -213,11 +191,9 @@ fn task_probability(b: &mut Builder, model: &Model, task: &Value, logits: &Value
 
 /// The user's own weights, or those of a declared preference.
 fn weights(b: &mut Builder, model: &Model, user: &Value, preference: &Value) -> Value {
-    let own = b.linear(user, &model.weights.0, &model.weights.1);
-    let span = b.tensor(&(&model.axis.quality - &model.axis.cost).unsqueeze(0));
-    let along = b.op("Mul", &[preference, &span]); // [batch, weights]
-    let cost = b.tensor(&model.axis.cost);
-    let declared = b.op("Add", &[&along, &cost]);
+    let own = b.linear(user, &model.weights.0, &model.weights.1); // [batch, weights]
+    let span = (&model.axis.quality - &model.axis.cost).unsqueeze(0);
+    let declared = b.linear(preference, &span, &model.axis.cost);
     let zero = b.f32(&[], &[0.0]);
     let declared = match model.tastes() {
         0 => declared,
