@@ -19,7 +19,7 @@ use wasmtime::{
 };
 
 use self::bindings::{Router, RouterPre};
-use crate::{DecisionFault, Limits, OpenError, RouteError, context::Context, engine};
+use crate::{DecisionFault, Limits, OpenError, RouteError, context::Context, engine, idle::Idle};
 
 /// The loaded plugin.
 pub(crate) struct Plugin {
@@ -27,7 +27,7 @@ pub(crate) struct Plugin {
     pre: RouterPre<Context>,
     ticker: engine::Ticker,
     limits: Limits,
-    idle: Mutex<Vec<Instance>>,
+    idle: Mutex<Idle<Instance>>,
 }
 
 /// An instance of the plugin between calls or in one.
@@ -45,7 +45,7 @@ impl Plugin {
         let pre = link(&engine, &bytes)
             .map_err(|error| OpenError::Plugin { path: path.to_owned(), reason: format!("{error:#}") })?;
         let ticker = engine::Ticker::start(&engine, limits.deadline)?;
-        Ok(Self { engine, pre, ticker, limits: limits.clone(), idle: Mutex::new(Vec::new()) })
+        Ok(Self { engine, pre, ticker, limits: limits.clone(), idle: Mutex::new(Idle::new()) })
     }
 
     /// Runs `work` on an instance of its own, within the limits and the time that `context` has.
@@ -72,9 +72,9 @@ impl Plugin {
         }
     }
 
-    /// Returns the instance used last, whose memory is warm, else a fresh one.
+    /// Returns the instance that this thread used last, whose memory is warm, or another one, or a fresh one.
     fn instance(&self, context: Context) -> Result<Instance, RouteError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(mut instance) = idle {
             *instance.store.data_mut() = context;
             return Ok(instance);
@@ -94,7 +94,7 @@ impl Plugin {
     fn keep(&self, mut instance: Instance) {
         if instance.calls < self.limits.instance_calls {
             instance.store.data_mut().users.clear();
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).put(instance);
         }
     }
 }

@@ -45,6 +45,7 @@ mod router;
 mod component;
 mod context;
 mod engine;
+mod idle;
 mod import;
 mod services;
 

@@ -15,11 +15,12 @@ use ort::{
 use personaroute_bundle::manifest::{Dim, Element, TensorSpec};
 
 use super::Runtime;
+use crate::idle::Idle;
 use crate::infer::{Elements, InferError, Tensor, contract::Contract};
 
 /// Copies of one graph, ready to run.
 pub(crate) struct Pool {
-    idle: Mutex<Vec<Session>>,
+    shelf: Mutex<Shelf>,
     returned: Condvar,
     /// For each input of the session, its place among the inputs of the contract.
     inputs: Vec<usize>,
@@ -46,11 +47,14 @@ impl Pool {
         places("input", &contract.inputs, first.inputs())?;
         let outputs = places("output", &contract.outputs, first.outputs())?;
         let names = contract.outputs.iter().map(|spec| spec.name.clone());
+        // `places` has found every input of the session in the contract.
+        let inputs = first.inputs().iter().filter_map(|outlet| position(&contract.inputs, outlet.name())).collect();
+        let mut idle = Idle::new();
+        sessions.into_iter().for_each(|session| idle.put(session));
         Ok(Self {
-            // `places` has found every input of the session in the contract.
-            inputs: first.inputs().iter().filter_map(|outlet| position(&contract.inputs, outlet.name())).collect(),
+            inputs,
             outputs: outputs.into_iter().zip(names).collect(),
-            idle: Mutex::new(sessions),
+            shelf: Mutex::new(Shelf { idle, waiting: 0 }),
             returned: Condvar::new(),
         })
     }
@@ -65,21 +69,23 @@ impl Pool {
     }
 
     fn lend(&self, deadline: Instant) -> Result<Lent<'_>, InferError> {
-        let mut idle = self.idle();
+        let mut shelf = self.shelf();
         loop {
-            if let Some(session) = idle.pop() {
+            if let Some(session) = shelf.idle.take() {
                 return Ok(Lent { pool: self, session: Some(session) });
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(InferError::Timeout);
             }
-            idle = self.returned.wait_timeout(idle, left).unwrap_or_else(PoisonError::into_inner).0;
+            shelf.waiting += 1;
+            shelf = self.returned.wait_timeout(shelf, left).unwrap_or_else(PoisonError::into_inner).0;
+            shelf.waiting -= 1;
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn collect(&self, outputs: &SessionOutputs<'_>) -> Result<Vec<Tensor>, InferError> {
@@ -92,6 +98,12 @@ impl Pool {
     }
 }
 
+/// Sessions that nobody uses, and how many calls wait for one.
+struct Shelf {
+    idle: Idle<Session>,
+    waiting: usize,
+}
+
 /// A session on loan; it goes back even when the run panics.
 struct Lent<'a> {
     pool: &'a Pool,
@@ -100,8 +112,15 @@ struct Lent<'a> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        self.pool.idle().extend(self.session.take());
-        self.pool.returned.notify_one();
+        let Some(session) = self.session.take() else { return };
+        let mut shelf = self.pool.shelf();
+        shelf.idle.put(session);
+        let is_wanted = shelf.waiting > 0;
+        drop(shelf);
+        // To wake nobody is a system call all the same.
+        if is_wanted {
+            self.pool.returned.notify_one();
+        }
     }
 }
 
