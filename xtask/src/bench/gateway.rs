@@ -17,7 +17,10 @@ use super::{upstream, usage};
 use crate::environment::Environment;
 use crate::{process, workspace};
 
-const CONNECTIONS: usize = 4;
+/// One shows what a request alone has to wait; four keep the machine busy, so that what is added is processor time.
+const CONNECTIONS: [usize; 2] = [1, 4];
+/// Of the run that shows whether memory stays flat.
+const MANY: usize = 4;
 /// Of one round.
 const REQUESTS: usize = 10_000;
 const ROUNDS: usize = 5;
@@ -38,27 +41,30 @@ pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -
         wait_for(nginx.address)?;
     }
     let own = gateway.child.id();
-    let mut ways = vec![Way::new("straight to the upstream", load(upstream, direct), None)];
-    ways.extend(nginx.as_ref().map(|nginx| Way::new("nginx", load(nginx.address, direct), Some(nginx.id()))));
-    ways.push(Way::new("gateway, passed through", load(listen, direct), Some(own)));
-    ways.push(Way::new("gateway, routed", load(listen, "auto"), Some(own)));
+    let mut loads = CONNECTIONS.map(|connections| {
+        let load = |address, model| load(address, model, connections);
+        let mut ways = vec![Way::new("straight to the upstream", load(upstream, direct), None)];
+        ways.extend(nginx.as_ref().map(|nginx| Way::new("nginx", load(nginx.address, direct), Some(nginx.id()))));
+        ways.push(Way::new("gateway, passed through", load(listen, direct), Some(own)));
+        ways.push(Way::new("gateway, routed", load(listen, "auto"), Some(own)));
+        ways
+    });
     // Taken in turns, so that whatever else the machine does falls on all of them.
     for _ in 0..ROUNDS {
-        for way in &mut ways {
+        for way in loads.iter_mut().flatten() {
             way.measure()?;
         }
     }
-    let long = Load { requests: REQUESTS, ..load(listen, "auto") };
-    let after = usage::memory_over(&long, LONG / REQUESTS, own)?;
-    let table = table(&ways, gateway.before_models, &after)?;
+    let after = usage::memory_over(&load(listen, "auto", MANY), LONG / REQUESTS, own)?;
+    let table = report(&loads, gateway.before_models, &after)?;
     eprint!("{table}");
     archive.write("gateway.md", &table)
 }
 
-fn load(address: SocketAddr, model: &str) -> Load {
+fn load(address: SocketAddr, model: &str, connections: usize) -> Load {
     let question = "Write a function that returns the n-th prime number, and say what it costs.";
     let body = json!({ "model": model, "user": "bench", "messages": [{ "role": "user", "content": question }] });
-    Load { address, body: body.to_string(), connections: CONNECTIONS, requests: REQUESTS }
+    Load { address, body: body.to_string(), connections, requests: REQUESTS }
 }
 
 /// One way to the upstream, and what was measured on it.
@@ -110,21 +116,14 @@ impl Way {
     }
 }
 
-fn table(ways: &[Way], before_models: Option<u64>, after: &[u64]) -> Result<String> {
+fn report(loads: &[Vec<Way>], before_models: Option<u64>, after: &[u64]) -> Result<String> {
     let mut text = format!(
-        "# What the gateway adds\n\n`cargo xtask bench gateway`: chats over {CONNECTIONS} connections that stay open, not \
-         streamed; gateway, upstream and load on the same machine. {ROUNDS} rounds of {REQUESTS}, the ways taken in turns; \
-         latencies are medians of the rounds.\n\n\
-         | way | p50 µs | p95 µs | p99 µs | added p50 | added p99 | chats/s | chats/s per core used |\n\
-         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"
+        "# What the gateway adds\n\n`cargo xtask bench gateway`: chats over connections that stay open, not streamed; \
+         gateway, upstream and load on the same machine. {ROUNDS} rounds of {REQUESTS}, the ways taken in turns; latencies \
+         are medians of the rounds.\n"
     );
-    let direct = |share| ways.first().map_or(0, |way| way.micros(share));
-    for way in ways {
-        let added = |share| way.micros(share).saturating_sub(direct(share));
-        let (p50, p95, p99) = (way.micros(0.5), way.micros(0.95), way.micros(0.99));
-        let (more50, more99) = (added(0.5), added(0.99));
-        let (speed, per_core) = (way.throughput(), way.per_core());
-        writeln!(text, "| {} | {p50} | {p95} | {p99} | {more50} | {more99} | {speed:.0} | {per_core} |", way.name)?;
+    for ways in loads {
+        table(&mut text, ways)?;
     }
     if let Some(kilobytes) = before_models {
         writeln!(text, "\nResident before ONNX Runtime and the models are loaded: {} MB.", kilobytes / 1_000)?;
@@ -135,6 +134,25 @@ fn table(ways: &[Way], before_models: Option<u64>, after: &[u64]) -> Result<Stri
         .collect();
     writeln!(text, "\nResident, in MB, after each {REQUESTS} of {LONG} further routed chats: {}.", after.join(", "))?;
     Ok(text)
+}
+
+/// Adds the table of one number of connections.
+fn table(text: &mut String, ways: &[Way]) -> Result<()> {
+    let Some(first) = ways.first() else { return Ok(()) };
+    write!(
+        text,
+        "\n| connections: {} | p50 µs | p95 µs | p99 µs | added p50 | added p99 | chats/s | chats/s per core used |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        first.load.connections
+    )?;
+    for way in ways {
+        let added = |share| way.micros(share).saturating_sub(first.micros(share));
+        let (p50, p95, p99) = (way.micros(0.5), way.micros(0.95), way.micros(0.99));
+        let (more50, more99) = (added(0.5), added(0.99));
+        let (speed, per_core) = (way.throughput(), way.per_core());
+        writeln!(text, "| {} | {p50} | {p95} | {p99} | {more50} | {more99} | {speed:.0} | {per_core} |", way.name)?;
+    }
+    Ok(())
 }
 
 /// A running gateway; ended when dropped.
