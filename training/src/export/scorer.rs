@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use super::adapter;
 use super::builder::{Builder, Value, int, ints};
 use crate::model::tensors::{extents, single, to_vec};
-use crate::model::text::{Bag, Input, SHARPNESS, SHORTEST};
+use crate::model::text::{Bag, Border, Input, SHORTEST};
 use crate::model::{LEAST_REST, Model};
 use crate::train::shape::TOKENS;
 
@@ -32,8 +32,8 @@ pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
     };
     let [tasks, ease, high, low] = model.text.widths();
     let parts = b.split(&sums, &[tasks, ease, high + low]);
-    let [logits, ease, own] = parts.as_slice() else { return b.finish() };
-    let probability = task_probability(&mut b, model, task, logits);
+    let [tasks, ease, own] = parts.as_slice() else { return b.finish() };
+    let probability = task_probability(&mut b, model, task, tasks);
     let (ends, uncertainty) = ends(&mut b, model, &probability, [ease, own]);
     let weights = weights(&mut b, model, user, preference);
     let weights = b.unsqueeze(&weights, 1); // [batch, 1, weights]
@@ -120,7 +120,11 @@ fn ends(b: &mut Builder, model: &Model, probability: &Value, text: [&Value; 2]) 
     let shape = b.i64(&[3], &[-1, count, llms]);
     let values = b.op("Reshape", &[values, &shape]);
     let shape = b.i64(&[3], &[-1, count, rows]);
-    let voices = b.op("Reshape", &[voices, &shape]);
+    // Beyond its task a text counts by the square of how familiar it is.
+    let axis = b.i64(&[1], &[1]);
+    let known = b.op_with("ReduceSum", &[probability, &axis], vec![int("keepdims", 1)]);
+    let heard = b.op("Mul", &[voices, &known]);
+    let voices = b.op("Reshape", &[&heard, &shape]);
     let said = said(b, model, text); // [batch, rows, llms]
     let added = b.op("MatMul", &[&voices, &said]);
     (b.op("Add", &[&values, &added]), uncertainty.clone())
@@ -171,13 +175,16 @@ fn effect_and_cost(b: &mut Builder, model: &Model, ends: &Value) -> [Value; 2] {
     })
 }
 
-/// The declared task, or the guess where none is declared.
-fn task_probability(b: &mut Builder, model: &Model, task: &Value, logits: &Value) -> Value {
-    let bias = b.tensor(&model.text.task);
-    let logits = b.op("Add", &[logits, &bias]);
+/// The declared task, or the guess where none is declared; `sums` say how much the text is like each task's.
+fn task_probability(b: &mut Builder, model: &Model, task: &Value, sums: &Value) -> Value {
+    let Border { threshold, sharpness } = model.text.border;
+    let mean = b.tensor(&model.text.task);
+    let like = b.op("Add", &[sums, &mean]);
+    let tasks = model.facts.tasks.len() as i64;
+    let logits = b.linear(&like, &model.text.map.narrow(0, 0, tasks), &model.text.map.select(0, tasks));
     let guessed = b.op_with("Softmax", &[&logits], vec![int("axis", -1)]);
-    let best = b.op_with("ReduceMax", &[&logits], vec![ints("axes", &[1])]);
-    let [threshold, sharpness] = [model.text.threshold, SHARPNESS].map(|x| b.f32(&[], &[single(x)]));
+    let best = b.op_with("ReduceMax", &[&like], vec![ints("axes", &[1])]);
+    let [threshold, sharpness] = [threshold, sharpness].map(|x| b.f32(&[], &[single(x)]));
     let known = b.op("Sub", &[&best, &threshold]);
     let known = b.op("Mul", &[&known, &sharpness]);
     let known = b.op("Sigmoid", &[&known]);

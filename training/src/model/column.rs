@@ -139,12 +139,13 @@ impl Order {
         FrozenText {
             input,
             task: text.task.shallow_clone(),
+            map: text.map.shallow_clone(),
             slopes: self.pick(&text.slopes, 1, &text.slopes.mean_dim(1, true, Kind::Float)),
             ceiling: self.pick(&text.ceiling, 1, &most),
             blocks: text.blocks.each_ref().map(Tensor::shallow_clone),
             shared: text.shared,
             shares: text.shares.shallow_clone(),
-            threshold: text.threshold,
+            border: text.border,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The query node: the task it guesses from its text, and what the text adds to the values of answers.
 //!
-//! Features of the text sum up rows of one table. The sums are, side by side: logits of the task; how much easier than
-//! its task the query looks, as each task sees it; and what the text says about each LLM, for all tasks and for some.
-//! A text that looks like no task is taken to be of none: the mean over all training queries speaks for it.
+//! Features of the text sum up rows of one table. The sums are, side by side: how much the text is like each task's; how
+//! much easier than its task the query looks, as each task sees it; and what the text says about each LLM, for all tasks
+//! and for some. A text that is not much like any task's is taken to be of none, as far as it is not: the mean over all
+//! training queries speaks for it. What it says beyond its task counts less still.
 
 use tch::{Device, Kind, Tensor};
 
@@ -17,18 +18,15 @@ const SUM: i64 = 0;
 /// A text without a known n-gram is divided by this instead of nothing.
 pub const SHORTEST: f64 = 1e-3;
 
-/// How sharply texts of known tasks are parted from others, in units of the task's logits.
-pub const SHARPNESS: f64 = 2.0;
-/// A threshold that no text is below.
-pub const NEVER: f64 = -1e4;
-
 /// The query node as exported.
 #[derive(Debug)]
 pub struct FrozenText {
     /// Text to sums.
     pub input: Input,
-    /// `[tasks]`: added to the task's logits.
+    /// `[tasks]`: added to the tasks' sums.
     pub task: Tensor,
+    /// `[tasks + 1, tasks]`: from how much a text is like each task's to logits; the last row is added.
+    pub map: Tensor,
     /// `[tasks, llms]`: what a unit of ease adds to the high end.
     pub slopes: Tensor,
     /// `[tasks, llms]`: the most that the slopes may add; 0 for LLMs nobody would choose in the task.
@@ -40,8 +38,17 @@ pub struct FrozenText {
     pub shared: f64,
     /// `[tasks]`: shares of the training queries; they stand in for the task of a text that is of none.
     pub shares: Tensor,
-    /// Logit of a text's likeliest task at which it is as likely of none.
+    /// Where texts of known tasks end.
+    pub border: Border,
+}
+
+/// Parts texts of known tasks from others, by how much they are like the texts of the task that they are most like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Border {
+    /// Where a text is as likely of no known task.
     pub threshold: f64,
+    /// How fast that changes: the logit's slope.
+    pub sharpness: f64,
 }
 
 /// Where sums come from.
@@ -120,10 +127,14 @@ impl Input {
     }
 }
 
-/// Returns the probabilities of tasks `[queries, tasks]` by their logits; what they lack to 1 is that of no known task.
-pub fn probability(logits: &Tensor, threshold: f64) -> Tensor {
-    let known = ((logits.amax([1].as_slice(), true) - threshold) * SHARPNESS).sigmoid();
-    logits.softmax(-1, Kind::Float) * known
+impl Border {
+    /// Takes every text to be of a known task.
+    pub const NONE: Self = Self { threshold: -1e4, sharpness: 1.0 };
+
+    /// Returns the probability of any known task, `[queries, 1]`, by how much texts are like each task's.
+    pub fn known(&self, like: &Tensor) -> Tensor {
+        ((like.amax([1].as_slice(), true) - self.threshold) * self.sharpness).sigmoid()
+    }
 }
 
 impl Bag {
@@ -142,7 +153,7 @@ impl Bag {
 }
 
 impl FrozenText {
-    /// Returns the widths of the sums' parts: logits, ease, own high ends, own low ends.
+    /// Returns the widths of the sums' parts: tasks, ease, own high ends, own low ends.
     pub fn widths(&self) -> [i64; 4] {
         let (tasks, llms) = self.slopes.size2().unwrap_or((0, 0));
         let [high, low] = self.blocks.each_ref().map(|blocks| blocks.size().last().copied().unwrap_or(0));
@@ -157,9 +168,10 @@ impl FrozenText {
         let [tasks, ease, high, low] = self.widths();
         let part = |begin: i64, width: i64| sums.narrow(1, begin, width);
         let own = |begin: i64, width: i64| part(begin, width).reshape([rows, width / llms.max(1), llms]);
-        let logits = part(0, tasks) + &self.task;
+        let like = part(0, tasks) + &self.task;
+        let logits = like.matmul(&self.map.narrow(0, 0, tasks)) + self.map.narrow(0, tasks, 1);
         Reading {
-            tasks: probability(&logits, self.threshold),
+            tasks: logits.softmax(-1, Kind::Float) * self.border.known(&like),
             ease: part(tasks, ease),
             own: [own(tasks + ease, high), own(tasks + ease + high, low)],
         }
@@ -174,12 +186,16 @@ impl FrozenText {
 
     /// Returns values `[queries, llms, weights]` for task probabilities, given the values by task
     /// `[tasks, llms · weights]`: the first weight's are high ends, the second's low ends.
+    ///
+    /// What the text says beyond its task was learned from texts of known tasks, and misleads where there is none: it
+    /// counts by the square of the probability that there is one.
     pub fn values(&self, reading: &Reading, tasks: &Tensor, by_task: &Tensor) -> Tensor {
         let llms = self.slopes.size().last().copied().unwrap_or(1);
-        let [own_high, own_low] = [0, 1].map(|end: usize| self.own(reading, tasks, end));
+        let heard = tasks * tasks.sum_dim_intlist(1, true, Kind::Float);
+        let [own_high, own_low] = [0, 1].map(|end: usize| self.own(reading, &heard, end));
         let by_slope = (reading.ease.unsqueeze(2) * &self.slopes).minimum(&self.ceiling); // [Q, T, L]
-        let by_slope = tasks.unsqueeze(1).matmul(&by_slope).squeeze_dim(1);
-        let ease = (tasks * &reading.ease).sum_dim_intlist(1, true, Kind::Float);
+        let by_slope = heard.unsqueeze(1).matmul(&by_slope).squeeze_dim(1);
+        let ease = (&heard * &reading.ease).sum_dim_intlist(1, true, Kind::Float);
         let high = by_slope + ease + own_high;
         let low = own_low + &high * self.shared;
         let values = self.expected(tasks).matmul(by_task).view([tasks.size().first().copied().unwrap_or(0), llms, -1]);
@@ -203,13 +219,14 @@ impl FrozenText {
         let [high, low] = self.blocks.each_ref().map(Tensor::shallow_clone);
         let mut named = vec![
             ("text.task", self.task.shallow_clone()),
+            ("text.map", self.map.shallow_clone()),
             ("text.slopes", self.slopes.shallow_clone()),
             ("text.ceiling", self.ceiling.shallow_clone()),
             ("text.blocks.high", high),
             ("text.blocks.low", low),
             ("text.shared", Tensor::from_slice(&[self.shared])),
             ("text.shares", self.shares.shallow_clone()),
-            ("text.threshold", Tensor::from_slice(&[self.threshold])),
+            ("text.border", Tensor::from_slice(&[self.border.threshold, self.border.sharpness])),
         ];
         match &self.input {
             Input::Embedding(table) => named.push(("text.input", table.shallow_clone())),
@@ -238,15 +255,17 @@ impl FrozenText {
                 shape_row: take("text.bag.shape_row")?,
             }),
         };
+        let border = take("text.border")?;
         Ok(Self {
             input,
             task: take("text.task")?,
+            map: take("text.map")?,
             slopes: take("text.slopes")?,
             ceiling: take("text.ceiling")?,
             blocks: [take("text.blocks.high")?, take("text.blocks.low")?],
             shared: take("text.shared")?.double_value(&[0]),
             shares: take("text.shares")?,
-            threshold: take("text.threshold")?.double_value(&[0]),
+            border: Border { threshold: border.double_value(&[0]), sharpness: border.double_value(&[1]) },
         })
     }
 }

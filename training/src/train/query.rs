@@ -15,7 +15,7 @@ use super::judge::Judge;
 use super::seed::Rng;
 use super::unfamiliar::Unfamiliar;
 use crate::graph::text::QueryInputs;
-use crate::model::text::{FrozenText, Input};
+use crate::model::text::{Border, FrozenText, Input};
 
 /// Most queries in the ridge regressions, whose cost grows with the cube.
 const MOST_QUERIES: usize = 6_000;
@@ -50,7 +50,7 @@ pub fn fit(input: &TrainInput<'_>, components: &Components) -> Fitted {
     let rows = Tensor::from_slice(&rows);
     let kernel = features.kernel();
     let tasks = components.tasks.index_select(0, &rows).one_hot(components.task_count()).to_kind(Kind::Float);
-    let guess = guess::fit(&kernel, &tasks);
+    let guess = guess::fit(&input.hparams.text, &kernel, &tasks);
     let foresight = Foresight::fit(components, &rows, &kernel, without);
     drop(kernel);
     let judge = Judge::new(components, &rows);
@@ -58,7 +58,7 @@ pub fn fit(input: &TrainInput<'_>, components: &Components) -> Fitted {
     let mut unfamiliar = Unfamiliar::new(components);
     if !without.contains(&Part::Unfamiliar) {
         let foretold = foresight.as_ref().map(|foresight| &foresight.left_out);
-        unfamiliar.fit(&judge, components, &guess, foretold);
+        unfamiliar.fit(&input.hparams.text, (&judge, components), &guess, foretold);
     }
     let accuracy = guess.accuracy;
     Fitted {
@@ -102,7 +102,7 @@ fn assemble(
     let Some(foresight) = foresight else {
         let ease = guess.solution.zeros_like();
         let tables = features.tables(&Tensor::cat(&[&guess.solution, &ease], 1));
-        return silent(Input::of(tables), guess.bias, llms, (unfamiliar.shares, unfamiliar.threshold));
+        return silent(Input::of(tables), (guess.mean, guess.map), llms, (unfamiliar.shares, unfamiliar.border));
     };
     let by_task = tasks * TASK_SHARE + (1.0 - TASK_SHARE);
     let ease = &foresight.ease * by_task; // [Q, T]
@@ -117,29 +117,31 @@ fn assemble(
     let joined = Tensor::cat(&[guess.solution, ease, high, low], 1);
     FrozenText {
         input: Input::of(features.tables(&joined)),
-        task: guess.bias,
+        task: guess.mean,
+        map: guess.map,
         slopes: foresight.slopes,
         ceiling: foresight.ceiling,
         blocks: [high_blocks, low_blocks],
         shared: foresight.shared,
         shares: unfamiliar.shares,
-        threshold: unfamiliar.threshold,
+        border: unfamiliar.border,
     }
 }
 
 /// A query node that only guesses tasks.
-fn silent(input: Input, task: Tensor, llms: i64, (shares, threshold): (Tensor, f64)) -> FrozenText {
+fn silent(input: Input, (task, map): (Tensor, Tensor), llms: i64, (shares, border): (Tensor, Border)) -> FrozenText {
     let tasks = shares.numel() as i64;
     let none = |width: i64| Tensor::zeros([tasks, width], (Kind::Float, Device::Cpu));
     FrozenText {
         input,
         task,
+        map,
         slopes: none(llms),
         ceiling: none(llms),
         blocks: [none(0), none(0)],
         shared: 0.0,
         shares,
-        threshold,
+        border,
     }
 }
 

@@ -1,69 +1,90 @@
 //! Texts unlike those of training: their task is none of the known ones, and each user's best single LLM is the safe choice.
 //!
-//! A text is unfamiliar as far as its likeliest task's logit is below a threshold. For an unfamiliar one the means over all
-//! training queries take the place of the task's: with them, users get what is best for them on the whole.
-//! The threshold is the most cautious one under which choices for training queries, each left out of the regression that
-//! guesses its task, lose next to nothing. No other task's queries are needed, so it works with two tasks as with twenty.
+//! A text is unfamiliar as far as it is less like the texts of any task than most training queries are like those of theirs,
+//! each left out of the regression that says so. For an unfamiliar one the means over all training queries take the place
+//! of the task's: with them, users get what is best for them on the whole. In between, both speak. The border is as cautious
+//! as a share of training queries allows that is the same for all data; only where this would cost too much of what
+//! routing earns it is less so. No other task's queries are needed, so it works with two tasks as with twenty.
 
 use tch::{Kind, Tensor};
 
 use super::components::Components;
 use super::guess::Guess;
+use super::hparams::TextEncoder;
 use super::judge::Judge;
-use crate::model::text::{NEVER, probability};
+use crate::model::text::Border;
 
-/// Thresholds that are tried: so many steps of this share of the logit of a task that is foretold with certainty.
-const STEPS: i32 = 60;
-const STEP: f64 = 0.02;
-/// Share that left-out choices may lose, of what lies between the best single LLM and the best choice.
-const LOSS: f64 = 0.002;
-/// Share of left-out training queries that may count as unfamiliar.
-const MOST: f64 = 0.25;
+/// Largest share of left-out training queries that may lie below the border. Vectors know much of a text whose words are
+/// new, so with them less is unfamiliar.
+const MOST_BY_WORDS: f64 = 0.19;
+const MOST_BY_VECTOR: f64 = 0.1;
+/// Shares that are tried.
+const STEPS: i32 = 20;
+/// Share that left-out choices may lose of what they earn beyond the best single LLM.
+const LOSS: f64 = 0.1;
+/// Width of the border, in standard deviations of how much training queries are like their tasks'.
+const WIDTH: f64 = 0.5;
+/// A spread below this is none.
+const LEAST_SPREAD: f64 = 1e-4;
 
 /// How unfamiliar texts are told, and what speaks for them.
 #[derive(Debug)]
 pub struct Unfamiliar {
     /// `[tasks]`: shares of the training queries.
     pub shares: Tensor,
-    /// Logit of the likeliest task below which a text is rather unfamiliar.
-    pub threshold: f64,
+    /// Where texts of known tasks end.
+    pub border: Border,
 }
 
 impl Unfamiliar {
     /// Takes every text to be of a known task.
     pub fn new(components: &Components) -> Self {
         let told = components.tasks.one_hot(components.task_count()).to_kind(Kind::Float);
-        Self { shares: told.mean_dim(0, false, Kind::Float), threshold: NEVER }
+        Self { shares: told.mean_dim(0, false, Kind::Float), border: Border::NONE }
     }
 
-    /// Finds the threshold; `foretold` are both ends of left-out queries beyond their task's.
-    pub fn fit(&mut self, judge: &Judge, components: &Components, guess: &Guess, foretold: Option<&[Tensor; 2]>) {
+    /// Finds the border for texts so encoded; `foretold` are both ends of left-out queries beyond their task's.
+    pub fn fit(
+        &mut self,
+        encoder: &TextEncoder,
+        (judge, components): (&Judge, &Components),
+        guess: &Guess,
+        foretold: Option<&[Tensor; 2]>,
+    ) {
+        let most = match encoder {
+            TextEncoder::Lexical(_) => MOST_BY_WORDS,
+            TextEncoder::Embedding => MOST_BY_VECTOR,
+        };
+        let like = guess.left_out.amax([1].as_slice(), false).to_kind(Kind::Double);
+        let spread = like.std(false).double_value(&[]);
+        if spread < LEAST_SPREAD {
+            return;
+        }
         let ends = [&components.cell_high, &components.cell_low];
         let cells = ends.map(|cells| cells.to_kind(Kind::Float)); // [T, L]
         let [all_high, all_low] = cells.each_ref().map(|cells| self.shares.unsqueeze(0).matmul(cells)); // [1, L]
-        let reward = |threshold: f64| {
-            let tasks = probability(&guess.left_out, threshold);
-            let known = tasks.sum_dim_intlist(1, true, Kind::Float); // [Q, 1]
+        let tasks = guess.logits().softmax(-1, Kind::Float);
+        let [task_high, task_low] = cells.each_ref().map(|cells| tasks.matmul(cells)); // [Q, L]
+        let reward = |border: Border| {
+            let known = border.known(&guess.left_out); // [Q, 1]
             let rest: Tensor = 1.0 - &known;
-            let [high, low] = cells.each_ref().map(|cells| tasks.matmul(cells));
-            let (mut high, mut low) = (high + &rest * &all_high, low + &rest * &all_low);
+            let mut high = &task_high * &known + &rest * &all_high;
+            let mut low = &task_low * &known + &rest * &all_low;
             if let Some([more_high, more_low]) = foretold {
-                high += more_high * &known;
-                low += more_low * &known;
+                high += more_high * known.square();
+                low += more_low * known.square();
             }
-            (mean(&judge.reward(&high, &low)), mean(&rest))
+            mean(&judge.reward(&high, &low))
         };
-        let (plain, _) = reward(NEVER);
+        let plain = reward(Border::NONE);
         let single = mean(&judge.reward(&all_high, &all_low));
-        let least = plain - LOSS * (judge.most() - single).max(0.0);
+        let least = plain - LOSS * (plain - single).max(0.0);
         for step in 1..=STEPS {
-            let threshold = f64::from(step) * STEP * guess.factor;
-            let (earned, unfamiliar) = reward(threshold);
-            if unfamiliar > MOST {
-                break;
-            }
-            if earned >= least {
-                self.threshold = threshold;
+            let share = most * f64::from(step) / f64::from(STEPS);
+            let threshold = like.quantile_scalar(share, None::<i64>, false, "linear").double_value(&[]);
+            let border = Border { threshold, sharpness: 1.0 / (WIDTH * spread) };
+            if reward(border) >= least {
+                self.border = border;
             }
         }
     }
@@ -78,9 +99,8 @@ mod tests {
     use super::*;
     use crate::data::{Dataset, Setting};
     use crate::model::Model;
-    use crate::model::text::SHARPNESS;
     use crate::train::fixture::{Fixture, hparams};
-    use crate::train::hparams::{Hparams, Part, TextEncoder};
+    use crate::train::hparams::{Hparams, Part};
 
     fn train(text: TextEncoder, leave_out: Vec<Part>) -> (Fixture, Model) {
         let fixture = Fixture::new();
@@ -123,18 +143,33 @@ mod tests {
         }
     }
 
+    /// What choices by these values earn all users on the test queries, on average.
+    fn earned(fixture: &Fixture, model: &Model, values: &Tensor) -> f64 {
+        let chosen = values.matmul(&model.preference_weights(&model.users).tr()).argmax(1, false); // [Q, U]
+        let reward = |(at, &query): (usize, &u32)| {
+            let of = |user: usize| {
+                fixture.reward(user, query, chosen.int64_value(&[at as i64, user as i64]).try_into().unwrap())
+            };
+            (0..fixture.preferences.len()).map(of).sum::<f32>()
+        };
+        let sum: f32 = fixture.split.test.iter().enumerate().map(reward).sum();
+        f64::from(sum) / (fixture.split.test.len() * fixture.preferences.len()) as f64
+    }
+
     #[test]
-    fn a_text_like_those_of_training_is_valued_as_without_the_way_out() {
+    fn on_texts_like_those_of_training_little_is_lost_to_caution() {
         let (fixture, mut model) = train(hparams().text, Vec::new());
-        assert!(model.text.threshold > NEVER);
+        assert_ne!(model.text.border, Border::NONE);
         let queries = &fixture.split.test;
         let with = model.query_values(&fixture.dataset, queries, false);
-        model.text.threshold = NEVER;
+        model.text.border = Border::NONE;
         let without = model.query_values(&fixture.dataset, queries, false);
-        let choices = |values: &Tensor| values.matmul(&model.preference_weights(&model.users).tr()).argmax(1, false);
-        let same = choices(&with.values).eq_tensor(&choices(&without.values)).to_kind(Kind::Float).mean(Kind::Float);
-        assert!(same.double_value(&[]) > 0.99, "{}", same.double_value(&[]));
-        assert!((with.values - without.values).abs().mean(Kind::Float).double_value(&[]) < 0.01);
+        let single = model.text.shares.unsqueeze(0).matmul(&model.values).view_as(&with.values.get(0));
+        let single = earned(&fixture, &model, &single.unsqueeze(0).expand_as(&with.values));
+        let [with, without] = [with, without].map(|found| earned(&fixture, &model, &found.values));
+        assert!(without > single, "{without} is no more than {single}");
+        // A tenth at most on left-out training queries; these are others.
+        assert!(with - single > 0.85 * (without - single), "{with} of {without} beyond {single}");
     }
 
     #[test]
@@ -142,7 +177,7 @@ mod tests {
         let (fixture, mut model) = train(hparams().text, Vec::new());
         let dataset = with_unfamiliar(&fixture);
         let with = model.query_values(&dataset, &[0, 1], true).values;
-        model.text.threshold = -NEVER;
+        model.text.border.threshold = 1e4;
         assert_eq!(distance(&with, &model.query_values(&dataset, &[0, 1], true).values), 0.0);
     }
 
@@ -154,10 +189,24 @@ mod tests {
     }
 
     #[test]
-    fn at_the_threshold_a_text_is_as_likely_of_no_task() {
-        let logits = Tensor::from_slice(&[3.0_f32, 1.0, 5.0, 1.0]).view([2, 2]);
-        let known = probability(&logits, 3.0).sum_dim_intlist(1, false, Kind::Float);
-        assert!((known.double_value(&[0]) - 0.5).abs() < 1e-6);
-        assert!((known.double_value(&[1]) - 1.0 / (1.0 + (-2.0 * SHARPNESS).exp())).abs() < 1e-6);
+    fn at_the_border_a_text_is_as_likely_of_no_task() {
+        let like = Tensor::from_slice(&[0.5_f32, 0.1, 0.7, 0.1]).view([2, 2]);
+        let known = Border { threshold: 0.5, sharpness: 10.0 }.known(&like);
+        assert!((known.double_value(&[0, 0]) - 0.5).abs() < 1e-6);
+        assert!((known.double_value(&[1, 0]) - 1.0 / (1.0 + (-2.0_f64).exp())).abs() < 1e-6);
+        assert_eq!(Border::NONE.known(&like).double_value(&[0, 0]), 1.0);
+    }
+
+    #[test]
+    fn what_a_text_says_beyond_its_task_counts_by_the_square_of_how_familiar_it_is() {
+        let (fixture, model) = train(hparams().text, Vec::new());
+        let by_task = model.values.zeros_like();
+        let queries = fixture.split.test.as_slice();
+        let inputs = crate::graph::text::QueryInputs::build(&hparams().text, &fixture.dataset, queries);
+        let reading = model.text.forward(&inputs.batch(&(0..queries.len()).collect::<Vec<_>>()));
+        let sure = reading.tasks.softmax(-1, Kind::Float);
+        let [whole, half] = [1.0, 0.5].map(|known| model.text.values(&reading, &(&sure * known), &by_task));
+        assert!(whole.abs().max().double_value(&[]) > 1e-3);
+        assert!(distance(&half, &(whole * 0.25)) < 1e-6);
     }
 }

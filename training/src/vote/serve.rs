@@ -17,7 +17,7 @@ use crate::graph::text::QueryInputs;
 use crate::model::axis::Axis;
 use crate::model::belief::Belief;
 use crate::model::tensors::{rounded, single, to_vec};
-use crate::model::text::{FrozenText, Input, NEVER};
+use crate::model::text::{Border, FrozenText, Input};
 use crate::model::{Facts, Model};
 use crate::train;
 use crate::train::features::Tables;
@@ -194,12 +194,13 @@ impl<'a> Fitted<'a> {
         FrozenText {
             input: Input::of(tables),
             task: self.task_shares(shape),
+            map: Tensor::eye(shape.tasks, (Kind::Float, Device::Cpu)).constant_pad_nd([0, 0, 0, 1]),
             slopes: none(&[shape.tasks, shape.llms]),
             ceiling: none(&[shape.tasks, shape.llms]),
             blocks: [none(&[shape.tasks, 1]).ones_like(), none(&[shape.tasks, 0])],
             shared: 0.0,
             shares: none(&[shape.tasks]),
-            threshold: NEVER,
+            border: Border::NONE,
         }
     }
 
