@@ -71,7 +71,9 @@ impl Runtime {
             // One thread a run: calls run side by side, and a pool of threads costs more than a small graph.
             .with_intra_threads(1)?
             .with_log_level(LogLevel::Warning)?;
-        self.with_provider(builder)
+        // A small graph's run has its memory sooner from the process' allocator than from ONNX Runtime's own arena.
+        let cpu = ort::ep::CPU::default().with_arena_allocator(false).build();
+        self.with_provider(builder)?.with_execution_providers([cpu]).map_err(Into::into)
     }
 
     #[cfg(feature = "cuda")]
