@@ -102,7 +102,7 @@ fn without_padding(elements: &[f32]) -> Vec<f32> {
 /// each row of what the text says counts at each end. A graph's time is that of its nodes, so that few large ones are best.
 fn ends(b: &mut Builder, model: &Model, probability: &Value, text: [&Value; 2]) -> (Value, Value) {
     let (llms, count) = (model.llms() as i64, model.weight_count());
-    let tasks = probability_width(model);
+    let [tasks, ..] = model.text.widths();
     // What the probabilities lack to 1 goes to the shares of the training queries: p + (1 - Σp)·s = p·(I - 1·sᵀ) + s.
     let shares = model.text.shares.unsqueeze(0);
     let spread = Tensor::eye(tasks, (Kind::Float, Device::Cpu)) - &shares;
@@ -130,14 +130,10 @@ fn ends(b: &mut Builder, model: &Model, probability: &Value, text: [&Value; 2]) 
     (b.op("Add", &[&values, &added]), uncertainty.clone())
 }
 
-fn probability_width(model: &Model) -> i64 {
-    model.text.shares.size().first().copied().unwrap_or(1)
-}
-
 /// How much the rows of [`said`] count at each end, if a task is certain: `[tasks, weights, rows]`.
 fn voices(model: &Model) -> Tensor {
     let text = &model.text;
-    let tasks = probability_width(model);
+    let [tasks, ..] = model.text.widths();
     let [own_high, own_low] = &text.blocks;
     let by_ease = Tensor::eye(tasks, (Kind::Float, Device::Cpu));
     let high = Tensor::cat(&[&by_ease, own_high, &own_low.zeros_like()], 1);
@@ -180,7 +176,7 @@ fn task_probability(b: &mut Builder, model: &Model, task: &Value, sums: &Value) 
     let Border { threshold, sharpness } = model.text.border;
     let mean = b.tensor(&model.text.task);
     let like = b.op("Add", &[sums, &mean]);
-    let tasks = model.facts.tasks.len() as i64;
+    let [tasks, ..] = model.text.widths();
     let logits = b.linear(&like, &model.text.map.narrow(0, 0, tasks), &model.text.map.select(0, tasks));
     let guessed = b.op_with("Softmax", &[&logits], vec![int("axis", -1)]);
     let best = b.op_with("ReduceMax", &[&like], vec![ints("axes", &[1])]);

@@ -111,7 +111,7 @@ impl Order {
     }
 
     fn text(&self, text: &FrozenText) -> FrozenText {
-        let [logits, ease, high, low] = text.widths();
+        let [tasks, ease, high, low] = text.widths();
         let blocks = |begin: i64, width: i64| {
             let block = |number: i64| {
                 self.from.iter().map(move |&from| match from == self.known {
@@ -121,9 +121,9 @@ impl Order {
             };
             (0..width / self.known.max(1)).flat_map(block).collect::<Vec<_>>()
         };
-        let mut columns: Vec<Option<i64>> = (0..logits + ease).map(Some).collect();
-        columns.extend(blocks(logits + ease, high));
-        columns.extend(blocks(logits + ease + high, low));
+        let mut columns: Vec<Option<i64>> = (0..tasks + ease).map(Some).collect();
+        columns.extend(blocks(tasks + ease, high));
+        columns.extend(blocks(tasks + ease + high, low));
         let input = match &text.input {
             Input::Embedding(table) => Input::Embedding(along(table, &columns)),
             Input::Lexical(bag) => Input::Lexical(Bag {

@@ -36,12 +36,6 @@ impl Judge {
         let choice = told.masked_fill(&self.unseen, f64::NEG_INFINITY).argmax(1, true);
         self.truth.gather(1, &choice, false).mean_dim([1, 2].as_slice(), false, Kind::Double)
     }
-
-    /// Returns the mean reward of the best choices.
-    pub fn most(&self) -> f64 {
-        let best = self.truth.masked_fill(&self.unseen, f64::NEG_INFINITY).amax([1].as_slice(), false);
-        best.mean(Kind::Double).double_value(&[])
-    }
 }
 
 /// Returns utilities `[queries, llms, judges]`.
