@@ -25,17 +25,16 @@ pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
     let inputs = b.inputs(&spec.inputs);
     let [llm, task, signals, mask] = inputs.as_slice() else { return b.finish() };
     let cell = cell(&mut b, model, llm, task);
-    let parts = b.split(signals, &[1, 1, 1]); // three times [batch, interactions, 1]
-    let [reward, _, grouped] = parts.as_slice() else { return b.finish() };
-    let weight = weight(&mut b, grouped, mask);
+    let [reward, _, grouped] = b.split(signals, [1, 1, 1]); // three times [batch, interactions, 1]
+    let weight = weight(&mut b, &grouped, mask);
     let (heard, read) = match &model.adapter.tastes {
         None => {
-            let messages = messages(&mut b, model, &cell, reward);
+            let messages = messages(&mut b, model, &cell, &reward);
             let heard = b.op("MatMul", &[&weight, &messages]); // [batch, 1, positions]
             (squeeze(&mut b, &heard, 1), None)
         }
         Some(tastes) => {
-            let reward = taste::shifted(&mut b, tastes, reward, llm);
+            let reward = taste::shifted(&mut b, tastes, &reward, llm);
             let cell = b.unsqueeze(&cell, 2);
             let messages = messages_by_step(&mut b, model, &cell, &reward);
             let heard = taste::hear(&mut b, model, tastes, [llm, &weight, &messages]);

@@ -42,11 +42,12 @@ impl Builder {
         specs.iter().map(|spec| Value(spec.name.clone())).collect()
     }
 
-    /// Gives `values` the names of the manifest's outputs, in the same order.
+    /// Gives `values`, results of operations, the names of the manifest's outputs, in the same order.
     pub fn outputs(&mut self, specs: &[TensorSpec], values: &[&Value]) {
         self.graph.output = specs.iter().map(port).collect();
         for (spec, value) in specs.iter().zip(values) {
-            self.push("Identity", &[value], vec![spec.name.clone()], Vec::new());
+            let names = self.graph.node.iter_mut().flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+            names.filter(|name| **name == value.0).for_each(|name| name.clone_from(&spec.name));
         }
     }
 
@@ -93,12 +94,19 @@ impl Builder {
     }
 
     /// Returns the parts of `value` of these widths along its last axis.
-    pub fn split(&mut self, value: &Value, widths: &[i64]) -> Vec<Value> {
-        let sizes = self.i64(&[widths.len()], widths);
+    pub fn split<const PARTS: usize>(&mut self, value: &Value, widths: [i64; PARTS]) -> [Value; PARTS] {
+        let sizes = self.i64(&[PARTS], &widths);
         let name = format!("split_{}", self.graph.node.len());
-        let names: Vec<String> = (0..widths.len()).map(|part| format!("{name}_{part}")).collect();
-        self.push("Split", &[value, &sizes], names.clone(), vec![int("axis", -1)]);
-        names.into_iter().map(Value).collect()
+        let parts = std::array::from_fn(|part| format!("{name}_{part}"));
+        self.push("Split", &[value, &sizes], parts.to_vec(), vec![int("axis", -1)]);
+        parts.map(Value)
+    }
+
+    /// Returns `value` in the shape `[batch, ..dims]`.
+    pub fn reshape(&mut self, value: &Value, dims: &[i64]) -> Value {
+        let dims = [&[-1], dims].concat();
+        let shape = self.i64(&[dims.len()], &dims);
+        self.op("Reshape", &[value, &shape])
     }
 
     /// Returns the sum of `value` over one axis, which is dropped.
@@ -118,12 +126,16 @@ impl Builder {
         self.op_with("Transpose", &[value], vec![ints("perm", &[0, 2, 1])])
     }
 
-    /// Returns `value · weight + bias`; `weight` is `[inputs, outputs]`.
+    /// Returns `value · weight + bias`; `value` is `[batch, inputs]`, `weight` is `[inputs, outputs]`.
     pub fn linear(&mut self, value: &Value, weight: &Tensor, bias: &Tensor) -> Value {
-        let weight = self.tensor(weight);
-        let product = self.op("MatMul", &[value, &weight]);
         let bias = self.tensor(bias);
-        self.op("Add", &[&product, &bias])
+        self.linear_onto(value, weight, &bias)
+    }
+
+    /// Returns `value · weight + added`; `value` is `[batch, inputs]`, `weight` is `[inputs, outputs]`.
+    pub fn linear_onto(&mut self, value: &Value, weight: &Tensor, added: &Value) -> Value {
+        let weight = self.tensor(weight);
+        self.op("Gemm", &[value, &weight, added])
     }
 
     /// Returns the finished model file.
