@@ -1,6 +1,6 @@
 //! A decision: who is tried in which order, and why.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use personaroute_host::{Decision, RouteError, Score, TaskGuess, UserState};
 
@@ -61,12 +61,8 @@ impl Plan {
     pub fn routed(id: String, policy: &Policy, eligible: Eligible<'_>, decision: Decision) -> Self {
         let mut ranking = Vec::with_capacity(decision.ranking.len());
         let mut left_out = eligible.left_out;
-        let llms: HashMap<&str, &Arc<str>> = eligible.offers.iter().map(|offer| (&*offer.llm, &offer.llm)).collect();
         for score in decision.ranking {
-            let Some(llm) = llms.get(score.llm.as_str()) else {
-                continue;
-            };
-            let llm = Arc::clone(llm);
+            let llm = Arc::clone(&score.llm);
             match score.excluded {
                 Some(_) => left_out.push(LeftOut { llm, reason: Reason::ContextWindow }),
                 None => ranking.push(Ranked { llm, score: Some(score) }),
@@ -171,7 +167,7 @@ mod tests {
         let ranked = |(llm, utility): &(&str, f32)| Ranked {
             llm: Arc::from(*llm),
             score: Some(Score {
-                llm: (*llm).to_owned(),
+                llm: Arc::from(*llm),
                 utility: *utility,
                 effect: 0.0,
                 cost: 0.0,

@@ -157,7 +157,7 @@ fn concrete(snapshot: &Snapshot, inbound: &Inbound<'_>) -> Result<Plan, Error> {
 
 fn candidate(offer: &Offer) -> Candidate {
     Candidate {
-        llm: offer.llm.to_string(),
+        llm: Arc::clone(&offer.llm),
         input_price: offer.input_price,
         output_price: offer.output_price,
         context_window: offer.context_window,

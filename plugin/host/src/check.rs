@@ -41,7 +41,8 @@ fn ranking(ranking: &Ranking, candidates: &[Candidate]) -> Result<(), DecisionFa
     if ranking.order.len() < candidates.len() {
         let is_missing = |position: u32| !ranking.order.contains(&position);
         let missing = (0..).zip(candidates).find(|(position, _)| is_missing(*position));
-        return missing.map_or(Ok(()), |(_, candidate)| Err(DecisionFault::MissingCandidate(candidate.llm.clone())));
+        return missing
+            .map_or(Ok(()), |(_, candidate)| Err(DecisionFault::MissingCandidate(candidate.llm.to_string())));
     }
     once(ranking.excluded.iter().map(|excluded| excluded.candidate), candidates)?;
     finite("utility", &ranking.utilities, candidates)?;
@@ -62,7 +63,7 @@ fn once(positions: impl Iterator<Item = u32>, candidates: &[Candidate]) -> Resul
             return Err(DecisionFault::UnknownCandidate(position));
         };
         if std::mem::replace(seen, true) {
-            return Err(DecisionFault::DuplicateCandidate(candidate.llm.clone()));
+            return Err(DecisionFault::DuplicateCandidate(candidate.llm.to_string()));
         }
     }
     Ok(())
@@ -75,7 +76,7 @@ fn finite(field: &'static str, values: &[f32], candidates: &[Candidate]) -> Resu
         return Err(DecisionFault::ScoreCount { field, expected, got });
     }
     match values.iter().zip(candidates).find(|(value, _)| !value.is_finite()) {
-        Some((_, candidate)) => Err(DecisionFault::NotFinite { llm: candidate.llm.clone(), field }),
+        Some((_, candidate)) => Err(DecisionFault::NotFinite { llm: candidate.llm.to_string(), field }),
         None => Ok(()),
     }
 }

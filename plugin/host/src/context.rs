@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use foldhash::fast::RandomState;
 use wasmtime::ResourceLimiter;
 
 use crate::{Limits, Profile, import::log::Budget, services::Services};
@@ -13,11 +14,13 @@ use crate::{Limits, Profile, import::log::Budget, services::Services};
 /// Most entries of one of the plugin's tables; its own table of functions has under 100.
 const MAX_TABLE: usize = 10_000;
 
+/// The users of a call's requests; those with a profile have it in place of the user table's.
+pub(crate) type Users = HashMap<String, Option<Profile>, RandomState>;
+
 /// The state of one call; a fresh one for each.
 pub(crate) struct Context {
     pub(crate) services: Arc<Services>,
-    /// The users of this call's requests; those with a profile have it in place of the user table's.
-    pub(crate) users: HashMap<String, Option<Profile>>,
+    pub(crate) users: Users,
     pub(crate) deadline: Instant,
     pub(crate) log: Budget,
     /// Set when the host could not serve an import in time.
@@ -31,12 +34,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// Returns the state of a call that begins now and may take `time`.
-    pub(crate) fn new(
-        services: &Arc<Services>,
-        users: HashMap<String, Option<Profile>>,
-        limits: &Limits,
-        time: Duration,
-    ) -> Self {
+    pub(crate) fn new(services: &Arc<Services>, users: Users, limits: &Limits, time: Duration) -> Self {
         Self {
             services: Arc::clone(services),
             users,

@@ -1,6 +1,6 @@
 //! What a caller gets: a ranking and its reasons.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::UserState;
 
@@ -29,8 +29,8 @@ impl Decision {
 /// One candidate's place in the ranking.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// The LLM's id.
-    pub llm: String,
+    /// The LLM's id, as the request's candidate has it.
+    pub llm: Arc<str>,
     /// Expected reward for this user; higher is better; finite.
     pub utility: f32,
     /// Expected quality, on the training data's scale.

@@ -1,5 +1,7 @@
 //! What a caller asks: a query, its user, the LLMs that may answer.
 
+use std::sync::Arc;
+
 use personaroute_bundle::catalog::Llm;
 
 use crate::Profile;
@@ -12,7 +14,7 @@ use crate::Profile;
 /// let request = RouteRequest {
 ///     user: Some("ada".to_owned()),
 ///     text: "What is 12 times 12?".to_owned(),
-///     candidates: vec![Candidate { llm: "small".to_owned(), input_price: 0.1, output_price: 0.4, context_window: None }],
+///     candidates: vec![Candidate { llm: "small".into(), input_price: 0.1, output_price: 0.4, context_window: None }],
 ///     ..RouteRequest::default()
 /// };
 /// assert!(request.preference.is_none(), "the user's own preference counts");
@@ -38,8 +40,8 @@ pub struct RouteRequest {
 /// An LLM that may answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// The LLM's id in the bundle's catalog.
-    pub llm: String,
+    /// The LLM's id in the bundle's catalog, which the decision hands back.
+    pub llm: Arc<str>,
     /// USD per million input tokens.
     pub input_price: f32,
     /// USD per million output tokens.
@@ -52,7 +54,7 @@ impl Candidate {
     /// Returns the candidate as the bundle's catalog describes it.
     pub fn from_catalog(llm: &Llm) -> Self {
         Self {
-            llm: llm.id.clone(),
+            llm: Arc::from(llm.id.as_str()),
             input_price: llm.input_price,
             output_price: llm.output_price,
             context_window: llm.context_window,

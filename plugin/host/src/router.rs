@@ -4,7 +4,6 @@ mod candidates;
 mod request;
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +18,7 @@ use crate::{
         bindings::exports::personaroute::router::{learning, routing},
         convert,
     },
-    context::Context,
+    context::{Context, Users},
     encoder::Encoder,
     infer::{Backend, ort::Ort, ort::Runtime},
     services::Services,
@@ -122,7 +121,7 @@ impl Router {
         let interactions = self.wit_interactions(interactions)?;
         let history =
             learning::History { tasks: request::extent(self.bundle().tasks.tasks.len()), interactions: &interactions };
-        let context = Context::new(&self.services, HashMap::new(), &self.limits, self.limits.deadline);
+        let context = Context::new(&self.services, Users::default(), &self.limits, self.limits.deadline);
         let answer = self.plugin.call(context, |plugin, store| {
             let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, profile.into(), history);
             answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))

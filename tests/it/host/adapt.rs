@@ -28,7 +28,7 @@ fn interactions_move_a_profile_and_its_decisions() {
     };
     let (pleased, cross) = (decide(pleased), decide(cross));
     assert_eq!(pleased.user_state, UserState::Adapted, "the request's profile goes before the user table");
-    assert_eq!((pleased.ranking[0].llm.as_str(), cross.ranking[0].llm.as_str()), ("llm-4", "llm-0"));
+    assert_eq!((&*pleased.ranking[0].llm, &*cross.ranking[0].llm), ("llm-4", "llm-0"));
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn an_anonymous_request_may_bring_a_profile() {
     let profile = Profile { embedding: recipe.embedding(1.0), state: UserState::Adapted, ..stranger(&recipe) };
     let with = RouteRequest { profile: Some(profile), ..request(&fixture.router, None, "hello") };
     let decision = fixture.router.route(&with).unwrap();
-    assert_eq!((decision.ranking[0].llm.as_str(), decision.user_state), ("llm-4", UserState::Adapted));
+    assert_eq!((&*decision.ranking[0].llm, decision.user_state), ("llm-4", UserState::Adapted));
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_batch_keeps_profiles_of_one_user_apart() {
     };
     let decisions =
         fixture.router.route_batch(&[with(1.0), with(0.0), request(&fixture.router, Some("even"), "hello")]);
-    let best: Vec<_> = decisions.iter().map(|decision| decision.as_ref().unwrap().ranking[0].llm.as_str()).collect();
+    let best: Vec<_> = decisions.iter().map(|decision| &*decision.as_ref().unwrap().ranking[0].llm).collect();
     assert_eq!(best, ["llm-4", "llm-0", "llm-2"]);
 }
 

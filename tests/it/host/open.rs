@@ -106,7 +106,7 @@ fn a_bundle_with_embeddings_routes_through_the_encoder() {
     let (first, again, other) = (decide("one two three"), decide("one two three"), decide("an ode to the sea"));
     assert_eq!(first.ranking, again.ranking);
     assert_ne!(first.ranking, other.ranking, "the text is part of the score");
-    assert_eq!(other.ranking[0].llm, "llm-4");
+    assert_eq!(&*other.ranking[0].llm, "llm-4");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::fixture::{open, open_with, request};
 const TOLERANCE: f32 = 2e-3;
 
 fn best(decision: &Decision) -> &str {
-    decision.best().unwrap().llm.as_str()
+    &decision.best().unwrap().llm
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_prompt_past_the_context_window_excludes_the_candidate() {
     request.candidates[4].context_window = Some(4000);
     let decision = fixture.router.route(&request).unwrap();
     let last = decision.ranking.last().unwrap();
-    assert_eq!((last.llm.as_str(), last.excluded), ("llm-4", Some(Exclusion::ContextWindow)));
+    assert_eq!((&*last.llm, last.excluded), ("llm-4", Some(Exclusion::ContextWindow)));
     assert_eq!(best(&decision), "llm-3");
 }
 
@@ -80,9 +80,9 @@ fn a_prompt_past_the_context_window_excludes_the_candidate() {
 fn a_candidate_that_the_bundle_does_not_know_is_ranked_too() {
     let fixture = open(&Recipe::default());
     let mut request = request(&fixture.router, Some("lavish"), "hello");
-    request.candidates[1].llm = "brand-new".to_owned();
+    request.candidates[1].llm = "brand-new".into();
     let decision = fixture.router.route(&request).unwrap();
-    let known = decision.ranking.iter().filter(|score| score.llm == "brand-new").count();
+    let known = decision.ranking.iter().filter(|score| &*score.llm == "brand-new").count();
     assert_eq!((known, decision.ranking.len()), (1, 5));
 }
 

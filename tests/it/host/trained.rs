@@ -30,7 +30,7 @@ fn the_default_bundle_ranks_every_llm() {
     let router = open();
     for question in QUESTIONS {
         let decision = router.route(&request(&router, None, question)).unwrap();
-        let ranked: HashSet<_> = decision.ranking.iter().map(|score| score.llm.as_str()).collect();
+        let ranked: HashSet<_> = decision.ranking.iter().map(|score| &*score.llm).collect();
         assert_eq!(ranked.len(), router.bundle().catalog.llms.len());
         assert_eq!(decision.user_state, UserState::Anonymous);
     }

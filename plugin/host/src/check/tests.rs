@@ -13,7 +13,7 @@ use crate::{
 
 fn candidates(count: usize) -> Vec<Candidate> {
     let candidate =
-        |idx| Candidate { llm: format!("llm-{idx}"), input_price: 1.0, output_price: 1.0, context_window: None };
+        |idx| Candidate { llm: format!("llm-{idx}").into(), input_price: 1.0, output_price: 1.0, context_window: None };
     (0..count).map(candidate).collect()
 }
 

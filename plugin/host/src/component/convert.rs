@@ -1,5 +1,7 @@
 //! Between the library's types and those of the WIT package.
 
+use std::sync::Arc;
+
 use super::bindings::{exports::personaroute::router::routing, personaroute::router::users};
 use crate::{Candidate, Exclusion, Profile, Score, TaskGuess, UserState};
 
@@ -71,7 +73,7 @@ pub(crate) fn ranking(ranking: &routing::Ranking, candidates: &[Candidate]) -> V
     let score = |position: &u32| {
         let position = *position as usize;
         Some(Score {
-            llm: candidates.get(position)?.llm.clone(),
+            llm: Arc::clone(&candidates.get(position)?.llm),
             utility: *ranking.utilities.get(position)?,
             effect: *ranking.effects.get(position)?,
             cost: *ranking.costs.get(position)?,

@@ -60,7 +60,7 @@ impl Candidates {
             let column = columns.of(llm, catalog, likely);
             match column {
                 Some(column) => likely = column + 1,
-                None => unknown.push(llm.as_str()),
+                None => unknown.push(&**llm),
             }
             let place = column.and_then(|column| seen.get_mut(column));
             if place.is_some_and(|seen| std::mem::replace(seen, true)) {

@@ -4,8 +4,7 @@ use super::*;
 use crate::UserState;
 
 fn request(user: Option<&str>, preference: Option<f32>) -> RouteRequest {
-    let candidate =
-        Candidate { llm: "small".to_owned(), input_price: 0.1, output_price: 0.4, context_window: Some(8192) };
+    let candidate = Candidate { llm: "small".into(), input_price: 0.1, output_price: 0.4, context_window: Some(8192) };
     RouteRequest {
         user: user.map(str::to_owned),
         text: "hello".to_owned(),
