@@ -1,6 +1,7 @@
 //! Measures, and archives what was measured beside the machine and the commit that made it.
 
 mod archive;
+mod cores;
 mod gateway;
 mod http;
 mod load;

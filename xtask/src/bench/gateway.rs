@@ -11,21 +11,27 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::archive::Archive;
+use super::cores::{self, OneCore};
 use super::load::{Load, Measured};
 use super::nginx::Nginx;
 use super::{upstream, usage};
 use crate::environment::Environment;
 use crate::{process, workspace};
 
-/// One shows what a request alone has to wait; four keep the machine busy, so that what is added is processor time.
-const CONNECTIONS: [usize; 2] = [1, 4];
-/// Of the run that shows whether memory stays flat.
+/// What is asked for at a time, and where: a request alone, on one core for all, which never sleeps between two of them, so
+/// that what is added is processor time; a request alone on the machine, where cores may sleep and be woken; as many as keep
+/// the machine busy.
+const LOADS: [(usize, bool); 3] = [(1, true), (1, false), (MANY, false)];
+/// Connections that keep the machine busy; also of the run that shows whether memory stays flat.
 const MANY: usize = 4;
 /// Of one round.
 const REQUESTS: usize = 10_000;
 const ROUNDS: usize = 5;
 /// Of the run that shows whether memory stays flat.
 const LONG: usize = 100_000;
+const NGINX: &str = "nginx";
+const PASSED: &str = "gateway, passed through";
+const ROUTED: &str = "gateway, routed";
 
 /// Measures and archives one table, beside the configuration.
 pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -> Result<()> {
@@ -41,22 +47,25 @@ pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -
         wait_for(nginx.address)?;
     }
     let own = gateway.child.id();
-    let mut loads = CONNECTIONS.map(|connections| {
+    let mut settings = LOADS.map(|(connections, on_one_core)| {
         let load = |address, model| load(address, model, connections);
         let mut ways = vec![Way::new("straight to the upstream", load(upstream, direct), None)];
-        ways.extend(nginx.as_ref().map(|nginx| Way::new("nginx", load(nginx.address, direct), Some(nginx.id()))));
-        ways.push(Way::new("gateway, passed through", load(listen, direct), Some(own)));
-        ways.push(Way::new("gateway, routed", load(listen, "auto"), Some(own)));
-        ways
+        ways.extend(nginx.as_ref().map(|nginx| Way::new(NGINX, load(nginx.address, direct), Some(nginx.id()))));
+        ways.push(Way::new(PASSED, load(listen, direct), Some(own)));
+        ways.push(Way::new(ROUTED, load(listen, "auto"), Some(own)));
+        Setting { connections, on_one_core, ways }
     });
     // Taken in turns, so that whatever else the machine does falls on all of them.
     for _ in 0..ROUNDS {
-        for way in loads.iter_mut().flatten() {
-            way.measure()?;
+        for setting in &mut settings {
+            let mut all = vec![own, std::process::id()];
+            all.extend(nginx.iter().flat_map(|nginx| cores::family(nginx.id())));
+            let _moved = if setting.on_one_core { Some(OneCore::share(all)?) } else { None };
+            setting.ways.iter_mut().try_for_each(Way::measure)?;
         }
     }
     let after = usage::memory_over(&load(listen, "auto", MANY), LONG / REQUESTS, own)?;
-    let table = report(&loads, gateway.before_models, &after)?;
+    let table = report(&settings, gateway.before_models, &after)?;
     eprint!("{table}");
     archive.write("gateway.md", &table)
 }
@@ -65,6 +74,13 @@ fn load(address: SocketAddr, model: &str, connections: usize) -> Load {
     let question = "Write a function that returns the n-th prime number, and say what it costs.";
     let body = json!({ "model": model, "user": "bench", "messages": [{ "role": "user", "content": question }] });
     Load { address, body: body.to_string(), connections, requests: REQUESTS }
+}
+
+/// A number of connections, where everything runs, and what was measured there.
+struct Setting {
+    connections: usize,
+    on_one_core: bool,
+    ways: Vec<Way>,
 }
 
 /// One way to the upstream, and what was measured on it.
@@ -116,14 +132,14 @@ impl Way {
     }
 }
 
-fn report(loads: &[Vec<Way>], before_models: Option<u64>, after: &[u64]) -> Result<String> {
+fn report(settings: &[Setting], before_models: Option<u64>, after: &[u64]) -> Result<String> {
     let mut text = format!(
         "# What the gateway adds\n\n`cargo xtask bench gateway`: chats over connections that stay open, not streamed; \
          gateway, upstream and load on the same machine. {ROUNDS} rounds of {REQUESTS}, the ways taken in turns; latencies \
          are medians of the rounds.\n"
     );
-    for ways in loads {
-        table(&mut text, ways)?;
+    for setting in settings {
+        table(&mut text, setting)?;
     }
     if let Some(kilobytes) = before_models {
         writeln!(text, "\nResident before ONNX Runtime and the models are loaded: {} MB.", kilobytes / 1_000)?;
@@ -136,21 +152,30 @@ fn report(loads: &[Vec<Way>], before_models: Option<u64>, after: &[u64]) -> Resu
     Ok(text)
 }
 
-/// Adds the table of one number of connections.
-fn table(text: &mut String, ways: &[Way]) -> Result<()> {
-    let Some(first) = ways.first() else { return Ok(()) };
+/// Adds the table of one setting, and what it says of the gateway.
+fn table(text: &mut String, setting: &Setting) -> Result<()> {
+    let Some(first) = setting.ways.first() else { return Ok(()) };
+    let place = if setting.on_one_core { ", all on one core" } else { "" };
     write!(
         text,
-        "\n| connections: {} | p50 µs | p95 µs | p99 µs | added p50 | added p99 | chats/s | chats/s per core used |\n\
+        "\n| connections: {}{place} | p50 µs | p95 µs | p99 µs | added p50 | added p99 | chats/s | chats/s per core used |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
-        first.load.connections
+        setting.connections
     )?;
-    for way in ways {
-        let added = |share| way.micros(share).saturating_sub(first.micros(share));
+    let added = |way: &Way, share| way.micros(share).saturating_sub(first.micros(share));
+    for way in &setting.ways {
         let (p50, p95, p99) = (way.micros(0.5), way.micros(0.95), way.micros(0.99));
-        let (more50, more99) = (added(0.5), added(0.99));
+        let (more50, more99) = (added(way, 0.5), added(way, 0.99));
         let (speed, per_core) = (way.throughput(), way.per_core());
         writeln!(text, "| {} | {p50} | {p95} | {p99} | {more50} | {more99} | {speed:.0} | {per_core} |", way.name)?;
+    }
+    let median = |name| setting.ways.iter().find(|way| way.name == name).map(|way| added(way, 0.5));
+    if let (Some(nginx), Some(passed)) = (median(NGINX), median(PASSED)) {
+        let ratio = passed as f64 / nginx.max(1) as f64;
+        writeln!(text, "\nAdded at the median, passed through: {ratio:.2} times what nginx adds.")?;
+    }
+    if let (Some(passed), Some(routed)) = (median(PASSED), median(ROUTED)) {
+        writeln!(text, "\nAdded at the median by routing: {} µs.", routed.saturating_sub(passed))?;
     }
     Ok(())
 }

@@ -1,0 +1,70 @@
+//! Which cores processes run on.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::process;
+
+/// Processes that share one core until this is dropped, with all threads they have or start.
+pub(super) struct OneCore {
+    processes: Vec<u32>,
+    before: String,
+}
+
+impl OneCore {
+    /// Moves `processes` to the first core that this one may use.
+    pub(super) fn share(processes: Vec<u32>) -> Result<Self> {
+        let before = allowed(&fs::read_to_string("/proc/self/status").context("/proc/self/status")?);
+        let first = before.split([',', '-']).next().unwrap_or_default().to_owned();
+        let moved = Self { processes, before };
+        moved.processes.iter().try_for_each(|&process| set(process, &first))?;
+        Ok(moved)
+    }
+}
+
+impl Drop for OneCore {
+    fn drop(&mut self) {
+        for &process in &self.processes {
+            // One that has ended needs no core.
+            let _ = set(process, &self.before);
+        }
+    }
+}
+
+/// Returns `root` and its children.
+pub(super) fn family(root: u32) -> Vec<u32> {
+    let file = Path::new("/proc").join(root.to_string()).join("task").join(root.to_string()).join("children");
+    let children = fs::read_to_string(file).unwrap_or_default();
+    std::iter::once(root).chain(children.split_whitespace().filter_map(|child| child.parse().ok())).collect()
+}
+
+/// Returns the list of cores in the text of a `status` file.
+fn allowed(status: &str) -> String {
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.unwrap_or("0").trim().to_owned()
+}
+
+fn set(process: u32, cores: &str) -> Result<()> {
+    let mut taskset = Command::new("taskset");
+    taskset.args(["--all-tasks", "--cpu-list", "--pid", cores, &process.to_string()]);
+    process::capture(&mut taskset, "choosing the core").map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_read_from_the_status() {
+        assert_eq!(allowed("Name:\ta\nCpus_allowed:\tf\nCpus_allowed_list:\t2-3,7\nMems:\t0\n"), "2-3,7");
+        assert_eq!(allowed("Name:\ta\n"), "0");
+    }
+
+    #[test]
+    fn a_process_is_of_its_own_family() {
+        assert!(family(std::process::id()).contains(&std::process::id()));
+    }
+}
