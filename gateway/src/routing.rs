@@ -1,6 +1,8 @@
-//! The router: quick decisions are made where the request is, all others on threads of their own, behind a bounded queue.
+//! The router: quick decisions are made where the request is, together with those of others that are ready there, all others
+//! on threads of their own, behind a bounded queue.
 
 pub mod pool;
+mod batcher;
 mod pace;
 mod queue;
 
@@ -15,7 +17,8 @@ pub use self::pool::{Question, RoutePool};
 const QUICK_CANDIDATES: usize = 100;
 const QUICK_TEXT: usize = 2 << 10;
 
-/// Time of a quick decision before it is given up: an order of magnitude more than it takes.
+/// Time of a quick decision before it is given up: an order of magnitude more than it takes. Each further one of a call adds
+/// a quarter of it.
 const QUICK: Duration = Duration::from_millis(1);
 
 /// What ranks candidates: the plugin's router, or a stand-in in tests.
@@ -26,13 +29,18 @@ pub trait Scorer: Send + Sync + 'static {
     /// Ranks the candidates of one request; blocks.
     fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError>;
 
-    /// Ranks the candidates of one request at once, where that is quick as a rule; none: ask [`Self::route`].
-    fn route_quickly(&self, _: &RouteRequest) -> Option<Result<Decision, RouteError>> {
-        None
-    }
-
     /// Ranks the candidates of many requests, one result each, in order; blocks.
     fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>>;
+
+    /// Returns whether the request is of those whose candidates are ranked quickly as a rule.
+    fn is_quick(&self, _: &RouteRequest) -> bool {
+        false
+    }
+
+    /// Ranks the candidates of a few quick requests as [`Self::route_batch`] does, but gives up early.
+    fn route_quickly(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        self.route_batch(requests)
+    }
 }
 
 impl Scorer for Router {
@@ -44,13 +52,22 @@ impl Scorer for Router {
         self.route(request)
     }
 
-    fn route_quickly(&self, request: &RouteRequest) -> Option<Result<Decision, RouteError>> {
-        let is_lexical = matches!(self.bundle().manifest.text_encoder, TextEncoder::Lexical(_));
-        let is_small = request.candidates.len() <= QUICK_CANDIDATES && request.text.len() <= QUICK_TEXT;
-        (is_lexical && is_small).then(|| self.route_within(request, QUICK))
-    }
-
     fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         self.route_batch(requests)
+    }
+
+    fn is_quick(&self, request: &RouteRequest) -> bool {
+        let is_lexical = matches!(self.bundle().manifest.text_encoder, TextEncoder::Lexical(_));
+        is_lexical && request.candidates.len() <= QUICK_CANDIDATES && request.text.len() <= QUICK_TEXT
+    }
+
+    fn route_quickly(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        match requests {
+            [request] => vec![self.route_within(request, QUICK)],
+            requests => {
+                let quarters = u32::try_from(requests.len()).unwrap_or(u32::MAX).saturating_add(3);
+                self.route_batch_within(requests, QUICK / 4 * quarters)
+            }
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Where decisions are made: on the asking thread while they are quick, else on threads of their own.
+//! Where decisions are made: on the asking threads while they are quick, else on threads of their own.
 
 use std::{
     fmt,
@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Scorer,
+    batcher::Batcher,
     pace::{Pace, Work},
     queue::Queue,
 };
@@ -25,7 +26,7 @@ pub struct Question {
     pub preference: Option<f32>,
 }
 
-type Answer = Result<Decision, RouteError>;
+pub(super) type Answer = Result<Decision, RouteError>;
 
 #[derive(Debug)]
 enum Job {
@@ -37,6 +38,7 @@ enum Job {
 pub struct RoutePool {
     scorer: Arc<dyn Scorer>,
     pace: Arc<Pace>,
+    batcher: Batcher,
     queue: Arc<Queue<Job>>,
     deadline: Duration,
 }
@@ -55,7 +57,8 @@ impl RoutePool {
     /// Fails when the system gives no thread.
     pub fn start(scorer: &Arc<dyn Scorer>, threads: usize, queue: usize, deadline: Duration) -> std::io::Result<Self> {
         let (scorer, pace) = (Arc::clone(scorer), Arc::new(Pace::new(Instant::now())));
-        let pool = Self { scorer, pace, queue: Arc::new(Queue::new(queue)), deadline };
+        let batcher = Batcher::new(Arc::clone(&scorer), Arc::clone(&pace));
+        let pool = Self { scorer, pace, batcher, queue: Arc::new(Queue::new(queue)), deadline };
         for idx in 0..threads {
             let (queue, scorer, pace) = (Arc::clone(&pool.queue), Arc::clone(&pool.scorer), Arc::clone(&pool.pace));
             let work = move || {
@@ -74,8 +77,13 @@ impl RoutePool {
     ///
     /// Fails as the router does; a full queue is [`RouteError::Overloaded`].
     pub async fn route(&self, mut question: Question) -> Answer {
-        if let Some(answer) = self.here(&mut question) {
-            return answer;
+        // It saves two hops between threads. A decision that is given up is made anew by another thread, and so are those
+        // that follow for a while: a router that is slow at times holds a thread that serves sockets for moments far apart.
+        if self.pace.is_quick(Instant::now()) && self.scorer.is_quick(&question.request) {
+            match self.batcher.decide(question).await {
+                Ok(answer) => return answer,
+                Err(back) => question = *back,
+            }
         }
         let (sender, receiver) = oneshot::channel();
         self.queue.push(Job::One(Box::new(question), sender)).map_err(|_| RouteError::Overloaded)?;
@@ -84,25 +92,6 @@ impl RoutePool {
             Ok(Err(_)) => Err(panicked()),
             Err(_) => Err(RouteError::Timeout),
         }
-    }
-
-    /// Decides on this thread, which saves two hops between threads, as long as decisions are quick. One that is given up
-    /// is made anew by another thread, and so are those that follow for a while: a router that is slow at times holds a
-    /// thread that serves sockets for moments far apart.
-    fn here(&self, question: &mut Question) -> Option<Answer> {
-        if !self.pace.is_quick(Instant::now()) {
-            return None;
-        }
-        let work = Work::begin();
-        settle(&*self.scorer, question);
-        let answer = catch_unwind(AssertUnwindSafe(|| self.scorer.route_quickly(&question.request)));
-        let answer = answer.unwrap_or_else(|_| Some(Err(panicked())))?;
-        if let Err(RouteError::Timeout | RouteError::Overloaded) = answer {
-            self.pace.gave_up(work.time(), Instant::now());
-            return None;
-        }
-        self.pace.took(work.time());
-        Some(answer)
     }
 
     /// Returns one answer for each question, in order. A batch may take longer than one decision: its client waits.
@@ -145,7 +134,7 @@ fn run(scorer: &dyn Scorer, pace: &Pace, job: Job) {
 }
 
 /// A virtual model's preference is for users the router knows nothing about.
-fn settle(scorer: &dyn Scorer, question: &mut Question) {
+pub(super) fn settle(scorer: &dyn Scorer, question: &mut Question) {
     let request = &mut question.request;
     let is_open = request.preference.is_none() && question.preference.is_some();
     if is_open && !request.user.as_deref().is_some_and(|user| scorer.knows(user)) {
@@ -153,7 +142,7 @@ fn settle(scorer: &dyn Scorer, question: &mut Question) {
     }
 }
 
-fn panicked() -> RouteError {
+pub(super) fn panicked() -> RouteError {
     RouteError::Plugin("the router panicked".to_owned())
 }
 

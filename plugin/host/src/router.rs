@@ -105,8 +105,14 @@ impl Router {
     /// Returns one result for each request, in order. Requests are handed to the plugin several at a time, so that the
     /// scorer runs on batches; when a plugin call fails, each request of that call gets its error.
     pub fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        self.route_batch_within(requests, self.limits.deadline)
+    }
+
+    /// Returns one result for each request, in order, as [`Self::route_batch`] does, where no call into the plugin takes more
+    /// than `time`, as with [`Self::route_within`].
+    pub fn route_batch_within(&self, requests: &[RouteRequest], time: Duration) -> Vec<Result<Decision, RouteError>> {
         let batch = usize::try_from(self.limits.batch).unwrap_or(usize::MAX);
-        request::chunks(requests, batch).flat_map(|chunk| self.route_chunk(chunk)).collect()
+        request::chunks(requests, batch).flat_map(|chunk| self.route_chunk(chunk, time)).collect()
     }
 
     /// Returns the profile of a user with exactly these interactions, through the bundle's adapter graph; `profile` is
@@ -153,7 +159,7 @@ impl Router {
         Ok(Self { plugin, services, columns, limits: options.limits.clone() })
     }
 
-    fn route_chunk(&self, chunk: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+    fn route_chunk(&self, chunk: &[RouteRequest], time: Duration) -> Vec<Result<Decision, RouteError>> {
         let started = Instant::now();
         let prepare = |request| {
             request::check(request)?;
@@ -162,7 +168,7 @@ impl Router {
         let checked: Vec<Result<Candidates, RouteError>> = chunk.iter().map(prepare).collect();
         let sound = chunk.iter().zip(&checked).filter_map(|(request, listed)| Some((request, listed.as_ref().ok()?)));
         let sound: Vec<(&RouteRequest, &Candidates)> = sound.collect();
-        let mut decided = self.decide(&sound, started).into_iter();
+        let mut decided = self.decide(&sound, started, time).into_iter();
         let result = |checked: Result<Candidates, RouteError>| match checked {
             // `decide` answers each sound request once.
             Ok(_) => decided.next().unwrap_or(Err(RouteError::Overloaded)),
@@ -172,11 +178,16 @@ impl Router {
     }
 
     /// Returns one result for each of `requests`, which have passed `request::check`.
-    fn decide(&self, requests: &[(&RouteRequest, &Candidates)], started: Instant) -> Vec<Result<Decision, RouteError>> {
+    fn decide(
+        &self,
+        requests: &[(&RouteRequest, &Candidates)],
+        started: Instant,
+        time: Duration,
+    ) -> Vec<Result<Decision, RouteError>> {
         if requests.is_empty() {
             return Vec::new();
         }
-        let context = self.context(requests.iter().map(|(request, _)| *request), self.limits.deadline);
+        let context = self.context(requests.iter().map(|(request, _)| *request), time);
         let tasks = request::tasks(self.bundle());
         let model = request::model(self.bundle(), &tasks);
         let wit: Vec<_> = requests.iter().map(|(request, listed)| request::wit(request, listed.wit())).collect();

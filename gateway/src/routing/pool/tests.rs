@@ -90,20 +90,24 @@ impl Scorer for Arc<Quick> {
         echo(request)
     }
 
-    fn route_quickly(&self, request: &RouteRequest) -> Option<Answer> {
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Answer> {
+        requests.iter().map(echo).collect()
+    }
+
+    fn is_quick(&self, _: &RouteRequest) -> bool {
+        true
+    }
+
+    fn route_quickly(&self, requests: &[RouteRequest]) -> Vec<Answer> {
         let is_late = self.quickly.fetch_add(1, Ordering::SeqCst) + 1 == self.fails;
         if !is_late {
-            return Some(echo(request));
+            return self.route_batch(requests);
         }
         let work = Work::begin();
         while work.time() < Duration::from_millis(2) {
             std::hint::spin_loop();
         }
-        Some(Err(RouteError::Timeout))
-    }
-
-    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Answer> {
-        requests.iter().map(echo).collect()
+        vec![Err(RouteError::Timeout); requests.len()]
     }
 }
 

@@ -1,0 +1,117 @@
+//! Facts about calls that decide about several requests.
+
+use std::{
+    pin::pin,
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use personaroute_host::{Decision, UserState};
+
+use super::*;
+
+/// Answers with the text, and notes how many requests each call had; a call with "bad" fails, "refused" is refused.
+#[derive(Default)]
+struct Noting(Mutex<Vec<usize>>);
+
+impl Scorer for Arc<Noting> {
+    fn knows(&self, _: &str) -> bool {
+        false
+    }
+
+    fn route(&self, request: &RouteRequest) -> Answer {
+        self.route_batch(std::slice::from_ref(request)).remove(0)
+    }
+
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Answer> {
+        self.0.lock().unwrap().push(requests.len());
+        assert!(requests.iter().all(|request| request.text != "panic"), "asked to");
+        if requests.iter().any(|request| request.text == "bad") {
+            return vec![Err(RouteError::Trapped { reason: "bad".to_owned() }); requests.len()];
+        }
+        requests.iter().map(answer).collect()
+    }
+}
+
+fn answer(request: &RouteRequest) -> Answer {
+    if request.text == "refused" {
+        return Err(RouteError::InvalidRequest("refused".to_owned()));
+    }
+    let why = request.text.clone();
+    Ok(Decision { ranking: Vec::new(), user_state: UserState::New, task: None, why, elapsed: Duration::ZERO })
+}
+
+fn batcher() -> (Batcher, Arc<Noting>) {
+    let noting = Arc::new(Noting::default());
+    let pace = Arc::new(Pace::new(Instant::now()));
+    (Batcher::new(Arc::new(Arc::clone(&noting)), pace), noting)
+}
+
+fn question(text: &str) -> Question {
+    Question { request: RouteRequest { text: text.to_owned(), ..RouteRequest::default() }, preference: None }
+}
+
+/// Asks all at once; returns what came of each, and how many requests each call had.
+async fn ask(texts: &[&str]) -> (Vec<String>, Vec<usize>) {
+    let (batcher, noting) = batcher();
+    let made = join_all(texts.iter().map(|text| batcher.decide(question(text)))).await;
+    let told = made.into_iter().map(|made| match made {
+        Ok(Ok(decision)) => decision.why,
+        Ok(Err(error)) => error.label().to_owned(),
+        Err(back) => format!("{} goes on", back.request.text),
+    });
+    let calls = noting.0.lock().unwrap().clone();
+    (told.collect(), calls)
+}
+
+#[tokio::test]
+async fn requests_that_are_ready_together_are_one_call_and_get_their_own_answers() {
+    let (told, calls) = ask(&["a", "refused", "c"]).await;
+    assert_eq!(told, ["a", "invalid_request", "c"]);
+    assert_eq!(calls, [3]);
+}
+
+#[tokio::test]
+async fn a_call_has_a_limit_and_the_rest_is_not_forgotten() {
+    let texts: Vec<String> = (0..2 * MOST + 1).map(|idx| idx.to_string()).collect();
+    let (told, calls) = ask(&texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!(told, texts);
+    assert_eq!(calls, [MOST, MOST, 1]);
+}
+
+#[tokio::test]
+async fn nobody_pays_for_another_request_of_the_call() {
+    for text in ["bad", "panic"] {
+        let (told, calls) = ask(&["a", text]).await;
+        assert_eq!(told, ["a goes on".to_owned(), format!("{text} goes on")]);
+        assert_eq!(calls, [2]);
+    }
+    assert_eq!(ask(&["bad"]).await.0, ["trapped"], "it was alone");
+    assert_eq!(ask(&["panic"]).await.0, ["plugin"]);
+}
+
+#[tokio::test]
+async fn who_left_is_not_decided_about() {
+    let (batcher, noting) = batcher();
+    let mut ctx = Context::from_waker(Waker::noop());
+    let mut stays = pin!(batcher.decide(question("stays")));
+    let mut gone = Box::pin(batcher.decide(question("gone")));
+    assert!(stays.as_mut().poll(&mut ctx).is_pending() && gone.as_mut().poll(&mut ctx).is_pending());
+    drop(gone);
+    assert!(matches!(stays.await, Ok(Ok(decision)) if decision.why == "stays"));
+    assert_eq!(*noting.0.lock().unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn others_go_on_elsewhere_when_the_first_leaves_and_the_next_begins_anew() {
+    let (batcher, noting) = batcher();
+    let mut ctx = Context::from_waker(Waker::noop());
+    let mut first = Box::pin(batcher.decide(question("first")));
+    let mut second = pin!(batcher.decide(question("second")));
+    assert!(first.as_mut().poll(&mut ctx).is_pending() && second.as_mut().poll(&mut ctx).is_pending());
+    drop(first);
+    assert!(matches!(second.await, Err(back) if back.request.text == "second"));
+    assert!(matches!(batcher.decide(question("third")).await, Ok(Ok(decision)) if decision.why == "third"));
+    assert_eq!(*noting.0.lock().unwrap(), [1]);
+}
