@@ -32,7 +32,7 @@ use crate::{
         raw,
     },
     proxy::{Proxy, Snapshot, retry::Budget},
-    routing::{RoutePool, Scorer},
+    routing::{self, RoutePool, Scorer},
     server::{
         self, Connections,
         tls::{self, TlsError},
@@ -363,8 +363,8 @@ pub fn open(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Sna
 pub fn snapshot(config: Config, roster: Roster, scorer: &Arc<dyn Scorer>) -> Result<Snapshot, StartError> {
     let tls = config.tls.as_ref().map(tls::settings).transpose()?;
     let files = config.files.clone();
-    let limits = &config.router;
-    let routing = RoutePool::start(scorer, limits.threads, limits.queue, limits.deadline);
+    let raw::Router { threads, queue, batch, deadline, .. } = config.router;
+    let routing = RoutePool::start(scorer, routing::Limits { threads, queue, batch, deadline });
     let routing = routing.map_err(StartError::Thread)?;
     Ok(Snapshot { retries: Budget::new(config.retry.budget), config, roster, routing, tls, files })
 }

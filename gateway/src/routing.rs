@@ -11,7 +11,7 @@ use std::time::Duration;
 use personaroute_bundle::manifest::TextEncoder;
 use personaroute_host::{Decision, RouteError, RouteRequest, Router};
 
-pub use self::pool::{Question, RoutePool};
+pub use self::pool::{Limits, Question, RoutePool};
 
 /// Most candidates, and most bytes of text, of a decision that can be quick: with so many it takes 60 µs on one core.
 const QUICK_CANDIDATES: usize = 100;

@@ -92,6 +92,7 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("limits.accounts", limits.accounts),
         ("router.threads", router.threads),
         ("router.queue", router.queue),
+        ("router.batch", router.batch),
         ("router.memory", router.memory),
         ("retry.attempts", raw.retry.attempts),
         ("retry.rounds", raw.retry.rounds as usize),

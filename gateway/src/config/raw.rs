@@ -98,6 +98,8 @@ pub struct Router {
     pub threads: usize,
     /// Most requests that wait for such a thread; one more is served in the fallback order.
     pub queue: usize,
+    /// Most quick decisions of one plugin call, of requests that are ready together; 1 gives each a call of its own.
+    pub batch: usize,
     /// Most time of one decision, waiting included.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
@@ -123,6 +125,7 @@ impl Default for Router {
         Self {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             queue: 256,
+            batch: 8,
             deadline: Duration::from_secs(1),
             memory: 32 << 20,
             log_messages: 16,

@@ -19,9 +19,6 @@ use super::{
     pool::{Answer, Question, panicked, settle},
 };
 
-/// Most decisions of one call: those who wait for the first of them wait for all.
-const MOST: usize = 8;
-
 /// An answer, or the question back: other threads have to decide, and each alone.
 type Made = Result<Answer, Box<Question>>;
 
@@ -31,6 +28,8 @@ pub(super) struct Batcher {
     pace: Arc<Pace>,
     /// By the thread that asks: an answer stays on its core.
     waiting: Mutex<Vec<(ThreadId, Vec<Waiting>)>>,
+    /// Most decisions of one call: whoever waits for one of them waits for all.
+    most: usize,
 }
 
 struct Waiting {
@@ -39,8 +38,8 @@ struct Waiting {
 }
 
 impl Batcher {
-    pub(super) fn new(scorer: Arc<dyn Scorer>, pace: Arc<Pace>) -> Self {
-        Self { scorer, pace, waiting: Mutex::default() }
+    pub(super) fn new(scorer: Arc<dyn Scorer>, pace: Arc<Pace>, most: usize) -> Self {
+        Self { scorer, pace, waiting: Mutex::default(), most }
     }
 
     /// Returns the scorer's decision, made on this thread once the requests that are ready have asked too.
@@ -128,7 +127,7 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// Makes one call, and tells whether another one is due.
     fn call(&self) -> bool {
-        let (batch, is_more) = self.batcher.take(self.thread, MOST);
+        let (batch, is_more) = self.batcher.take(self.thread, self.batcher.most);
         self.batcher.call(batch);
         is_more
     }

@@ -34,6 +34,19 @@ enum Job {
     Many(Vec<Question>, oneshot::Sender<Vec<Answer>>),
 }
 
+/// What decisions may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Threads that decide what is not quick.
+    pub threads: usize,
+    /// Most requests that wait for one of them.
+    pub queue: usize,
+    /// Most quick decisions of one call.
+    pub batch: usize,
+    /// Most time of a decision by another thread, waiting included.
+    pub deadline: Duration,
+}
+
 /// Threads that own the router's time. Dropping the pool ends them once their queue is empty.
 pub struct RoutePool {
     scorer: Arc<dyn Scorer>,
@@ -50,14 +63,15 @@ impl fmt::Debug for RoutePool {
 }
 
 impl RoutePool {
-    /// Starts `threads` threads that ask `scorer`, behind a queue of `queue` requests.
+    /// Starts threads that ask `scorer`, within `limits`.
     ///
     /// # Errors
     ///
     /// Fails when the system gives no thread.
-    pub fn start(scorer: &Arc<dyn Scorer>, threads: usize, queue: usize, deadline: Duration) -> std::io::Result<Self> {
+    pub fn start(scorer: &Arc<dyn Scorer>, limits: Limits) -> std::io::Result<Self> {
+        let Limits { threads, queue, batch, deadline } = limits;
         let (scorer, pace) = (Arc::clone(scorer), Arc::new(Pace::new(Instant::now())));
-        let batcher = Batcher::new(Arc::clone(&scorer), Arc::clone(&pace));
+        let batcher = Batcher::new(Arc::clone(&scorer), Arc::clone(&pace), batch);
         let pool = Self { scorer, pace, batcher, queue: Arc::new(Queue::new(queue)), deadline };
         for idx in 0..threads {
             let (queue, scorer, pace) = (Arc::clone(&pool.queue), Arc::clone(&pool.scorer), Arc::clone(&pool.pace));

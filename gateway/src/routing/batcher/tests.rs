@@ -11,6 +11,8 @@ use personaroute_host::{Decision, UserState};
 
 use super::*;
 
+const MOST: usize = 3;
+
 /// Answers with the text, and notes how many requests each call had; a call with "bad" fails, "refused" is refused.
 #[derive(Default)]
 struct Noting(Mutex<Vec<usize>>);
@@ -45,7 +47,7 @@ fn answer(request: &RouteRequest) -> Answer {
 fn batcher() -> (Batcher, Arc<Noting>) {
     let noting = Arc::new(Noting::default());
     let pace = Arc::new(Pace::new(Instant::now()));
-    (Batcher::new(Arc::new(Arc::clone(&noting)), pace), noting)
+    (Batcher::new(Arc::new(Arc::clone(&noting)), pace, MOST), noting)
 }
 
 fn question(text: &str) -> Question {

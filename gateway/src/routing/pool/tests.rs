@@ -34,7 +34,7 @@ impl Scorer for Fake {
 
 fn pool(queue: usize, deadline: Duration, behaviour: Behaviour) -> RoutePool {
     let scorer: Arc<dyn Scorer> = Arc::new(Fake(behaviour));
-    RoutePool::start(&scorer, 1, queue, deadline).unwrap()
+    RoutePool::start(&scorer, Limits { threads: 1, queue, batch: 8, deadline }).unwrap()
 }
 
 fn question(user: Option<&str>, preference: Option<f32>) -> Question {
@@ -115,7 +115,8 @@ impl Scorer for Arc<Quick> {
 async fn a_router_that_has_shown_to_be_quick_is_asked_at_once_until_it_is_late() {
     let quick = Arc::new(Quick { quickly: AtomicUsize::new(0), slowly: AtomicUsize::new(0), fails: 3 });
     let scorer: Arc<dyn Scorer> = Arc::new(Arc::clone(&quick));
-    let pool = RoutePool::start(&scorer, 1, 4, Duration::from_secs(30)).unwrap();
+    let limits = Limits { threads: 1, queue: 4, batch: 8, deadline: Duration::from_secs(30) };
+    let pool = RoutePool::start(&scorer, limits).unwrap();
     assert_eq!(pool.route(question(None, Some(0.5))).await.unwrap().why, "0.5");
     assert_eq!(quick.quickly.load(Ordering::SeqCst), 0, "nothing was known of it");
     // As if it had decided often.
