@@ -1,13 +1,16 @@
 //! Who is picked, and what the client learns of it.
 
+use std::sync::{Arc, atomic::Ordering};
+
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Reply},
     wire::{self, Answer},
 };
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
-use super::stage::{ByPrice, Stage, two};
+use super::stage::{ByPrice, Quick, Stage, two};
 
 fn upstream() -> Result<FakeUpstream> {
     FakeUpstream::always(Reply::chat("ok"))
@@ -30,6 +33,37 @@ async fn the_declared_preference_decides() -> Result<()> {
     assert_eq!(frugal.header("x-personaroute-model"), "cheap");
     assert_eq!(demanding.header("x-personaroute-model"), "dear");
     assert_ne!(frugal.header("x-personaroute-decision"), demanding.header("x-personaroute-decision"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_at_once_get_each_their_own_decision() -> Result<()> {
+    let (cheap, dear) = (upstream()?, upstream()?);
+    let scorer = Quick::default();
+    let calls = Arc::clone(&scorer.calls);
+    let stage = Stage::start(&two(&cheap, &dear, ""), scorer)?;
+    // A router has to show first that it is quick.
+    for _ in 0..20 {
+        ask(&stage, None, &[]).await?;
+    }
+    let before = calls.load(Ordering::SeqCst);
+    assert!(before > 0, "decisions by price are quick");
+    let mut asking = JoinSet::new();
+    for (preference, expected) in [("0.9", "dear"), ("0.1", "cheap"), ("0.1", "cheap")].repeat(20) {
+        let address = stage.address;
+        asking.spawn(async move {
+            let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
+            let headers = [("x-personaroute-preference", preference)];
+            let answer = wire::post(address, "/v1/chat/completions", &headers, &body).await?;
+            Ok::<_, anyhow::Error>((answer.header("x-personaroute-model").to_owned(), expected))
+        });
+    }
+    for asked in asking.join_all().await {
+        let (model, expected) = asked?;
+        assert_eq!(model, expected);
+    }
+    let made = calls.load(Ordering::SeqCst) - before;
+    assert!((8..=60).contains(&made), "{made} calls for 60 requests, at most 8 each");
     Ok(())
 }
 

@@ -1,6 +1,15 @@
 //! A running gateway for one test.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use personaroute_bundle::catalog::Catalog;
@@ -137,6 +146,35 @@ impl Scorer for ByPrice {
 
     fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         requests.iter().map(|request| self.route(request)).collect()
+    }
+}
+
+/// Decides by price and at once, and counts the calls that were made for it to do so.
+#[derive(Clone, Default)]
+pub(crate) struct Quick {
+    pub(crate) calls: Arc<AtomicUsize>,
+}
+
+impl Scorer for Quick {
+    fn knows(&self, user: &str) -> bool {
+        ByPrice.knows(user)
+    }
+
+    fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError> {
+        ByPrice.route(request)
+    }
+
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        ByPrice.route_batch(requests)
+    }
+
+    fn is_quick(&self, _: &RouteRequest) -> bool {
+        true
+    }
+
+    fn route_quickly(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.route_batch(requests)
     }
 }
 
