@@ -71,7 +71,8 @@ fn push_task(text: &mut String, guess: &TaskGuess) {
     if guess.probability >= 1.0 {
         push(text, format_args!(", task {task}"));
     } else {
-        text.push_str(", task probably ");
+        // A text that is like no task's is mostly of none.
+        text.push_str(if guess.probability >= 0.5 { ", task probably " } else { ", most like task " });
         text.push_str(task);
         text.push_str(" (");
         push_hundredths(text, guess.probability);
@@ -132,6 +133,14 @@ mod tests {
              (40 interactions) who gives quality a weight of 0.90, task probably math (0.93); 1 candidate left out, as \
              the prompt does not fit"
         );
+    }
+
+    #[test]
+    fn a_task_that_is_unlikely_is_not_called_probable() {
+        let user = User { state: UserState::Anonymous, interactions: 0, declared: None };
+        let guess = TaskGuess { task: "math".into(), probability: 0.06 };
+        let sentence = why(&request(&["a"]).candidates, &ranking(&[0.6], &[]), &user, Some(&guess));
+        assert!(sentence.ends_with(", for an unnamed user, most like task math (0.06)"), "{sentence}");
     }
 
     #[test]
