@@ -12,6 +12,7 @@ use crate::model::score::ScorerInputs;
 use crate::model::tensors::{from_rows, single, to_vec};
 use crate::train::hparams::TextEncoder;
 use crate::train::seed::Rng;
+use crate::train::shape::TOKENS;
 
 /// Random batches of each graph.
 const SAMPLES: u64 = 100;
@@ -135,8 +136,9 @@ impl Padded {
 fn random_queries(model: &Model, rows: usize, rng: &mut Rng) -> (QueryInputs, Padded) {
     match model.facts.hparams.text {
         TextEncoder::Lexical(lexical) => {
-            let mut text =
-                || (0..1 + rng.index(LENGTH)).map(|_| 1 + rng.below(lexical.buckets.into()) as i64).collect();
+            // Texts without n-grams are a case of their own.
+            let most = if rng.below(4) == 0 { TOKENS } else { LENGTH };
+            let mut text = || (0..1 + rng.index(most)).map(|_| 1 + rng.below(lexical.buckets.into()) as i64).collect();
             let texts: Vec<Vec<i64>> = (0..rows).map(|_| text()).collect();
             let width = texts.iter().map(Vec::len).max().unwrap_or(0);
             let padded =

@@ -98,7 +98,12 @@ impl Near {
 fn bag_sums(b: &mut Builder, bag: &Bag, ids: &Value) -> Value {
     let [zero, tokens, end, axis] = [0, TOKENS as i64, i64::MAX, 1].map(|bound| b.i64(&[1], &[bound]));
     let first = b.op("Slice", &[ids, &zero, &tokens, &axis]); // [batch, at most 7]
-    let grams = b.op("Slice", &[ids, &tokens, &end, &axis]); // [batch, n], where n may be 0
+    // A text without n-grams is a row of padding, not a matrix without columns, however few its ids are: ONNX Runtime leaves
+    // what it finds in memory as the product of such matrices.
+    let pads = b.i64(&[4], &[0, 0, 0, TOKENS as i64]);
+    let padding = b.i64(&[], &[0]);
+    let padded = b.op("Pad", &[ids, &pads, &padding]);
+    let grams = b.op("Slice", &[&padded, &tokens, &end, &axis]); // [batch, n]
     let summed = gram_sums(b, bag, &grams);
     let (rows, _) = extents(&bag.table);
     let shape_row: Vec<i64> = to_vec(&bag.shape_row).into_iter().map(whole).collect();
