@@ -4,6 +4,7 @@
 pub mod pool;
 mod batcher;
 mod pace;
+mod question;
 mod queue;
 
 use std::time::Duration;
@@ -11,7 +12,10 @@ use std::time::Duration;
 use personaroute_bundle::manifest::TextEncoder;
 use personaroute_host::{Decision, RouteError, RouteRequest, Router};
 
-pub use self::pool::{Limits, Question, RoutePool};
+pub use self::{
+    pool::{Limits, RoutePool},
+    question::Question,
+};
 
 /// Most candidates, and most bytes of text, of a decision that can be quick: with so many it takes 60 µs on one core.
 const QUICK_CANDIDATES: usize = 100;

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use super::{
     Scorer,
     pace::{Pace, Work},
-    pool::{Answer, Question, panicked, settle},
+    question::{Answer, Question, panicked, settle},
 };
 
 /// An answer, or the question back: other threads have to decide, and each alone.

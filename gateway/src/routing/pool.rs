@@ -7,26 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use personaroute_host::{Decision, RouteError, RouteRequest};
+use personaroute_host::{RouteError, RouteRequest};
 use tokio::sync::oneshot;
 
 use super::{
     Scorer,
     batcher::Batcher,
     pace::{Pace, Work},
+    question::{Answer, Question, panicked, settle},
     queue::Queue,
 };
-
-/// A request to route, with the preference of users the router does not know.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// What is asked.
-    pub request: RouteRequest,
-    /// The preference when the request declares none and its user has no profile.
-    pub preference: Option<f32>,
-}
-
-pub(super) type Answer = Result<Decision, RouteError>;
 
 #[derive(Debug)]
 enum Job {
@@ -145,19 +135,6 @@ fn run(scorer: &dyn Scorer, pace: &Pace, job: Job) {
             let _gone = reply.send(answers.unwrap_or_else(|_| vec![Err(panicked()); requests.len()]));
         }
     }
-}
-
-/// A virtual model's preference is for users the router knows nothing about.
-pub(super) fn settle(scorer: &dyn Scorer, question: &mut Question) {
-    let request = &mut question.request;
-    let is_open = request.preference.is_none() && question.preference.is_some();
-    if is_open && !request.user.as_deref().is_some_and(|user| scorer.knows(user)) {
-        request.preference = question.preference;
-    }
-}
-
-pub(super) fn panicked() -> RouteError {
-    RouteError::Plugin("the router panicked".to_owned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use personaroute_host::UserState;
+use personaroute_host::{Decision, UserState};
 
 use super::*;
 
