@@ -31,7 +31,7 @@ pub fn build(model: &Model, spec: &GraphSpec) -> Vec<u8> {
         None => {
             let messages = messages(&mut b, model, &cell, &reward);
             let heard = b.op("MatMul", &[&weight, &messages]); // [batch, 1, positions]
-            (squeeze(&mut b, &heard, 1), None)
+            (b.squeeze(&heard, 1), None)
         }
         Some(tastes) => {
             let reward = taste::shifted(&mut b, tastes, &reward, llm);
@@ -99,7 +99,7 @@ fn cell(b: &mut Builder, model: &Model, llm: &Value, task: &Value) -> Value {
 fn messages(b: &mut Builder, model: &Model, cell: &Value, reward: &Value) -> Value {
     let cell = b.unsqueeze(cell, 2);
     let messages = messages_by_step(b, model, &cell, reward);
-    squeeze(b, &messages, 2)
+    b.squeeze(&messages, 2)
 }
 
 /// Log-likelihoods `[batch, interactions, steps, positions]` of rewards `[batch, interactions, steps]`.
@@ -132,7 +132,7 @@ fn messages_by_step(b: &mut Builder, model: &Model, cell: &Value, reward: &Value
 
 /// How much each interaction counts: `[batch, 1, interactions]`.
 fn weight(b: &mut Builder, grouped: &Value, mask: &Value) -> Value {
-    let grouped = squeeze(b, grouped, 2);
+    let grouped = b.squeeze(grouped, 2);
     let [less, one, most] = [1.0 - GROUPED, 1.0, MOST].map(|x| b.f32(&[], &[single(x)]));
     let less = b.op("Mul", &[&grouped, &less]);
     let kept = b.op("Sub", &[&one, &less]);
@@ -143,11 +143,6 @@ fn weight(b: &mut Builder, grouped: &Value, mask: &Value) -> Value {
     let weight = b.op("Mul", &[&weight, &most]);
     let weight = b.op("Div", &[&weight, &total]);
     b.unsqueeze(&weight, 1)
-}
-
-pub(super) fn squeeze(b: &mut Builder, value: &Value, axis: i64) -> Value {
-    let axes = b.i64(&[1], &[axis]);
-    b.op("Squeeze", &[value, &axes])
 }
 
 /// Position of the user's weights between cost and quality: one linear map, clamped.

@@ -121,6 +121,12 @@ impl Builder {
         self.op("Unsqueeze", &[value, &axes])
     }
 
+    /// Returns `value` without an axis of extent 1.
+    pub fn squeeze(&mut self, value: &Value, axis: i64) -> Value {
+        let axes = self.i64(&[1], &[axis]);
+        self.op("Squeeze", &[value, &axes])
+    }
+
     /// Returns `value` with its last two axes of three swapped.
     pub fn swapped(&mut self, value: &Value) -> Value {
         self.op_with("Transpose", &[value], vec![ints("perm", &[0, 2, 1])])

@@ -2,7 +2,6 @@
 
 use tch::Tensor;
 
-use super::adapter::squeeze;
 use super::builder::{Builder, Value, int, ints};
 use crate::model::Model;
 use crate::model::taste::{SHARPEST, STEPS, Tastes};
@@ -90,8 +89,7 @@ fn by_llm(b: &mut Builder, model: &Model, [llm, weight, messages]: [&Value; 3], 
     let flat = b.i64(&[3], &[0, -1, STEPS * places]);
     let messages = b.op("Reshape", &[messages, &flat]);
     let sums = b.op("MatMul", &[&of, &messages]);
-    let apart = b.i64(&[4], &[-1, llms, STEPS, places]);
-    b.op("Reshape", &[&sums, &apart])
+    b.reshape(&sums, &[llms, STEPS, places])
 }
 
 /// Solves for the tastes by elimination, which needs no order of pivots: the matrix is positive definite.
@@ -134,7 +132,7 @@ fn solve(b: &mut Builder, tastes: &Tastes, [precision, pull]: [&Value; 2]) -> (V
 pub fn embed(b: &mut Builder, model: &Model, tastes: &Tastes, [belief, user, read]: [&Value; 3]) -> Value {
     let row = b.unsqueeze(belief, 1);
     let mean = b.op("MatMul", &[&row, read]);
-    let mean = squeeze(b, &mean, 1); // [B, K]
+    let mean = b.squeeze(&mean, 1); // [B, K]
     let before = model.user_dim() as i64 - tastes.count();
     let places = Tensor::eye(tastes.count(), (tch::Kind::Float, tch::Device::Cpu)).constant_pad_nd([before, 0]);
     let places = b.tensor(&places);

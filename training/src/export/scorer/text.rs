@@ -124,8 +124,7 @@ fn gram_sums(b: &mut Builder, bag: &Bag, grams: &Value) -> Value {
     let row = b.op_with("Gather", &[&row, grams], vec![int("axis", 0)]);
     let row = b.swapped(&row); // [batch, 1, n]
     let summed = b.op("MatMul", &[&row, &table]);
-    let axis = b.i64(&[1], &[1]);
-    let summed = b.op("Squeeze", &[&summed, &axis]);
+    let summed = b.squeeze(&summed, 1);
     let rarity = b.f32(&[rows], &without_padding(&to_vec(&bag.square.sqrt())));
     let rarity = b.op_with("Gather", &[&rarity, grams], vec![int("axis", 0)]);
     let length = b.op_with("ReduceL2", &[&rarity], vec![ints("axes", &[1])]);
