@@ -1,7 +1,6 @@
 //! Which cores processes run on.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -34,13 +33,6 @@ impl Drop for OneCore {
     }
 }
 
-/// Returns `root` and its children.
-pub(super) fn family(root: u32) -> Vec<u32> {
-    let file = Path::new("/proc").join(root.to_string()).join("task").join(root.to_string()).join("children");
-    let children = fs::read_to_string(file).unwrap_or_default();
-    std::iter::once(root).chain(children.split_whitespace().filter_map(|child| child.parse().ok())).collect()
-}
-
 /// Returns the list of cores in the text of a `status` file.
 fn allowed(status: &str) -> String {
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
@@ -61,10 +53,5 @@ mod tests {
     fn cores_are_read_from_the_status() {
         assert_eq!(allowed("Name:\ta\nCpus_allowed:\tf\nCpus_allowed_list:\t2-3,7\nMems:\t0\n"), "2-3,7");
         assert_eq!(allowed("Name:\ta\n"), "0");
-    }
-
-    #[test]
-    fn a_process_is_of_its_own_family() {
-        assert!(family(std::process::id()).contains(&std::process::id()));
     }
 }

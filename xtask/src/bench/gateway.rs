@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::archive::Archive;
-use super::cores::{self, OneCore};
+use super::cores::OneCore;
 use super::load::{Load, Measured};
 use super::nginx::Nginx;
 use super::{upstream, usage};
@@ -59,7 +59,7 @@ pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -
     for _ in 0..ROUNDS {
         for setting in &mut settings {
             let mut all = vec![own, std::process::id()];
-            all.extend(nginx.iter().flat_map(|nginx| cores::family(nginx.id())));
+            all.extend(nginx.iter().flat_map(|nginx| usage::family(nginx.id())));
             let _moved = if setting.on_one_core { Some(OneCore::share(all)?) } else { None };
             setting.ways.iter_mut().try_for_each(Way::measure)?;
         }

@@ -12,10 +12,22 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Processor time of a process and its children so far; nginx works in children.
 pub(super) fn processor(root: u32) -> Duration {
+    TICK * members(root).map(|(_, ticks)| ticks).sum::<u32>()
+}
+
+/// Returns `root` and its children.
+pub(super) fn family(root: u32) -> Vec<u32> {
+    members(root).map(|(process, _)| process).collect()
+}
+
+/// Returns each process of the family of `root` with its ticks.
+fn members(root: u32) -> impl Iterator<Item = (u32, u32)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let stats = entries.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());
-    let ticks: u32 = stats.filter_map(|stat| of_family(&stat, root)).sum();
-    TICK * ticks
+    entries.filter_map(move |entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        Some((process, of_family(&stat, root)?))
+    })
 }
 
 /// Ticks in user and kernel mode, if the line of `stat` is of `root` or of a child of it.
@@ -90,5 +102,10 @@ mod tests {
         let own = std::process::id();
         assert!(resident(own).is_some_and(|kilobytes| kilobytes > 100));
         assert!(processor(own) < Duration::from_secs(1 << 20));
+    }
+
+    #[test]
+    fn a_process_is_of_its_own_family() {
+        assert!(family(std::process::id()).contains(&std::process::id()));
     }
 }
