@@ -24,11 +24,15 @@ use crate::{process, workspace};
 const LOADS: [(usize, bool); 3] = [(1, true), (1, false), (MANY, false)];
 /// Connections that keep the machine busy; also of the run that shows whether memory stays flat.
 const MANY: usize = 4;
-/// Of one round.
-const REQUESTS: usize = 10_000;
-const ROUNDS: usize = 5;
-/// Of the run that shows whether memory stays flat.
+/// Of one round, over connections of its own: where the kernel puts them among nginx's processes is chance, and many rounds
+/// draw it often.
+const REQUESTS: usize = 2_000;
+const ROUNDS: usize = 25;
+/// Before the first round of each way.
+const WARM_UP: usize = 1_000;
+/// Of the run that shows whether memory stays flat, and between two looks at it.
 const LONG: usize = 100_000;
+const LOOK: usize = 10_000;
 const NGINX: &str = "nginx";
 const PASSED: &str = "gateway, passed through";
 const ROUTED: &str = "gateway, routed";
@@ -43,12 +47,14 @@ pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -
     let gateway = Gateway::start(environment, plugin, &configuration, listen)?;
     let Some(direct) = llms.first() else { bail!("the default bundle's catalog is empty") };
     let nginx = Nginx::start(upstream)?;
-    if let Some(nginx) = &nginx {
-        wait_for(nginx.address)?;
+    match &nginx {
+        Some(nginx) => wait_for(nginx.address)?,
+        // Installing it may start it as a service of this machine.
+        None => eprintln!("bench: nginx is not installed (Debian's nginx-light), nothing is compared with it"),
     }
     let own = gateway.child.id();
     let mut settings = LOADS.map(|(connections, on_one_core)| {
-        let load = |address, model| load(address, model, connections);
+        let load = |address, model| load(address, model, connections, REQUESTS);
         let mut ways = vec![Way::new("straight to the upstream", load(upstream, direct), None)];
         ways.extend(nginx.as_ref().map(|nginx| Way::new(NGINX, load(nginx.address, direct), Some(nginx.id()))));
         ways.push(Way::new(PASSED, load(listen, direct), Some(own)));
@@ -64,16 +70,16 @@ pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -
             setting.ways.iter_mut().try_for_each(Way::measure)?;
         }
     }
-    let after = usage::memory_over(&load(listen, "auto", MANY), LONG / REQUESTS, own)?;
+    let after = usage::memory_over(&load(listen, "auto", MANY, LOOK), LONG / LOOK, own)?;
     let table = report(&settings, gateway.before_models, &after)?;
     eprint!("{table}");
     archive.write("gateway.md", &table)
 }
 
-fn load(address: SocketAddr, model: &str, connections: usize) -> Load {
+fn load(address: SocketAddr, model: &str, connections: usize, requests: usize) -> Load {
     let question = "Write a function that returns the n-th prime number, and say what it costs.";
     let body = json!({ "model": model, "user": "bench", "messages": [{ "role": "user", "content": question }] });
-    Load { address, body: body.to_string(), connections, requests: REQUESTS }
+    Load { address, body: body.to_string(), connections, requests }
 }
 
 /// A number of connections, where everything runs, and what was measured there.
@@ -100,7 +106,7 @@ impl Way {
     /// Measures one round, after a shorter one to warm up in the first.
     fn measure(&mut self) -> Result<()> {
         if self.rounds.is_empty() {
-            Load { requests: REQUESTS / 10, ..self.load.clone() }.once()?;
+            Load { requests: WARM_UP, ..self.load.clone() }.once()?;
         }
         let before = self.process.map(usage::processor);
         self.rounds.push(self.load.once()?);
@@ -115,6 +121,12 @@ impl Way {
         let mut found: Vec<u128> = self.rounds.iter().map(|round| round.percentile(share).as_micros()).collect();
         found.sort_unstable();
         found.get(found.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// What each round's median is over that of `base` in the same round, in microseconds.
+    fn added_by_round(&self, base: &Self) -> impl Iterator<Item = f64> {
+        let micros = |round: &Measured| round.percentile(0.5).as_secs_f64() * 1e6;
+        self.rounds.iter().zip(&base.rounds).map(move |(own, base)| micros(own) - micros(base))
     }
 
     fn throughput(&self) -> f64 {
@@ -148,7 +160,7 @@ fn report(settings: &[Setting], before_models: Option<u64>, after: &[u64]) -> Re
         .iter()
         .map(|kilobytes| format!("{:.1}", f64::from(u32::try_from(*kilobytes).unwrap_or(u32::MAX)) / 1e3))
         .collect();
-    writeln!(text, "\nResident, in MB, after each {REQUESTS} of {LONG} further routed chats: {}.", after.join(", "))?;
+    writeln!(text, "\nResident, in MB, after each {LOOK} of {LONG} further routed chats: {}.", after.join(", "))?;
     Ok(text)
 }
 
@@ -169,15 +181,31 @@ fn table(text: &mut String, setting: &Setting) -> Result<()> {
         let (speed, per_core) = (way.throughput(), way.per_core());
         writeln!(text, "| {} | {p50} | {p95} | {p99} | {more50} | {more99} | {speed:.0} | {per_core} |", way.name)?;
     }
-    let median = |name| setting.ways.iter().find(|way| way.name == name).map(|way| added(way, 0.5));
-    if let (Some(nginx), Some(passed)) = (median(NGINX), median(PASSED)) {
-        let ratio = passed as f64 / nginx.max(1) as f64;
-        writeln!(text, "\nAdded at the median, passed through: {ratio:.2} times what nginx adds.")?;
+    let find = |name| setting.ways.iter().find(|way| way.name == name);
+    let passed = find(PASSED);
+    if let (Some(nginx), Some(passed)) = (find(NGINX), passed) {
+        let ratio = added(passed, 0.5) as f64 / added(nginx, 0.5).max(1) as f64;
+        let rounds = passed.added_by_round(first).zip(nginx.added_by_round(first));
+        let (low, high) = middle_half(rounds.map(|(passed, nginx)| passed / nginx.max(1.0)));
+        writeln!(
+            text,
+            "\nAdded at the median, passed through: {ratio:.2} times what nginx adds (half of the rounds: {low:.2} to {high:.2})."
+        )?;
     }
-    if let (Some(passed), Some(routed)) = (median(PASSED), median(ROUTED)) {
-        writeln!(text, "\nAdded at the median by routing: {} µs.", routed.saturating_sub(passed))?;
+    if let (Some(passed), Some(routed)) = (passed, find(ROUTED)) {
+        let more = added(routed, 0.5).saturating_sub(added(passed, 0.5));
+        let (low, high) = middle_half(routed.added_by_round(passed));
+        writeln!(text, "\nAdded at the median by routing: {more} µs (half of the rounds: {low:.0} to {high:.0}).")?;
     }
     Ok(())
+}
+
+/// The quartiles between which half of the values lie.
+fn middle_half(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let at = |idx: usize| values.get(idx).copied().unwrap_or(f64::NAN);
+    (at(values.len() / 4), at(values.len() * 3 / 4))
 }
 
 /// A running gateway; ended when dropped.
@@ -248,4 +276,15 @@ fn configuration(listen: SocketAddr, upstream: SocketAddr, llms: &[String]) -> S
     }
     text.push_str("virtual_models:\n  - name: auto\nlog: { filter: warn }\n");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_values_lie_between_the_quartiles() {
+        let values = [9.0, 1.0, 2.0, 3.0, 100.0, 4.0, 5.0, 6.0];
+        assert_eq!(middle_half(values.into_iter()), (3.0, 9.0));
+    }
 }
