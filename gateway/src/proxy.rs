@@ -90,6 +90,7 @@ impl Proxy {
             (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, &parts, body)).await,
             (_, "/v1/route") => Err(Error::Method { allowed: "POST" }),
             (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, &parts),
+            (_, path) if local::knows(path) => Err(Error::Method { allowed: "GET, HEAD" }),
             _ => Err(Error::UnknownPath),
         };
         reply.unwrap_or_else(|error| rescue::reply(&error, None, None))

@@ -7,7 +7,7 @@ pub mod http_client;
 pub mod breaker;
 pub mod load;
 pub mod simulated;
-mod translated;
+pub mod translated;
 pub mod peer;
 pub mod probe;
 pub mod roster;

@@ -1,34 +1,76 @@
 //! Server-sent events as they pass: where each one ends, and what it carries. Bytes are never changed.
 
 use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, header};
 
 /// Cuts a byte stream after complete events and holds back the unfinished rest, so that a stream that is cut upstream
 /// can still end in a well-formed error event.
 #[derive(Debug, Default)]
 pub struct Splitter {
     rest: BytesMut,
+    /// Bytes of `rest` in which no event ends.
+    searched: usize,
+    is_half_out: bool,
 }
 
-/// Most bytes held back: an event longer than this passes in pieces.
-const LONGEST_EVENT: usize = 1 << 20;
+/// Most bytes held back, such as an image in one event: a longer one passes in pieces.
+const LONGEST_EVENT: usize = 32 << 20;
 
 impl Splitter {
     /// Takes `chunk` and returns the bytes up to the last complete event, if any.
     pub fn push(&mut self, chunk: Bytes) -> Option<Bytes> {
         // The usual case: a chunk is made of whole events.
         if self.rest.is_empty() && end_of_last_event(&chunk) == Some(chunk.len()) {
+            self.is_half_out = false;
             return Some(chunk);
         }
         self.rest.extend_from_slice(&chunk);
-        match end_of_last_event(&self.rest) {
-            Some(end) => Some(self.rest.split_to(end).freeze()),
-            None if self.rest.len() > LONGEST_EVENT => Some(self.rest.split().freeze()),
-            None => None,
+        match self.end() {
+            Some(end) => {
+                self.is_half_out = false;
+                self.searched = self.rest.len() - end;
+                Some(self.rest.split_to(end).freeze())
+            }
+            None if self.rest.len() > LONGEST_EVENT => {
+                self.is_half_out = true;
+                self.searched = 0;
+                Some(self.rest.split().freeze())
+            }
+            None => {
+                self.searched = self.rest.len();
+                None
+            }
         }
+    }
+
+    /// Returns whether the beginning of an event has passed whose end has not come: it is longer than may be held back.
+    pub fn is_half_out(&self) -> bool {
+        self.is_half_out
+    }
+
+    /// Returns the index behind what may pass: whole events, and comments behind them, which keep a connection alive.
+    fn end(&self) -> Option<usize> {
+        // A blank line may have begun with the last bytes that were searched: each byte is looked at about once.
+        let from = self.searched.saturating_sub(3);
+        let mut end = end_of_last_event(self.rest.get(from..)?).map(|end| from + end);
+        while end.is_some() || !self.is_half_out {
+            let start = end.unwrap_or(0);
+            let rest = self.rest.get(start..).filter(|rest| rest.starts_with(b":"));
+            let searched = self.searched.saturating_sub(start);
+            let Some(newline) = rest.and_then(|rest| rest.get(searched..)?.iter().position(|byte| is_newline(*byte)))
+            else {
+                break;
+            };
+            let behind = start + searched + newline + 1;
+            let is_crlf = self.rest.get(behind - 1..=behind).is_some_and(|newlines| newlines == b"\r\n");
+            end = Some(behind + usize::from(is_crlf));
+        }
+        end
     }
 
     /// Returns what was held back when the stream ended: an unfinished event.
     pub fn finish(&mut self) -> Option<Bytes> {
+        self.searched = 0;
         (!self.rest.is_empty()).then(|| self.rest.split().freeze())
     }
 
@@ -37,6 +79,13 @@ impl Splitter {
         let rest = self.finish().unwrap_or_default();
         [&rest, b"\n\n".as_slice()].concat()
     }
+}
+
+/// Returns whether `headers` announce a stream of events that can be read; a compressed one can only pass.
+pub fn is_stream(headers: &HeaderMap) -> bool {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
+    let is_plain = matches!(text(header::CONTENT_ENCODING), "" | "identity");
+    is_plain && text(header::CONTENT_TYPE).to_ascii_lowercase().starts_with("text/event-stream")
 }
 
 /// Returns the index behind the last blank line of `bytes`.
@@ -110,6 +159,18 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_stream_is_not_read() {
+        let of = |pairs: [(HeaderName, &'static str); 2]| {
+            is_stream(&pairs.map(|(name, value)| (name, http::HeaderValue::from_static(value))).into_iter().collect())
+        };
+        assert!(of([
+            (header::CONTENT_TYPE, "Text/Event-Stream; charset=utf-8"),
+            (header::CONTENT_ENCODING, "identity")
+        ]));
+        assert!(!of([(header::CONTENT_TYPE, "text/event-stream"), (header::CONTENT_ENCODING, "gzip")]));
+    }
+
+    #[test]
     fn whole_events_pass_at_once() {
         assert_eq!(pass(&["data: 1\n\n", "data: 2\r\n\r\n"]).0, ["data: 1\n\n", "data: 2\r\n\r\n"]);
     }
@@ -119,6 +180,24 @@ mod tests {
         let (passed, rest) = pass(&["data: 1\n\ndata: {\"a", "\":1}\n", "\ndata: tail"]);
         assert_eq!(passed, ["data: 1\n\n", "data: {\"a\":1}\n\n"]);
         assert_eq!(rest.as_deref(), Some("data: tail"));
+    }
+
+    #[test]
+    fn a_comment_passes_without_a_blank_line_behind_it() {
+        let (passed, rest) = pass(&[": alive\r\n", ": ", "still\ndata: 1", "\n\n: a\n: b\ndata: 2\n", ": c\n"]);
+        assert_eq!(passed, [": alive\r\n", ": still\n", "data: 1\n\n: a\n: b\n"]);
+        assert_eq!(rest.as_deref(), Some("data: 2\n: c\n"));
+    }
+
+    #[test]
+    fn an_event_that_is_too_long_to_hold_passes_in_pieces() {
+        let mut splitter = Splitter::default();
+        assert_eq!(splitter.push(Bytes::from_static(b"data: ")), None);
+        let piece = splitter.push(Bytes::from(vec![b'x'; LONGEST_EVENT])).map(|piece| piece.len());
+        assert_eq!((piece, splitter.is_half_out()), (Some(LONGEST_EVENT + 6), true));
+        assert_eq!(splitter.push(Bytes::from_static(b": no comment\n")), None);
+        assert_eq!(splitter.push(Bytes::from_static(b"\n")).as_deref(), Some(b": no comment\n\n".as_slice()));
+        assert!(!splitter.is_half_out());
     }
 
     #[test]

@@ -6,8 +6,12 @@
 
 pub mod anthropic;
 pub mod openai;
+mod surrogates;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    borrow::Cow,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -76,13 +80,13 @@ impl Translation {
         }
     }
 
-    /// Returns the answer in one piece in the client's words: `body` when it cannot be read.
-    pub fn answer(&self, body: Bytes) -> Bytes {
+    /// Returns the answer in one piece in the client's words; none when `body` holds no answer.
+    pub fn answer(&self, body: &[u8]) -> Option<Bytes> {
         let written = match self.to {
-            Side::Anthropic => openai::answer::completion(&body, self.created),
-            Side::Openai => anthropic::answer::message(&body),
+            Side::Anthropic => openai::answer::completion(body, self.created),
+            Side::Openai => anthropic::answer::message(body),
         };
-        written.map_or(body, Bytes::from)
+        written.map(Bytes::from)
     }
 
     /// Returns the error of an upstream in the client's words: `body` when it is no error object.
@@ -130,6 +134,14 @@ impl Stream {
     }
 }
 
+/// Reads JSON that may hold halves of surrogate pairs, as when an upstream cuts an emoji in two: they become U+FFFD.
+fn read(text: &[u8]) -> Option<Value> {
+    if let Ok(value) = serde_json::from_slice(text) {
+        return Some(value);
+    }
+    serde_json::from_str(&surrogates::mend(std::str::from_utf8(text).ok()?)?).ok()
+}
+
 /// Now, in Unix seconds.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
@@ -150,6 +162,20 @@ fn list<'a>(of: &'a Value, name: &str) -> &'a [Value] {
 /// Returns the string `name` of `of`; empty when it is none.
 fn text<'a>(of: &'a Value, name: &str) -> &'a str {
     of.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Returns what `content` says: a string, or the text parts of a list.
+fn said(content: &Value) -> Cow<'_, str> {
+    match content {
+        Value::String(text) => Cow::Borrowed(text),
+        Value::Array(parts) => parts.iter().map(|part| text(part, "text")).collect::<String>().into(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Cow::Borrowed(""),
+    }
+}
+
+/// Returns the message of an error object in either format, or of one that is just a string.
+fn error_message(error: &Value) -> Option<&str> {
+    error.as_str().or_else(|| error.get("message")?.as_str())
 }
 
 /// Returns whether `value` says anything.

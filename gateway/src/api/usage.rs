@@ -73,6 +73,14 @@ impl Usage {
         Some(holder.usage.or_else(inner).or_else(nested)?.into())
     }
 
+    /// Reads the last usage in `text`, the end of an answer whose beginning is not known.
+    pub fn read_last(text: &str) -> Option<Self> {
+        let (_, behind) = text.rsplit_once("\"usage\"")?;
+        let value = behind.trim_start().strip_prefix(':')?;
+        let mut values = serde_json::Deserializer::from_str(value).into_iter::<Written>();
+        Some(values.next()?.ok()?.into())
+    }
+
     /// Returns both together: later events correct earlier ones upwards.
     pub fn merge(self, later: Self) -> Self {
         Self {

@@ -114,9 +114,13 @@ impl Error {
             Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Cooling { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(Failure::FirstByte) | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::Upstream(Failure::Connect(_) | Failure::Closed(_) | Failure::Unsupported | Failure::Request(_)) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Upstream(
+                Failure::Connect(_)
+                | Failure::Closed(_)
+                | Failure::Unreadable
+                | Failure::Unsupported
+                | Failure::Request(_),
+            ) => StatusCode::BAD_GATEWAY,
         }
     }
 
@@ -180,6 +184,7 @@ impl Error {
             Self::Upstream(failure) => match failure {
                 Failure::Connect(_) => "upstream_unreachable",
                 Failure::Closed(_) => "upstream_closed",
+                Failure::Unreadable => "upstream_unreadable",
                 Failure::FirstByte => "upstream_timeout",
                 Failure::Unsupported | Failure::Request(_) => "upstream_unsupported",
             },

@@ -237,6 +237,14 @@ impl Record {
         }
     }
 
+    /// Notes that the answer broke off after about `output` tokens: what upstreams count before its end is less.
+    pub(super) fn broke_off(&mut self, output: u64) {
+        if let Some(usage) = self.usage.as_mut().filter(|usage| usage.output < output) {
+            usage.output = output;
+            self.estimated = true;
+        }
+    }
+
     /// Returns the headers that tell about the decision.
     pub(super) fn headers(&self) -> HeaderMap {
         self.headers.clone()

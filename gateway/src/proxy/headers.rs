@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Headers of one connection, which end where it ends (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -17,6 +17,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
+    // Never a standard, but sent by clients that take this for a proxy.
+    HeaderName::from_static("proxy-connection"),
 ];
 
 /// Request headers that are the gateway's own business: it is the upstream's client, and the body may change length.
@@ -52,7 +54,12 @@ pub(super) fn outbound(headers: &HeaderMap, credentials: Credentials) -> HeaderM
 
 /// Returns an upstream's headers that go to the client.
 pub(super) fn inbound(headers: &HeaderMap) -> HeaderMap {
-    end_to_end(headers)
+    let mut kept = end_to_end(headers);
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // It overrides a length that stands beside it (RFC 9112, 6.3), which may be wrong.
+        kept.remove(header::CONTENT_LENGTH);
+    }
+    kept
 }
 
 fn end_to_end(headers: &HeaderMap) -> HeaderMap {
@@ -155,6 +162,12 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["accept-encoding", "idempotency-key", "openai-organization", "traceparent"]);
         assert_eq!(sent["accept-encoding"], "identity");
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_ends_here() {
+        let kept = inbound(&headers(&[("content-length", "2"), ("transfer-encoding", "chunked"), ("etag", "e")]));
+        assert_eq!(kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["etag"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Replies that need neither router nor upstream: models, health, the chat page.
 
 use http::{HeaderValue, Response, StatusCode, header, request::Parts};
+use percent_encoding::percent_decode_str;
 
 use super::{Error, Snapshot, identify::Caller};
 use crate::{
@@ -17,6 +18,12 @@ const SCRIPT: &str = include_str!("chat.js");
 /// What the page may load and do: answers are shown as text, and if one ever were not, its code would not run.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
+
+/// Returns whether a GET finds something under `path`.
+pub(super) fn knows(path: &str) -> bool {
+    let known = ["/", "/chat.css", "/chat.js", "/healthz", "/readyz", "/v1/models"];
+    known.contains(&path) || path.starts_with("/v1/models/")
+}
 
 /// Returns what a GET finds.
 pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result<Response<Body>, Error> {
@@ -46,8 +53,10 @@ fn named(snapshot: &Snapshot, parts: &Parts, rest: &str) -> Result<Response<Body
         return Ok(respond("application/json", models::list(seen).to_string()));
     }
     let name = rest.strip_prefix('/').ok_or(Error::UnknownPath)?;
+    // Clients escape what is in names such as `team/auto`.
+    let name = percent_decode_str(name).decode_utf8_lossy();
     let found = seen.find(|(known, _)| *known == name);
-    let (name, owner) = found.ok_or_else(|| Error::UnknownModel(name.to_owned()))?;
+    let (name, owner) = found.ok_or_else(|| Error::UnknownModel(name.into_owned()))?;
     Ok(respond("application/json", models::one(name, owner).to_string()))
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use http::{HeaderMap, HeaderValue, response};
+use http::{HeaderMap, HeaderValue, StatusCode, response};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 
@@ -19,8 +19,9 @@ use super::{
     retry,
 };
 use crate::{
+    api::sse,
     decide::{Capability, Offer, Plan},
-    upstream::{Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way},
+    upstream::{Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way, translated},
 };
 
 /// An answer that has begun.
@@ -255,9 +256,28 @@ impl<'a> Sender<'a> {
 impl<'a> Letter<'a> {
     async fn attempt(&self, target: Target<'a>, parent: Option<HeaderValue>) -> Ended<'a> {
         let started = Instant::now();
-        let opening = self.open(target, parent);
-        let opened = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, opening).await;
-        Ended { target, started, result: opened.unwrap_or(Err(Failure::FirstByte)) }
+        let opening = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, self.open(target, parent));
+        let opened = opening.await.unwrap_or(Err(Failure::FirstByte));
+        let result = match (target.way, opened) {
+            (Way::Translated, Ok(opened)) => self.translate(opened).await,
+            (_, opened) => opened,
+        };
+        Ended { target, started, result }
+    }
+
+    /// Returns an answer that has begun in the client's words. One in one piece must be read first, and then may turn out to
+    /// be none.
+    async fn translate(&self, opened: Opened) -> Result<Opened, Failure> {
+        let translation = self.inbound.translation().map_err(|_| Failure::Unsupported)?;
+        let Opened { mut head, first, body, seat } = opened;
+        let (timeouts, is_success) = (&self.snapshot.config.timeouts, head.status.is_success());
+        let answering = translated::answer(translation, &mut head, first, body, timeouts.idle);
+        let body = match is_success {
+            true => answering.await?,
+            // Another LLM waits behind it.
+            false => tokio::time::timeout(timeouts.first_byte, answering).await.map_err(|_| Failure::FirstByte)??,
+        };
+        Ok(Opened { head, first: None, body, seat })
     }
 
     async fn open(&self, target: Target<'a>, parent: Option<HeaderValue>) -> Result<Opened, Failure> {
@@ -287,6 +307,12 @@ impl<'a> Letter<'a> {
         // A status that moves on needs no body; its first byte is not waited for.
         let moves_on = config.retry.statuses.contains(&head.status.as_u16());
         let first = if moves_on { None } else { body.frame().await.transpose().map_err(Failure::Closed)? };
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::Closed("the upstream left HTTP unasked".into()));
+        }
+        if first.is_none() && head.status.is_success() && sse::is_stream(&head.headers) {
+            return Err(Failure::Closed("the upstream ended its stream before it began".into()));
+        }
         Ok(Opened { head, first, body, seat })
     }
 }
@@ -326,7 +352,7 @@ fn note_answer(endpoint: &Endpoint, head: &response::Parts, started: Instant) {
 
 fn note_failure(endpoint: &Endpoint, failure: &Failure) {
     match failure {
-        Failure::Connect(_) | Failure::Closed(_) | Failure::FirstByte => {
+        Failure::Connect(_) | Failure::Closed(_) | Failure::FirstByte | Failure::Unreadable => {
             endpoint.peer.breaker.failed(Instant::now());
         }
         Failure::Unsupported | Failure::Request(_) => {}

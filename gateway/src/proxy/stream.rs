@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, header};
+use http::{Response, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep};
@@ -22,7 +22,10 @@ use super::{
     send::{Opened, Seat},
 };
 use crate::{
-    api::{Wire, sse::Splitter},
+    api::{
+        Wire,
+        sse::{self, Splitter},
+    },
     upstream::{Body, body::BodyError},
 };
 
@@ -35,7 +38,7 @@ pub(super) fn relay(
     record: Record,
 ) -> Response<Body> {
     let Opened { head, first, body, seat } = opened;
-    let is_events = is_event_stream(head.headers.get(header::CONTENT_TYPE));
+    let is_events = sse::is_stream(&head.headers);
     let mut kept = headers::inbound(&head.headers);
     if is_events {
         // An error event may follow what the upstream announced.
@@ -60,10 +63,8 @@ pub(super) fn relay(
     response
 }
 
-fn is_event_stream(kind: Option<&HeaderValue>) -> bool {
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
-}
+/// Why an answer ends at its deadline.
+const TOO_LONG: &str = "the answer took too long";
 
 struct Relay {
     body: Body,
@@ -97,7 +98,7 @@ impl Patience {
             ready!(timer.as_mut().poll(ctx));
             let now = Instant::now();
             if now >= self.end {
-                return Poll::Ready("the answer took too long");
+                return Poll::Ready(TOO_LONG);
             }
             if now >= silence {
                 return Poll::Ready("the upstream fell silent");
@@ -148,6 +149,8 @@ impl HttpBody for Relay {
             };
             let step = match next {
                 Poll::Ready(Some(Ok(frame))) => self.pass(frame),
+                // Whatever happens behind the last event takes nothing from the answer.
+                Poll::Ready(Some(Err(_))) if self.tally.has_ended() => self.finish(),
                 Poll::Ready(Some(Err(error))) => {
                     tracing::info!(%error, "the upstream cut its answer");
                     self.fail("the upstream cut its answer")
@@ -155,7 +158,7 @@ impl HttpBody for Relay {
                 Poll::Ready(None) => self.finish(),
                 Poll::Pending => {
                     let reason = ready!(self.patience.poll(ctx));
-                    self.fail(reason)
+                    if self.tally.has_ended() { self.finish() } else { self.fail(reason) }
                 }
             };
             if let Some(step) = step {
@@ -191,12 +194,18 @@ impl Relay {
             Some(usage) => self.record.counted(usage),
             None => self.record.estimated(self.tally.output_estimate()),
         }
+        if !self.tally.is_complete() {
+            self.record.broke_off(self.tally.output_estimate());
+        }
         self.record.answered_by(self.tally.model());
     }
 
     /// Passes `frame` on, less an unfinished event at its end.
     fn pass(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
         self.patience.heard = Instant::now();
+        if self.patience.heard >= self.patience.end {
+            return self.fail(TOO_LONG);
+        }
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(trailers) => return Some(Ok(trailers)),
@@ -231,7 +240,8 @@ impl Relay {
         self.record.cut();
         self.seat.broke();
         self.state = State::Breaking(reason);
-        self.splitter.as_ref()?;
-        Some(Ok(Frame::data(Bytes::from(rescue::cut(self.wire, reason)))))
+        // An event that is half out ends first.
+        let before = if self.splitter.as_ref()?.is_half_out() { "\n\n" } else { "" };
+        Some(Ok(Frame::data(Bytes::from(format!("{before}{}", rescue::cut(self.wire, reason))))))
     }
 }

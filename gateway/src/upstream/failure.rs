@@ -14,6 +14,9 @@ pub enum Failure {
     /// No first byte in time.
     #[error("the upstream did not begin to answer in time")]
     FirstByte,
+    /// An answer that is none, such as an error with the status of success.
+    #[error("the upstream's answer cannot be read")]
+    Unreadable,
     /// The upstream cannot serve this request format.
     #[error("the upstream does not serve this kind of request")]
     Unsupported,
@@ -29,6 +32,7 @@ impl Failure {
             Self::Connect(_) => "connect",
             Self::Closed(_) => "closed",
             Self::FirstByte => "first_byte_timeout",
+            Self::Unreadable => "unreadable",
             Self::Unsupported => "unsupported",
             Self::Request(_) => "request",
         }

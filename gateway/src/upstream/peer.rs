@@ -39,7 +39,7 @@ pub struct Call<'a> {
     pub headers: HeaderMap,
     /// The body, with the upstream's own name of the model; where the upstream needs it, in translation.
     pub body: Bytes,
-    /// What translates the answer back; none when the upstream speaks the client's format.
+    /// What has translated the body; none when the upstream speaks the client's format.
     pub translation: Option<&'a Translation>,
     /// What the simulated kind tells about the choice.
     pub offered: Offered<'a>,
@@ -89,7 +89,7 @@ impl Peer {
         }
     }
 
-    /// Sends `call`. Dropping the future, or the response's body, cancels it.
+    /// Sends `call` and returns the answer in the upstream's words. Dropping the future, or the response's body, cancels it.
     ///
     /// # Errors
     ///
@@ -105,8 +105,7 @@ impl Peer {
         let headers = translated::headers(&call.headers, wire);
         // What the client asks of its own format's service says nothing to another one.
         let call = Call { wire, query: None, headers, ..call };
-        let answer = self.client.send(self.request(base, call)?).await?;
-        translated::answer(translation, answer).await
+        self.client.send(self.request(base, call)?).await
     }
 
     /// Closes connections that nobody has used for long.

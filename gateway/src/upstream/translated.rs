@@ -1,14 +1,16 @@
 //! Calls to an upstream that speaks the other format: the client's headers for it, its answer for the client.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use futures_util::stream;
-use http::{HeaderMap, HeaderValue, Response, header};
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, HeaderValue, header, response};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 
 use super::{Body, Failure, body, body::BodyError};
 use crate::api::{
-    Wire,
+    Wire, sse,
     translate::{Stream, Translation},
 };
 
@@ -24,13 +26,18 @@ pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
     let is_to_anthropic = wire == Wire::Messages;
     let foreign = if is_to_anthropic { "openai-" } else { "anthropic-" };
     let mut kept = headers.clone();
+    // Whatever the client called its body, the translation is JSON.
+    kept.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for name in headers.keys().filter(|name| name.as_str().starts_with(foreign)) {
         kept.remove(name);
     }
     if is_to_anthropic {
         kept.entry("anthropic-version").or_insert(VERSION);
         let bearer = kept.remove(header::AUTHORIZATION);
-        let key = bearer.as_ref().and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        let key = bearer.as_ref().and_then(|value| {
+            let (scheme, key) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+            scheme.eq_ignore_ascii_case(b"Bearer ").then_some(key)
+        });
         if let Some(Ok(key)) = key.map(HeaderValue::from_bytes) {
             kept.insert("x-api-key", key);
         }
@@ -43,28 +50,31 @@ pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
     kept
 }
 
-/// Returns the upstream's `response` in the client's words; a stream is translated as it comes.
-pub(super) async fn answer(translation: &Translation, response: Response<Body>) -> Result<Response<Body>, Failure> {
-    let (mut head, body) = response.into_parts();
+/// Returns the body, in the client's words, of an answer that has begun with `head`, `first` and `body`; a stream is
+/// translated as it comes, anything else when it is whole, unless nothing comes for `idle`.
+pub async fn answer(
+    translation: &Translation,
+    head: &mut response::Parts,
+    first: Option<Frame<Bytes>>,
+    body: Body,
+    idle: Duration,
+) -> Result<Body, Failure> {
     head.headers.remove(header::CONTENT_LENGTH);
-    let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if head.status.is_success() && kind.starts_with("text/event-stream") {
-        return Ok(Response::from_parts(head, events(body, translation.stream())));
+    if head.status.is_success() && sse::is_stream(&head.headers) {
+        return Ok(events(first, body, translation.stream()));
     }
-    let whole = whole(body).await.map_err(Failure::Closed)?;
+    let whole = whole(first, body, idle).await.map_err(Failure::Closed)?;
     let written = match head.status.is_success() {
-        true => translation.answer(whole),
+        true => translation.answer(&whole).ok_or(Failure::Unreadable)?,
         false => translation.error(head.status.as_u16(), whole),
     };
-    Ok(Response::from_parts(head, body::full(written)))
+    Ok(body::full(written))
 }
 
-async fn whole(mut body: Body) -> Result<Bytes, BodyError> {
-    let mut read = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame?.into_data() else {
-            continue;
-        };
+async fn whole(first: Option<Frame<Bytes>>, mut body: Body, idle: Duration) -> Result<Bytes, BodyError> {
+    let mut read = BytesMut::from(first.map(data).unwrap_or_default());
+    while let Some(frame) = tokio::time::timeout(idle, body.frame()).await? {
+        let piece = data(frame?);
         if read.len() + piece.len() > LONGEST {
             return Err("the answer is too long to translate".into());
         }
@@ -73,23 +83,30 @@ async fn whole(mut body: Body) -> Result<Bytes, BodyError> {
     Ok(read.freeze())
 }
 
-fn events(body: Body, translator: Stream) -> Body {
-    let frames = stream::unfold((Some(body), translator), |(mut body, mut translator)| async move {
-        loop {
-            let text = match body.as_mut()?.frame().await {
-                Some(Ok(frame)) => frame.into_data().map(|piece| translator.push(piece)).unwrap_or_default(),
-                Some(Err(error)) => return Some((Err(error), (None, translator))),
-                None => {
-                    body = None;
-                    translator.finish()
-                }
-            };
-            if !text.is_empty() {
-                return Some((Ok::<_, BodyError>(Frame::data(Bytes::from(text))), (body, translator)));
+/// Each frame of the upstream's becomes one, so that whoever waits sees that it lives: an empty one where there is nothing to
+/// say to the client.
+fn events(first: Option<Frame<Bytes>>, body: Body, translator: Stream) -> Body {
+    let frames = stream::unfold((first, Some(body), translator), |(mut first, mut body, mut translator)| async move {
+        let next = match first.take() {
+            Some(first) => Some(Ok(first)),
+            None => body.as_mut()?.frame().await,
+        };
+        let text = match next {
+            Some(Ok(frame)) => translator.push(data(frame)),
+            Some(Err(error)) => return Some((Err(error), (None, None, translator))),
+            None => {
+                body = None;
+                translator.finish()
             }
-        }
+        };
+        Some((Ok::<_, BodyError>(Frame::data(Bytes::from(text))), (None, body, translator)))
     });
-    StreamBody::new(frames).boxed_unsync()
+    StreamBody::new(frames.fuse()).boxed_unsync()
+}
+
+/// Trailers say nothing that is translated.
+fn data(frame: Frame<Bytes>) -> Bytes {
+    frame.into_data().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -114,10 +131,13 @@ mod tests {
 
     #[test]
     fn credentials_change_their_name_and_foreign_headers_stay_behind() {
-        let openai = [("authorization", "Bearer k"), ("openai-organization", "o"), ("traceparent", "t")];
-        let expected = [("anthropic-version", "2023-06-01"), ("traceparent", "t"), ("x-api-key", "k")];
+        let json = ("content-type", "application/json");
+        let openai = [("authorization", "bearer k"), ("openai-organization", "o"), ("traceparent", "t")];
+        let expected = [("anthropic-version", "2023-06-01"), json, ("traceparent", "t"), ("x-api-key", "k")];
         assert_eq!(translated(Wire::Messages, &openai), pairs(&expected));
-        let anthropic = [("x-api-key", "k"), ("anthropic-version", "v"), ("anthropic-beta", "b"), ("traceparent", "t")];
-        assert_eq!(translated(Wire::Chat, &anthropic), pairs(&[("authorization", "Bearer k"), ("traceparent", "t")]));
+        let anthropic =
+            [("x-api-key", "k"), ("anthropic-version", "v"), ("content-type", "text/plain"), ("traceparent", "t")];
+        let expected = [("authorization", "Bearer k"), json, ("traceparent", "t")];
+        assert_eq!(translated(Wire::Chat, &anthropic), pairs(&expected));
     }
 }

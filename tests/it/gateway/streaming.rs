@@ -49,7 +49,7 @@ async fn events_nobody_knows_pass_byte_for_byte() -> Result<()> {
 }
 
 /// Reads until the connection breaks; returns what came and whether it broke.
-async fn read_broken(mut stream: wire::Open) -> (String, bool) {
+pub(super) async fn read_broken(mut stream: wire::Open) -> (String, bool) {
     let mut text = String::new();
     loop {
         match stream.next().await {
@@ -109,5 +109,43 @@ async fn an_answer_in_one_piece_that_is_cut_breaks_off() -> Result<()> {
     let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &request)?;
     let (text, broke) = read_broken(wire::open(stage.address, request).await?).await;
     assert_eq!((text.as_str(), broke), ("{\"id\":", true));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_happens_behind_the_last_event_takes_nothing_from_the_answer() -> Result<()> {
+    let last = Frame::event(&json!({"choices": [{"delta": {"content": "one"}, "finish_reason": "stop"}]}));
+    let stalled = Frame::Wait(Gate::closed());
+    for after in [Frame::Cut, stalled] {
+        let upstream = FakeUpstream::always(Reply::events(vec![last.clone(), Frame::done(), after]))?;
+        let stage = Stage::between(&upstream, &upstream, "timeouts: {idle: 50ms}")?;
+        let (text, broke) = read_broken(open(&stage).await?).await;
+        assert!(text.ends_with("data: [DONE]\n\n") && !text.contains("error"), "{text}");
+        assert!(!broke);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_ends_at_its_deadline_though_it_never_pauses() -> Result<()> {
+    let one = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let upstream = FakeUpstream::always(Reply::events(vec![one; 2_000_000]))?;
+    let stage = Stage::between(&upstream, &upstream, "timeouts: {total: 300ms}")?;
+    let (text, broke) = read_broken(open(&stage).await?).await;
+    assert!(text.contains("took too long") && broke, "{}", text.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_of_many_megabytes_passes_and_is_read() -> Result<()> {
+    let image = "A".repeat(3 << 20);
+    let last = json!({"type": "response.completed", "response": {"output": [image], "usage": {"input_tokens": 3, "output_tokens": 7}}});
+    let upstream = FakeUpstream::always(Reply::events(vec![Frame::event(&last)]))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let request = json!({"model": "auto", "stream": true, "input": "hi"});
+    let answer = wire::post(stage.address, "/v1/responses", &[], &request).await?;
+    assert!(!answer.text().contains("upstream_stream_cut"));
+    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    assert!(metrics.contains("personaroute_tokens_total{model=\"cheap\",kind=\"output\"} 7"), "{metrics}");
     Ok(())
 }

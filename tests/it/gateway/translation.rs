@@ -1,13 +1,16 @@
-//! Chat completions answered by an upstream that speaks Anthropic's messages.
+//! Requests answered by an upstream that speaks the other format.
 
 use anyhow::Result;
 use personaroute_harness::{
-    upstream::{FakeUpstream, Frame, Reply},
+    upstream::{FakeUpstream, Frame, Gate, Reply},
     wire,
 };
 use serde_json::{Value, json};
 
-use super::stage::{ByPrice, Stage, two};
+use super::{
+    stage::{ByPrice, Stage, two},
+    streaming::read_broken,
+};
 
 fn stage(upstream: &FakeUpstream) -> Result<Stage> {
     Stage::start(&two(upstream, upstream, "").replacen("kind: openai", "kind: anthropic", 1), ByPrice)
@@ -86,5 +89,122 @@ async fn a_refusal_keeps_its_status_and_message() -> Result<()> {
     let stage = stage(&upstream)?;
     let answer = wire::post(stage.address, "/v1/chat/completions", &[], &body(false)).await?;
     assert_eq!((answer.status, &answer.json()["error"]["message"]), (400, &json!("too long")));
+    Ok(())
+}
+
+fn to_openai(upstream: &FakeUpstream, other: &FakeUpstream, more: &str) -> Result<Stage> {
+    Stage::start(&two(upstream, other, more), ByPrice)
+}
+
+fn asked(stream: bool) -> Value {
+    json!({"model": "auto", "max_tokens": 9, "stream": stream, "messages": [{"role": "user", "content": "hi"}]})
+}
+
+fn completion(message: &Value) -> Value {
+    json!({"id": "c", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_goes_down_the_ranking() -> Result<()> {
+    let good = FakeUpstream::always(Reply::json(200, &completion(&json!({"content": "ho"}))))?;
+    let error = json!({"error": {"message": "no credit", "code": 402}});
+    let replies = [
+        Reply::json(200, &error),
+        Reply::json(200, &json!({"choices": []})),
+        Reply::body(200, "text/html", "<html>"),
+        Reply::events(vec![]),
+    ];
+    for reply in replies {
+        let bad = FakeUpstream::always(reply)?;
+        let stage = to_openai(&bad, &good, "")?;
+        let answer = wire::post(stage.address, "/v1/messages", &[], &asked(false)).await?;
+        assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"), "{}", answer.text());
+        assert_eq!(answer.json()["content"][0]["text"], "ho");
+        assert_eq!(bad.count(), 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_without_events_is_a_failure_in_any_format() -> Result<()> {
+    let empty = FakeUpstream::always(Reply::events(vec![]))?;
+    let stage = to_openai(&empty, &empty, "")?;
+    for path in ["/v1/messages", "/v1/chat/completions"] {
+        let answer = wire::post(stage.address, path, &[], &asked(true)).await?;
+        assert_eq!(answer.status, 502, "{}", answer.text());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_that_never_says_anything_ends_in_an_error_event() -> Result<()> {
+    let silent = [Frame::Data(": working\n\n".into()), Frame::done()];
+    for frames in [silent.to_vec(), silent[1..].to_vec()] {
+        let upstream = FakeUpstream::always(Reply::events(frames))?;
+        let stage = to_openai(&upstream, &upstream, "")?;
+        let request = wire::json_request(stage.address, "/v1/messages", &[], &asked(true))?;
+        let (text, broke) = read_broken(wire::open(stage.address, request).await?).await;
+        assert!(text.contains("event: error") && broke, "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn thinking_is_no_silence() -> Result<()> {
+    let thought = Frame::event(&json!({"id": "c", "choices": [{"delta": {"reasoning_content": "hm"}}]}));
+    let comment = Frame::Data(": working\n\n".into());
+    let gates: Vec<Gate> = (0..4).map(|_| Gate::closed()).collect();
+    let mut frames = vec![comment];
+    for gate in &gates {
+        frames.extend([Frame::Wait(gate.clone()), thought.clone()]);
+    }
+    let last = json!({"choices": [{"delta": {"content": "ho"}, "finish_reason": "stop"}]});
+    frames.extend([Frame::event(&last), Frame::done()]);
+    let upstream = FakeUpstream::always(Reply::events(frames))?;
+    let stage = to_openai(&upstream, &upstream, "")?;
+    let request = wire::json_request(stage.address, "/v1/messages", &[], &asked(true))?;
+    let mut stream = wire::open(stage.address, request).await?;
+    for gate in &gates {
+        gate.open();
+        let piece = stream.next().await?.unwrap_or_default();
+        assert!(String::from_utf8_lossy(&piece).contains("event: "), "each thought shows that the answer goes on");
+    }
+    assert!(stream.finish().await?.text().contains("message_stop"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_translated_answer_without_usage_is_estimated() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::json(200, &completion(&json!({"content": "x".repeat(4_000)}))))?;
+    let stage = to_openai(&upstream, &upstream, "")?;
+    let answer = wire::post(stage.address, "/v1/messages", &[], &asked(false)).await?;
+    assert_eq!(answer.status, 200);
+    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    assert!(metrics.contains("personaroute_usage_estimated_total"), "{metrics}");
+    let output =
+        metrics.lines().find(|line| line.starts_with("personaroute_tokens_total{model=\"cheap\",kind=\"output\"}"));
+    let tokens: u64 = output.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0);
+    assert!(tokens >= 1_000, "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_translated_answer_may_take_longer_than_its_first_byte() -> Result<()> {
+    let gate = Gate::closed();
+    let text = completion(&json!({"content": "ho"})).to_string();
+    let mut reply = Reply::body(200, "application/json", "\n");
+    reply.frames.extend([Frame::Wait(gate.clone()), Frame::Data(text.into())]);
+    let upstream = FakeUpstream::always(reply)?;
+    let stage = to_openai(&upstream, &upstream, "timeouts: {first_byte: 100ms}")?;
+    let request = asked(false);
+    let asking = wire::post(stage.address, "/v1/messages", &[], &request);
+    let opening = async {
+        // Longer than the first byte may take.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        gate.open();
+    };
+    let (answer, ()) = tokio::join!(asking, opening);
+    let answer = answer?;
+    assert_eq!((answer.status, &answer.json()["content"][0]["text"]), (200, &json!("ho")), "{}", answer.text());
     Ok(())
 }

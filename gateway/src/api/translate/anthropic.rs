@@ -3,15 +3,19 @@
 pub mod request;
 pub mod answer;
 pub mod stream;
+mod calls;
 
 use serde_json::{Value, json};
 
-/// Returns Anthropic's reason to stop for OpenAI's reason to finish.
-fn stop_reason(finish_reason: &str) -> &'static str {
+/// Returns Anthropic's reason to stop for OpenAI's reason to finish; `has_called` says whether the answer calls tools.
+fn stop_reason(finish_reason: &str, has_called: bool) -> &'static str {
     match finish_reason {
+        // A call may be cut as well: nobody should make it.
         "length" => "max_tokens",
-        "tool_calls" | "function_call" => "tool_use",
         "content_filter" => "refusal",
+        "tool_calls" | "function_call" => "tool_use",
+        // Some upstreams call their tools and then say they just stopped.
+        _ if has_called => "tool_use",
         _ => "end_turn",
     }
 }

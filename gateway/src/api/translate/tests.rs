@@ -18,7 +18,7 @@ fn translation(wire: Wire, request: &Value) -> Translation {
 fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
     let translation = translation(wire, request);
     let asked = translation.body("the-upstreams-name", true);
-    let answered = translation.answer(Bytes::from(answer.to_string()));
+    let answered = translation.answer(answer.to_string().as_bytes()).unwrap();
     [
         ("the client asks", pretty(request.to_string().as_bytes())),
         ("the upstream reads", pretty(&asked)),
@@ -131,8 +131,9 @@ fn calls_that_are_not_numbered_or_take_turns_keep_their_arguments_apart() {
         }
         json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
     };
-    let numbered = [call(Some(0), "a", ""), call(Some(1), "b", ""), call(Some(0), "", "1"), call(Some(1), "", "2")];
-    let unnumbered = [call(None, "a", ""), call(None, "", "1"), call(None, "b", ""), call(None, "", "2")];
+    let [one, two] = ["{\"n\":1}", "{\"n\":2}"];
+    let numbered = [call(Some(0), "a", ""), call(Some(1), "b", ""), call(Some(0), "", one), call(Some(1), "", two)];
+    let unnumbered = [call(None, "a", ""), call(None, "", one), call(None, "b", ""), call(None, "", two)];
     for chunks in [numbered, unnumbered] {
         let text = streamed(Wire::Messages, &request, &events(&chunks));
         let pieces = crate::api::sse::data(text.split("reads\n").last().unwrap().as_bytes());
@@ -141,8 +142,50 @@ fn calls_that_are_not_numbered_or_take_turns_keep_their_arguments_apart() {
             .filter(|event| event["type"] == "content_block_delta")
             .map(|event| (event["index"].clone(), event["delta"]["partial_json"].clone()))
             .collect();
-        assert_eq!(said, [(json!(0), json!("1")), (json!(1), json!("2"))]);
+        assert_eq!(said, [(json!(0), json!(one)), (json!(1), json!(two))]);
     }
+}
+
+#[test]
+fn a_call_that_was_cut_is_not_to_be_made() {
+    let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+    let call = json!({"id": "c", "function": {"name": "look", "arguments": "{\"path\": \"/tm"}});
+    let stop = |reason: &str| {
+        let choice = json!({"message": {"content": null, "tool_calls": [call]}, "finish_reason": reason});
+        let answer = translation(Wire::Messages, &request).answer(json!({"choices": [choice]}).to_string().as_bytes());
+        let read: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+        read["stop_reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(
+        ["length", "content_filter", "stop", "tool_calls"].map(stop),
+        ["max_tokens", "refusal", "tool_use", "tool_use"]
+    );
+}
+
+#[test]
+fn text_in_parts_and_halves_of_emojis_are_read_and_other_events_break_the_stream() {
+    let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    let parts =
+        r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]},{"type":"text","text":"ho"}]}}]}"#;
+    let half = r#"{"choices":[{"delta":{"content":"x\ud83dy"}}]}"#;
+    let text =
+        streamed(Wire::Messages, &request, &format!("data: {parts}\n\ndata: {half}\n\ndata: {{\n\ndata: [DONE]\n\n"));
+    assert!(text.contains(r#""text":"ho""#) && text.contains("\"text\":\"x\u{fffd}y\""), "{text}");
+    assert!(text.contains("event: error") && !text.contains("message_stop"), "{text}");
+}
+
+#[test]
+fn what_only_old_chats_have_is_refused() {
+    let refused = |message: Value| {
+        let chat = json!({"messages": [{"role": "user", "content": "hi"}, message]});
+        Translation::of(Wire::Chat, chat.to_string().as_bytes()).unwrap_err().param.into_owned()
+    };
+    assert_eq!(
+        refused(json!({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}})),
+        "messages[1].function_call"
+    );
+    assert_eq!(refused(json!({"role": "function", "name": "f", "content": "1"})), "messages[1].role");
+    assert_eq!(refused(json!({"role": "assistant", "audio": {"id": "a"}})), "messages[1].audio");
 }
 
 #[test]

@@ -1,20 +1,36 @@
 //! What an answer says about itself in passing: its end and its usage.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::api::{Usage, Wire, facts, sse, usage};
 
-/// Most bytes of an answer in one piece that are kept for its usage, which stands at the end of even long answers.
+/// Most bytes of an answer in one piece that are kept for its usage: its last ones, as usage stands at the end of long answers.
 const KEPT: usize = 4 << 20;
+
+/// How far a stream of events has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    /// More must follow.
+    Open,
+    /// The answer is whole; some upstreams say no more.
+    Possible,
+    /// The format's last event, or an error.
+    Final,
+}
 
 /// Reads along.
 #[derive(Debug)]
 pub(super) struct Tally {
     wire: Wire,
     events: bool,
-    complete: bool,
+    end: End,
     usage: Option<Usage>,
-    kept: Vec<Bytes>,
+    kept: VecDeque<Bytes>,
+    /// Bytes of `kept`.
+    kept_length: usize,
     length: usize,
     seen: u64,
     /// Whether the answering model's name is wanted.
@@ -26,8 +42,18 @@ impl Tally {
     /// Returns a tally; `events` says whether the answer is a stream of events, `wants_model` whether to look for the name
     /// of the model that answers.
     pub(super) fn new(wire: Wire, events: bool, wants_model: bool) -> Self {
-        let kept = Vec::new();
-        Self { wire, events, complete: false, usage: None, kept, length: 0, seen: 0, wants_model, model: None }
+        Self {
+            wire,
+            events,
+            end: End::Open,
+            usage: None,
+            kept: VecDeque::new(),
+            kept_length: 0,
+            length: 0,
+            seen: 0,
+            wants_model,
+            model: None,
+        }
     }
 
     /// Reads a piece of the answer; of an event stream, whole events.
@@ -37,8 +63,11 @@ impl Tally {
             return;
         }
         self.length += bytes.len();
-        if self.length <= KEPT {
-            self.kept.push(bytes.clone());
+        self.kept_length += bytes.len();
+        self.kept.push_back(bytes.clone());
+        while let Some(first) = self.kept.front().filter(|first| self.kept_length - first.len() >= KEPT) {
+            self.kept_length -= first.len();
+            self.kept.pop_front();
         }
     }
 
@@ -47,7 +76,7 @@ impl Tally {
         if self.wants_model && self.model.is_none() && data.contains("\"model\"") {
             self.model = usage::model(data);
         }
-        self.complete |= ends(self.wire, data);
+        self.end = self.end.max(end(self.wire, data));
         if data.contains("\"usage\"")
             && let Some(usage) = Usage::read(data)
             // Translated streams begin with zeros, before anybody has counted.
@@ -59,12 +88,21 @@ impl Tally {
 
     /// Returns whether a stream of events may end here. Other answers end where HTTP says so.
     pub(super) fn is_complete(&self) -> bool {
-        !self.events || self.complete
+        !self.events || self.end >= End::Possible
+    }
+
+    /// Returns whether a stream of events has said its last word: whatever happens then, nothing is missing.
+    pub(super) fn has_ended(&self) -> bool {
+        self.events && self.end == End::Final
     }
 
     /// Returns about how many tokens the answer had: upstreams send about one in each event.
     pub(super) fn output_estimate(&self) -> u64 {
-        if self.events { self.seen } else { u64::from(facts::estimate(self.length)) }
+        match self.wire {
+            Wire::Embeddings => 0,
+            _ if self.events => self.seen,
+            _ => u64::from(facts::estimate(self.length)),
+        }
     }
 
     /// Returns the model that the answer says it is from, once its usage was asked for.
@@ -74,41 +112,69 @@ impl Tally {
 
     /// Returns the usage the answer told.
     pub(super) fn usage(&mut self) -> Option<Usage> {
-        if self.events || self.length > KEPT {
+        if self.events {
             return self.usage;
         }
-        let bytes = std::mem::take(&mut self.kept).concat();
+        let is_whole = self.length == self.kept_length;
+        self.kept_length = 0;
+        let bytes = Vec::from(std::mem::take(&mut self.kept)).concat();
+        if !is_whole {
+            return Usage::read_last(&String::from_utf8_lossy(&bytes));
+        }
         let text = std::str::from_utf8(&bytes).ok()?;
         if self.wants_model {
             self.model = usage::model(text);
         }
-        Usage::read(text)
+        // Translations, and some upstreams, write zeros where nobody has counted.
+        Usage::read(text).filter(|usage| *usage != Usage::default())
     }
 }
 
-/// Returns whether nothing need follow the event: its format's last one, or a reason to finish.
-fn ends(wire: Wire, data: &str) -> bool {
-    match wire {
-        Wire::Chat | Wire::Completions | Wire::Embeddings => data.trim() == "[DONE]" || has_finish_reason(data),
-        Wire::Responses => {
-            ["response.completed", "response.failed", "response.incomplete", "error"].iter().any(|kind| {
-                data.contains(&format!("\"type\":\"{kind}\"")) || data.contains(&format!("\"type\": \"{kind}\""))
-            })
+/// What tells the end of a stream in an event.
+#[derive(Debug, Default, Deserialize)]
+struct Marks {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    error: Option<IgnoredAny>,
+}
+
+/// Returns what an event says about the end of its stream.
+fn end(wire: Wire, data: &str) -> End {
+    // Most events say nothing, and few need to be read for that.
+    let marks = |words: &[&str]| match words.iter().any(|word| data.contains(word)) {
+        true => serde_json::from_str::<Marks>(data).unwrap_or_default(),
+        false => Marks::default(),
+    };
+    let is_final = match wire {
+        Wire::Chat | Wire::Completions | Wire::Embeddings => {
+            if has_finish_reason(data) {
+                return End::Possible;
+            }
+            data.trim() == "[DONE]" || marks(&["\"error\""]).error.is_some()
         }
-        Wire::Messages => data.contains("\"message_stop\"") || data.contains("\"type\":\"error\""),
-    }
+        Wire::Responses => {
+            let words = ["\"response.completed\"", "\"response.failed\"", "\"response.incomplete\"", "\"error\""];
+            let last = ["response.completed", "response.failed", "response.incomplete", "error"];
+            marks(&words).kind.is_some_and(|kind| last.contains(&kind.as_str()))
+        }
+        Wire::Messages => {
+            let marks = marks(&["\"message_stop\"", "\"error\""]);
+            marks.kind.is_some_and(|kind| kind == "message_stop" || kind == "error")
+        }
+    };
+    if is_final { End::Final } else { End::Open }
 }
 
-/// Some upstreams never send `[DONE]`; an error event ends a stream as well.
 fn has_finish_reason(data: &str) -> bool {
     let mut rest = data;
     while let Some((_, after)) = rest.split_once("\"finish_reason\"") {
-        if after.trim_start().strip_prefix(':').is_some_and(|value| value.trim_start().starts_with('"')) {
+        let value = after.trim_start().strip_prefix(':').map_or("", str::trim_start);
+        if value.starts_with('"') && !value.starts_with("\"\"") {
             return true;
         }
         rest = after;
     }
-    data.trim_start().starts_with("{\"error\"")
+    false
 }
 
 #[cfg(test)]
@@ -117,12 +183,37 @@ mod tests {
 
     #[test]
     fn a_stream_ends_with_its_formats_last_event_or_a_reason() {
-        assert!(ends(Wire::Chat, "[DONE]"));
-        assert!(ends(Wire::Chat, r#"{"choices":[{"delta":{},"finish_reason" : "stop"}]}"#));
-        assert!(!ends(Wire::Chat, r#"{"choices":[{"delta":{"content":"x"},"finish_reason":null}]}"#));
-        assert!(ends(Wire::Messages, r#"{"type":"message_stop"}"#));
-        assert!(!ends(Wire::Messages, r#"{"type":"content_block_stop","index":0}"#));
-        assert!(ends(Wire::Responses, r#"{"type":"response.completed","response":{}}"#));
+        assert_eq!(end(Wire::Chat, "[DONE]"), End::Final);
+        assert_eq!(end(Wire::Chat, r#"{"choices":[{"delta":{},"finish_reason" : "stop"}]}"#), End::Possible);
+        for open in [r#""finish_reason":null"#, r#""finish_reason":"""#, r#""error":null"#] {
+            assert_eq!(end(Wire::Chat, &format!(r#"{{"choices":[{{"delta":{{"content":"x"}},{open}}}]}}"#)), End::Open);
+        }
+        assert_eq!(end(Wire::Messages, r#"{"type":"message_stop"}"#), End::Final);
+        assert_eq!(end(Wire::Messages, r#"{"type":"content_block_stop","index":0}"#), End::Open);
+        assert_eq!(
+            end(Wire::Messages, r#"{"type":"content_block_delta","delta":{"text":"\"message_stop\""}}"#),
+            End::Open
+        );
+        assert_eq!(end(Wire::Responses, r#"{"type":"response.completed","response":{}}"#), End::Final);
+    }
+
+    #[test]
+    fn error_events_end_a_stream_wherever_the_error_stands() {
+        assert_eq!(end(Wire::Chat, r#"{"id": "c", "error": {"message": "m"}}"#), End::Final);
+        assert_eq!(end(Wire::Messages, r#"{"type": "error", "error": {"type": "overloaded_error"}}"#), End::Final);
+        assert_eq!(end(Wire::Responses, r#"{"sequence_number": 1, "type": "error"}"#), End::Final);
+    }
+
+    #[test]
+    fn long_answers_tell_their_usage_at_the_end_and_zeros_are_no_count() {
+        let mut long = Tally::new(Wire::Embeddings, false, false);
+        long.read(&Bytes::from_static(b"{\"data\":[\""));
+        (0..6).for_each(|_| long.read(&Bytes::from(vec![b'A'; 1 << 20])));
+        long.read(&Bytes::from_static(b"\"],\"usage\": {\"prompt_tokens\": 700, \"total_tokens\": 700}}"));
+        assert_eq!((long.usage(), long.output_estimate()), (Some(Usage { input: 700, cached: 0, output: 0 }), 0));
+        let mut uncounted = Tally::new(Wire::Messages, false, false);
+        uncounted.read(&Bytes::from_static(b"{\"content\":[],\"usage\":{\"input_tokens\":0,\"output_tokens\":0}}"));
+        assert_eq!(uncounted.usage(), None);
     }
 
     #[test]

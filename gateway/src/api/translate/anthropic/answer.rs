@@ -3,25 +3,24 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{list, text},
+    super::{error_message, list, read, said, text},
     stop_reason, usage,
 };
 
 /// Returns the message that says what the chat completion `body` says.
 pub fn message(body: &[u8]) -> Option<Vec<u8>> {
-    let completion: Value = serde_json::from_slice(body).ok()?;
+    let completion = read(body)?;
     let choice = list(&completion, "choices").first()?;
     let answer = choice.get("message")?;
     let mut content = Vec::new();
-    for said in [text(answer, "content"), text(answer, "refusal")] {
+    for said in [said(answer.get("content").unwrap_or(&Value::Null)), text(answer, "refusal").into()] {
         if !said.is_empty() {
             content.push(json!({"type": "text", "text": said}));
         }
     }
     let calls = list(answer, "tool_calls");
     content.extend(calls.iter().map(tool_use));
-    // Some upstreams call their tools and then say they just stopped.
-    let reason = if calls.is_empty() { stop_reason(text(choice, "finish_reason")) } else { "tool_use" };
+    let reason = stop_reason(text(choice, "finish_reason"), !calls.is_empty());
     let message = json!({
         "id": completion.get("id"), "type": "message", "role": "assistant", "model": completion.get("model"),
         "content": content, "stop_reason": reason, "stop_sequence": null,
@@ -44,9 +43,8 @@ fn tool_use(call: &Value) -> Value {
 
 /// Returns OpenAI's error object as Anthropic's; a body of another shape stays as it is.
 pub fn error(status: u16, body: &[u8]) -> Option<Vec<u8>> {
-    let written: Value = serde_json::from_slice(body).ok()?;
-    let error = written.get("error").unwrap_or(&written);
-    let message = error.as_str().or_else(|| error.get("message")?.as_str())?;
+    let written = read(body)?;
+    let message = error_message(written.get("error").unwrap_or(&written))?;
     let error = json!({"type": "error", "error": {"type": kind(status), "message": message}});
     serde_json::to_vec(&error).ok()
 }

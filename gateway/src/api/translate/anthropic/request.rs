@@ -32,7 +32,8 @@ pub fn messages(chat: &Value) -> Result<Value, Invalid> {
         match text(message, "role") {
             "system" | "developer" => system.extend(content()?),
             "assistant" => push(&mut turns, "assistant", assistant(message, content()?, &place)?),
-            "tool" | "function" => push(&mut turns, "user", vec![tool_result(message, &content()?)]),
+            "function" => return Err(no_word(format!("{place}.role"), SIDE)),
+            "tool" => push(&mut turns, "user", vec![tool_result(message, &content()?)]),
             _ => push(&mut turns, "user", content()?),
         }
     }
@@ -151,6 +152,11 @@ fn file(file: &Value) -> Option<Value> {
 }
 
 fn assistant(message: &Value, mut content: Vec<Value>, place: &str) -> Result<Vec<Value>, Invalid> {
+    if let Some(name) =
+        ["function_call", "audio"].into_iter().find(|name| message.get(*name).is_some_and(says_something))
+    {
+        return Err(no_word(format!("{place}.{name}"), SIDE));
+    }
     let refusal = text(message, "refusal");
     if !refusal.is_empty() {
         content.push(json!({"type": "text", "text": refusal}));

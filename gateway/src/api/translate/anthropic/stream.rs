@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    super::{list, text},
+    super::{error_message, list, read, said, says_something, text},
+    calls::Calls,
     stop_reason, usage,
 };
 use crate::api::{
@@ -21,10 +22,9 @@ pub struct Events {
     blocks: usize,
     /// The block that is being written.
     open: Option<Block>,
-    /// The block of each tool call, by OpenAI's number of the call.
-    calls: Vec<(u64, usize)>,
+    calls: Calls,
     usage: Option<Value>,
-    stop_reason: Option<&'static str>,
+    finish_reason: Option<String>,
     ended: bool,
 }
 
@@ -38,7 +38,9 @@ enum Block {
 impl Events {
     /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
     pub fn push(&mut self, piece: Bytes) -> String {
-        match self.splitter.push(piece) {
+        let whole = self.splitter.push(piece);
+        match whole {
+            Some(_) if self.splitter.is_half_out() => self.broken("the upstream sent an event that is too long"),
             Some(whole) => self.read(&whole),
             None => String::new(),
         }
@@ -49,7 +51,7 @@ impl Events {
     pub fn finish(&mut self) -> String {
         let rest = self.splitter.finish_event();
         let written = self.read(&rest);
-        if self.stop_reason.is_some() { written + &self.stop() } else { written }
+        if self.finish_reason.is_some() { written + &self.stop() } else { written }
     }
 
     fn read(&mut self, whole: &[u8]) -> String {
@@ -57,17 +59,17 @@ impl Events {
     }
 
     fn event(&mut self, data: &str) -> String {
-        if self.ended {
+        if self.ended || data.trim().is_empty() {
             return String::new();
         }
         if data.trim() == "[DONE]" {
             return self.stop();
         }
-        let Ok(chunk) = serde_json::from_str::<Value>(data) else {
-            return String::new();
+        let Some(chunk) = read(data.as_bytes()) else {
+            return self.broken("the upstream sent an event that cannot be read");
         };
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            return self.broken(error);
+            return self.broken(error_message(error).unwrap_or("the upstream failed"));
         }
         let mut written = self.begin(&chunk);
         if let Some(counted) = chunk.get("usage").filter(|usage| usage.is_object()) {
@@ -75,8 +77,10 @@ impl Events {
         }
         for choice in list(&chunk, "choices").iter().filter(|choice| choice_index(choice) == 0) {
             written.push_str(&self.delta(choice.get("delta").unwrap_or(&Value::Null)));
-            if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
-                self.stop_reason = Some(stop_reason(reason));
+            if let Some(reason) =
+                choice.get("finish_reason").and_then(Value::as_str).filter(|reason| !reason.is_empty())
+            {
+                self.finish_reason = Some(reason.to_owned());
             }
         }
         written
@@ -96,13 +100,19 @@ impl Events {
 
     fn delta(&mut self, delta: &Value) -> String {
         let mut written = String::new();
-        for said in [text(delta, "content"), text(delta, "refusal")] {
+        for said in [said(delta.get("content").unwrap_or(&Value::Null)), text(delta, "refusal").into()] {
             if !said.is_empty() {
-                written.push_str(&self.said(said));
+                written.push_str(&self.said(&said));
             }
         }
         for call in list(delta, "tool_calls") {
-            written.push_str(&self.called(call));
+            self.calls.read(call);
+        }
+        written.push_str(&self.called(false));
+        // Thoughts have no place in messages without a signature, but take their time.
+        let thinks = ["reasoning_content", "reasoning"].iter().any(|name| delta.get(*name).is_some_and(says_something));
+        if written.is_empty() && (thinks || delta.get("content").is_some_and(Value::is_array)) {
+            written = write(&json!({"type": "ping"}));
         }
         written
     }
@@ -110,41 +120,30 @@ impl Events {
     fn said(&mut self, said: &str) -> String {
         let mut written = String::new();
         if self.open != Some(Block::Text) {
-            written = self.open(Block::Text, &json!({"type": "text", "text": ""}));
+            written = self.called(true);
+            written.push_str(&self.open(Block::Text, &json!({"type": "text", "text": ""})));
         }
         let delta = json!({"type": "text_delta", "text": said});
-        let idx = self.blocks.saturating_sub(1);
-        written + &write(&json!({"type": "content_block_delta", "index": idx, "delta": delta}))
+        written + &self.written(&delta)
     }
 
-    fn called(&mut self, call: &Value) -> String {
-        let number = self.number(call);
-        let known = self.calls.iter().find(|(known, _)| *known == number).map(|(_, block)| *block);
-        let function = call.get("function").unwrap_or(&Value::Null);
+    /// Writes what can be written of the calls, block by block; `all` of them where nothing more is to follow.
+    fn called(&mut self, all: bool) -> String {
         let mut written = String::new();
-        let idx = known.unwrap_or_else(|| {
-            let id = call.get("id").and_then(Value::as_str).map_or_else(|| format!("call_{number}"), str::to_owned);
-            let block = json!({"type": "tool_use", "id": id, "name": text(function, "name"), "input": {}});
-            written = self.open(Block::Call, &block);
-            let idx = self.blocks.saturating_sub(1);
-            self.calls.push((number, idx));
-            idx
-        });
-        let arguments = text(function, "arguments");
-        if !arguments.is_empty() {
-            let delta = json!({"type": "input_json_delta", "partial_json": arguments});
-            written.push_str(&write(&json!({"type": "content_block_delta", "index": idx, "delta": delta})));
+        while let Some(call) = self.calls.next(all) {
+            if let Some(begin) = &call.begin {
+                written.push_str(&self.open(Block::Call, begin));
+            }
+            if !call.arguments.is_empty() {
+                written.push_str(&self.written(&json!({"type": "input_json_delta", "partial_json": call.arguments})));
+            }
         }
         written
     }
 
-    /// Some upstreams do not number their calls: an id then begins a new one.
-    fn number(&self, call: &Value) -> u64 {
-        let last = self.calls.last().map(|(number, _)| *number);
-        let begins = call.get("id").and_then(Value::as_str).is_some_and(|id| !id.is_empty());
-        let next = last.map_or(0, |last| last.saturating_add(1));
-        let unnumbered = if begins { next } else { last.unwrap_or(0) };
-        call.get("index").and_then(Value::as_u64).unwrap_or(unnumbered)
+    /// Writes a piece of the block that is open, which is always the last one.
+    fn written(&self, delta: &Value) -> String {
+        write(&json!({"type": "content_block_delta", "index": self.blocks.saturating_sub(1), "delta": delta}))
     }
 
     fn open(&mut self, kind: Block, block: &Value) -> String {
@@ -166,20 +165,18 @@ impl Events {
         if !self.begun || std::mem::replace(&mut self.ended, true) {
             return String::new();
         }
-        let reason = match self.stop_reason {
-            // Some upstreams call their tools and then say they just stopped.
-            Some("end_turn") | None if !self.calls.is_empty() => "tool_use",
-            reason => reason.unwrap_or("end_turn"),
-        };
+        let written = self.called(true) + &self.close();
+        let reason = stop_reason(self.finish_reason.as_deref().unwrap_or_default(), !self.calls.is_empty());
         let usage = self.usage.take().unwrap_or_else(|| json!({"output_tokens": 0}));
         let delta = json!({"stop_reason": reason, "stop_sequence": null});
         let end = write(&json!({"type": "message_delta", "delta": delta, "usage": usage}));
-        self.close() + &end + &write(&json!({"type": "message_stop"}))
+        written + &end + &write(&json!({"type": "message_stop"}))
     }
 
-    fn broken(&mut self, error: &Value) -> String {
-        self.ended = true;
-        let message = error.as_str().or_else(|| error.get("message")?.as_str()).unwrap_or("the upstream failed");
+    fn broken(&mut self, message: &str) -> String {
+        if std::mem::replace(&mut self.ended, true) {
+            return String::new();
+        }
         let body = ErrorBody {
             message: message.to_owned(),
             kind: "upstream_error",

@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{finish_reason, usage};
+use super::{
+    super::{error_message, read},
+    finish_reason, usage,
+};
 
 /// Returns the chat completion that says what the message `body` says; `created` is now in Unix seconds.
 pub fn completion(body: &[u8], created: u64) -> Option<Vec<u8>> {
-    let message: Value = serde_json::from_slice(body).ok()?;
+    let message = read(body)?;
     let blocks = message.get("content")?.as_array()?;
     let kind = |block: &&Value, kind: &str| block.get("type").and_then(Value::as_str) == Some(kind);
     let texts: Vec<&str> = blocks
@@ -36,9 +39,9 @@ fn tool_call(block: &Value) -> Value {
 
 /// Returns Anthropic's error object as OpenAI's; a body of another shape stays as it is.
 pub fn error(body: &[u8]) -> Option<Vec<u8>> {
-    let written: Value = serde_json::from_slice(body).ok()?;
+    let written = read(body)?;
     let error = written.get("error")?;
-    let error = json!({"message": error.get("message"), "type": error.get("type"), "param": null, "code": null});
+    let error = json!({"message": error_message(error), "type": error.get("type"), "param": null, "code": null});
     serde_json::to_vec(&json!({"error": error})).ok()
 }
 
@@ -72,6 +75,8 @@ mod tests {
         let written = error(br#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#).unwrap();
         let read: Value = serde_json::from_slice(&written).unwrap();
         assert_eq!((&read["error"]["type"], &read["error"]["message"]), (&json!("overloaded_error"), &json!("busy")));
+        let written = error(br#"{"error":"busy"}"#).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&written).unwrap()["error"]["message"], "busy");
         assert_eq!(error(b"<html>"), None);
     }
 }

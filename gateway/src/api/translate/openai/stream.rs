@@ -3,11 +3,17 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{finish_reason, usage};
+use super::{
+    super::{error_message, read},
+    finish_reason, usage,
+};
 use crate::api::{
     ErrorBody, Wire,
     sse::{self, Splitter},
 };
+
+/// A comment: shows client and connection that the answer goes on.
+const ALIVE: &str = ": alive\n\n";
 
 /// Translates one stream.
 #[derive(Debug)]
@@ -41,7 +47,9 @@ impl Chunks {
 
     /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
     pub fn push(&mut self, piece: Bytes) -> String {
-        match self.splitter.push(piece) {
+        let whole = self.splitter.push(piece);
+        match whole {
+            Some(_) if self.splitter.is_half_out() => self.broken("the upstream sent an event that is too long"),
             Some(whole) => self.read(&whole),
             None => String::new(),
         }
@@ -57,8 +65,11 @@ impl Chunks {
         let events = sse::data(whole);
         events
             .iter()
-            .filter_map(|data| serde_json::from_str(data).ok())
-            .map(|event: Value| self.event(&event))
+            .filter(|data| !data.trim().is_empty())
+            .map(|data| match read(data.as_bytes()) {
+                Some(event) => self.event(&event),
+                None => self.broken("the upstream sent an event that cannot be read"),
+            })
             .collect()
     }
 
@@ -84,7 +95,8 @@ impl Chunks {
                 }
             }
             "message_stop" => self.stop(),
-            "error" => self.broken(event),
+            "error" => self.broken(event.get("error").and_then(error_message).unwrap_or("the upstream failed")),
+            "ping" => ALIVE.to_owned(),
             _ => String::new(),
         }
     }
@@ -107,7 +119,8 @@ impl Chunks {
                 let call = json!({"index": self.calls.saturating_sub(1), "function": {"arguments": json}});
                 self.chunk(&json!({"tool_calls": [call]}), None)
             }
-            (None, None) => String::new(),
+            // Thoughts have no place in chunks, but take their time.
+            (None, None) => ALIVE.to_owned(),
         }
     }
 
@@ -124,9 +137,10 @@ impl Chunks {
         format!("{counted}data: [DONE]\n\n")
     }
 
-    fn broken(&mut self, event: &Value) -> String {
-        self.stopped = true;
-        let message = event.pointer("/error/message").and_then(Value::as_str).unwrap_or("the upstream failed");
+    fn broken(&mut self, message: &str) -> String {
+        if std::mem::replace(&mut self.stopped, true) {
+            return String::new();
+        }
         let body = ErrorBody {
             message: message.to_owned(),
             kind: "upstream_error",
