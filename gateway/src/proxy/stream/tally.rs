@@ -98,11 +98,10 @@ impl Tally {
 
     /// Returns about how many tokens the answer had: upstreams send about one in each event.
     pub(super) fn output_estimate(&self) -> u64 {
-        match self.wire {
-            Wire::Embeddings => 0,
-            _ if self.events => self.seen,
-            _ => u64::from(facts::estimate(self.length)),
+        if self.wire == Wire::Embeddings {
+            return 0;
         }
+        if self.events { self.seen } else { u64::from(facts::estimate(self.length)) }
     }
 
     /// Returns the model that the answer says it is from, once its usage was asked for.
