@@ -16,16 +16,16 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         facts.continues |= last_role == "assistant";
         if let Some(value) = message.find("content") {
             let content = content::read(value, &mut facts.needs);
-            facts.prompt_bytes += content.text.len();
+            facts.prompt_bytes += content.bytes();
             facts.open(&last_role, &content.text);
             if last_role == "user" && content.has_text {
                 facts.text = content.text;
             }
         }
-        facts.prompt_bytes += message.find("tool_calls").map_or(0, |calls| calls.get().len());
+        let calls = ["tool_calls", "function_call"].into_iter().filter_map(|name| message.find(name));
+        facts.prompt_bytes += calls.map(|calls| calls.get().len()).sum::<usize>();
     }
     facts.turn = if matches!(last_role.as_str(), "tool" | "function") { Turn::Tool } else { Turn::User };
-    facts.max_tokens = fields.number("max_completion_tokens").or_else(|| fields.number("max_tokens"));
     Ok(facts)
 }
 

@@ -1,7 +1,8 @@
 //! OpenAI completions and embeddings: the facts of a bare text.
 
-use super::{Facts, Fields, Invalid, content};
-use crate::decide::Needs;
+use serde_json::value::RawValue;
+
+use super::{Facts, Fields, Invalid, content, facts::BYTES_PER_TOKEN};
 
 /// Reads the facts; `name` is the field with the text: a string, or a list of strings or tokens.
 pub fn facts(fields: &Fields<'_>, name: &'static str) -> Result<Facts, Invalid> {
@@ -12,17 +13,54 @@ pub fn facts(fields: &Fields<'_>, name: &'static str) -> Result<Facts, Invalid> 
         Ok(text) => text,
         Err(_) => strings(value).join("\n"),
     };
-    Ok(Facts {
-        prompt_bytes: text.len(),
-        text,
-        needs: Needs::default(),
-        max_tokens: fields.number("max_tokens"),
-        ..Facts::default()
-    })
+    let prompt_bytes = text.len().max(weigh(value));
+    Ok(Facts { prompt_bytes, text, choices: Some(prompts(value)), ..Facts::default() })
+}
+
+/// Returns how many texts are asked about: a list of numbers is the tokens of one.
+fn prompts(value: &RawValue) -> u32 {
+    let elements = content::elements(value).unwrap_or_default();
+    let texts = elements.iter().filter(|element| element.get().starts_with(['"', '['])).count();
+    u32::try_from(texts).unwrap_or(u32::MAX).max(1)
+}
+
+/// Returns the bytes of text in `value`; a token stands for as many as it is estimated to have.
+fn weigh(value: &RawValue) -> usize {
+    let Some(elements) = content::elements(value) else {
+        return content::weigh(value);
+    };
+    let bytes = |element: &RawValue| match element.get().as_bytes().first() {
+        Some(b'[') => BYTES_PER_TOKEN.saturating_mul(content::elements(element).map_or(0, |tokens| tokens.len())),
+        Some(b'0'..=b'9') => BYTES_PER_TOKEN,
+        _ => content::weigh(element),
+    };
+    elements.into_iter().map(bytes).sum()
 }
 
 /// Lists of tokens have no text here; the upstream reads them.
-fn strings(value: &serde_json::value::RawValue) -> Vec<String> {
+fn strings(value: &RawValue) -> Vec<String> {
     let elements = content::elements(value).unwrap_or_default();
     elements.into_iter().filter_map(|element| serde_json::from_str(element.get()).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Wire;
+
+    #[test]
+    fn every_prompt_of_a_list_is_answered_and_tokens_are_as_long_as_their_text() {
+        for (prompt, answers, tokens) in [
+            (r#""twelve bytes""#, 1, 3),
+            (r#"["twelve bytes"]"#, 1, 3),
+            (r#"["twelve bytes","twelve bytes"]"#, 2, 7),
+            ("[1, 2, 3]", 1, 3),
+            ("[[1, 2, 3], [4]]", 2, 4),
+            ("[]", 1, 0),
+        ] {
+            let body = format!(r#"{{"prompt":{prompt},"n":2,"max_tokens":5}}"#);
+            let facts = Facts::read(Wire::Completions, &Fields::parse(&body).unwrap()).unwrap();
+            assert_eq!((facts.output_tokens(9), facts.prompt_tokens()), (answers * 2 * 5, tokens), "{prompt}");
+        }
+    }
 }

@@ -34,9 +34,10 @@ impl<'a> Fields<'a> {
         self.find(name).is_some_and(|value| value.get() == "true")
     }
 
-    /// Returns the number `name`; none when absent or something else.
-    pub fn number(&self, name: &str) -> Option<u32> {
-        serde_json::from_str(self.find(name)?.get()).ok()
+    /// Returns the largest number that any of `names` may be read as, wherever it stands and however it is written.
+    pub fn most(&self, names: &[&str]) -> Most {
+        let values = self.0.iter().filter(|(key, _)| names.contains(&&**key)).map(|(_, value)| Most::of(value));
+        values.fold(Most::default(), Most::or_more)
     }
 
     /// Returns whether `name` is an array or object with something in it.
@@ -74,6 +75,41 @@ impl<'de> Visitor<'de> for FieldsVisitor {
         }
         Ok(Fields(fields))
     }
+}
+
+/// How much a client wants at most; upstreams differ in what they take for a number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Most {
+    /// The number; none when there is nothing that could be one.
+    pub number: Option<u32>,
+    /// Whether anything stands there that is no number from 0, such as a string or -1, which means "no limit" to some.
+    pub is_vague: bool,
+}
+
+impl Most {
+    fn of(value: &RawValue) -> Self {
+        let written = value.get();
+        if let Ok(number) = written.parse::<f64>() {
+            return Self { number: saturate(number), is_vague: number < 0.0 };
+        }
+        // Python's readers take `100_000` too.
+        let text = serde_json::from_str::<String>(written).unwrap_or_default().replace('_', "");
+        Self { number: text.trim().parse().ok().and_then(saturate), is_vague: written != "null" }
+    }
+
+    fn or_more(self, other: Self) -> Self {
+        Self { number: self.number.max(other.number), is_vague: self.is_vague || other.is_vague }
+    }
+}
+
+/// Returns `number` rounded up, the largest `u32` at most; none below 0.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "invariant: it is from 0, and `as` saturates"
+)]
+fn saturate(number: f64) -> Option<u32> {
+    (number >= 0.0).then(|| number.ceil() as u32)
 }
 
 /// Serde copies a borrowed `Cow` unless told otherwise.

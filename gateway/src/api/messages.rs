@@ -1,11 +1,11 @@
 //! Anthropic messages: the facts of `messages` and `system`.
 
 use super::{Facts, Fields, Invalid, Turn, chat::required_messages, content};
-use crate::decide::{Capability, Needs};
+use crate::decide::Capability;
 
 /// Reads the facts.
 pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
-    let mut facts = Facts { max_tokens: fields.number("max_tokens"), ..Facts::default() };
+    let mut facts = Facts::default();
     if fields.is_filled("tools") {
         facts.needs.add(Capability::Tools);
     }
@@ -14,7 +14,7 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         facts.needs.add(Capability::Json);
     }
     if let Some(system) = fields.find("system") {
-        facts.prompt_bytes += content::read(system, &mut Needs::default()).text.len();
+        facts.prompt_bytes += content::weigh(system);
     }
     for message in required_messages(fields)? {
         let Ok(message) = Fields::parse(message.get()) else {
@@ -25,7 +25,7 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         };
         let content = content::read(value, &mut facts.needs);
         let role = message.string("role").unwrap_or_default();
-        facts.prompt_bytes += content.text.len();
+        facts.prompt_bytes += content.bytes();
         facts.continues |= role == "assistant";
         facts.open(&role, &content.text);
         if role == "user" {
@@ -43,18 +43,18 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Wire;
+    use crate::{api::Wire, decide::Needs};
 
     #[test]
     fn a_tool_result_is_not_a_query() {
         let body = r#"{"system":"be brief","messages":[{"role":"user","content":"q"},
-            {"role":"assistant","content":[{"type":"tool_use","id":"1"}]},
+            {"role":"assistant","content":[{"type":"tool_use","id":"1","input":{}}]},
             {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"42"}]}],
             "metadata":{"user_id":"ada"}}"#;
         let facts = Facts::read(Wire::Messages, &Fields::parse(body).unwrap()).unwrap();
         assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
         assert_eq!(facts.user.as_deref(), Some("ada"));
-        assert_eq!(facts.prompt_bytes, "be briefq".len());
+        assert_eq!(facts.prompt_bytes, "be briefq{}42".len());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use crate::decide::{Capability, Needs};
 
 /// Reads the facts.
 pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
-    let mut facts = Facts { needs: needs(fields), max_tokens: fields.number("max_output_tokens"), ..Facts::default() };
-    facts.prompt_bytes += fields.string("instructions").map_or(0, |text| text.len());
+    let mut facts = Facts { needs: needs(fields), ..Facts::default() };
+    facts.prompt_bytes += fields.find("instructions").map_or(0, content::weigh);
     let Some(input) = fields.find("input") else {
         // A stored prompt or an earlier response may stand in for the input.
         let has_other = fields.find("prompt").is_some() || fields.find("previous_response_id").is_some();
@@ -15,6 +15,10 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
     if let Ok(text) = serde_json::from_str::<String>(input.get()) {
         facts.prompt_bytes += text.len();
         facts.text = text;
+        return Ok(facts);
+    }
+    if input.get().starts_with('"') {
+        facts.prompt_bytes += content::weigh(input);
         return Ok(facts);
     }
     let Some(items) = content::elements(input) else {
@@ -32,13 +36,15 @@ fn item_facts(item: &str, facts: &mut Facts) {
     };
     let is_output = item.string("type").is_some_and(|kind| kind.ends_with("_call_output"));
     facts.turn = if is_output { Turn::Tool } else { Turn::User };
-    facts.prompt_bytes += item.string("output").map_or(0, |text| text.len());
+    let said = ["arguments", "input", "output"].into_iter().filter_map(|name| item.find(name));
+    let done = ["action", "tools"].into_iter().filter_map(|name| item.find(name));
+    facts.prompt_bytes += said.map(content::weigh).sum::<usize>() + done.map(|value| value.get().len()).sum::<usize>();
     let Some(value) = item.find("content") else {
         return;
     };
     let content = content::read(value, &mut facts.needs);
     let role = item.string("role").unwrap_or_default();
-    facts.prompt_bytes += content.text.len();
+    facts.prompt_bytes += content.bytes();
     facts.continues |= role == "assistant";
     facts.open(&role, &content.text);
     if role == "user" && content.has_text {
@@ -74,6 +80,22 @@ mod tests {
             {"type":"function_call","name":"f"},{"type":"function_call_output","output":"42"}]}"#;
         let facts = facts(body).unwrap();
         assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
+    }
+
+    #[test]
+    fn calls_of_tools_and_what_they_put_out_count_to_the_prompt() {
+        let base = facts(r#"{"input":[{"role":"user","content":"q"}]}"#).unwrap().prompt_bytes;
+        for (item, bytes) in [
+            (r#"{"type":"function_call","name":"f","arguments":"{\"a\":1}"}"#, r#"{"a":1}"#.len()),
+            (r#"{"type":"custom_tool_call","name":"f","input":"four"}"#, 4),
+            (r#"{"type":"function_call_output","output":"four"}"#, 4),
+            (r#"{"type":"function_call_output","output":[{"type":"input_text","text":"four"}]}"#, 4),
+            (r#"{"type":"computer_call_output","output":{"type":"computer_screenshot","image_url":"data:four"}}"#, 0),
+            (r#"{"type":"local_shell_call","action":{"command":["ls"]}}"#, r#"{"command":["ls"]}"#.len()),
+        ] {
+            let facts = facts(&format!(r#"{{"input":[{{"role":"user","content":"q"}},{item}]}}"#)).unwrap();
+            assert_eq!((facts.prompt_bytes - base, facts.text.as_str()), (bytes, "q"), "{item}");
+        }
     }
 
     #[test]

@@ -33,8 +33,7 @@ pub(super) async fn reserve(
 ) -> Result<Ticket, Error> {
     let facts = &inbound.facts;
     let assumed = if inbound.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
-    let output = u64::from(facts.max_tokens.unwrap_or(assumed)) * u64::from(facts.choices.unwrap_or(1).max(1));
-    let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output };
+    let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: facts.output_tokens(assumed) };
     // All of them: who is passed over because it cools down uses up no attempt, so that even the last may come to answer.
     let offers = plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm)).map(|llm| &llm.offer);
     let dearest = offers.map(|offer| usd(usage, offer)).fold(0.0, f64::max);
