@@ -46,29 +46,37 @@ struct Purse {
 /// A token bucket that holds one minute's worth; it may be overdrawn by what was not foreseen.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
-    level: f64,
+    /// None while there is no limit: one that comes with a reload begins with a full minute, whatever was used before.
+    level: Option<f64>,
     at: Instant,
 }
 
 impl Bucket {
-    fn refill(&mut self, per_minute: u32, now: Instant) {
+    /// Lets flow in what has come since, and returns how long until `amount` is there; a bucket that is full gives
+    /// whatever is asked, or nothing ever could.
+    fn wait(&mut self, amount: f64, per_minute: Option<u32>, now: Instant) -> Option<Duration> {
+        let Some(most) = per_minute.map(f64::from) else {
+            self.level = None;
+            return None;
+        };
         let minutes = now.saturating_duration_since(self.at).as_secs_f64() / 60.0;
-        let most = f64::from(per_minute);
-        self.level = (self.level + minutes * most).min(most);
-        self.at = now;
+        let level = self.level.map_or(most, |level| (level + minutes * most).min(most));
+        (self.level, self.at) = (Some(level), now);
+        let missing = amount.min(most) - level;
+        (missing > 1e-9).then(|| Duration::from_secs_f64((missing / most * 60.0).clamp(0.001, 3_600.0)))
     }
 
-    /// How long until `amount` is there; a bucket that is full gives whatever is asked, or nothing ever could.
-    fn wait(&self, amount: f64, per_minute: u32) -> Option<Duration> {
-        let most = f64::from(per_minute);
-        let missing = amount.min(most) - self.level;
-        (missing > 1e-9).then(|| Duration::from_secs_f64((missing / most * 60.0).clamp(0.001, 3_600.0)))
+    /// Puts `amount` in, or draws it when it is negative, for a request whose quota had a limit.
+    fn put(&mut self, amount: f64, per_minute: Option<u32>) {
+        if let Some(level) = self.level.as_mut().filter(|_| per_minute.is_some()) {
+            *level += amount;
+        }
     }
 }
 
 impl Account {
     pub(super) fn new(quota: &Quota, now: Instant) -> Self {
-        let full = |per_minute: Option<u32>| Bucket { level: per_minute.map_or(0.0, f64::from), at: now };
+        let full = |per_minute: Option<u32>| Bucket { level: per_minute.map(f64::from), at: now };
         Self {
             requests: full(quota.requests_per_minute),
             tokens: full(quota.tokens_per_minute),
@@ -85,40 +93,35 @@ impl Account {
         if quota.concurrency.is_some_and(|most| self.in_flight >= most) {
             return Err(Refusal { limit: "concurrency", wait: Duration::from_secs(1) });
         }
-        if let Some(per_minute) = quota.requests_per_minute {
-            self.requests.refill(per_minute, now);
-            if let Some(wait) = self.requests.wait(1.0, per_minute) {
-                return Err(Refusal { limit: "requests_per_minute", wait });
-            }
+        match self.requests.wait(1.0, quota.requests_per_minute, now) {
+            Some(wait) => Err(Refusal { limit: "requests_per_minute", wait }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Admits a request: one more in flight, one less in this minute.
-    pub(super) fn enter(&mut self) {
-        self.requests.level -= 1.0;
+    pub(super) fn enter(&mut self, quota: &Quota) {
+        self.requests.put(-1.0, quota.requests_per_minute);
         self.in_flight += 1;
     }
 
     /// Returns why `tokens` cannot be set aside, if so.
     pub(super) fn may_take(&mut self, quota: &Quota, tokens: u64, now: Instant) -> Result<(), Refusal> {
-        let Some(per_minute) = quota.tokens_per_minute else { return Ok(()) };
-        self.tokens.refill(per_minute, now);
-        match self.tokens.wait(count(tokens), per_minute) {
+        match self.tokens.wait(count(tokens), quota.tokens_per_minute, now) {
             Some(wait) => Err(Refusal { limit: "tokens_per_minute", wait }),
             None => Ok(()),
         }
     }
 
     /// Sets `tokens` aside until the request leaves.
-    pub(super) fn take(&mut self, tokens: u64) {
-        self.tokens.level -= count(tokens);
+    pub(super) fn take(&mut self, quota: &Quota, tokens: u64) {
+        self.tokens.put(-count(tokens), quota.tokens_per_minute);
     }
 
     /// Ends a request: the tokens set aside are replaced by those used.
-    pub(super) fn leave(&mut self, reserved: u64, used: u64) {
+    pub(super) fn leave(&mut self, quota: &Quota, reserved: u64, used: u64) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.tokens.level += count(reserved) - count(used);
+        self.tokens.put(count(reserved) - count(used), quota.tokens_per_minute);
     }
 
     /// Sets `usd` aside of the day or month.
@@ -173,13 +176,13 @@ mod tests {
 
     fn enter(account: &mut Account, quota: &Quota, now: Instant) -> Result<(), Refusal> {
         account.may_enter(quota, now)?;
-        account.enter();
+        account.enter(quota);
         Ok(())
     }
 
     fn take(account: &mut Account, quota: &Quota, tokens: u64) -> Result<(), Refusal> {
         account.may_take(quota, tokens, account.touched)?;
-        account.take(tokens);
+        account.take(quota, tokens);
         Ok(())
     }
 
@@ -200,8 +203,28 @@ mod tests {
         let mut account = Account::new(&quota, Instant::now());
         take(&mut account, &quota, 90).unwrap();
         assert_eq!(take(&mut account, &quota, 20).unwrap_err().limit, "tokens_per_minute");
-        account.leave(90, 10);
+        account.leave(&quota, 90, 10);
         assert!(take(&mut account, &quota, 20).is_ok());
+    }
+
+    #[test]
+    fn a_limit_that_comes_later_does_not_ask_for_what_was_used_before() {
+        let now = Instant::now();
+        let limited = Quota { requests_per_minute: Some(2), tokens_per_minute: Some(100), ..Quota::UNLIMITED };
+        let mut account = Account::new(&Quota::UNLIMITED, now);
+        for _ in 0..50 {
+            enter(&mut account, &Quota::UNLIMITED, now).unwrap();
+            take(&mut account, &Quota::UNLIMITED, 1_000).unwrap();
+        }
+        assert!(enter(&mut account, &limited, now).is_ok() && enter(&mut account, &limited, now).is_ok());
+        assert!(enter(&mut account, &limited, now).is_err(), "a minute's worth and no more");
+        take(&mut account, &limited, 90).unwrap();
+        account.leave(&Quota::UNLIMITED, 1_000, 0);
+        assert!(take(&mut account, &limited, 20).is_err(), "what was never drawn is not put back");
+        account.leave(&Quota::UNLIMITED, 1_000, 5_000);
+        assert!(take(&mut account, &limited, 10).is_ok());
+        assert!(enter(&mut account, &Quota::UNLIMITED, now).is_ok());
+        assert!(enter(&mut account, &limited, now).is_ok(), "a limit that was lifted begins anew");
     }
 
     #[test]
@@ -232,7 +255,7 @@ mod tests {
         let mut account = Account::new(&quota, now);
         enter(&mut account, &quota, now).unwrap();
         assert_eq!(enter(&mut account, &quota, now).unwrap_err().limit, "concurrency");
-        account.leave(0, 0);
+        account.leave(&quota, 0, 0);
         assert!(enter(&mut account, &quota, now).is_ok());
     }
 

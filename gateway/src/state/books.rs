@@ -99,7 +99,7 @@ impl Books {
             accounts.account(name, quota, self.most, now).may_enter(quota, now)?;
         }
         for (name, quota) in holders {
-            accounts.account(name, quota, self.most, now).enter();
+            accounts.account(name, quota, self.most, now).enter(quota);
         }
         Ok(())
     }

@@ -87,9 +87,9 @@ impl Ticket {
             }
         }
         self.books.may_spend(&accounts, &lines, need.usd, Sight::Own)?;
-        for (name, _) in &self.holders {
+        for (name, quota) in &self.holders {
             if let Some(account) = accounts.find(name) {
-                account.take(need.tokens);
+                account.take(quota, need.tokens);
             }
         }
         drop(accounts);
@@ -103,9 +103,9 @@ impl Drop for Ticket {
         // Money first: an account without requests in flight may be forgotten.
         self.hold.take();
         let mut accounts = self.books.open();
-        for (name, _) in &self.holders {
+        for (name, quota) in &self.holders {
             if let Some(account) = accounts.find(name) {
-                account.leave(self.reserved_tokens, self.used_tokens);
+                account.leave(quota, self.reserved_tokens, self.used_tokens);
             }
         }
     }
