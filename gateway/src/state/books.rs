@@ -1,6 +1,7 @@
 //! The accounts of this process, and the money that is set aside in them.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant, SystemTime},
@@ -16,6 +17,9 @@ use crate::config::{Period, Quota};
 
 /// Idle accounts of which the one unused for longest makes room: a sample finds one that is old enough.
 const SAMPLE: usize = 16;
+
+/// What users' accounts begin with.
+const USER: &str = "user:";
 
 /// Pause between two searches of the store for periods that are over.
 pub(super) const SWEEP: Duration = Duration::from_secs(10);
@@ -34,7 +38,17 @@ pub(super) struct Books {
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     by_name: HashMap<String, Account>,
-    swept: Option<Instant>,
+    swept: Option<Swept>,
+}
+
+/// What the last search of a full store for periods that are over has found.
+#[derive(Debug, Clone, Copy)]
+struct Swept {
+    at: Instant,
+    /// The periods that ran then.
+    running: [u64; 2],
+    /// The period whose end makes room next.
+    next: Period,
 }
 
 /// One budget that a request draws on.
@@ -167,19 +181,35 @@ impl Books {
         };
         let known = self.store.recall(&line.shelf());
         account.begin(per, period, known.filter(|known| known.period == period).map_or(0.0, |known| known.usd));
-        if known.is_none() && self.store.len() >= self.most_kept() {
-            let is_due = accounts.swept.is_none_or(|swept| times.now.saturating_duration_since(swept) > SWEEP);
-            if is_due {
-                accounts.swept = Some(times.now);
-                let running = calendar::running(times.date);
-                self.store.forget(&|spending: Spending| !running.contains(&spending.period));
-            }
+        // Keys always find room: they are as many as the configuration names. Users are as many as a key likes to name.
+        let is_users = line.account.starts_with(USER);
+        if is_users && known.is_none() && self.store.len() >= self.most_kept() {
+            let next = self.sweep(&mut accounts.swept, times);
             if self.store.len() >= self.most_kept() {
                 account.begin(per, 0, 0.0);
-                return Err(Refusal { limit: "accounts", wait: SWEEP });
+                return Err(Refusal { limit: "accounts", wait: calendar::period(next, times.date).1 });
             }
         }
         Ok(())
+    }
+
+    /// Has the store forget the periods that are over, unless it just has; returns the period whose end makes room next.
+    fn sweep(&self, swept: &mut Option<Swept>, times: Times) -> Period {
+        let running = calendar::running(times.date);
+        let is_fresh =
+            |swept: &Swept| swept.running == running && times.now.saturating_duration_since(swept.at) <= SWEEP;
+        if let Some(swept) = swept.filter(is_fresh) {
+            return swept.next;
+        }
+        let today = calendar::period(Period::Day, times.date).0;
+        let has_days = Cell::new(false);
+        self.store.forget(&|spending: Spending| {
+            has_days.set(has_days.get() || spending.period == today);
+            !running.contains(&spending.period)
+        });
+        let next = if has_days.get() { Period::Day } else { Period::Month };
+        *swept = Some(Swept { at: times.now, running, next });
+        next
     }
 
     /// Each account may have a day and a month.

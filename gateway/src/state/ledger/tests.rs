@@ -108,6 +108,50 @@ fn a_full_store_makes_room_only_by_periods_that_are_over() {
     assert!(spend("c", later, next).is_ok());
 }
 
+/// Has `name` spend half a dollar of the budget `budget`; returns how long it is to wait when there is no room.
+fn spend_half(
+    ledger: &Ledger,
+    name: &str,
+    budget: Allowance,
+    date: SystemTime,
+) -> Result<(), (&'static str, Duration)> {
+    let quota = Quota { budget: Some(budget), ..Quota::UNLIMITED };
+    let mut ticket = ledger.enter(vec![(name.to_owned(), quota)], Instant::now()).unwrap();
+    let reserved = reserve(&mut ticket, price(0.5), Instant::now(), date);
+    ticket.used(price(0.5));
+    reserved.map_err(|refusal| (refusal.limit, refusal.wait))
+}
+
+#[test]
+fn users_leave_keys_their_room() {
+    let ledger = Ledger::new(2, Arc::new(Memory::default()));
+    let (month, date) = (Allowance::of(1.0, Period::Month), SystemTime::now());
+    let served = (0..100).filter(|user| spend_half(&ledger, &format!("user:{user}"), month, date).is_ok()).count();
+    assert_eq!(served, 4, "two accounts with a day and a month each");
+    for key in ["key:a", "key:b", "key:c"] {
+        assert_eq!(spend_half(&ledger, key, month, date), Ok(()), "{key}");
+    }
+    assert!(spend_half(&ledger, "user:0", month, date).is_ok(), "who has spent is still known");
+    assert!(spend_half(&ledger, "user:new", month, date).is_err());
+}
+
+#[test]
+fn who_finds_no_room_is_told_when_there_will_be() {
+    let (day, month) = (Allowance::of(9.0, Period::Day), Allowance::of(9.0, Period::Month));
+    // The middle of a month, so that the next day is in the same one.
+    let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_789_560_000);
+    for (kept, per) in [(day, Period::Day), (month, Period::Month)] {
+        let ledger = Ledger::new(1, Arc::new(Memory::default()));
+        for user in ["user:a", "user:b"] {
+            assert_eq!(spend_half(&ledger, user, kept, noon), Ok(()));
+        }
+        let rest = calendar::period(per, noon).1;
+        assert_eq!(spend_half(&ledger, "user:c", day, noon), Err(("accounts", rest)));
+        assert_eq!(spend_half(&ledger, "user:c", month, noon), Err(("accounts", rest)));
+        assert_eq!(spend_half(&ledger, "user:c", day, noon + rest), Ok(()), "and there is, at once");
+    }
+}
+
 #[test]
 fn a_restart_remembers_what_was_spent_and_what_was_set_aside() {
     let folder = tempfile::tempdir().unwrap();
