@@ -30,9 +30,10 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// Names the conversation that `thread` stands for, of `user` with the virtual model `model`.
-    pub(super) fn name(&self, model: &str, user: Option<&str>, thread: &str) -> SessionId {
-        SessionId(self.hasher.hash_one((model, user, thread)))
+    /// Names the conversation that `thread` stands for, of `user` with the virtual model `model`. Names are each `key`'s
+    /// own: keys without a user would else steer one another's conversations.
+    pub(super) fn name(&self, key: &str, model: &str, user: Option<&str>, thread: &str) -> SessionId {
+        SessionId(self.hasher.hash_one((key, model, user, thread)))
     }
 
     /// Returns the LLM that answered last, unless that is longer than `expiry` before `now`.
@@ -54,9 +55,10 @@ mod tests {
     #[test]
     fn a_conversation_is_its_users_and_expires() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let ada = sessions.name("auto", Some("ada"), "hello");
-        assert_ne!(ada, sessions.name("auto", Some("bob"), "hello"));
-        assert_ne!(ada, sessions.name("auto", Some("ada"), "hello you"));
+        let ada = sessions.name("k", "auto", Some("ada"), "hello");
+        assert_ne!(ada, sessions.name("k", "auto", Some("bob"), "hello"));
+        assert_ne!(ada, sessions.name("k", "auto", Some("ada"), "hello you"));
+        assert_ne!(ada, sessions.name("other", "auto", Some("ada"), "hello"));
         sessions.answered(ada, Arc::from("GPT-4o"), now);
         let expiry = Duration::from_secs(60);
         assert_eq!(sessions.llm(ada, expiry, now + expiry).as_deref(), Some("GPT-4o"));

@@ -55,6 +55,30 @@ async fn a_new_question_keeps_the_llm_within_the_margin() -> Result<()> {
 }
 
 #[tokio::test]
+async fn keys_without_a_user_do_not_share_a_session_of_the_same_name() -> Result<()> {
+    // SHA-256 of `team-key` and of `service-key`.
+    let keys = "
+auth:
+  mode: keys
+  keys:
+    - {name: a, overrides: true, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8}
+    - {name: b, overrides: true, sha256: bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e}
+";
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let sticky = "{name: auto, stickiness: {margin: 100.0}}";
+    let stage = Stage::start(&two(&upstream, &upstream, keys).replace("{name: auto}", sticky), ByPrice)?;
+    let opening = json!([{"role": "user", "content": "opening"}]);
+    let session = ("x-personaroute-session", "s");
+    let team = ("x-api-key", "team-key");
+    assert_eq!(ask(&stage, &[team, session, DEMANDING], opening.clone()).await?.header("x-personaroute-model"), "dear");
+    for (key, expected) in [("service-key", "cheap"), ("team-key", "dear")] {
+        let answer = ask(&stage, &[("x-api-key", key), session], opening.clone()).await?;
+        assert_eq!(answer.header("x-personaroute-model"), expected, "{key}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_named_session_holds_across_openings_and_an_unnamed_one_does_not() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let stage = stage(&upstream, 100.0)?;
