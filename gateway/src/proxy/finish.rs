@@ -19,7 +19,7 @@ use crate::{
     decide::{Offer, Plan},
     state::{Need, Ticket},
     telemetry::{Metrics, Used},
-    upstream::Endpoint,
+    upstream::{Endpoint, Failure},
 };
 
 /// How a request ended.
@@ -262,9 +262,20 @@ impl Record {
 
     /// Ends the record with `error`; returns the headers that tell about the decision, if there was one.
     pub(super) fn refuse(mut self, error: &Error) -> HeaderMap {
+        if matches!(error, Error::Timeout | Error::Upstream(Failure::FirstByte)) {
+            self.given_up();
+        }
         self.status = error.status();
         self.outcome = Outcome::Refused(error.label());
         std::mem::take(&mut self.headers)
+    }
+
+    /// Notes that nobody waits any more for an answer that has not begun: its prompt was sent, and upstreams charge for
+    /// those.
+    fn given_up(&mut self) {
+        if self.offer.is_some() {
+            self.estimated(0);
+        }
     }
 
     /// USD of the tokens the upstream counted.
@@ -280,9 +291,8 @@ impl Drop for Record {
             self.metrics.hedged(self.hedge);
         }
         let total = self.started.elapsed();
-        if self.outcome == Outcome::ClientGone && self.offer.is_some() {
-            // Whoever leaves before the answer begins has sent a prompt, and upstreams charge for those.
-            self.estimated(0);
+        if self.outcome == Outcome::ClientGone {
+            self.given_up();
         }
         let model = self.offer.as_ref().map_or("", |offer| &offer.llm);
         self.metrics.ended(self.route, &self.asked, self.outcome.as_str(), total);

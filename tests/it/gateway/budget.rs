@@ -193,6 +193,22 @@ async fn an_uncounted_stream_is_estimated_and_marked_so() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_prompt_whose_answer_is_not_waited_for_is_paid_for() -> Result<()> {
+    for timeouts in ["{total: 1s}", "{first_byte: 1s}"] {
+        let upstream = FakeUpstream::always(Reply::events(vec![Frame::Wait(Gate::closed())]))?;
+        let more = format!("{}timeouts: {timeouts}\n", keys("{}", "{}"));
+        let stage = Stage::between(&upstream, &upstream, &more)?;
+        assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 504, "{timeouts}");
+        assert_eq!(upstream.count(), 1);
+        let rows = usage(&stage).await?;
+        assert_eq!((&rows[0]["input_tokens"], &rows[0]["output_tokens"]), (&json!(1), &json!(0)), "{timeouts}");
+        assert_eq!(rows[0]["estimated_answers"], 1, "{timeouts}");
+        assert!(rows[0]["cost_usd"].as_f64() > Some(0.0), "{timeouts}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn usage_is_told_per_user_key_llm_and_model_and_metrics_name_no_user() -> Result<()> {
     let counted =
         json!({"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 40}});
