@@ -32,10 +32,10 @@ pub fn read(value: &RawValue, needs: &mut Needs) -> Content {
     if let Ok(text) = serde_json::from_str::<String>(value.get()) {
         return Content { text, has_text: true, ..Content::default() };
     }
-    if value.get().starts_with('"') {
+    let Some(parts) = elements(value) else {
         return Content { others: weigh(value), ..Content::default() };
-    }
-    for part in elements(value).unwrap_or_default() {
+    };
+    for part in parts {
         let Ok(part) = Fields::parse(part.get()) else {
             continue;
         };
