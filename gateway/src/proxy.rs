@@ -1,6 +1,7 @@
 //! The way of one request: read, decide, send, stream, finish; and the replies that need no upstream.
 
 pub mod snapshot;
+mod foreign;
 mod identify;
 mod read;
 mod admit;
@@ -80,6 +81,9 @@ impl Proxy {
         let snapshot = self.live.load_full();
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
+        if let Err(error) = foreign::check(&snapshot.config.auth, &parts) {
+            return rescue::reply(&error, Wire::of(path), None);
+        }
         if let Some(wire) = Wire::of(path) {
             return match parts.method {
                 Method::POST => Box::pin(self.forward(snapshot, wire, &parts, body)).await,

@@ -51,6 +51,11 @@ pub enum Error {
     /// No candidate can serve the request.
     #[error("no candidate can serve the request: {}", list(.0))]
     NoCandidate(Vec<LeftOut>),
+    /// Without keys: the request is addressed to another host, or comes from another host's page.
+    #[error(
+        "the `{0}` header names another host: without API keys only this machine is served, as 127.0.0.1 or localhost"
+    )]
+    Foreign(&'static str),
     /// No key, or one nobody knows.
     #[error("a valid API key is needed")]
     Unauthenticated,
@@ -110,7 +115,7 @@ impl Error {
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::WrongFormat(_) | Self::NoCandidate(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::Foreign(_) => StatusCode::FORBIDDEN,
             Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy | Self::Cooling { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(Failure::FirstByte) | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -130,7 +135,7 @@ impl Error {
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => Origin::Client,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => Origin::Client,
             Self::WrongFormat(_) | Self::NoCandidate(_) => Origin::Client,
-            Self::Unauthenticated | Self::Forbidden(_) | Self::Limited(_) => Origin::Client,
+            Self::Unauthenticated | Self::Forbidden(_) | Self::Foreign(_) | Self::Limited(_) => Origin::Client,
             Self::Busy => Origin::Internal,
             Self::Upstream(_) | Self::Timeout | Self::Cooling { .. } => Origin::Upstream,
         }
@@ -143,7 +148,7 @@ impl Error {
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyBroken(_) => false,
             Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => false,
             Self::WrongFormat(_) | Self::NoCandidate(_) => false,
-            Self::Unauthenticated | Self::Forbidden(_) => false,
+            Self::Unauthenticated | Self::Forbidden(_) | Self::Foreign(_) => false,
             Self::Limited(_) => true,
         }
     }
@@ -155,7 +160,7 @@ impl Error {
             Self::Busy => Some(Duration::from_secs(1)),
             Self::Cooling { wait } => Some(*wait),
             Self::Limited(refusal) => Some(refusal.wait),
-            Self::Unauthenticated | Self::Forbidden(_) => None,
+            Self::Unauthenticated | Self::Forbidden(_) | Self::Foreign(_) => None,
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => None,
             Self::WrongFormat(_) | Self::NoCandidate(_) | Self::Upstream(_) | Self::Timeout => None,
@@ -176,7 +181,7 @@ impl Error {
             Self::WrongFormat(_) => "wrong_format",
             Self::NoCandidate(_) => "no_candidate",
             Self::Unauthenticated => "invalid_api_key",
-            Self::Forbidden(_) => "forbidden",
+            Self::Forbidden(_) | Self::Foreign(_) => "forbidden",
             Self::Limited(refusal) if refusal.limit == "budget" => "insufficient_quota",
             Self::Limited(_) => "rate_limit_exceeded",
             Self::Busy => "busy",
@@ -207,7 +212,7 @@ impl Error {
             Self::UnknownModel(_) | Self::WrongFormat(_) => Some("model"),
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::NoCandidate(_) => None,
-            Self::Forbidden(Right::Header(header)) => Some(header),
+            Self::Forbidden(Right::Header(header)) | Self::Foreign(header) => Some(header),
             Self::Forbidden(Right::Model(_)) => Some("model"),
             Self::Unauthenticated => None,
             Self::Limited(refusal) => Some(refusal.limit),

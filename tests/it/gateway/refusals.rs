@@ -53,6 +53,24 @@ async fn an_unknown_model_is_openais_404() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_is_refused_where_no_key_is_needed() -> Result<()> {
+    let body = r#"{"model":"auto","messages":[{"role":"user","content":"hi"}]}"#;
+    for origin in ["https://evil.example", "null"] {
+        let answer = refused(CHAT, &[("origin", origin), ("content-type", "text/plain")], body).await?;
+        let error = &answer.json()["error"];
+        assert_eq!((answer.status, error["code"].as_str()), (403, Some("forbidden")));
+        assert_eq!((error["type"].as_str(), error["param"].as_str()), (Some("permission_error"), Some("origin")));
+    }
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    for (host, status) in [("evil.example", 403), ("localhost:1", 200), ("[::1]", 200)] {
+        let request = http::Request::get("/v1/models").header("host", host).body(Bytes::new())?;
+        assert_eq!(wire::open(stage.address, request).await?.finish().await?.status, status, "{host}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_missing_model_is_refused() -> Result<()> {
     let answer = refused(CHAT, &[], r#"{"messages":[{"role":"user","content":"hi"}]}"#).await?;
     assert_eq!((answer.status, answer.json()["error"]["param"].as_str()), (400, Some("model")));

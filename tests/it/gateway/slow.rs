@@ -29,7 +29,7 @@ async fn exchange(stage: &Stage, text: &str) -> Result<String> {
 async fn a_head_that_never_ends_is_cut() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let stage = Stage::between(&upstream, &upstream, "timeouts: {client_head: 100ms}")?;
-    let answer = exchange(&stage, "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nx-slow: ").await?;
+    let answer = exchange(&stage, "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await?;
     assert!(!answer.contains(" 200 "), "{answer}");
     assert_eq!(upstream.count(), 0);
     Ok(())
@@ -39,7 +39,7 @@ async fn a_head_that_never_ends_is_cut() -> Result<()> {
 async fn a_body_that_comes_too_slowly_is_refused_and_the_connection_closed() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let stage = Stage::between(&upstream, &upstream, "timeouts: {client_body: 100ms}")?;
-    let text = "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n{\"model\"";
+    let text = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{\"model\"";
     let answer = exchange(&stage, text).await?;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_timeout"), "{answer}");
     assert_eq!(upstream.count(), 0);
@@ -53,7 +53,7 @@ async fn a_head_over_the_limit_is_refused() -> Result<()> {
     let many: String = (0..20).map(|idx| format!("x-{idx}: 1\r\n")).collect();
     let long = format!("x-long: {}\r\n", "y".repeat(20_000));
     for headers in [many, long] {
-        let answer = exchange(&stage, &format!("GET /v1/models HTTP/1.1\r\nhost: a\r\n{headers}\r\n")).await?;
+        let answer = exchange(&stage, &format!("GET /v1/models HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n")).await?;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     }
     Ok(())
@@ -64,7 +64,7 @@ async fn connections_over_the_limit_wait_until_one_ends() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let stage = Stage::between(&upstream, &upstream, "limits: {connections: 1}")?;
     let mut first = TcpStream::connect(stage.address).await?;
-    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await?;
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
     first.read_exact(&mut [0; 12]).await?;
     let address = stage.address;
     let mut second = std::pin::pin!(wire::get(address, "/healthz"));
@@ -83,7 +83,8 @@ async fn a_client_that_stops_reading_is_cut_and_its_upstream_call_with_it() -> R
     let upstream = FakeUpstream::always(Reply::events(frames))?;
     let stage = Stage::between(&upstream, &upstream, "timeouts: {client_read: 200ms}")?;
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]}).to_string();
-    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     let mut stream = TcpStream::connect(stage.address).await?;
     stream.write_all(format!("{head}{body}").as_bytes()).await?;
     until(|| upstream.given_up() == 1).await;

@@ -1,0 +1,92 @@
+//! Keeps other sites' pages out where no key does: a browser on this machine sends what they want sent.
+
+use std::net::IpAddr;
+
+use http::{HeaderValue, header, request::Parts, uri::Authority};
+
+use super::Error;
+use crate::config::Auth;
+
+/// Refuses what is addressed to another host than this machine, which DNS rebinding makes of a site's own requests, and
+/// what a page of another host sends. Keys do that where there are any: no page knows them.
+pub(super) fn check(auth: &Auth, parts: &Parts) -> Result<(), Error> {
+    if auth.keys.is_some() {
+        return Ok(());
+    }
+    let text = |value| HeaderValue::to_str(value).unwrap_or_default();
+    // HTTP/2 has the host in `:authority`. Who names none is no browser.
+    let mut hosts =
+        parts.headers.get_all(header::HOST).iter().map(text).chain(parts.uri.authority().map(Authority::as_str));
+    if !hosts.all(is_here) {
+        return Err(Error::Foreign("host"));
+    }
+    let mut origins = parts.headers.get_all(header::ORIGIN).iter().map(text);
+    if !origins.all(|origin| site(origin).is_some_and(is_here)) {
+        return Err(Error::Foreign("origin"));
+    }
+    Ok(())
+}
+
+/// Returns the host of a site; none for `null`, which stands for pages of no site, and for browsers' extensions.
+fn site(origin: &str) -> Option<&str> {
+    origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+}
+
+/// Returns whether `authority` means this machine, at any port; other names may mean it today and another tomorrow.
+fn is_here(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else {
+        return false;
+    };
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Quota;
+
+    fn refused(keys: bool, uri: &str, headers: &[(&str, &str)]) -> Option<&'static str> {
+        let auth = Auth { keys: keys.then(Vec::new), user_quota: Quota::UNLIMITED };
+        let mut request = http::Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        match check(&auth, &request.body(()).unwrap().into_parts().0) {
+            Ok(()) => None,
+            Err(Error::Foreign(header)) => Some(header),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn this_machine_is_served_by_any_of_its_names() {
+        for host in ["127.0.0.1", "127.0.0.1:8080", "127.8.8.8", "localhost:1", "LocalHost", "[::1]:8080", "[::1]"] {
+            assert_eq!(refused(false, "/", &[("host", host)]), None, "{host}");
+            assert_eq!(refused(false, &format!("http://{host}/"), &[]), None, "{host}");
+            assert_eq!(refused(false, "/", &[("host", host), ("origin", &format!("http://{host}"))]), None, "{host}");
+        }
+        assert_eq!(refused(false, "/", &[]), None);
+    }
+
+    #[test]
+    fn other_hosts_and_other_sites_pages_are_refused() {
+        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "0.0.0.0:80", "127.0.0.1.nip.io", "", "a b"]
+        {
+            assert_eq!(refused(false, "/", &[("host", host)]), Some("host"), "{host}");
+        }
+        assert_eq!(refused(false, "http://evil.example/", &[("host", "localhost")]), Some("host"));
+        assert_eq!(refused(false, "/", &[("host", "localhost"), ("host", "evil.example")]), Some("host"));
+        for origin in
+            ["https://evil.example", "null", "chrome-extension://localhost", "localhost", "http://localhost.evil"]
+        {
+            assert_eq!(refused(false, "/", &[("host", "localhost"), ("origin", origin)]), Some("origin"), "{origin}");
+        }
+    }
+
+    #[test]
+    fn where_keys_are_needed_any_host_is_served() {
+        assert_eq!(refused(true, "/", &[("host", "gateway.example"), ("origin", "https://app.example")]), None);
+    }
+}
