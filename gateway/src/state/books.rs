@@ -183,9 +183,9 @@ impl Books {
         account.begin(per, period, known.filter(|known| known.period == period).map_or(0.0, |known| known.usd));
         // Keys always find room: they are as many as the configuration names. Users are as many as a key likes to name.
         let is_users = line.account.starts_with(USER);
-        if is_users && known.is_none() && self.store.len() >= self.most_kept() {
+        if known.is_none() && self.store.len() >= self.most_kept() {
             let next = self.sweep(&mut accounts.swept, times);
-            if self.store.len() >= self.most_kept() {
+            if is_users && self.store.len() >= self.most_kept() {
                 account.begin(per, 0, 0.0);
                 return Err(Refusal { limit: "accounts", wait: calendar::period(next, times.date).1 });
             }
@@ -231,11 +231,17 @@ impl Accounts {
 
     fn account(&mut self, name: &str, quota: &Quota, most: usize, now: Instant) -> &mut Account {
         if self.by_name.len() >= most && !self.by_name.contains_key(name) {
-            let idle = self.by_name.iter().filter(|(_, account)| account.is_idle()).take(SAMPLE);
-            let oldest = idle.min_by_key(|(_, account)| account.touched).map(|(name, _)| name.clone());
+            // Users first: they can be so many that a key's rate would begin anew whenever it rests.
+            let oldest = self.oldest_idle(|name| name.starts_with(USER)).or_else(|| self.oldest_idle(|_| true));
             oldest.map(|name| self.by_name.remove(&name));
         }
         self.by_name.entry(name.to_owned()).or_insert_with(|| Account::new(quota, now))
+    }
+
+    /// Returns the account unused for longest of a sample of the idle ones for which `may_go` holds.
+    fn oldest_idle(&self, may_go: impl Fn(&str) -> bool) -> Option<String> {
+        let idle = self.by_name.iter().filter(|(name, account)| account.is_idle() && may_go(name)).take(SAMPLE);
+        idle.min_by_key(|(_, account)| account.touched).map(|(name, _)| name.clone())
     }
 }
 

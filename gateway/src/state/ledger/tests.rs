@@ -136,6 +136,30 @@ fn users_leave_keys_their_room() {
 }
 
 #[test]
+fn keys_of_periods_that_are_over_are_forgotten_too() {
+    let memory = Arc::new(Memory::default());
+    let ledger = Ledger::new(2, Arc::<Memory>::clone(&memory));
+    let day = Duration::from_secs(86_400);
+    for days in 1..21 {
+        let date = SystemTime::UNIX_EPOCH + day * days;
+        assert_eq!(spend_half(&ledger, &format!("key:{days}"), Allowance::of(1.0, Period::Day), date), Ok(()));
+    }
+    assert!(memory.len() <= 4, "{}", memory.len());
+}
+
+#[test]
+fn users_do_not_make_a_resting_key_begin_anew() {
+    let ledger = Ledger::new(8, Arc::new(Memory::default()));
+    let (now, quota) = (Instant::now(), Quota { requests_per_minute: Some(1), ..Quota::UNLIMITED });
+    let enter = |name: String, now| ledger.enter(vec![(name, quota)], now).map(drop);
+    enter("key:k".to_owned(), now).unwrap();
+    for user in 0..100 {
+        enter(format!("user:{user}"), now + Duration::from_millis(user)).unwrap();
+    }
+    assert_eq!(enter("key:k".to_owned(), now + Duration::from_secs(1)).unwrap_err().limit, "requests_per_minute");
+}
+
+#[test]
 fn who_finds_no_room_is_told_when_there_will_be() {
     let (day, month) = (Allowance::of(9.0, Period::Day), Allowance::of(9.0, Period::Month));
     // The middle of a month, so that the next day is in the same one.
