@@ -27,6 +27,7 @@ mod refusals;
 mod deciding;
 mod leaving;
 mod draining;
+mod places;
 mod resilience;
 mod identity;
 mod budget;

@@ -7,7 +7,7 @@ use super::{Capability, Constraints, Needs, Offer, Policy};
 /// The candidates that remain, and those that do not, with reasons.
 #[derive(Debug, Clone, Default)]
 pub struct Eligible<'a> {
-    /// The candidates to score, in the policy's order.
+    /// The candidates to score, in the policy's order, each at the cheapest place that can serve the request.
     pub offers: Vec<&'a Offer>,
     /// The others.
     pub left_out: Vec<LeftOut>,
@@ -71,45 +71,67 @@ pub struct Demand<'a> {
     pub only: Option<&'a [String]>,
 }
 
-/// Returns which of `policy`'s candidates can serve `demand`; `offer` finds an LLM, and what keeps it from the request's
-/// wire format.
-pub fn eligible<'a>(
+impl Demand<'_> {
+    /// Returns what keeps a place with this offer from serving the request under `constraints`.
+    pub fn obstacle(&self, constraints: &Constraints, offer: &Offer) -> Option<Reason> {
+        if let Some(lacking) = self.needs.unmet(&offer.capabilities) {
+            return Some(Reason::Lacks(lacking));
+        }
+        if offer.context_window.is_some_and(|window| self.tokens > window) {
+            return Some(Reason::ContextWindow);
+        }
+        let too_dear = constraints.max_input_price.is_some_and(|most| offer.input_price > most)
+            || constraints.max_output_price.is_some_and(|most| offer.output_price > most);
+        if too_dear {
+            return Some(Reason::Price);
+        }
+        let allowed = &constraints.regions;
+        let is_elsewhere = !allowed.is_empty() && !offer.region.as_ref().is_some_and(|region| allowed.contains(region));
+        is_elsewhere.then_some(Reason::Region)
+    }
+}
+
+/// Returns which of `policy`'s candidates can serve `demand`; `places` finds what an LLM offers at each of its places, and
+/// what keeps the place from the request's wire format. One place that can serve the request is enough.
+pub fn eligible<'a, P: Iterator<Item = (&'a Offer, Option<Reason>)>>(
     policy: &Policy,
     demand: Demand<'_>,
-    offer: impl Fn(&str) -> Option<(&'a Offer, Option<Reason>)>,
+    places: impl Fn(&str) -> Option<P>,
 ) -> Eligible<'a> {
     let mut eligible = Eligible::default();
     for llm in &policy.candidates {
-        let Some((offer, unspoken)) = offer(llm) else {
+        let Some(places) = places(llm) else {
             continue;
         };
-        match unspoken.or_else(|| obstacle(&policy.constraints, demand, offer)) {
-            Some(reason) => eligible.left_out.push(LeftOut { llm: Arc::clone(llm), reason }),
-            None => eligible.offers.push(offer),
+        match cheapest(&policy.constraints, demand, llm, places) {
+            Ok(offer) => eligible.offers.push(offer),
+            Err(reason) => eligible.left_out.push(LeftOut { llm: Arc::clone(llm), reason }),
         }
     }
     eligible
 }
 
-fn obstacle(constraints: &Constraints, demand: Demand<'_>, offer: &Offer) -> Option<Reason> {
-    let not_asked = demand.only.is_some_and(|only| !only.iter().any(|llm| **llm == *offer.llm));
-    if not_asked {
-        return Some(Reason::NotAsked);
+/// Returns the cheapest offer of `llm` that can serve the request, or what keeps its first place from it; that a place
+/// does not speak the request's format says the least.
+fn cheapest<'a>(
+    constraints: &Constraints,
+    demand: Demand<'_>,
+    llm: &str,
+    places: impl Iterator<Item = (&'a Offer, Option<Reason>)>,
+) -> Result<&'a Offer, Reason> {
+    if demand.only.is_some_and(|only| !only.iter().any(|asked| asked == llm)) {
+        return Err(Reason::NotAsked);
     }
-    if let Some(lacking) = demand.needs.unmet(&offer.capabilities) {
-        return Some(Reason::Lacks(lacking));
+    let mut best: Result<&Offer, Reason> = Err(Reason::Wire);
+    for (offer, unspoken) in places {
+        best = match (best, unspoken.or_else(|| demand.obstacle(constraints, offer))) {
+            (Ok(best), None) if best.even_price() <= offer.even_price() => Ok(best),
+            (_, None) => Ok(offer),
+            (Err(Reason::Wire), Some(reason)) => Err(reason),
+            (best, Some(_)) => best,
+        };
     }
-    if offer.context_window.is_some_and(|window| demand.tokens > window) {
-        return Some(Reason::ContextWindow);
-    }
-    let too_dear = constraints.max_input_price.is_some_and(|most| offer.input_price > most)
-        || constraints.max_output_price.is_some_and(|most| offer.output_price > most);
-    if too_dear {
-        return Some(Reason::Price);
-    }
-    let is_elsewhere =
-        !constraints.regions.is_empty() && !offer.regions.iter().any(|region| constraints.regions.contains(region));
-    is_elsewhere.then_some(Reason::Region)
+    best
 }
 
 #[cfg(test)]
@@ -124,7 +146,7 @@ mod tests {
             cached_input_price: 0.5,
             context_window: window,
             capabilities: capabilities.to_vec(),
-            regions: vec!["eu".to_owned()],
+            region: Some("eu".to_owned()),
         }
     }
 
@@ -145,7 +167,7 @@ mod tests {
         let mut needed = Needs::default();
         needs.iter().for_each(|need| needed.add(*need));
         let demand = Demand { needs: &needed, tokens, only: None };
-        let eligible = eligible(&policy(constraints), demand, |_| Some((offered, None)));
+        let eligible = eligible(&policy(constraints), demand, |_| Some([(offered, None)].into_iter()));
         eligible.left_out.first().map(|left| left.reason)
     }
 
@@ -177,7 +199,32 @@ mod tests {
         let offered = offer("a", None, &[]);
         let only = ["b".to_owned()];
         let demand = Demand { needs: &Needs::default(), tokens: 1, only: Some(&only) };
-        let eligible = eligible(&policy(Constraints::default()), demand, |_| Some((&offered, None)));
+        let eligible = eligible(&policy(Constraints::default()), demand, |_| Some([(&offered, None)].into_iter()));
         assert_eq!(eligible.left_out.first().map(|left| left.reason), Some(Reason::NotAsked));
+    }
+
+    #[test]
+    fn one_place_that_fits_is_enough_and_the_cheapest_of_those_stands_for_the_llm() {
+        let at = |input_price, region: &str, capabilities: &[Capability]| Offer {
+            input_price,
+            region: Some(region.to_owned()),
+            ..offer("a", None, capabilities)
+        };
+        let blind = [Capability::Tools];
+        let places = [at(1.0, "us", &[]), at(2.0, "eu", &blind), at(9.0, "eu", &[]), at(3.0, "eu", &[])];
+        let mut needs = Needs::default();
+        needs.add(Capability::Vision);
+        let demand = Demand { needs: &needs, tokens: 1, only: None };
+        let within = |constraints| {
+            let unspoken = [None; 4];
+            let found = eligible(&policy(constraints), demand, |_| Some(places.iter().zip(unspoken)));
+            let price = found.offers.first().map(|offer| offer.input_price);
+            (price, found.left_out.first().map(|left| left.reason))
+        };
+        let europe = Constraints { regions: vec!["eu".to_owned()], ..Constraints::default() };
+        assert_eq!(within(europe.clone()), (Some(3.0), None));
+        let cheap = Constraints { max_input_price: Some(2.5), ..europe };
+        assert_eq!(within(cheap), (None, Some(Reason::Region)), "the first place's reason");
+        assert_eq!(within(Constraints::default()), (Some(1.0), None));
     }
 }

@@ -71,7 +71,7 @@ mod tests {
             cached_input_price: price,
             context_window: None,
             capabilities: Vec::new(),
-            regions: Vec::new(),
+            region: None,
         }
     }
 

@@ -1,10 +1,10 @@
-//! An LLM as the deciding functions see it.
+//! An LLM at one of the places that serve it, as the deciding functions see it.
 
 use std::sync::Arc;
 
 use super::Capability;
 
-/// What one LLM costs and can do.
+/// What one LLM costs and can do at one place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
     /// The id in the bundle's catalog.
@@ -19,13 +19,20 @@ pub struct Offer {
     pub context_window: Option<u32>,
     /// What it can do; empty when nothing is declared.
     pub capabilities: Vec<Capability>,
-    /// Where its endpoints run.
-    pub regions: Vec<String>,
+    /// Where the place is; none when nothing is declared.
+    pub region: Option<String>,
 }
 
 impl Offer {
     /// Returns the price of an answer as long as its prompt, the order of "cheapest first".
     pub fn even_price(&self) -> f32 {
         self.input_price + self.output_price
+    }
+
+    /// Raises the prices to those of `other` where they are higher.
+    pub fn raise_to(&mut self, other: &Self) {
+        self.input_price = self.input_price.max(other.input_price);
+        self.output_price = self.output_price.max(other.output_price);
+        self.cached_input_price = self.cached_input_price.max(other.cached_input_price);
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     api::{Facts, Invalid, Turn, Wire},
     decide::{Degraded, Eligible, Offer, Plan, Policy, Reason, candidates::Demand, eligible},
     routing::Question,
-    upstream::{Llm, Way},
+    upstream::{Endpoint, Way},
 };
 
 /// Most bytes of a query that are handed to the router: 256 words, which is all it reads, are shorter.
@@ -85,15 +85,14 @@ pub(super) fn candidates<'a>(
     ask: Ask<'_>,
     untranslatable: impl Fn() -> Option<Invalid>,
 ) -> Result<Eligible<'a>, Error> {
-    let tokens = ask.prompt_tokens.saturating_add(ask.facts.max_tokens.unwrap_or(0));
-    let demand = Demand { needs: &ask.facts.needs, tokens, only: ask.only };
-    let unspoken = |llm: &Llm| match llm.way(ask.wire) {
+    let demand = Demand { only: ask.only, ..demand(ask.facts, ask.prompt_tokens) };
+    let unspoken = |endpoint: &Endpoint| match endpoint.peer.way(ask.wire) {
         Some(Way::AsItCame) => None,
         Some(Way::Translated) => untranslatable().map(|_| Reason::Untranslatable),
         None => Some(Reason::Wire),
     };
-    let find = |llm: &str| snapshot.roster.find(llm).map(|llm| (&llm.offer, unspoken(llm)));
-    let eligible = eligible(policy, demand, find);
+    let place = |endpoint: &'a Endpoint| (&*endpoint.offer, unspoken(endpoint));
+    let eligible = eligible(policy, demand, |llm| Some(snapshot.roster.find(llm)?.endpoints.iter().map(place)));
     if !eligible.offers.is_empty() {
         return Ok(eligible);
     }
@@ -102,6 +101,11 @@ pub(super) fn candidates<'a>(
         Some(invalid) => Err(invalid.into()),
         None => Err(Error::NoCandidate(eligible.left_out)),
     }
+}
+
+/// Returns what a request with these `facts` asks of any place.
+pub(super) fn demand(facts: &Facts, prompt_tokens: u32) -> Demand<'_> {
+    Demand { needs: &facts.needs, tokens: prompt_tokens.saturating_add(facts.max_tokens.unwrap_or(0)), only: None }
 }
 
 /// Returns what the router is asked.

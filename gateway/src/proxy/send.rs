@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 
 use super::{
-    Error, Snapshot,
+    Error, Snapshot, decide,
     finish::Record,
     headers::{self, Credentials},
     read::Inbound,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::sse,
-    decide::{Capability, Offer, Plan},
+    decide::{Capability, Constraints, Offer, Plan},
     upstream::{Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way, translated},
 };
 
@@ -317,19 +317,31 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// Every endpoint of every ranked LLM: another endpoint of the best LLM is better than the next LLM. Those that speak the
-/// client's format come first, and of those the least loaded.
+/// Every endpoint of every ranked LLM that can serve the request: another endpoint of the best LLM is better than the next
+/// LLM. Those that speak the client's format come first, and of those the least loaded.
 fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Vec<Target<'a>> {
     let mut targets = Vec::with_capacity(plan.ranking.len());
+    let demand = decide::demand(&inbound.facts, inbound.facts.prompt_tokens());
+    let policy = plan.virtual_model.as_deref().and_then(|name| snapshot.roster.policy(name));
+    let anywhere = Constraints::default();
+    let constraints = policy.map_or(&anywhere, |policy| &policy.constraints);
     for llm in plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm)) {
-        let way = |endpoint: &Endpoint| endpoint.peer.way(inbound.wire);
-        let able = llm.endpoints.iter().filter_map(|endpoint| Some((way(endpoint)?, endpoint.load.cost(), endpoint)));
-        let is_sayable = |way: Way| way == Way::AsItCame || inbound.translation().is_ok();
-        let mut able: Vec<(Way, f64, &Endpoint)> = able.filter(|(way, _, _)| is_sayable(*way)).collect();
+        let way = |endpoint: &Endpoint| endpoint.peer.way(inbound.wire).filter(|way| is_sayable(*way, inbound));
+        let fits = |endpoint: &Endpoint| demand.obstacle(constraints, &endpoint.offer).is_none();
+        // Who names an LLM gets it, and its upstream's own word when the request is too much for every place.
+        let is_asked_anyway =
+            policy.is_none() && !llm.endpoints.iter().any(|endpoint| way(endpoint).is_some() && fits(endpoint));
+        let fitting = llm.endpoints.iter().filter(|endpoint| is_asked_anyway || fits(endpoint));
+        let able = fitting.filter_map(|endpoint| Some((way(endpoint)?, endpoint.load.cost(), endpoint)));
+        let mut able: Vec<(Way, f64, &Endpoint)> = able.collect();
         able.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        targets.extend(able.into_iter().map(|(way, _, endpoint)| Target { offer: &llm.offer, endpoint, way }));
+        targets.extend(able.into_iter().map(|(way, _, endpoint)| Target { offer: &endpoint.offer, endpoint, way }));
     }
     targets
+}
+
+fn is_sayable(way: Way, inbound: &Inbound<'_>) -> bool {
+    way == Way::AsItCame || inbound.translation().is_ok()
 }
 
 /// Passive health: an answer shows that the upstream lives, a server error that it ails, a `retry-after` that it wants

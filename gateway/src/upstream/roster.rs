@@ -28,7 +28,7 @@ pub struct Roster {
 /// An LLM with the places that serve it.
 #[derive(Debug)]
 pub struct Llm {
-    /// What it costs and can do.
+    /// The first place's offer at the prices of the dearest: what an answer may cost, wherever it comes from.
     pub offer: Offer,
     /// Where it is served; at least one.
     pub endpoints: Vec<Endpoint>,
@@ -41,6 +41,8 @@ pub struct Endpoint {
     pub peer: Arc<Peer>,
     /// What the upstream calls the LLM.
     pub name: Arc<str>,
+    /// What the LLM costs and can do there.
+    pub offer: Arc<Offer>,
     /// How busy it is.
     pub load: Arc<Load>,
     /// Whether this LLM is left alone there, as after a 429; the upstream's own breaker counts besides.
@@ -48,9 +50,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(peer: &Arc<Peer>, name: &str, breaker: config::Breaker) -> Self {
+    fn new(peer: &Arc<Peer>, name: &str, offer: Offer, breaker: config::Breaker) -> Self {
         let (load, breaker) = (Arc::default(), Arc::new(Breaker::new(breaker)));
-        Self { peer: Arc::clone(peer), name: Arc::from(name), load, breaker }
+        Self { peer: Arc::clone(peer), name: Arc::from(name), offer: Arc::new(offer), load, breaker }
     }
 
     /// Returns whether both are the same LLM of the same upstream.
@@ -82,13 +84,14 @@ impl Roster {
             let Some(peer) = peers.get(&model.upstream.name) else {
                 continue;
             };
-            let endpoint = Endpoint::new(peer, &model.name, config.breaker);
+            let offer = offer(model, catalog)?;
+            let endpoint = Endpoint::new(peer, &model.name, offer.clone(), config.breaker);
             match llms.iter_mut().find(|llm| *llm.offer.llm == *model.llm) {
                 Some(llm) => {
-                    llm.offer.regions.extend(model.region.clone());
+                    llm.offer.raise_to(&offer);
                     llm.endpoints.push(endpoint);
                 }
-                None => llms.push(Llm { offer: offer(model, catalog)?, endpoints: vec![endpoint] }),
+                None => llms.push(Llm { offer, endpoints: vec![endpoint] }),
             }
         }
         let by_name = index(&llms);
@@ -111,7 +114,9 @@ impl Roster {
                 }
                 if let Some(known) = known.and_then(|known| known.endpoints.iter().find(|known| known.is_at(endpoint)))
                 {
-                    endpoint.clone_from(known);
+                    // Not its offer: prices, windows and regions are the new file's.
+                    endpoint.load = Arc::clone(&known.load);
+                    endpoint.breaker = Arc::clone(&known.breaker);
                 }
             }
         }
@@ -190,6 +195,6 @@ fn offer(model: &Model, catalog: &Catalog) -> Result<Offer, (Place, Fault)> {
         cached_input_price: cached.unwrap_or(input_price),
         context_window: model.context_window.or(known.and_then(|llm| llm.context_window)),
         capabilities: capabilities.or(known.map(|llm| llm.capabilities.clone())).unwrap_or_default(),
-        regions: model.region.iter().cloned().collect(),
+        region: model.region.clone(),
     })
 }
