@@ -47,6 +47,12 @@ impl Budget {
         }
         is_covered
     }
+
+    /// Puts a retry back that was not made.
+    pub fn refund(&self) {
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        *saved = (*saved + 1.0).min(MOST);
+    }
 }
 
 /// Returns the pause before round `round` (from 1), between nothing and the doubled pause ("full jitter").
@@ -86,6 +92,9 @@ mod tests {
         assert!(!budget.spend());
         budget.earn();
         assert!(budget.spend());
+        budget.refund();
+        assert!(budget.spend(), "what was not made costs nothing");
+        assert!(!budget.spend());
     }
 
     #[test]

@@ -134,15 +134,16 @@ impl<'a> Sender<'a> {
         None
     }
 
-    /// Returns the next place that may be asked, as long as attempts and the retry budget last.
+    /// Returns the next place that may be asked, as long as attempts and the retry budget last. The budget is asked before
+    /// the gate, behind which a probe's place would be taken, and pays only for a call that is made.
     fn next(&mut self, targets: &mut impl Iterator<Item = Target<'a>>, record: &mut Record) -> Option<Target<'a>> {
         let snapshot = self.letter.snapshot;
+        let is_retry = self.attempts > 0;
+        let is_over = self.attempts >= snapshot.config.retry.attempts;
+        if is_over || (is_retry && !snapshot.retries.spend()) {
+            return None;
+        }
         for target in targets {
-            let is_retry = self.attempts > 0;
-            let is_over = self.attempts >= snapshot.config.retry.attempts;
-            if is_over || (is_retry && !snapshot.retries.spend()) {
-                return None;
-            }
             if let Gate::Shut(wait) = target.endpoint.enter(Instant::now()) {
                 self.shut = Some(self.shut.map_or(wait, |shortest| shortest.min(wait)));
                 record.passed_over(&target.offer.llm);
@@ -150,6 +151,9 @@ impl<'a> Sender<'a> {
             }
             self.attempts += 1;
             return Some(target);
+        }
+        if is_retry {
+            snapshot.retries.refund();
         }
         None
     }

@@ -78,6 +78,11 @@ impl Breaker {
         }
     }
 
+    /// Gives the probe's place back that [`Self::enter`] has just given: the request was not sent.
+    pub fn leave(&self) {
+        self.lock().probing = None;
+    }
+
     /// Returns whether the upstream is shut out at `now`, without taking the probe's place.
     pub fn is_shut(&self, now: Instant) -> bool {
         let state = self.lock();
@@ -173,6 +178,15 @@ mod tests {
         breaker.failed(now);
         assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
         assert_eq!(breaker.enter(now + 20 * SECOND), Gate::Open);
+    }
+
+    #[test]
+    fn a_probes_place_that_is_given_back_is_free() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.cool(now, SECOND);
+        assert_eq!(breaker.enter(now + SECOND), Gate::Open);
+        breaker.leave();
+        assert_eq!(breaker.enter(now + SECOND), Gate::Open);
     }
 
     #[test]

@@ -63,7 +63,13 @@ impl Endpoint {
     /// Returns whether a request may be sent there at `now`.
     pub fn enter(&self, now: Instant) -> Gate {
         match self.breaker.enter(now) {
-            Gate::Open => self.peer.breaker.enter(now),
+            Gate::Open => {
+                let gate = self.peer.breaker.enter(now);
+                if gate != Gate::Open {
+                    self.breaker.leave();
+                }
+                gate
+            }
             shut @ Gate::Shut(_) => shut,
         }
     }
@@ -197,4 +203,41 @@ fn offer(model: &Model, catalog: &Catalog) -> Result<Offer, (Place, Fault)> {
         capabilities: capabilities.or(known.map(|llm| llm.capabilities.clone())).unwrap_or_default(),
         region: model.region.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use super::*;
+    use crate::upstream::http_client;
+
+    fn roster(models: &str) -> Roster {
+        let text = format!(
+            "version: 1\nupstreams: [{{name: u, kind: simulated}}]\nmodels: [{models}]\nbreaker: {{failures: 1, cooldown: 5s}}"
+        );
+        let loaded = config::parse(Path::new("f.yaml"), &text, &|_| None).unwrap();
+        Roster::build(&loaded.config, &Catalog::default(), &http_client::tls().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_shut_upstream_leaves_the_probes_place_of_its_llm_free() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let (roster, now) = (roster("{llm: a, upstream: u, input_price: 1, output_price: 1}"), Instant::now());
+        let endpoint = &roster.llms()[0].endpoints[0];
+        endpoint.breaker.cool(now, SECOND);
+        endpoint.peer.breaker.failed(now);
+        assert_eq!(endpoint.enter(now + 2 * SECOND), Gate::Shut(3 * SECOND));
+        assert_eq!(endpoint.enter(now + 5 * SECOND), Gate::Open);
+    }
+
+    #[test]
+    fn a_reload_keeps_what_was_learnt_of_a_place_and_not_what_it_cost() {
+        let before = roster("{llm: a, upstream: u, input_price: 1, output_price: 1}");
+        let mut roster = roster("{llm: a, upstream: u, input_price: 3, output_price: 1, region: eu}");
+        roster.carry_on(&before);
+        let (new, old) = (&roster.llms()[0].endpoints[0], &before.llms()[0].endpoints[0]);
+        assert!(Arc::ptr_eq(&new.load, &old.load) && Arc::ptr_eq(&new.breaker, &old.breaker));
+        assert_eq!((new.offer.input_price, new.offer.region.as_deref()), (3.0, Some("eu")));
+    }
 }

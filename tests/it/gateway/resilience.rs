@@ -98,3 +98,30 @@ virtual_models:
     assert_eq!(first?.status, 200);
     Ok(())
 }
+
+#[tokio::test]
+async fn places_that_are_passed_over_cost_no_retry() -> Result<()> {
+    let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
+    let resting = FakeUpstream::always(Reply::json(429, &json!({})).with_header("retry-after", "600"))?;
+    let well = FakeUpstream::always(Reply::chat("ok"))?;
+    let resting_llms: Vec<String> = (1..7).map(|idx| format!("llm-{idx}")).collect();
+    let entry = |llm: &String| format!("  - {{llm: {llm}, upstream: c, input_price: 2, output_price: 2}}\n");
+    let entries: String = resting_llms.iter().map(entry).collect();
+    let configuration = two(&broken, &well, "retry: {budget: 0}\nbreaker: {failures: 1000}")
+        .replacen("models:\n", &format!("models:\n{entries}"), 1)
+        .replacen(
+            "upstreams:\n",
+            &format!("upstreams:\n  - {{name: c, kind: openai, base_url: '{}'}}\n", resting.base_url()),
+            1,
+        );
+    let stage = Stage::start(&configuration, ByPrice)?;
+    for llm in &resting_llms {
+        assert_eq!(ask(&stage, llm).await?.status, 429);
+    }
+    for _ in 0..10 {
+        assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "dear");
+    }
+    assert_eq!((resting.count(), well.count()), (6, 10));
+    assert_eq!(ask(&stage, "auto").await?.status, 500, "ten retries were saved up, and ten calls made");
+    Ok(())
+}
