@@ -208,6 +208,11 @@ impl Record {
         self.status = opened.head.status;
     }
 
+    /// Returns the status of the answer.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Returns the LLM that answers, if one does.
     pub(super) fn llm(&self) -> Option<Arc<str>> {
         let offer = self.offer.as_ref().filter(|_| self.status.is_success());

@@ -43,6 +43,14 @@ pub(super) struct Seat {
 }
 
 impl Seat {
+    /// Notes that an answer with `status` ended well. Answers without success were judged when they began.
+    pub(super) fn ended(&self, status: StatusCode) {
+        if status.is_success() {
+            self.endpoint.peer.breaker.succeeded();
+            self.endpoint.breaker.succeeded();
+        }
+    }
+
     /// Notes that the answer broke off.
     pub(super) fn broke(&self) {
         self.endpoint.peer.breaker.failed(Instant::now());
@@ -197,9 +205,10 @@ impl<'a> Sender<'a> {
             if second.is_some() {
                 record.hedged(if is_first { "lost" } else { "won" });
             }
-            if !is_first {
-                // It was given up on, so that its wait is at least this long.
+            if !is_first && !running.is_empty() {
+                // The first was given up on: its wait is at least this long, and somebody else was quicker.
                 first.endpoint.load.observe(started.elapsed().as_secs_f64(), Instant::now());
+                first.endpoint.peer.breaker.failed(Instant::now());
             }
             return Some(opened);
         }
@@ -348,8 +357,8 @@ fn is_sayable(way: Way, inbound: &Inbound<'_>) -> bool {
     way == Way::AsItCame || inbound.translation().is_ok()
 }
 
-/// Passive health: an answer shows that the upstream lives, a server error that it ails, a `retry-after` that it wants
-/// rest.
+/// Passive health: an answer shows that the upstream lives, once it has ended well, a server error that it ails, a
+/// `retry-after` that it wants rest.
 fn note_answer(endpoint: &Endpoint, head: &response::Parts, started: Instant) {
     let now = Instant::now();
     endpoint.load.observe(now.saturating_duration_since(started).as_secs_f64(), now);
@@ -357,6 +366,10 @@ fn note_answer(endpoint: &Endpoint, head: &response::Parts, started: Instant) {
     match retry::retry_after(&head.headers, SystemTime::now()) {
         Some(wait) if asks_for_rest => endpoint.breaker.cool(now, wait),
         _ if head.status.is_server_error() => endpoint.peer.breaker.failed(now),
+        _ if head.status.is_success() => {
+            endpoint.peer.breaker.began();
+            endpoint.breaker.began();
+        }
         _ => {
             endpoint.peer.breaker.succeeded();
             if !asks_for_rest {

@@ -231,6 +231,7 @@ impl Relay {
         self.state = State::Ended;
         self.count();
         self.record.finish();
+        self.seat.ended(self.record.status());
         rest.map(|rest| Ok(Frame::data(rest)))
     }
 

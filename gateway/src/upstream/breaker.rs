@@ -89,11 +89,22 @@ impl Breaker {
         state.is_ill || state.until.is_some_and(|until| now < until)
     }
 
-    /// Notes an answer.
+    /// Notes that an answer has begun: that decides a probe. Whether an answer was good shows at its end.
+    pub fn began(&self) {
+        let mut state = self.lock();
+        if state.probing.is_some() {
+            state.close();
+        }
+    }
+
+    /// Notes an answer that ended well.
     pub fn succeeded(&self) {
         let mut state = self.lock();
-        // An answer that was long under way is older news than a probe's.
-        *state = State { is_ill: state.is_ill, ..State::default() };
+        // An answer that was long under way is older news than what has shut the upstream out since.
+        let is_shut_out = state.until.is_some() && state.probing.is_none();
+        if !is_shut_out {
+            state.close();
+        }
     }
 
     /// Notes that probes find the upstream ill: nothing is sent there until [`Self::recovered`].
@@ -135,6 +146,13 @@ impl Breaker {
     }
 }
 
+impl State {
+    /// Forgets all failures, but not what probes between requests have found.
+    fn close(&mut self) {
+        *self = Self { is_ill: self.is_ill, ..Self::default() };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +187,26 @@ mod tests {
         assert_eq!(breaker.enter(later + 15 * SECOND), Gate::Open);
         breaker.succeeded();
         assert_eq!(breaker.enter(later + 15 * SECOND), Gate::Open);
+    }
+
+    #[test]
+    fn the_beginning_of_an_answer_decides_a_probe_and_nothing_else() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.failed(now);
+        breaker.began();
+        breaker.failed(now);
+        assert_eq!(breaker.enter(now), Gate::Shut(10 * SECOND), "two answers that broke off, one after the other");
+        assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
+        breaker.began();
+        assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
+    }
+
+    #[test]
+    fn an_answer_that_ends_late_does_not_let_requests_back_in() {
+        let (breaker, now) = (breaker(), Instant::now());
+        breaker.cool(now, 10 * SECOND);
+        breaker.succeeded();
+        assert_eq!(breaker.enter(now), Gate::Shut(10 * SECOND));
     }
 
     #[test]

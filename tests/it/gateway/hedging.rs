@@ -57,6 +57,25 @@ async fn a_slow_llm_is_overtaken_cancelled_and_not_counted() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_upstream_that_hedges_keep_overtaking_is_left_alone() -> Result<()> {
+    let (hung, quick) = (FakeUpstream::always(held(&Gate::closed()))?, FakeUpstream::always(Reply::chat("ok"))?);
+    let stage =
+        Stage::between(&hung, &quick, &format!("{HEDGE}\nbreaker: {{failures: 2, cooldown: 10m, longest: 10m}}"))?;
+    for _ in 0..2 {
+        assert_eq!(ask(&stage).await?.header("x-personaroute-hedge"), "won");
+    }
+    for _ in 0..2 {
+        let answer = ask(&stage).await?;
+        assert_eq!(
+            (answer.header("x-personaroute-hedge"), answer.header("x-personaroute-fallback")),
+            ("", "cheap=cooling")
+        );
+    }
+    assert_eq!((hung.count(), quick.count()), (2, 4));
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_first_may_still_win_and_then_the_second_is_cancelled() -> Result<()> {
     let gate = Gate::closed();
     let (first, second) = (FakeUpstream::always(held(&gate))?, FakeUpstream::always(held(&Gate::closed()))?);

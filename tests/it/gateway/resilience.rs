@@ -31,6 +31,31 @@ async fn an_upstream_that_keeps_failing_is_left_alone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_upstream_whose_answers_break_off_is_left_alone_and_whole_ones_between_prevent_it() -> Result<()> {
+    let begun = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let cut = Reply::events(vec![begun, Frame::Cut]);
+    let breaking = cut.clone();
+    let (cheap, dear) = (
+        FakeUpstream::always(cut)?,
+        FakeUpstream::start(move |_, earlier| match earlier % 2 {
+            0 => breaking.clone(),
+            _ => Reply::chat("ok"),
+        })?,
+    );
+    let stage = Stage::between(&cheap, &dear, "breaker: {failures: 2, cooldown: 10m, longest: 10m}")?;
+    for _ in 0..2 {
+        assert!(ask(&stage, "cheap").await.is_err(), "it breaks off");
+    }
+    let shut = ask(&stage, "cheap").await?;
+    assert_eq!((shut.status, shut.json()["error"]["code"].as_str()), (503, Some("upstream_cooling")));
+    for is_whole in [false, true, false, true, false] {
+        assert_eq!(ask(&stage, "dear").await.is_ok(), is_whole);
+    }
+    assert_eq!((cheap.count(), dear.count()), (2, 5));
+    Ok(())
+}
+
+#[tokio::test]
 async fn after_the_cooldown_a_probe_brings_the_upstream_back() -> Result<()> {
     let cheap = FakeUpstream::start(|_, earlier| match earlier {
         0 => Reply::json(500, &json!({"error": {}})),
