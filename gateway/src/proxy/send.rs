@@ -333,6 +333,7 @@ impl<'a> Letter<'a> {
 /// Every endpoint of every ranked LLM that can serve the request: another endpoint of the best LLM is better than the next
 /// LLM. Those that speak the client's format come first, and of those the least loaded.
 fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Vec<Target<'a>> {
+    let now = Instant::now();
     let mut targets = Vec::with_capacity(plan.ranking.len());
     let demand = decide::demand(&inbound.facts, inbound.facts.prompt_tokens());
     let policy = plan.virtual_model.as_deref().and_then(|name| snapshot.roster.policy(name));
@@ -345,7 +346,7 @@ fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Ve
         let is_asked_anyway =
             policy.is_none() && !llm.endpoints.iter().any(|endpoint| way(endpoint).is_some() && fits(endpoint));
         let fitting = llm.endpoints.iter().filter(|endpoint| is_asked_anyway || fits(endpoint));
-        let able = fitting.filter_map(|endpoint| Some((way(endpoint)?, endpoint.load.cost(), endpoint)));
+        let able = fitting.filter_map(|endpoint| Some((way(endpoint)?, endpoint.load.cost(now), endpoint)));
         let mut able: Vec<(Way, f64, &Endpoint)> = able.collect();
         able.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         targets.extend(able.into_iter().map(|(way, _, endpoint)| Target { offer: &endpoint.offer, endpoint, way }));

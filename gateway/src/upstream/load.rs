@@ -11,6 +11,9 @@ const DECAY: Duration = Duration::from_secs(10);
 /// What a first byte is taken to cost where one is awaited and none has come yet.
 const UNKNOWN: Duration = Duration::from_secs(10);
 
+/// No answer is taken to cost less.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// The load of one endpoint.
 #[derive(Debug, Default)]
 pub struct Load(Mutex<Measured>);
@@ -20,6 +23,8 @@ struct Measured {
     in_flight: u32,
     seconds: f64,
     at: Option<Instant>,
+    /// Somebody waits for a first byte, and none came since.
+    is_asked: bool,
 }
 
 /// One request in flight; ends when dropped.
@@ -31,17 +36,22 @@ impl Load {
     pub fn begin(self: &Arc<Self>) -> InFlight {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         measured.in_flight = measured.in_flight.saturating_add(1);
+        measured.is_asked = true;
         drop(measured);
         InFlight(Arc::clone(self))
     }
 
-    /// Returns the expected wait behind what is in flight; lower is better.
-    pub fn cost(&self) -> f64 {
-        let measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if measured.at.is_none() && measured.in_flight > 0 {
-            return UNKNOWN.as_secs_f64() * f64::from(measured.in_flight);
-        }
-        measured.seconds.max(1e-3) * f64::from(measured.in_flight + 1)
+    /// Returns the expected wait behind what is in flight at `now`; lower is better. What was measured loses its weight with
+    /// its age, or one slow answer would keep requests away for good; but only as long as nobody waits there, so that one
+    /// request finds out whether it still holds, and not all of them.
+    pub fn cost(&self, now: Instant) -> f64 {
+        let measured = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(at) = measured.at else {
+            let known = if measured.in_flight > 0 { UNKNOWN } else { LEAST };
+            return known.as_secs_f64() * f64::from(measured.in_flight.max(1));
+        };
+        let kept = if measured.is_asked { 1.0 } else { kept(now.saturating_duration_since(at)) };
+        (measured.seconds * kept).max(LEAST.as_secs_f64()) * f64::from(measured.in_flight.saturating_add(1))
     }
 
     /// Notes the time to a first byte: a peak counts at once, relief only in time (peak EWMA, after Finagle).
@@ -49,7 +59,8 @@ impl Load {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let age = measured.at.map_or(DECAY, |at| now.saturating_duration_since(at));
         measured.at = Some(now);
-        let kept = (-age.as_secs_f64() / DECAY.as_secs_f64()).exp();
+        measured.is_asked = false;
+        let kept = kept(age);
         let faded = measured.seconds * kept + seconds * (1.0 - kept);
         measured.seconds = seconds.max(faded);
         if seconds < faded {
@@ -62,7 +73,13 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let mut measured = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         measured.in_flight = measured.in_flight.saturating_sub(1);
+        measured.is_asked &= measured.in_flight > 0;
     }
+}
+
+/// Returns the weight that a latency of this age still has.
+fn kept(age: Duration) -> f64 {
+    (-age.as_secs_f64() / DECAY.as_secs_f64()).exp()
 }
 
 #[cfg(test)]
@@ -71,12 +88,12 @@ mod tests {
 
     #[test]
     fn requests_in_flight_raise_the_cost_until_they_end() {
-        let load = Arc::new(Load::default());
-        let idle = load.cost();
+        let (load, now) = (Arc::new(Load::default()), Instant::now());
+        let idle = load.cost(now);
         let request = load.begin();
-        assert!(load.cost() > idle);
+        assert!(load.cost(now) > idle);
         drop(request);
-        assert!((load.cost() - idle).abs() < f64::EPSILON);
+        assert!((load.cost(now) - idle).abs() < f64::EPSILON);
     }
 
     #[test]
@@ -84,10 +101,29 @@ mod tests {
         let (load, now) = (Load::default(), Instant::now());
         load.observe(0.1, now);
         load.observe(2.0, now);
-        assert!(load.cost() >= 2.0);
-        load.observe(0.1, now + Duration::from_secs(1));
-        assert!(load.cost() > 1.0, "{}", load.cost());
-        load.observe(0.1, now + Duration::from_secs(100));
-        assert!(load.cost() < 0.2, "{}", load.cost());
+        assert!(load.cost(now) >= 2.0);
+        let now = now + Duration::from_secs(1);
+        load.observe(0.1, now);
+        assert!(load.cost(now) > 1.0, "{}", load.cost(now));
+        let now = now + Duration::from_secs(99);
+        load.observe(0.1, now);
+        assert!(load.cost(now) < 0.2, "{}", load.cost(now));
+    }
+
+    #[test]
+    fn an_old_peak_is_forgiven_where_nobody_asks_and_one_request_finds_out() {
+        let (load, now) = (Arc::new(Load::default()), Instant::now());
+        load.observe(2.0, now);
+        let later = now + Duration::from_secs(60);
+        let fresh = load.cost(now);
+        assert!(load.cost(later) < 0.1, "{}", load.cost(later));
+        let trial = load.begin();
+        assert!(load.cost(later) > fresh, "no second request follows before the first has found out");
+        load.observe(0.1, later);
+        assert!(load.cost(later) < 0.5, "{}", load.cost(later));
+        drop(trial);
+        let failed = load.begin();
+        drop(failed);
+        assert!(load.cost(later + Duration::from_secs(60)) < 0.1, "nobody waits any more");
     }
 }
