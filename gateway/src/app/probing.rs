@@ -9,8 +9,13 @@ use crate::{proxy::Proxy, telemetry::Metrics, upstream::probe};
 
 /// Probes until `stop`; a reload begins anew with its own upstreams.
 pub(super) async fn run(proxy: Arc<Proxy>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    let mut before: Vec<String> = Vec::new();
     loop {
         let live = proxy.snapshot();
+        let probed = live.roster.peers().filter(|peer| peer.config.health.is_some());
+        let probed: Vec<String> = probed.map(|peer| peer.config.name.clone()).collect();
+        before.iter().filter(|known| !probed.contains(known)).for_each(|gone| metrics.unprobed(gone));
+        before = probed;
         let told = |upstream: &str, is_well| metrics.probed(upstream, is_well);
         let probing = async {
             join_all(live.roster.peers().map(|peer| probe::watch(peer, told))).await;

@@ -209,6 +209,11 @@ impl Metrics {
         self.upstream_up.get_or_create(&labels).set(i64::from(is_well));
     }
 
+    /// Says no more of an upstream that is not probed any longer.
+    pub fn unprobed(&self, upstream: &str) {
+        self.upstream_up.remove(&UpstreamLabels { upstream: upstream.to_owned() });
+    }
+
     /// Counts a TLS connection that was not made.
     pub fn handshake_failed(&self, reason: &'static str) {
         self.handshakes_failed.get_or_create(&ReasonLabels { reason }).inc();
@@ -273,5 +278,15 @@ mod tests {
         assert!(text.contains(r#"personaroute_requests_total{route="chat",model="auto",outcome="ok"} 1"#), "{text}");
         assert!(text.contains(r#"personaroute_attempts_failed_total{model="GPT-4o",reason="connect"} 1"#), "{text}");
         assert!(text.contains("personaroute_requests_in_flight 0"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_said_of_an_upstream_that_left() {
+        let metrics = Metrics::default();
+        ["old", "kept"].iter().for_each(|upstream| metrics.probed(upstream, false));
+        metrics.unprobed("old");
+        let text = metrics.render();
+        assert!(!text.contains("upstream=\"old\""), "{text}");
+        assert!(text.contains(r#"personaroute_upstream_up{upstream="kept"} 0"#), "{text}");
     }
 }

@@ -166,3 +166,24 @@ async fn an_upstream_that_is_described_as_before_keeps_its_breaker() -> Result<(
     assert!(broken.count() > asked, "described anew, it is tried anew");
     Ok(())
 }
+
+#[tokio::test]
+async fn nothing_is_told_of_an_upstream_that_is_probed_no_longer() -> Result<()> {
+    let ill = FakeUpstream::always(Reply::json(500, &json!({})))?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("gateway.yaml");
+    let configuration = two(&ill, &ill, "");
+    let probed = "api_key: '${KEY}', health: {path: /models, interval: 20ms, failures: 1}";
+    let probing = configuration.replacen("api_key: '${KEY}'", probed, 1);
+    fs::write(&file, &probing)?;
+    let stage = Stage::start_watching(&probing, ByPrice, |scorer| watching(&file, scorer))?;
+    let told = "personaroute_upstream_up{upstream=\"a\"}";
+    while !wire::get(stage.admin, "/metrics").await?.text().contains(told) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    fs::write(&file, configuration)?;
+    while wire::get(stage.admin, "/metrics").await?.text().contains(told) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
