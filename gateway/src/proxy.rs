@@ -124,7 +124,8 @@ impl Proxy {
         body: B,
     ) -> Response<Body> {
         let trace = self.tracer.as_ref().and_then(|tracer| tracer.begin(&parts.headers));
-        let mut record = Record::begin(wire.as_str(), Arc::clone(&self.metrics), Spans::new(trace, wire));
+        let scheme = if snapshot.tls.is_some() { "https" } else { "http" };
+        let mut record = Record::begin(wire.as_str(), Arc::clone(&self.metrics), Spans::new(trace, wire, scheme));
         let deadline = record.started + snapshot.config.timeouts.total;
         let phases = self.phases(&snapshot, wire, parts, body, &mut record);
         let sent = match tokio::time::timeout_at(deadline.into(), phases).await {

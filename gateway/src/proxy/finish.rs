@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{
     Error, headers,
     read::Inbound,
-    send::Opened,
+    send::{Opened, Target},
     spans::{End, Spans},
 };
 use crate::{
@@ -64,7 +64,7 @@ pub(super) struct Record {
     asked: String,
     streaming: bool,
     decision: String,
-    offer: Option<Offer>,
+    offer: Option<Arc<Offer>>,
     upstream: String,
     user_state: &'static str,
     degraded: &'static str,
@@ -161,26 +161,31 @@ impl Record {
         }
     }
 
-    /// Notes who is asked to answer; returns the `traceparent` of the call when it is traced.
-    pub(super) fn trying(&mut self, offer: &Offer, endpoint: &Endpoint) -> Option<HeaderValue> {
-        headers::set(&mut self.headers, "x-personaroute-model", &offer.llm);
-        self.offer = Some(offer.clone());
-        self.upstream.clone_from(&endpoint.peer.config.name);
-        self.spans.calling(&offer.llm, endpoint)
+    /// Notes that `target` is asked to answer; returns the `traceparent` of the call when it is traced.
+    pub(super) fn trying(&mut self, target: Target<'_>) -> Option<HeaderValue> {
+        self.name(target.endpoint);
+        self.spans.calling(target.attempt, &target.endpoint.offer.llm, target.endpoint)
     }
 
-    /// Notes a failed attempt.
-    pub(super) fn attempt_failed(&mut self, llm: &str, reason: &str) {
+    /// Names `endpoint` as where the answer comes from, as far as is known.
+    fn name(&mut self, endpoint: &Endpoint) {
+        headers::set(&mut self.headers, "x-personaroute-model", &endpoint.offer.llm);
+        self.offer = Some(Arc::clone(&endpoint.offer));
+        self.upstream.clone_from(&endpoint.peer.config.name);
+    }
+
+    /// Notes that the attempt at `target` failed.
+    pub(super) fn attempt_failed(&mut self, target: Target<'_>, reason: &str) {
+        let llm = &target.endpoint.offer.llm;
         self.failed_attempts += 1;
         self.metrics.attempt_failed(llm, reason);
         headers::failed_attempt(&mut self.headers, llm, reason);
-        self.spans.attempt_failed(reason);
+        self.spans.attempt_failed(target.attempt, reason);
     }
 
     /// Notes that another place is asked too, because the first is slow.
     pub(super) fn hedging(&mut self) {
         self.hedge = "failed";
-        self.spans.attempt_failed("slow");
     }
 
     /// Notes whether that other place was the one to answer.
@@ -195,16 +200,18 @@ impl Record {
         headers::failed_attempt(&mut self.headers, llm, "cooling");
     }
 
-    /// Notes that an answer has begun.
-    pub(super) fn answered(&mut self, opened: &Opened, first_byte: Duration) {
+    /// Notes that an answer has begun, from `target`.
+    pub(super) fn answered(&mut self, target: Target<'_>, opened: &Opened, first_byte: Duration) {
+        self.name(target.endpoint);
         self.status = opened.head.status;
         self.first_byte = first_byte;
-        let llm = self.offer.as_ref().map_or("", |offer| &offer.llm);
-        self.metrics.answered(llm, self.user_state, first_byte);
+        self.metrics.answered(&target.endpoint.offer.llm, self.user_state, first_byte);
+        self.spans.answered(target.attempt);
     }
 
-    /// Notes that an upstream's refusal is the answer.
-    pub(super) fn refused_by_upstream(&mut self, opened: &Opened) {
+    /// Notes that the refusal of `target` is the answer, although others may have been asked since.
+    pub(super) fn refused_by_upstream(&mut self, target: Target<'_>, opened: &Opened) {
+        self.name(target.endpoint);
         self.status = opened.head.status;
     }
 

@@ -59,9 +59,11 @@ impl Seat {
 
 /// One place that may answer.
 #[derive(Clone, Copy)]
-struct Target<'a> {
+pub(super) struct Target<'a> {
+    /// Which of the request's attempts it is, from 1; 0 until it is one.
+    pub(super) attempt: usize,
     offer: &'a Offer,
-    endpoint: &'a Endpoint,
+    pub(super) endpoint: &'a Endpoint,
     way: Way,
 }
 
@@ -77,9 +79,8 @@ struct Letter<'a> {
 struct Sender<'a> {
     letter: &'a Letter<'a>,
     attempts: usize,
-    /// Whom the record names.
-    named: Option<&'a Endpoint>,
-    refused: Option<Opened>,
+    /// The last reply that moved on to the next place, with where it came from.
+    refused: Option<(Target<'a>, Opened)>,
     failure: Option<Failure>,
     /// The shortest wait for an endpoint that was passed over.
     shut: Option<Duration>,
@@ -107,7 +108,7 @@ pub(super) async fn send(
     let credentials = if inbound.caller.is_identified() { Credentials::Gateways } else { Credentials::Upstreams };
     let headers = headers::outbound(inbound.headers, credentials);
     let letter = Letter { snapshot, inbound, plan, headers };
-    let mut sender = Sender { letter: &letter, attempts: 0, named: None, refused: None, failure: None, shut: None };
+    let mut sender = Sender { letter: &letter, attempts: 0, refused: None, failure: None, shut: None };
     for round in 0..snapshot.config.retry.rounds {
         if round > 0 && !sender.wait(round).await {
             break;
@@ -118,8 +119,8 @@ pub(super) async fn send(
     }
     // A reply says more than a broken connection, and carries `retry-after`.
     match (sender.refused, sender.failure, sender.shut) {
-        (Some(opened), _, _) => {
-            record.refused_by_upstream(&opened);
+        (Some((target, opened)), _, _) => {
+            record.refused_by_upstream(target, &opened);
             Ok(opened)
         }
         (None, Some(failure), _) => Err(Error::Upstream(failure)),
@@ -158,7 +159,7 @@ impl<'a> Sender<'a> {
                 continue;
             }
             self.attempts += 1;
-            return Some(target);
+            return Some(Target { attempt: self.attempts, ..target });
         }
         if is_retry {
             snapshot.retries.refund();
@@ -176,11 +177,11 @@ impl<'a> Sender<'a> {
     ) -> Option<Opened> {
         let (letter, started) = (self.letter, Instant::now());
         if letter.snapshot.config.hedge.is_none() {
-            let ended = Box::pin(letter.attempt(first, self.name(first, record))).await;
+            let ended = Box::pin(letter.attempt(first, record.trying(first))).await;
             return self.judge(ended, record);
         }
         let mut running = FuturesUnordered::new();
-        running.push(Box::pin(letter.attempt(first, self.name(first, record))));
+        running.push(Box::pin(letter.attempt(first, record.trying(first))));
         let mut hedge = letter.snapshot.config.hedge.map(|hedge| hedge.after);
         let mut second: Option<Target<'a>> = None;
         loop {
@@ -192,13 +193,13 @@ impl<'a> Sender<'a> {
                         second = self.next(targets, record);
                         if let Some(second) = second {
                             record.hedging();
-                            running.push(Box::pin(letter.attempt(second, self.name(second, record))));
+                            running.push(Box::pin(letter.attempt(second, record.trying(second))));
                         }
                         continue;
                     }
                 },
             };
-            let is_first = std::ptr::eq(ended.target.endpoint, first.endpoint);
+            let is_first = ended.target.attempt == first.attempt;
             let Some(opened) = self.judge(ended, record) else {
                 continue;
             };
@@ -214,27 +215,18 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Has the record name `target`; returns the `traceparent` of the call when it is traced.
-    fn name(&mut self, target: Target<'a>, record: &mut Record) -> Option<HeaderValue> {
-        self.named = Some(target.endpoint);
-        record.trying(target.offer, target.endpoint)
-    }
-
     /// Takes an answer, or keeps the failure.
     fn judge(&mut self, ended: Ended<'a>, record: &mut Record) -> Option<Opened> {
         let Ended { target, started, result } = ended;
-        if !self.named.is_some_and(|named| std::ptr::eq(named, target.endpoint)) {
-            let _traced_from_here = self.name(target, record);
-        }
         let reason = match result {
             Ok(opened) => {
                 note_answer(target.endpoint, &opened.head, started);
                 if !self.letter.snapshot.config.retry.statuses.contains(&opened.head.status.as_u16()) {
-                    record.answered(&opened, started.elapsed());
+                    record.answered(target, &opened, started.elapsed());
                     return Some(opened);
                 }
                 let reason = opened.head.status.as_str().to_owned();
-                self.refused = Some(opened);
+                self.refused = Some((target, opened));
                 reason
             }
             Err(failure) => {
@@ -246,7 +238,7 @@ impl<'a> Sender<'a> {
         };
         let upstream = &target.endpoint.peer.config.name;
         tracing::info!(llm = %target.offer.llm, upstream, reason, "an attempt failed");
-        record.attempt_failed(&target.offer.llm, &reason);
+        record.attempt_failed(target, &reason);
         None
     }
 
@@ -256,7 +248,7 @@ impl<'a> Sender<'a> {
             return false;
         }
         let asked =
-            self.refused.as_ref().and_then(|opened| retry::retry_after(&opened.head.headers, SystemTime::now()));
+            self.refused.as_ref().and_then(|(_, opened)| retry::retry_after(&opened.head.headers, SystemTime::now()));
         let least = asked.max(self.shut).unwrap_or(Duration::ZERO);
         let is_worth_it = retry::is_worth_waiting(least);
         if is_worth_it {
@@ -349,7 +341,12 @@ fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Ve
         let able = fitting.filter_map(|endpoint| Some((way(endpoint)?, endpoint.load.cost(now), endpoint)));
         let mut able: Vec<(Way, f64, &Endpoint)> = able.collect();
         able.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        targets.extend(able.into_iter().map(|(way, _, endpoint)| Target { offer: &endpoint.offer, endpoint, way }));
+        targets.extend(able.into_iter().map(|(way, _, endpoint)| Target {
+            attempt: 0,
+            offer: &endpoint.offer,
+            endpoint,
+            way,
+        }));
     }
     targets
 }

@@ -9,7 +9,7 @@ use super::read::Inbound;
 use crate::{
     api::{Usage, Wire},
     config::Kind as Provider,
-    decide::Plan,
+    decide::{Degraded, Plan},
     telemetry::trace::{Attributes, Kind, Step, Trace},
     upstream::Endpoint,
 };
@@ -22,10 +22,12 @@ pub(super) struct Spans(Option<Box<Live>>);
 struct Live {
     trace: Trace,
     wire: Wire,
+    scheme: &'static str,
     /// Of the request, whichever way it goes.
     request: Attributes,
-    /// The attempt under way, or the answer.
-    call: Option<Step>,
+    /// The attempts under way by their number; once one answers, that one alone.
+    calls: Vec<(usize, Step)>,
+    answers: bool,
     response_model: String,
 }
 
@@ -40,10 +42,17 @@ pub(super) struct End<'a> {
 }
 
 impl Spans {
-    /// Returns the spans of a request in format `wire` that `trace` follows.
-    pub(super) fn new(trace: Option<Trace>, wire: Wire) -> Self {
-        let live =
-            |trace| Live { trace, wire, request: Attributes::default(), call: None, response_model: String::new() };
+    /// Returns the spans of a request in format `wire` that came over `scheme` and that `trace` follows.
+    pub(super) fn new(trace: Option<Trace>, wire: Wire, scheme: &'static str) -> Self {
+        let live = |trace| Live {
+            trace,
+            wire,
+            scheme,
+            request: Attributes::default(),
+            calls: Vec::new(),
+            answers: false,
+            response_model: String::new(),
+        };
         Self(trace.map(|trace| Box::new(live(trace))))
     }
 
@@ -77,13 +86,15 @@ impl Spans {
         known.text("personaroute.llm", plan.chosen().map_or("", |chosen| &chosen.llm));
         known.number("personaroute.candidates", plan.ranking.len());
         known.text("personaroute.user_state", plan.user_state.map_or("", |state| state.as_str()));
-        let reason = plan.degraded.map_or("", |reason| reason.as_str());
+        // What the client asked for is no error.
+        let failed = plan.degraded.filter(|reason| *reason != Degraded::Bypass);
+        let reason = failed.map_or("", Degraded::as_str);
         known.text("error.type", reason);
         live.trace.end(step, !reason.is_empty());
     }
 
-    /// Notes that `endpoint` is asked; returns the `traceparent` of the call.
-    pub(super) fn calling(&mut self, llm: &str, endpoint: &Endpoint) -> Option<HeaderValue> {
+    /// Notes that `attempt` asks `endpoint`; returns the `traceparent` of the call.
+    pub(super) fn calling(&mut self, attempt: usize, llm: &str, endpoint: &Endpoint) -> Option<HeaderValue> {
         let live = self.0.as_mut()?;
         let operation = operation(live.wire);
         let mut step = live.trace.step(format!("{operation} {}", endpoint.name), Kind::Client, Instant::now());
@@ -99,19 +110,38 @@ impl Spans {
         known.text("personaroute.llm", llm);
         known.text("personaroute.upstream", config.name.as_str());
         let parent = HeaderValue::try_from(live.trace.parent_for(&step)).ok();
-        live.call = Some(step);
+        live.calls.push((attempt, step));
         parent
     }
 
-    /// Notes that the attempt under way failed.
-    pub(super) fn attempt_failed(&mut self, reason: &str) {
+    /// Notes that `attempt` failed.
+    pub(super) fn attempt_failed(&mut self, attempt: usize, reason: &str) {
         let Some(live) = &mut self.0 else { return };
-        if let Some(mut step) = live.call.take() {
-            if let Ok(status) = reason.parse::<u16>() {
-                step.attributes.number("http.response.status_code", status);
+        let Some(place) = live.calls.iter().position(|(number, _)| *number == attempt) else { return };
+        let (_, mut step) = live.calls.swap_remove(place);
+        if let Ok(status) = reason.parse::<u16>() {
+            step.attributes.number("http.response.status_code", status);
+        }
+        step.attributes.text("error.type", reason);
+        live.trace.end(step, true);
+    }
+
+    /// Notes that `attempt` has begun to answer, which ends all others: an earlier one was too slow, and a later one has
+    /// only been overtaken.
+    pub(super) fn answered(&mut self, attempt: usize) {
+        let Some(live) = &mut self.0 else { return };
+        live.answers = true;
+        for (number, mut step) in std::mem::take(&mut live.calls) {
+            if number == attempt {
+                live.calls.push((number, step));
+                continue;
             }
-            step.attributes.text("error.type", reason);
-            live.trace.end(step, true);
+            let is_slow = number < attempt;
+            match is_slow {
+                true => step.attributes.text("error.type", "slow"),
+                false => step.attributes.text("personaroute.outcome", "overtaken"),
+            }
+            live.trace.end(step, is_slow);
         }
     }
 
@@ -125,7 +155,7 @@ impl Spans {
     /// Ends the request.
     pub(super) fn finish(&mut self, end: End<'_>) {
         let Some(live) = self.0.take() else { return };
-        let Live { mut trace, wire, mut request, call, response_model } = *live;
+        let Live { mut trace, wire, scheme, mut request, calls, answers, response_model } = *live;
         let is_error = !end.is_ok;
         let error = if end.status >= 400 && end.outcome == "upstream_error" {
             end.status.to_string()
@@ -143,14 +173,21 @@ impl Spans {
                 known.text("error.type", error.as_str());
             }
         };
-        if let Some(mut step) = call {
-            step.attributes.number("http.response.status_code", end.status);
-            answer(&mut step.attributes);
+        for (_, mut step) in calls {
+            if answers {
+                step.attributes.number("http.response.status_code", end.status);
+                answer(&mut step.attributes);
+            } else {
+                // No upstream has begun to answer: the client left, or time was up.
+                step.attributes.text("error.type", error.as_str());
+            }
             trace.end(step, is_error);
         }
         let route = format!("/v1{}", wire.suffix());
         let name = format!("POST {route}");
         request.text("http.request.method", "POST");
+        request.text("url.scheme", scheme);
+        request.text("url.path", route.as_str());
         request.text("http.route", route);
         request.number("http.response.status_code", end.status);
         request.text("personaroute.llm", end.llm);

@@ -79,6 +79,19 @@ async fn the_last_refusal_is_passed_on_when_all_refuse() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_refusal_that_is_passed_on_names_the_llm_that_gave_it() -> Result<()> {
+    let limited = FakeUpstream::always(Reply::json(429, &json!({"error": {"message": "slow"}})))?;
+    let down = FakeUpstream::always(Reply::chat("ok"))?;
+    let configuration = two(&limited, &down, "");
+    drop(down);
+    let stage = Stage::start(&configuration, ByPrice)?;
+    let answer = ask(&stage, false).await?;
+    assert_eq!((answer.status, answer.header("x-personaroute-model")), (429, "cheap"));
+    assert_eq!(answer.header("x-personaroute-fallback"), "cheap=429, dear=connect");
+    Ok(())
+}
+
+#[tokio::test]
 async fn attempts_are_limited() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(503, &json!({"error": {}})))?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;

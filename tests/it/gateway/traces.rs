@@ -6,16 +6,16 @@ use anyhow::Result;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::any_value::Value as Known,
-    trace::v1::{Span, span::SpanKind},
+    trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
 use personaroute_harness::{
-    upstream::{FakeUpstream, Frame, Reply},
+    upstream::{FakeUpstream, Frame, Gate, Reply},
     wire,
 };
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::stage::{Stage, until};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CLIENT: &str = "b7ad6b7169203331";
@@ -58,6 +58,10 @@ fn text(span: &Span, key: &str) -> String {
     }
 }
 
+fn code(span: &Span) -> StatusCode {
+    span.status.as_ref().map_or(StatusCode::Unset, |status| status.code())
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -82,6 +86,7 @@ async fn a_request_is_one_trace_with_its_decision_and_each_attempt() -> Result<(
         assert!(span.end_time_unix_nano <= root.end_time_unix_nano);
     }
     assert_eq!((hex(&root.parent_span_id).as_str(), root.kind()), (CLIENT, SpanKind::Server));
+    assert_eq!((text(root, "url.path").as_str(), text(root, "url.scheme").as_str()), ("/v1/chat/completions", "http"));
     assert!([decide, failed, answered].iter().all(|span| span.parent_span_id == root.span_id));
     assert_eq!(
         (decide.kind(), failed.kind(), answered.kind()),
@@ -116,6 +121,62 @@ async fn a_request_is_one_trace_with_its_decision_and_each_attempt() -> Result<(
             "{said}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_two_that_are_asked_each_has_its_span_and_the_one_that_answers_the_success() -> Result<()> {
+    let gate = Gate::closed();
+    let held = |gate: &Gate| {
+        let mut held = Reply::chat("late");
+        held.frames.insert(0, Frame::Wait(gate.clone()));
+        FakeUpstream::always(held)
+    };
+    for is_first_to_win in [true, false] {
+        let collector = collector()?;
+        let first = held(&gate)?;
+        let second = if is_first_to_win { held(&Gate::closed())? } else { FakeUpstream::always(Reply::chat("ok"))? };
+        let stage = Stage::between(&first, &second, &traced(&collector, "hedge: {after: 100ms}"))?;
+        let hi = chat("hi", false);
+        let asked = wire::post(stage.address, "/v1/chat/completions", &[], &hi);
+        let opening = async {
+            until(|| second.count() == 1).await;
+            if is_first_to_win {
+                gate.open();
+            }
+        };
+        let (answer, ()) = tokio::join!(asked, opening);
+        assert_eq!(answer?.header("x-personaroute-hedge"), if is_first_to_win { "lost" } else { "won" });
+        drop(stage);
+        let spans = spans(&collector)?;
+        assert_eq!(spans.len(), 4, "{:?}", spans.keys());
+        let [of_first, of_second] = ["chat cheap-1", "chat dear-1"].map(|name| &spans[name]);
+        for (upstream, span) in [(&first, of_first), (&second, of_second)] {
+            let called = format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id));
+            assert_eq!(upstream.requests()[0].header("traceparent"), called);
+        }
+        let (winner, loser) = if is_first_to_win { (of_first, of_second) } else { (of_second, of_first) };
+        assert_eq!((text(winner, "http.response.status_code").as_str(), code(winner)), ("200", StatusCode::Unset));
+        match is_first_to_win {
+            true => assert_eq!(
+                (text(loser, "personaroute.outcome").as_str(), code(loser)),
+                ("overtaken", StatusCode::Unset)
+            ),
+            false => assert_eq!((text(loser, "error.type").as_str(), code(loser)), ("slow", StatusCode::Error)),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_decision_that_the_client_did_without_is_no_error() -> Result<()> {
+    let (collector, upstream) = (collector()?, FakeUpstream::always(Reply::chat("ok"))?);
+    let stage = Stage::between(&upstream, &upstream, &traced(&collector, ""))?;
+    let headers = [("x-personaroute-bypass", "1")];
+    wire::post(stage.address, "/v1/chat/completions", &headers, &chat("hi", false)).await?;
+    drop(stage);
+    let spans = spans(&collector)?;
+    assert_eq!((code(&spans["decide"]), text(&spans["decide"], "error.type").as_str()), (StatusCode::Unset, "None"));
     Ok(())
 }
 
