@@ -207,9 +207,12 @@ impl<'a> Sender<'a> {
                 record.hedged(if is_first { "lost" } else { "won" });
             }
             if !is_first && !running.is_empty() {
-                // The first was given up on: its wait is at least this long, and somebody else was quicker.
+                // The first was given up on: its wait is at least this long.
                 first.endpoint.load.observe(started.elapsed().as_secs_f64(), Instant::now());
-                first.endpoint.peer.breaker.failed(Instant::now());
+                // A place that refuses, as for a wrong key, is quick without showing that another one should be.
+                if opened.head.status.is_success() {
+                    first.endpoint.peer.breaker.failed(Instant::now());
+                }
             }
             return Some(opened);
         }

@@ -76,6 +76,19 @@ async fn an_upstream_that_hedges_keep_overtaking_is_left_alone() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_hedge_that_is_refused_speaks_against_nobody() -> Result<()> {
+    let refusal = Reply::json(401, &json!({"error": {"message": "wrong key"}}));
+    let (slow, refusing) = (FakeUpstream::always(held(&Gate::closed()))?, FakeUpstream::always(refusal)?);
+    let stage =
+        Stage::between(&slow, &refusing, &format!("{HEDGE}\nbreaker: {{failures: 1, cooldown: 10m, longest: 10m}}"))?;
+    for _ in 0..2 {
+        assert_eq!(ask(&stage).await?.status, 401);
+    }
+    assert_eq!((slow.count(), refusing.count()), (2, 2));
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_first_may_still_win_and_then_the_second_is_cancelled() -> Result<()> {
     let gate = Gate::closed();
     let (first, second) = (FakeUpstream::always(held(&gate))?, FakeUpstream::always(held(&Gate::closed()))?);
