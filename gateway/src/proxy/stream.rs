@@ -173,9 +173,14 @@ impl HttpBody for Relay {
 }
 
 impl Drop for Relay {
-    /// A client that leaves has still used what came before.
+    /// A client that leaves has still used what came before; one that has the last event need not wait for more.
     fn drop(&mut self) {
-        if matches!(self.state, State::Open) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
+        if self.tally.has_ended() {
+            let _nobody_reads_the_rest = self.finish();
+        } else {
             self.count();
         }
     }
@@ -239,7 +244,9 @@ impl Relay {
     fn fail(&mut self, reason: &'static str) -> Option<Result<Frame<Bytes>, BodyError>> {
         self.count();
         self.record.cut();
-        self.seat.broke();
+        if reason != TOO_LONG {
+            self.seat.broke();
+        }
         self.state = State::Breaking(reason);
         // An event that is half out ends first.
         let before = if self.splitter.as_ref()?.is_half_out() { "\n\n" } else { "" };

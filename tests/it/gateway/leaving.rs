@@ -48,3 +48,27 @@ async fn leaving_before_the_answer_cancels_the_upstream_call() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn leaving_with_the_last_event_is_no_leaving() -> Result<()> {
+    let frames = vec![Frame::event(&json!({"choices": []})), Frame::done(), Frame::Wait(Gate::closed())];
+    let upstream = FakeUpstream::always(Reply::events(frames))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
+    let mut stream = wire::open(stage.address, request).await?;
+    let mut text = String::new();
+    while !text.contains("[DONE]") {
+        text.push_str(&String::from_utf8_lossy(&stream.next().await?.unwrap_or_default()));
+    }
+    drop(stream);
+    until(|| upstream.given_up() == 1).await;
+    let counted = || async { Ok::<_, anyhow::Error>(wire::get(stage.admin, "/metrics").await?.text()) };
+    let mut metrics = counted().await?;
+    while !metrics.contains("outcome=") {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        metrics = counted().await?;
+    }
+    assert!(metrics.contains("outcome=\"ok\"} 1") && !metrics.contains("client_gone"), "{metrics}");
+    Ok(())
+}
