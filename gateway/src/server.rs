@@ -3,6 +3,8 @@
 pub mod accept;
 pub mod connection;
 pub mod tls;
+mod version;
 mod stalled;
+mod streams;
 
 pub use self::{accept::accept, connection::Connections};

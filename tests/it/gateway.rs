@@ -38,6 +38,7 @@ mod overload;
 mod secure;
 mod hedging;
 mod slow;
+mod silent;
 mod messages;
 mod translation;
 mod foreign;

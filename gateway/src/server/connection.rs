@@ -1,17 +1,22 @@
 //! One connection: HTTP/1.1 or HTTP/2 by its first bytes, with the limits of a slow or greedy client.
 
-use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, pin::Pin, pin::pin, time::Duration};
 
 use http::{Request, Response};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
 };
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::stalled::Stalled;
+use super::{
+    stalled::Stalled,
+    streams::Streams,
+    version::{self, Version},
+};
 use crate::{
     config::{Limits, Timeouts},
     upstream::Body,
@@ -23,34 +28,44 @@ const STREAMS: u32 = 128;
 /// How connections are served.
 #[derive(Debug, Clone)]
 pub struct Connections {
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    http1: http1::Builder,
+    head: u32,
+    client_head: Duration,
     client_read: Duration,
+}
+
+/// How a connection comes to its end.
+struct Turns {
+    /// The requests in flight are the last.
+    stop: CancellationToken,
+    /// They have had their time.
+    cut: CancellationToken,
+    /// How long a client may take to see that.
+    grace: Duration,
 }
 
 impl Connections {
     /// Returns connections with these limits.
     pub fn new(limits: &Limits, timeouts: &Timeouts) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder
-            .http1()
+        let mut http1 = http1::Builder::new();
+        http1
             .timer(TokioTimer::new())
             .header_read_timeout(timeouts.client_head)
             .max_buf_size(limits.head)
             .max_headers(limits.headers);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
-            .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
-            .keep_alive_interval(Some(timeouts.client_head));
-        Self { builder: Arc::new(builder), client_read: timeouts.client_read }
+        Self {
+            http1,
+            head: u32::try_from(limits.head).unwrap_or(u32::MAX),
+            client_head: timeouts.client_head,
+            client_read: timeouts.client_read,
+        }
     }
 
     /// Serves `stream` with `answer`. After `stop`, the request in flight is finished and the connection closed; after
     /// `cut` it is closed at once.
     pub async fn serve<S, F>(
         &self,
-        stream: S,
+        mut stream: S,
         answer: impl Fn(Request<Incoming>) -> F,
         stop: CancellationToken,
         cut: CancellationToken,
@@ -58,24 +73,77 @@ impl Connections {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
+        let known = tokio::select! {
+            known = tokio::time::timeout(self.client_head, version::read(&mut stream)) => known,
+            // A client that has asked for nothing has nothing to wait for.
+            () = stop.cancelled() => return,
+        };
+        let Ok(Ok(Some((version, first)))) = known else {
+            tracing::debug!("a connection ended before it said which HTTP it speaks");
+            return;
+        };
         let service = service_fn(|request| {
             let answered = answer(request);
             async move { Ok::<_, Infallible>(answered.await) }
         });
-        let stream = Stalled::new(stream, self.client_read);
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
-        let served = tokio::select! {
-            served = connection.as_mut() => served,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    served = connection.as_mut() => served,
-                    () = cut.cancelled() => Ok(()),
-                }
+        let stream = TokioIo::new(Stalled::new(stream, first, self.client_read));
+        let turns = Turns { stop, cut, grace: self.client_head };
+        let served = match version {
+            Version::One => {
+                let connection = pin!(self.http1.serve_connection(stream, service));
+                // Hyper's own timer ends a connection that waits for a head.
+                turns.follow(connection, http1::Connection::graceful_shutdown, std::future::pending).await
+            }
+            Version::Two => {
+                let streams = Streams::new();
+                let connection = pin!(self.http2(streams.clone()).serve_connection(stream, service));
+                let quiet = || streams.quiet(self.client_head);
+                turns.follow(connection, http2::Connection::graceful_shutdown, quiet).await
             }
         };
         if let Err(error) = served {
             tracing::debug!(error = %error, "a connection ended early");
+        }
+    }
+
+    fn http2(&self, streams: Streams) -> http2::Builder<Streams> {
+        let mut http2 = http2::Builder::new(streams);
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_header_list_size(self.head)
+            .keep_alive_interval(Some(self.client_head));
+        http2
+    }
+}
+
+impl Turns {
+    /// Runs `connection`; when it is time, or it is `quiet`, it may `leave`: its requests are finished. If it is `quiet`
+    /// then and does not leave, its client keeps it from doing so, and it is cut.
+    async fn follow<C, Q>(
+        &self,
+        mut connection: Pin<&mut C>,
+        leave: impl FnOnce(Pin<&mut C>),
+        quiet: impl Fn() -> Q,
+    ) -> hyper::Result<()>
+    where
+        C: Future<Output = hyper::Result<()>>,
+        Q: Future<Output = ()>,
+    {
+        tokio::select! {
+            served = connection.as_mut() => return served,
+            () = self.stop.cancelled() => {}
+            () = quiet() => {}
+        }
+        leave(connection.as_mut());
+        let overstayed = async {
+            tokio::time::sleep(self.grace).await;
+            quiet().await;
+        };
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = self.cut.cancelled() => Ok(()),
+            () = overstayed => Ok(()),
         }
     }
 }

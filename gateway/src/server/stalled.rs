@@ -1,4 +1,6 @@
 //! A connection whose client must take what it is sent: one that stops reading is cut, with the upstream call behind it.
+//!
+//! What was read of it before comes first.
 
 use std::{
     io,
@@ -7,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
@@ -15,14 +18,16 @@ use tokio::{
 /// A stream whose writes fail once nothing could be written for `patience`.
 pub(super) struct Stalled<S> {
     stream: S,
+    /// Read already, and not yet handed on.
+    first: Bytes,
     patience: Duration,
     /// Runs while a write waits for the client.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Stalled<S> {
-    pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, waiting: None }
+    pub(super) fn new(stream: S, first: Bytes, patience: Duration) -> Self {
+        Self { stream, first, patience, waiting: None }
     }
 
     /// Passes `written` on; while it is pending, the clock runs.
@@ -40,6 +45,11 @@ impl<S> Stalled<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
     fn poll_read(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let count = self.first.len().min(buf.remaining());
+            buf.put_slice(&self.first.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(ctx, buf)
     }
 }
@@ -83,7 +93,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_stops_reading_is_cut_and_one_that_reads_is_not() {
         let (mut client, server) = tokio::io::duplex(16);
-        let mut stalled = Stalled::new(server, Duration::from_millis(20));
+        let mut stalled = Stalled::new(server, Bytes::new(), Duration::from_millis(20));
         stalled.write_all(&[1; 16]).await.unwrap();
         let cut = stalled.write_all(&[2; 16]).await.unwrap_err();
         assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
@@ -92,5 +102,15 @@ mod tests {
         stalled.write_all(&[3; 16]).await.unwrap();
         client.read_exact(&mut read).await.unwrap();
         assert_eq!(read, [3; 16]);
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_comes_first() {
+        let (mut client, server) = tokio::io::duplex(16);
+        client.write_all(b"rest").await.unwrap();
+        let mut stalled = Stalled::new(server, Bytes::from_static(b"first "), Duration::from_secs(60));
+        let mut read = [0; 10];
+        stalled.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"first rest");
     }
 }

@@ -1,0 +1,109 @@
+//! The streams of one HTTP/2 connection: how many are open, and since when none is.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use hyper::rt::Executor;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::Instant;
+
+/// Runs the streams of a connection, and knows when there are none.
+#[derive(Debug, Clone)]
+pub(super) struct Streams(Arc<Mutex<Count>>);
+
+#[derive(Debug)]
+struct Count {
+    open: usize,
+    /// When the last one ended, or the connection began.
+    since: Instant,
+}
+
+/// An open stream, until it is dropped.
+struct Stream(Streams);
+
+impl Streams {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Count { open: 0, since: Instant::now() })))
+    }
+
+    /// Waits until no stream was open for `patience`.
+    pub(super) async fn quiet(&self, patience: Duration) {
+        loop {
+            let now = Instant::now();
+            let since = self.count(|count| if count.open == 0 { count.since } else { now });
+            let until = since + patience;
+            if now >= until {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    fn open(&self) -> Stream {
+        self.count(|count| count.open += 1);
+        Stream(self.clone())
+    }
+
+    fn count<T>(&self, what: impl FnOnce(&mut Count) -> T) -> T {
+        what(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.count(|count| {
+            count.open -= 1;
+            count.since = Instant::now();
+        });
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    /// The connection waits for its streams, so that a drain does too.
+    fn execute(&self, stream: F) {
+        let open = self.open();
+        TokioExecutor::new().execute(async move {
+            let output = stream.await;
+            drop(open);
+            output
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns whether `streams` are quiet now, for a patience that nobody waits for.
+    async fn is_quiet(streams: &Streams, patience: Duration) -> bool {
+        tokio::time::timeout(Duration::ZERO, streams.quiet(patience)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_quiet_only_while_no_stream_is_open() {
+        let streams = Streams::new();
+        let (first, second) = (streams.open(), streams.open());
+        drop(first);
+        assert!(!is_quiet(&streams, Duration::from_nanos(1)).await);
+        drop(second);
+        streams.quiet(Duration::from_millis(1)).await;
+        assert!(!is_quiet(&streams, Duration::from_secs(600)).await);
+    }
+
+    #[tokio::test]
+    async fn a_stream_counts_from_its_spawning_to_its_end() {
+        let streams = Streams::new();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        streams.execute(ended);
+        assert_eq!(streams.count(|count| count.open), 1);
+        drop(end);
+        streams.quiet(Duration::from_millis(1)).await;
+        assert_eq!(streams.count(|count| count.open), 0);
+    }
+}

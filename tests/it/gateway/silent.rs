@@ -1,0 +1,113 @@
+//! Silent clients: a connection that asks for nothing is closed, whichever HTTP it speaks, and its place is free again.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use personaroute_harness::{
+    certificate::Authority,
+    upstream::{FakeUpstream, Frame, Gate, Reply},
+    wire,
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+};
+
+use super::stage::Stage;
+
+const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// An empty SETTINGS frame.
+const SETTINGS: &str = "\0\0\0\x04\0\0\0\0\0";
+const PATIENCE: &str = "timeouts: {client_head: 100ms}";
+
+/// Says `words` and then nothing; returns when the gateway has closed the connection.
+async fn closed(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> Result<()> {
+    stream.write_all(words.as_bytes()).await?;
+    // A reset is as good as an end.
+    let _ended = stream.read_to_end(&mut Vec::new()).await;
+    Ok(())
+}
+
+/// Opens a connection over HTTP/2.
+async fn http2(
+    address: SocketAddr,
+    tasks: &mut JoinSet<()>,
+) -> Result<hyper::client::conn::http2::SendRequest<Full<Bytes>>> {
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
+    tasks.spawn(async move {
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_is_closed_on_either_listener() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, &format!("{PATIENCE}\nlimits: {{connections: 1}}"))?;
+    let settled = format!("{PREFACE}{SETTINGS}");
+    for words in ["", "P", "PRI * HTT", "GET / HTTP/1.1\r\n", PREFACE, &settled] {
+        for address in [stage.address, stage.admin] {
+            closed(TcpStream::connect(address).await?, words).await?;
+        }
+    }
+    assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200, "the only place is free again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_over_tls_is_closed() -> Result<()> {
+    let (authority, folder) = (Authority::new()?, tempfile::tempdir()?);
+    authority.issue()?.write(folder.path())?;
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let more = format!("tls: {{certificate: '{}', key: '{}'}}\n{PATIENCE}", at("tls.crt"), at("tls.key"));
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, &more)?;
+    for words in ["", "P", PREFACE] {
+        closed(authority.connect(stage.address, None).await?, words).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_http2_connection_lives_as_long_as_its_streams_and_then_a_little() -> Result<()> {
+    let gate = Gate::closed();
+    let mut reply = Reply::chat("late");
+    reply.frames.insert(0, Frame::Wait(gate.clone()));
+    let upstream = FakeUpstream::always(reply)?;
+    let stage = Stage::between(&upstream, &upstream, PATIENCE)?;
+    let mut tasks = JoinSet::new();
+    let mut sender = http2(stage.address, &mut tasks).await?;
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
+    let path = format!("http://{}/v1/chat/completions", stage.address);
+    let request = http::Request::post(path).body(Full::new(Bytes::from(body.to_string())))?;
+    let asked = sender.send_request(request);
+    // Another connection comes and goes in the patience that this one does not need.
+    closed(TcpStream::connect(stage.address).await?, "").await?;
+    closed(TcpStream::connect(stage.address).await?, "").await?;
+    gate.open();
+    let answer = asked.await?;
+    assert_eq!(answer.status(), 200);
+    answer.into_body().collect().await?;
+    tasks.join_next().await;
+    assert!(sender.is_closed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_does_not_hold_the_drain() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let mut stage = Stage::between(&upstream, &upstream, "timeouts: {client_head: 10m, drain: 10m}")?;
+    let mut silent = TcpStream::connect(stage.address).await?;
+    silent.write_all(b"PRI").await?;
+    // The one that is accepted next shows that the silent one was, too.
+    assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200);
+    stage.leave();
+    super::stage::until(|| stage.has_left()).await;
+    Ok(())
+}
