@@ -6,5 +6,6 @@ pub mod tls;
 mod version;
 mod stalled;
 mod streams;
+mod refusal;
 
 pub use self::{accept::accept, connection::Connections};

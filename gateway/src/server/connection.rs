@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    refusal,
     stalled::Stalled,
     streams::Streams,
     version::{self, Version},
@@ -30,6 +31,7 @@ const STREAMS: u32 = 128;
 pub struct Connections {
     http1: http1::Builder,
     head: u32,
+    headers: usize,
     client_head: Duration,
     client_read: Duration,
 }
@@ -56,6 +58,7 @@ impl Connections {
         Self {
             http1,
             head: u32::try_from(limits.head).unwrap_or(u32::MAX),
+            headers: limits.headers,
             client_head: timeouts.client_head,
             client_read: timeouts.client_read,
         }
@@ -83,8 +86,14 @@ impl Connections {
             return;
         };
         let service = service_fn(|request| {
-            let answered = answer(request);
-            async move { Ok::<_, Infallible>(answered.await) }
+            let refused = refusal::of(&request, self.headers);
+            let answered = refused.map_or_else(|| Ok(answer(request)), Err);
+            async move {
+                match answered {
+                    Ok(answering) => Ok::<_, Infallible>(answering.await),
+                    Err(refused) => Ok(refused),
+                }
+            }
         });
         let stream = TokioIo::new(Stalled::new(stream, first, self.client_read));
         let turns = Turns { stop, cut, grace: self.client_head };

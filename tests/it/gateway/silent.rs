@@ -1,4 +1,4 @@
-//! Silent clients: a connection that asks for nothing is closed, whichever HTTP it speaks, and its place is free again.
+//! Clients of HTTP/2, and silent ones: a connection that asks for nothing is closed, whichever HTTP it speaks, and its place is free again.
 
 use std::net::SocketAddr;
 
@@ -96,6 +96,22 @@ async fn an_http2_connection_lives_as_long_as_its_streams_and_then_a_little() ->
     answer.into_body().collect().await?;
     tasks.join_next().await;
     assert!(sender.is_closed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn headers_over_the_limit_are_refused_over_http2() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, "limits: {headers: 10}")?;
+    let mut tasks = JoinSet::new();
+    let mut sender = http2(stage.address, &mut tasks).await?;
+    for (count, status) in [(10, 200), (11, 431)] {
+        let mut request = http::Request::get(format!("http://{}/v1/models", stage.address));
+        for idx in 0..count {
+            request = request.header(format!("x-{idx}"), "1");
+        }
+        assert_eq!(sender.send_request(request.body(Full::default())?).await?.status(), status);
+    }
     Ok(())
 }
 

@@ -1,0 +1,59 @@
+//! Requests that break HTTP's rules, or a limit that the HTTP library holds only some of them to.
+
+use http::{Request, Response, StatusCode, Version, header};
+
+use crate::upstream::{Body, body};
+
+/// Returns the reply to `request` when it is refused; `headers` is the most that one may have.
+pub(super) fn of<B>(request: &Request<B>, headers: usize) -> Option<Response<Body>> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let (fewest, most) = match request.version() {
+        // RFC 9112, 3.2: whoever stands between could take another host for the one that is meant.
+        Version::HTTP_11 => (1, 1),
+        // HTTP/2 names the host in `:authority`, and HTTP/1.0 need not name one.
+        _ => (0, 1),
+    };
+    if hosts < fewest || hosts > most {
+        return Some(refuse(StatusCode::BAD_REQUEST));
+    }
+    // Hyper counts those of HTTP/1 itself.
+    let is_within = request.version() != Version::HTTP_2 || request.headers().len() <= headers;
+    (!is_within).then(|| refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE))
+}
+
+fn refuse(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(body::full(""));
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(version: Version, hosts: usize, others: usize) -> Option<u16> {
+        let mut request = Request::builder().version(version);
+        for idx in 0..hosts {
+            request = request.header(header::HOST, format!("host-{idx}"));
+        }
+        for idx in 0..others {
+            request = request.header(format!("x-{idx}"), "1");
+        }
+        of(&request.body(()).unwrap(), 10).map(|response| response.status().as_u16())
+    }
+
+    #[test]
+    fn http_1_1_names_its_host_once_and_the_others_at_most_once() {
+        let named = [0, 1, 2].map(|hosts| status(Version::HTTP_11, hosts, 0));
+        assert_eq!(named, [Some(400), None, Some(400)]);
+        for version in [Version::HTTP_10, Version::HTTP_2] {
+            assert_eq!([0, 1, 2].map(|hosts| status(version, hosts, 0)), [None, None, Some(400)]);
+        }
+    }
+
+    #[test]
+    fn headers_are_counted_over_http_2() {
+        assert_eq!(status(Version::HTTP_2, 0, 10), None);
+        assert_eq!(status(Version::HTTP_2, 0, 11), Some(431));
+    }
+}
