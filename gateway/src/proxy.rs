@@ -48,6 +48,10 @@ pub struct Proxy {
     tracer: Option<Arc<Tracer>>,
 }
 
+/// When an answer must have reached its client, among the answer's extensions for whoever sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(pub Instant);
+
 /// What can carry a request's body in.
 pub trait Incoming: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send {}
 
@@ -133,7 +137,11 @@ impl Proxy {
             Err(_) => Err(Error::Timeout),
         };
         match sent {
-            Ok(opened) => stream::relay(opened, wire, deadline, snapshot.config.timeouts.idle, record),
+            Ok(opened) => {
+                let mut answer = stream::relay(opened, wire, deadline, snapshot.config.timeouts.idle, record);
+                answer.extensions_mut().insert(Deadline(deadline));
+                answer
+            }
             Err(error) => rescue::reply(&error, Some(wire), Some(record)),
         }
     }

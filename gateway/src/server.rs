@@ -5,6 +5,7 @@ pub mod connection;
 pub mod tls;
 mod version;
 mod stalled;
+mod taken;
 mod streams;
 mod refusal;
 

@@ -16,6 +16,7 @@ use super::{
     refusal,
     stalled::Stalled,
     streams::Streams,
+    taken::{Taken, Waiting},
     version::{self, Version},
 };
 use crate::{
@@ -85,14 +86,17 @@ impl Connections {
             tracing::debug!("a connection ended before it said which HTTP it speaks");
             return;
         };
-        let service = service_fn(|request| {
+        let service = service_fn(|request: Request<Incoming>| {
+            // A write over HTTP/1 that waits is `stalled`; one over HTTP/2 is not begun without a window.
+            let piece = (request.version() == http::Version::HTTP_2).then_some(self.client_read);
             let refused = refusal::of(&request, self.headers);
             let answered = refused.map_or_else(|| Ok(answer(request)), Err);
             async move {
-                match answered {
-                    Ok(answering) => Ok::<_, Infallible>(answering.await),
-                    Err(refused) => Ok(refused),
-                }
+                let response = match answered {
+                    Ok(answering) => answering.await,
+                    Err(refused) => refused,
+                };
+                Ok::<_, Infallible>(Taken::of(response, piece))
             }
         });
         let stream = TokioIo::new(Stalled::new(stream, first, self.client_read));
@@ -101,7 +105,8 @@ impl Connections {
             Version::One => {
                 let connection = pin!(self.http1.serve_connection(stream, service));
                 // Hyper's own timer ends a connection that waits for a head.
-                turns.follow(connection, http1::Connection::graceful_shutdown, std::future::pending).await
+                let served = turns.follow(connection, http1::Connection::graceful_shutdown, std::future::pending);
+                Waiting::default().watch(served).await.unwrap_or(Ok(()))
             }
             Version::Two => {
                 let streams = Streams::new();

@@ -10,6 +10,8 @@ use hyper::rt::Executor;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::Instant;
 
+use super::taken::Waiting;
+
 /// Runs the streams of a connection, and knows when there are none.
 #[derive(Debug, Clone)]
 pub(super) struct Streams(Arc<Mutex<Count>>);
@@ -69,9 +71,12 @@ where
     fn execute(&self, stream: F) {
         let open = self.open();
         TokioExecutor::new().execute(async move {
-            let output = stream.await;
+            let is_taken = Waiting::default().watch(stream).await.is_some();
+            if !is_taken {
+                // What is dropped here resets the stream, and ends the upstream call.
+                tracing::debug!("a client did not take its answer");
+            }
             drop(open);
-            output
         });
     }
 }

@@ -33,17 +33,25 @@ async fn closed(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) ->
     Ok(())
 }
 
-/// Opens a connection over HTTP/2.
+/// Opens a connection over HTTP/2; each answer may send `window` bytes before some are taken.
 async fn http2(
     address: SocketAddr,
+    window: impl Into<Option<u32>>,
     tasks: &mut JoinSet<()>,
 ) -> Result<hyper::client::conn::http2::SendRequest<Full<Bytes>>> {
     let stream = TokioIo::new(TcpStream::connect(address).await?);
-    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
+    let mut http2 = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    let (sender, connection) = http2.initial_stream_window_size(window).handshake(stream).await?;
     tasks.spawn(async move {
         let _ = connection.await;
     });
     Ok(sender)
+}
+
+fn chat(stage: &Stage) -> Result<http::Request<Full<Bytes>>> {
+    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
+    let path = format!("http://{}/v1/chat/completions", stage.address);
+    Ok(http::Request::post(path).body(Full::new(Bytes::from(body.to_string())))?)
 }
 
 #[tokio::test]
@@ -82,11 +90,8 @@ async fn an_http2_connection_lives_as_long_as_its_streams_and_then_a_little() ->
     let upstream = FakeUpstream::always(reply)?;
     let stage = Stage::between(&upstream, &upstream, PATIENCE)?;
     let mut tasks = JoinSet::new();
-    let mut sender = http2(stage.address, &mut tasks).await?;
-    let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
-    let path = format!("http://{}/v1/chat/completions", stage.address);
-    let request = http::Request::post(path).body(Full::new(Bytes::from(body.to_string())))?;
-    let asked = sender.send_request(request);
+    let mut sender = http2(stage.address, None, &mut tasks).await?;
+    let asked = sender.send_request(chat(&stage)?);
     // Another connection comes and goes in the patience that this one does not need.
     closed(TcpStream::connect(stage.address).await?, "").await?;
     closed(TcpStream::connect(stage.address).await?, "").await?;
@@ -100,11 +105,33 @@ async fn an_http2_connection_lives_as_long_as_its_streams_and_then_a_little() ->
 }
 
 #[tokio::test]
+async fn an_http2_client_that_opens_no_window_loses_its_answer_and_its_upstream_call() -> Result<()> {
+    let piece = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let upstream = FakeUpstream::start(move |_, before| match before {
+        0 => Reply::events(vec![piece.clone(), piece.clone(), Frame::Wait(Gate::closed())]),
+        _ => Reply::chat("whole"),
+    })?;
+    let more = "timeouts: {client_read: 100ms}\nlimits: {requests: 1}";
+    let stage = Stage::between(&upstream, &upstream, more)?;
+    let mut tasks = JoinSet::new();
+    let mut sender = http2(stage.address, 0, &mut tasks).await?;
+    for _ in ["a stream", "an answer in one piece"] {
+        // The only place for a request is free again each time.
+        let answer = sender.send_request(chat(&stage)?).await?;
+        assert_eq!(answer.status(), 200);
+        assert!(answer.into_body().collect().await.is_err(), "reset");
+    }
+    super::stage::until(|| upstream.given_up() == 1).await;
+    assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
 async fn headers_over_the_limit_are_refused_over_http2() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let stage = Stage::between(&upstream, &upstream, "limits: {headers: 10}")?;
     let mut tasks = JoinSet::new();
-    let mut sender = http2(stage.address, &mut tasks).await?;
+    let mut sender = http2(stage.address, None, &mut tasks).await?;
     for (count, status) in [(10, 200), (11, 431)] {
         let mut request = http::Request::get(format!("http://{}/v1/models", stage.address));
         for idx in 0..count {

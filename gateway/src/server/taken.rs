@@ -1,0 +1,180 @@
+//! Whether the client takes its answer: a piece that waits too long ends the answer, though nobody asks its body for more.
+//!
+//! A client of HTTP/2 takes nothing by opening no window: nothing is written then, so that no write waits, and no body is
+//! polled. One of HTTP/1 takes little by little what was written long ago. Whoever serves the answer is ended from outside.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Response;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use crate::{
+    proxy::Deadline,
+    upstream::{Body, body::BodyError},
+};
+
+tokio::task_local! {
+    /// What the answer waits for that is being served.
+    static WAITING: Waiting;
+}
+
+/// When the piece that is on its way to the client must be taken; none while none is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waiting(Arc<Mutex<Option<Instant>>>);
+
+/// How long a client may take.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For one piece; none leaves that to whoever writes.
+    piece: Option<Duration>,
+    /// For all of the answer; none sets no end.
+    end: Option<Instant>,
+}
+
+/// A body that tells when it has given a piece.
+pub(super) struct Taken {
+    body: Body,
+    patience: Patience,
+    waiting: Waiting,
+}
+
+impl Waiting {
+    /// Runs `serving`, whose answers are [`Taken`]; returns none when its client does not take one in time.
+    ///
+    /// No timer is set for a piece that is taken at once, and none is set anew for each.
+    pub(super) async fn watch<F: Future>(&self, serving: F) -> Option<F::Output> {
+        let mut serving = pin!(serving);
+        let mut timer: Option<Pin<Box<Sleep>>> = None;
+        let watched = poll_fn(|ctx| {
+            if let Poll::Ready(served) = serving.as_mut().poll(ctx) {
+                return Poll::Ready(Some(served));
+            }
+            while let Some(due) = self.due() {
+                let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+                if timer.as_mut().poll(ctx).is_pending() {
+                    return Poll::Pending;
+                }
+                if Instant::now() >= due {
+                    return Poll::Ready(None);
+                }
+                timer.as_mut().reset(due);
+            }
+            Poll::Pending
+        });
+        WAITING.scope(self.clone(), watched).await
+    }
+
+    fn due(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, due: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = due;
+    }
+}
+
+impl Taken {
+    /// Returns `response` for whoever serves it here; `piece` is the most that the client may take for one piece.
+    pub(super) fn of(response: Response<Body>, piece: Option<Duration>) -> Response<Self> {
+        let end = response.extensions().get::<Deadline>().map(|deadline| deadline.0.into());
+        response.map(|body| Self::new(body, Patience { piece, end }))
+    }
+
+    fn new(body: Body, patience: Patience) -> Self {
+        Self { body, patience, waiting: WAITING.try_with(Clone::clone).unwrap_or_default() }
+    }
+}
+
+impl Patience {
+    /// Returns when a piece must be taken that is given now.
+    fn due(self) -> Option<Instant> {
+        let piece = self.piece.map(|piece| Instant::now() + piece);
+        piece.into_iter().chain(self.end).min()
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.waiting.set(None);
+    }
+}
+
+impl HttpBody for Taken {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let next = Pin::new(&mut self.body).poll_frame(ctx);
+        let is_on_its_way = matches!(next, Poll::Ready(Some(Ok(_))));
+        self.waiting.set(if is_on_its_way { self.patience.due() } else { None });
+        next
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::upstream::body;
+
+    const LONG: Duration = Duration::from_secs(600);
+    const SHORT: Duration = Duration::from_millis(20);
+
+    fn patience(piece: Option<Duration>, all: Duration) -> Patience {
+        Patience { piece, end: Some(Instant::now() + all) }
+    }
+
+    /// Takes one piece, and then waits for what does not come.
+    async fn stall(patience: Patience) {
+        let mut taken = Taken::new(body::full("a piece"), patience);
+        taken.frame().await.unwrap().unwrap();
+        std::future::pending::<()>().await;
+        drop(taken);
+    }
+
+    #[tokio::test]
+    async fn a_piece_that_is_not_taken_ends_the_answer() {
+        let waiting = Waiting::default();
+        assert_eq!(waiting.watch(stall(patience(Some(SHORT), LONG))).await, None);
+        assert_eq!(waiting.watch(stall(patience(Some(LONG), SHORT))).await, None);
+        assert_eq!(waiting.watch(stall(patience(None, SHORT))).await, None);
+        assert_eq!(waiting.due(), None, "what is dropped waits for nothing");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_taken_may_last_however_long_the_upstream_is_silent() {
+        let (send, receive) = tokio::sync::oneshot::channel::<()>();
+        let late = http_body_util::StreamBody::new(futures_util::stream::once(async {
+            let _ = receive.await;
+            Ok(Frame::data(Bytes::from_static(b"late")))
+        }));
+        let waiting = Waiting::default();
+        let serving = async {
+            let taken = Taken::new(BodyExt::boxed_unsync(late), patience(Some(SHORT), SHORT));
+            taken.collect().await.unwrap().to_bytes()
+        };
+        let sending = async {
+            tokio::time::sleep(2 * SHORT).await;
+            send.send(()).unwrap();
+        };
+        let (taken, ()) = tokio::join!(waiting.watch(serving), sending);
+        assert_eq!(taken.unwrap(), "late");
+    }
+}
