@@ -160,6 +160,19 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
 
+impl Turns {
+    /// Takes no new work, and waits for what runs until it has had its time.
+    async fn end(&self, time: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(time, self.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "the drain deadline passed, open connections are cut");
+            self.cut.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
 impl App {
     /// Opens the router that `loaded` names and builds the gateway on it.
     ///
@@ -226,8 +239,10 @@ impl App {
         }
         behind.close();
         let app = Arc::new(self);
+        // Who watches the gateway sees it drain.
+        let watching = Turns::default();
         if let Some(admin) = bound.admin {
-            turns.tasks.spawn(Arc::clone(&app).listen(admin, Door::Admin, turns.clone()));
+            watching.tasks.spawn(Arc::clone(&app).listen(admin, Door::Admin, watching.clone()));
         }
         if let Some(reload) = reload {
             let watch = reload.run(Arc::clone(&app.proxy), Arc::clone(&app.metrics), turns.stop.clone());
@@ -238,19 +253,14 @@ impl App {
         turns.tasks.spawn(Arc::clone(&app).listen(bound.main, Door::Main, turns.clone()));
         leave.await;
         app.health.drain();
-        turns.stop.cancel();
-        turns.tasks.close();
         tracing::info!(tasks = turns.tasks.len(), deadline_ms = app.drain.as_millis(), "draining");
-        if tokio::time::timeout(app.drain, turns.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = turns.tasks.len(), "the drain deadline passed, open connections are cut");
-            turns.cut.cancel();
-            turns.tasks.wait().await;
-        }
+        turns.end(app.drain).await;
         // The last requests' spans and spending leave when there are no more requests.
         last.cancel();
         if tokio::time::timeout(LAST_WORDS, behind.wait()).await.is_err() {
             tracing::warn!("the last spans or spending are lost, the trace collector or the shared store is too slow");
         }
+        watching.end(LAST_WORDS).await;
         tracing::info!("drained");
     }
 

@@ -61,7 +61,8 @@ fn the_cluster_serves_what_its_configuration_says() {
         assert_eq!(container[probe]["httpGet"]["port"], "admin");
     }
     let grace = Duration::from_secs(pod["terminationGracePeriodSeconds"].as_u64().unwrap());
-    assert!(grace > loaded.config.timeouts.drain);
+    let sleep = Duration::from_secs(container["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64().unwrap());
+    assert!(grace > sleep + loaded.config.timeouts.drain);
     let arguments: Vec<&str> = container["args"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     is_understood(&arguments);
     let mount = &container["volumeMounts"][0];

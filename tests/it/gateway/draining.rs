@@ -18,7 +18,7 @@ async fn streaming(stage: &Stage) -> Result<wire::Open> {
 }
 
 #[tokio::test]
-async fn a_running_stream_is_finished_and_then_the_gateway_leaves() -> Result<()> {
+async fn a_running_stream_is_finished_while_health_says_so_and_then_the_gateway_leaves() -> Result<()> {
     let gate = Gate::closed();
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
     let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::done()]))?;
@@ -26,11 +26,13 @@ async fn a_running_stream_is_finished_and_then_the_gateway_leaves() -> Result<()
     let stream = streaming(&stage).await?;
     stage.leave();
     // The listener closes first; only then is the stream allowed to go on.
-    let address = stage.address;
+    let (address, admin) = (stage.address, stage.admin);
     while tokio::net::TcpStream::connect(address).await.is_ok() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert!(!stage.has_left());
+    let told = |path: &'static str| async move { Ok::<_, anyhow::Error>(wire::get(admin, path).await?.status) };
+    assert_eq!((told("/readyz").await?, told("/healthz").await?, told("/metrics").await?), (503, 200, 200));
     gate.open();
     assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
     until(|| stage.has_left()).await;
