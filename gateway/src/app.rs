@@ -4,6 +4,7 @@
 //! heads and slow clients; then by address the admin answers, or the proxy with its phases.
 
 mod probing;
+mod start;
 mod sweeping;
 mod reload;
 mod export;
@@ -22,13 +23,14 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::export::Exporter;
+use self::{export::Exporter, start::Start};
 pub use self::{reload::Reload, workers::Workers};
 use crate::{
     admin,
     config::{
         self, Config, Loaded,
         locate::{self, Files},
+        look::{self, Looks},
         raw,
     },
     proxy::{Proxy, Snapshot, retry::Budget},
@@ -239,13 +241,16 @@ impl App {
         }
         behind.close();
         let app = Arc::new(self);
+        let address = bound.address();
         // Who watches the gateway sees it drain.
         let watching = Turns::default();
         if let Some(admin) = bound.admin {
             watching.tasks.spawn(Arc::clone(&app).listen(admin, Door::Admin, watching.clone()));
         }
         if let Some(reload) = reload {
-            let watch = reload.run(Arc::clone(&app.proxy), Arc::clone(&app.metrics), turns.stop.clone());
+            let config = app.proxy.snapshot().config.clone();
+            let start = Start { address: address.unwrap_or(config.listen), config };
+            let watch = reload.run(Arc::clone(&app.proxy), Arc::clone(&app.metrics), start, turns.stop.clone());
             turns.tasks.spawn(watch);
         }
         turns.tasks.spawn(probing::run(Arc::clone(&app.proxy), Arc::clone(&app.metrics), turns.stop.clone()));
@@ -356,12 +361,14 @@ fn tracing_to(config: &Config, metrics: &Arc<Metrics>) -> Result<(Option<Arc<Tra
 /// Fails when a part is missing or does not fit.
 pub fn open(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Snapshot, StartError> {
     let files = locate::files(loaded, env)?;
-    let router = Router::open(&options(&loaded.raw, files.clone()))?;
+    let mut looks = Looks::new();
+    look::remember(&mut looks, &files.bundle.join("manifest.yaml"));
+    look::remember(&mut looks, &files.plugin);
+    let router = Router::open(&options(&loaded.raw, files))?;
     let roster = roster(loaded, &router.bundle().catalog)?;
     let scorer: Arc<dyn Scorer> = Arc::new(router);
     let mut snapshot = snapshot(loaded.config.clone(), roster, &scorer)?;
-    snapshot.files.push(files.bundle.join("manifest.yaml"));
-    snapshot.files.push(files.plugin);
+    snapshot.files.append(&mut looks);
     Ok(snapshot)
 }
 

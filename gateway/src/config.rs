@@ -13,6 +13,7 @@ pub mod load;
 mod check;
 mod keys_file;
 pub mod locate;
+pub mod look;
 pub mod duration;
 pub mod size;
 pub mod schema;
@@ -43,8 +44,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// The certificates of the listener; none speaks plain HTTP.
     pub tls: Option<Tls>,
-    /// Further files that the configuration was made of, whose change counts as its own.
-    pub files: Vec<PathBuf>,
+    /// The files that the configuration was made of, as they looked before.
+    pub files: look::Looks,
     /// Who may call.
     pub auth: Auth,
     /// What outlives the process.
@@ -74,7 +75,7 @@ pub struct Config {
 }
 
 /// What keeps spending.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     /// The file that keeps what was spent; none forgets with the process.
     pub file: Option<PathBuf>,

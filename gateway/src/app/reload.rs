@@ -1,18 +1,13 @@
 //! A changed configuration or bundle, or a hang-up signal, puts a whole new snapshot in place; a bad one changes nothing.
 
-use std::{
-    collections::BTreeMap,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::StartError;
+use super::{StartError, start::Start};
 use crate::{
+    config::look::{Look, Looks},
     proxy::{Proxy, Snapshot},
     telemetry::Metrics,
 };
@@ -27,25 +22,13 @@ const AGAIN: u32 = 10;
 pub struct Reload {
     /// Builds a snapshot from the files as they are now; blocks.
     pub build: Box<dyn Fn() -> Result<Snapshot, StartError> + Send + Sync>,
-    /// The files whose change counts, besides those that the live snapshot names.
+    /// The files that must be there and whose change counts, besides those that the live snapshot names.
     pub watched: Vec<PathBuf>,
 }
 
-/// What a file looks like from outside: contents may be replaced in place, by renaming, or by a link that moves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Look {
-    modified: SystemTime,
-    changed: (i64, i64),
-    bytes: u64,
-    inode: u64,
-}
-
-/// The looks of all watched files; `None` while one is missing, as in the middle of a replacement.
-type Looks = BTreeMap<PathBuf, Option<Look>>;
-
 impl Reload {
-    /// Watches until `stop`.
-    pub(super) async fn run(self, proxy: Arc<Proxy>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    /// Watches until `stop`; `start` is what the process began with.
+    pub(super) async fn run(self, proxy: Arc<Proxy>, metrics: Arc<Metrics>, start: Start, stop: CancellationToken) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {
@@ -54,8 +37,8 @@ impl Reload {
             }
         };
         let reload = Arc::new(self);
-        let mut served = reload.look(&proxy);
-        let mut before = served.clone();
+        let mut before = reload.look(&proxy);
+        let mut served = reload.served(&before, &proxy);
         let mut refused: Option<String> = None;
         let mut looks = 0;
         loop {
@@ -65,39 +48,51 @@ impl Reload {
                 () = tokio::time::sleep(LOOK) => false,
             };
             let seen = reload.look(&proxy);
-            // Who writes in several steps is waited for: two looks must find the same.
-            let is_settled = seen == before && seen.values().all(Option::is_some);
+            // Who writes in several steps is waited for: two looks must find the same. Others than the configuration may
+            // be missing for good, where that no longer names them.
+            let is_there = reload.watched.iter().all(|file| seen.get(file).is_some_and(Option::is_some));
+            let is_settled = seen == before && is_there;
             before.clone_from(&seen);
             looks += 1;
             let is_tried_again = refused.is_some() && looks >= AGAIN;
             if is_asked || (is_settled && (seen != served || is_tried_again)) {
                 looks = 0;
-                refused = Arc::clone(&reload).replace(&proxy, &metrics, refused).await;
-                // The new configuration may name other files.
-                served = Looks::from_iter(reload.look(&proxy).into_iter().map(|(file, now)| {
-                    let known = seen.get(&file).cloned();
-                    (file, known.unwrap_or(now))
-                }));
-                before.clone_from(&served);
+                // Who asks is told again.
+                let told = refused.take().filter(|_| !is_asked);
+                refused = Arc::clone(&reload).replace(&proxy, &metrics, &start, told).await;
+                served = if refused.is_some() { seen } else { reload.served(&seen, &proxy) };
+                before = reload.look(&proxy);
             }
         }
     }
 
     /// Puts a new snapshot in place; returns why not, which is told once as long as it stays the same as `before`.
-    async fn replace(self: Arc<Self>, proxy: &Proxy, metrics: &Metrics, before: Option<String>) -> Option<String> {
+    async fn replace(
+        self: Arc<Self>,
+        proxy: &Proxy,
+        metrics: &Metrics,
+        start: &Start,
+        before: Option<String>,
+    ) -> Option<String> {
         let built = tokio::task::spawn_blocking(move || (self.build)()).await;
-        let refused = match built {
-            Ok(Ok(mut snapshot)) => {
-                let before = proxy.snapshot();
-                warn_of_restart(&before, &snapshot);
-                snapshot.roster.carry_on(&before.roster);
+        let taken = match built {
+            Ok(Ok(snapshot)) => start.refusal(&snapshot.config).map_or(Ok(snapshot), Err),
+            Ok(Err(error)) => Err(told(&error)),
+            Err(error) => Err(error.to_string()),
+        };
+        let refused = match taken {
+            Ok(mut snapshot) => {
+                snapshot.roster.carry_on(&proxy.snapshot().roster);
+                let waiting = start.waiting(&snapshot.config).join(", ");
                 proxy.replace(Arc::new(snapshot));
                 metrics.reloaded("ok");
                 tracing::info!("reloaded");
+                if !waiting.is_empty() {
+                    tracing::warn!(keys = waiting, "changed keys take effect after a restart");
+                }
                 return None;
             }
-            Ok(Err(error)) => told(&error),
-            Err(error) => error.to_string(),
+            Err(refused) => refused,
         };
         if before.as_deref() != Some(&refused) {
             metrics.reloaded("refused");
@@ -109,14 +104,16 @@ impl Reload {
     /// A few `stat` calls; cached by the kernel, so cheap enough for this thread.
     fn look(&self, proxy: &Proxy) -> Looks {
         let live = proxy.snapshot();
-        self.watched.iter().chain(&live.files).map(|file| (file.clone(), look_at(file))).collect()
+        self.watched.iter().chain(live.files.keys()).map(|file| (file.clone(), Look::at(file))).collect()
     }
-}
 
-fn warn_of_restart(before: &Snapshot, after: &Snapshot) {
-    let (before, after) = (&before.config, &after.config);
-    if before.listen != after.listen || before.admin != after.admin {
-        tracing::warn!("other addresses to listen on take effect after a restart");
+    /// Returns how the files looked when the live snapshot was made of them; those that it does not name are as `seen`.
+    fn served(&self, seen: &Looks, proxy: &Proxy) -> Looks {
+        let mut looks = proxy.snapshot().files.clone();
+        for file in &self.watched {
+            looks.entry(file.clone()).or_insert_with(|| seen.get(file).cloned().flatten());
+        }
+        looks
     }
 }
 
@@ -132,11 +129,4 @@ fn told(error: &StartError) -> String {
         next = cause.source();
     }
     told
-}
-
-/// Follows links: where a volume swaps them, another file is found.
-fn look_at(file: &Path) -> Option<Look> {
-    let about = std::fs::metadata(file).ok()?;
-    let changed = (about.ctime(), about.ctime_nsec());
-    Some(Look { modified: about.modified().ok()?, changed, bytes: about.len(), inode: about.ino() })
 }

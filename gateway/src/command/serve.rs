@@ -38,6 +38,13 @@ fn run(
     env: &dyn Fn(&str) -> Option<String>,
     greeting: impl Fn(SocketAddr) -> Option<String>,
 ) -> Result<(), Failed> {
+    let runtime = runtime()?;
+    // Before anything takes time: a hang-up that nobody handles ends the process. What it would tell of is noticed anyway,
+    // because files are looked at before they are read.
+    let _hangups = {
+        let _entered = runtime.enter();
+        signal(SignalKind::hangup()).map_err(Failed::io("listening for signals"))?
+    };
     let mut loaded = config::load(file, env)?.traced_as(env)?;
     if let Some(listen) = listen {
         loaded = loaded.listening_on(listen)?;
@@ -46,7 +53,7 @@ fn run(
     let workers = Workers::start(threads()).map_err(Failed::io("starting the threads that serve"))?;
     let app = App::build(&loaded, env)?.on(workers);
     let reload = reload(&loaded, listen);
-    runtime()?.block_on(async {
+    runtime.block_on(async {
         let bound = Bound::bind(&loaded.config).await?;
         let address = bound.address().map_err(Failed::io("reading the listener's address"))?;
         tracing::info!(%address, admin = bound.admin_address().map(tracing::field::display), "listening");
@@ -77,7 +84,7 @@ fn reload(loaded: &Loaded, listen: Option<SocketAddr>) -> Reload {
     let watched = vec![file.clone()];
     let build = move || {
         let env = |name: &str| std::env::var(name).ok();
-        let mut loaded = config::load(&file, &env)?;
+        let mut loaded = config::load(&file, &env)?.traced_as(&env)?;
         if let Some(listen) = listen {
             loaded = loaded.listening_on(listen)?;
         }

@@ -33,7 +33,7 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
         // The caller knows where the files lie.
         state: State { file: None, shared },
         tls: None,
-        files: Vec::new(),
+        files: super::look::Looks::new(),
         listen: raw.listen.value,
         admin: raw.admin,
         limits: raw.limits.clone(),

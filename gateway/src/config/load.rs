@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, Error, Tls, check, keys_file, raw, traces};
+use super::{
+    Config, Error, Tls, check, keys_file,
+    look::{self, Looks},
+    raw, traces,
+};
 
 /// A configuration with what was written.
 #[derive(Debug, Clone)]
@@ -59,8 +63,12 @@ fn beside(file: &Path, path: &Path) -> PathBuf {
 
 /// Reads and checks `path`; `env` resolves secrets.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Error> {
+    let mut looks = Looks::new();
+    look::remember(&mut looks, path);
     let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
-    parse(path, &text, env)
+    let mut loaded = parse(path, &text, env)?;
+    loaded.config.files.append(&mut looks);
+    Ok(loaded)
 }
 
 /// Checks `text`, the contents of `path`.
@@ -74,11 +82,13 @@ pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> R
         shared.ca = shared.ca.as_deref().map(|file| beside(path, file));
     }
     loaded.config.tls = loaded.raw.tls.as_ref().map(|tls| tls.beside(|file| loaded.beside(file)));
-    loaded.config.files = loaded.config.tls.iter().flat_map(Tls::files).cloned().collect();
+    for file in loaded.config.tls.iter().flat_map(Tls::files) {
+        look::remember(&mut loaded.config.files, file);
+    }
     if let Some(file) = &loaded.raw.auth.keys_file {
         let file = loaded.beside(file);
+        look::remember(&mut loaded.config.files, &file);
         keys_file::read(&file, &mut loaded.config)?;
-        loaded.config.files.push(file);
     }
     Ok(loaded)
 }

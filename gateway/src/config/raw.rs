@@ -386,7 +386,7 @@ impl Default for Timeouts {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     pub format: LogFormat,

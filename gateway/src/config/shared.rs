@@ -10,7 +10,7 @@ use super::{Fault, Place, Secret, raw};
 const PORT: u16 = 6379;
 
 /// Where it is, and how it is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Shared {
     /// Its name or address.
     pub host: String,

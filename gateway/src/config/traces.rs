@@ -10,7 +10,7 @@ use super::{Error, Fault, Place, Secret, raw};
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Where traces go, and which requests are traced.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Traces {
     /// The URL that spans are posted to.
     pub endpoint: Uri,

@@ -1,9 +1,13 @@
 //! Everything a request needs that a reload replaces as a whole.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use super::retry::Budget;
-use crate::{config::Config, routing::RoutePool, upstream::Roster};
+use crate::{
+    config::{Config, look::Looks},
+    routing::RoutePool,
+    upstream::Roster,
+};
 
 /// One configuration at work.
 #[derive(Debug)]
@@ -18,6 +22,6 @@ pub struct Snapshot {
     pub retries: Budget,
     /// TLS of connections that begin; none speaks plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// The files it was made of, besides the configuration's own.
-    pub files: Vec<PathBuf>,
+    /// The files it was made of, as they looked before.
+    pub files: Looks,
 }

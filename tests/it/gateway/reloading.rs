@@ -137,6 +137,69 @@ async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_st
 }
 
 #[tokio::test]
+async fn a_configuration_that_no_longer_names_a_deleted_file_is_taken_over() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let (folder, authority) = (tempfile::tempdir()?, Authority::new()?);
+    authority.issue()?.write(folder.path())?;
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let secured =
+        two(&upstream, &upstream, &format!("tls: {{certificate: '{}', key: '{}'}}", at("tls.crt"), at("tls.key")));
+    let file = folder.path().join("gateway.yaml");
+    fs::write(&file, &secured)?;
+    let stage = Stage::start_watching(&secured, ByPrice, |scorer| watching(&file, scorer))?;
+    authority.connect(stage.address, None).await?;
+    fs::remove_file(folder.path().join("tls.crt"))?;
+    fs::remove_file(folder.path().join("tls.key"))?;
+    fs::write(&file, two(&upstream, &upstream, ""))?;
+    reloaded(&stage, "ok", 1).await?;
+    assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_change_between_the_reading_and_the_first_look_is_taken_over() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let folder = tempfile::tempdir()?;
+    let keys = folder.path().join("keys.yaml");
+    // SHA-256 of `team-key` and of `service-key`.
+    fs::write(&keys, "- {name: a, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8}\n")?;
+    let more = format!("auth: {{mode: keys, keys_file: '{}'}}", keys.display());
+    let configuration = two(&upstream, &upstream, &more);
+    let file = folder.path().join("gateway.yaml");
+    fs::write(&file, &configuration)?;
+    let stage = Stage::start_watching(&configuration, ByPrice, |scorer| {
+        // The configuration is read by now, and nothing looks at its files yet.
+        fs::write(&keys, "- {name: b, sha256: bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e}\n")
+            .expect("a file");
+        watching(&file, scorer)
+    })?;
+    reloaded(&stage, "ok", 1).await?;
+    let request = http::Request::get("/v1/models").header("host", "a").header("x-api-key", "service-key");
+    assert_eq!(wire::open(stage.address, request.body(bytes::Bytes::new())?).await?.response.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_listens_publicly_stays_behind_its_keys() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("gateway.yaml");
+    let open = two(&upstream, &upstream, "");
+    // SHA-256 of `team-key`.
+    let key = "{name: a, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8}";
+    let closed = two(&upstream, &upstream, &format!("auth: {{mode: keys, keys: [{key}]}}"));
+    let closed = closed.replace("\nlisten: 127.0.0.1:0", "\nlisten: 0.0.0.0:0");
+    fs::write(&file, &closed)?;
+    let stage = Stage::start_watching(&closed, ByPrice, |scorer| watching(&file, scorer))?;
+    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, stage.address.port()));
+    assert_eq!(wire::get(address, "/v1/models").await?.status, 401);
+    fs::write(&file, open)?;
+    reloaded(&stage, "refused", 1).await?;
+    assert_eq!(wire::get(address, "/v1/models").await?.status, 401);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_described_as_before_keeps_its_breaker() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
     let well = FakeUpstream::always(Reply::chat("ok"))?;

@@ -1,0 +1,111 @@
+//! What a process keeps from its start: a reload opens no public door, and says which keys wait for a restart.
+
+use std::net::SocketAddr;
+
+use crate::config::Config;
+
+/// What the process began with.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) config: Config,
+    /// Where it listens: what a changed file says does not move it.
+    pub(super) address: SocketAddr,
+}
+
+impl Start {
+    /// Returns why `new` is refused, if it is.
+    pub(super) fn refusal(&self, new: &Config) -> Option<String> {
+        let is_public = new.auth.keys.is_none() && !self.address.ip().is_loopback();
+        is_public.then(|| {
+            format!(
+                "auth mode none serves this machine alone, and this process listens on {}; set keys, or restart it",
+                self.address
+            )
+        })
+    }
+
+    /// Returns the keys whose value in `new` waits for a restart.
+    pub(super) fn waiting(&self, new: &Config) -> Vec<&'static str> {
+        let old = &self.config;
+        let (limits, new_limits) = (&old.limits, &new.limits);
+        let (timeouts, new_timeouts) = (&old.timeouts, &new.timeouts);
+        let keys = [
+            ("listen", old.listen != new.listen),
+            ("admin", old.admin != new.admin),
+            ("state", old.state != new.state),
+            ("limits.head", limits.head != new_limits.head),
+            ("limits.headers", limits.headers != new_limits.headers),
+            ("limits.connections", limits.connections != new_limits.connections),
+            ("limits.requests", limits.requests != new_limits.requests),
+            ("limits.accounts", limits.accounts != new_limits.accounts),
+            ("timeouts.client_head", timeouts.client_head != new_timeouts.client_head),
+            ("timeouts.client_read", timeouts.client_read != new_timeouts.client_read),
+            ("timeouts.handshake", timeouts.handshake != new_timeouts.handshake),
+            ("timeouts.drain", timeouts.drain != new_timeouts.drain),
+            ("log", old.log != new.log),
+            ("traces", old.traces != new.traces),
+        ];
+        keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    fn config(more: &str) -> Config {
+        let text = format!(
+            "version: 1
+upstreams: [{{name: up, kind: simulated}}]
+models: [{{llm: a, upstream: up, input_price: 1, output_price: 2}}]
+virtual_models: [{{name: auto}}]
+{more}"
+        );
+        config::parse(std::path::Path::new("f.yaml"), &text, &|_| None).unwrap().config
+    }
+
+    fn start(address: &str) -> Start {
+        Start { config: config(""), address: address.parse().unwrap() }
+    }
+
+    #[test]
+    fn without_keys_a_process_that_listens_publicly_takes_nothing_over() {
+        let open = config("");
+        let refused = start("0.0.0.0:8080").refusal(&open).unwrap();
+        assert!(refused.contains("0.0.0.0:8080"), "{refused}");
+        assert_eq!(start("127.0.0.1:8080").refusal(&open), None);
+        let keys = "auth: {mode: keys, keys: [{name: a, sha256: ";
+        let closed = config(&format!("{keys}{}}}]}}", "1".repeat(64)));
+        assert_eq!(start("0.0.0.0:8080").refusal(&closed), None);
+    }
+
+    #[test]
+    fn each_key_that_a_process_keeps_is_told() {
+        let start = start("127.0.0.1:8080");
+        assert_eq!(start.waiting(&config("")), [""; 0]);
+        let keys = [
+            ("listen", "listen: 127.0.0.1:1"),
+            ("admin", "admin: null"),
+            ("state", "state: {file: f.redb}"),
+            ("state", "state: {shared: {url: 'redis://h'}}"),
+            ("limits.head", "limits: {head: 8KiB}"),
+            ("limits.headers", "limits: {headers: 1}"),
+            ("limits.connections", "limits: {connections: 1}"),
+            ("limits.requests", "limits: {requests: 1}"),
+            ("limits.accounts", "limits: {accounts: 1}"),
+            ("timeouts.client_head", "timeouts: {client_head: 1s}"),
+            ("timeouts.client_read", "timeouts: {client_read: 1s}"),
+            ("timeouts.handshake", "timeouts: {handshake: 1s}"),
+            ("timeouts.drain", "timeouts: {drain: 1s}"),
+            ("log", "log: {filter: debug}"),
+            ("traces", "traces: {endpoint: 'http://h'}"),
+        ];
+        for (key, more) in keys {
+            assert_eq!(start.waiting(&config(more)), [key], "{more}");
+        }
+        let taken_over = "limits: {body: 1, batch: 1, user_chars: 1, assumed_output: 1}\n\
+                          timeouts: {client_body: 1s, connect: 1s, first_byte: 1s, idle: 1s, total: 1s}";
+        assert_eq!(start.waiting(&config(taken_over)), [""; 0]);
+    }
+}
