@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
@@ -15,12 +16,15 @@ use personaroute_harness::path;
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// The configuration's name in its folder.
+pub(super) const FILE: &str = "gateway.yaml";
+
 /// A running program; it is killed when dropped.
 pub(super) struct Running {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     reader: Option<JoinHandle<()>>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Running {
@@ -32,8 +36,13 @@ impl Running {
     /// Starts the program with further variables in its environment.
     pub(super) fn start_knowing(configuration: &str, variables: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let file = folder.path().join("gateway.yaml");
-        fs::write(&file, configuration)?;
+        fs::write(folder.path().join(FILE), configuration)?;
+        Self::start_in(folder, variables)
+    }
+
+    /// Starts the program with the configuration in `folder`.
+    pub(super) fn start_in(folder: TempDir, variables: &[(&str, &str)]) -> Result<Self> {
+        let file = folder.path().join(FILE);
         // Without the trap a file that reaches its limit would end the program, as no full disk does.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(path::binary("personaroute"));
@@ -50,7 +59,7 @@ impl Running {
                 lines.lock().unwrap_or_else(PoisonError::into_inner).push(said);
             }
         });
-        Ok(Self { child, log, reader: Some(reader), _folder: folder })
+        Ok(Self { child, log, reader: Some(reader), folder })
     }
 
     /// Returns the first line of the log that `is_wanted`, once it is there.
@@ -77,9 +86,23 @@ impl Running {
 
     /// Sends SIGTERM.
     pub(super) fn terminate(&self) -> Result<()> {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().context("kill")?;
+        self.signal("-TERM")
+    }
+
+    /// Sends SIGHUP.
+    pub(super) fn hang_up(&self) -> Result<()> {
+        self.signal("-HUP")
+    }
+
+    fn signal(&self, name: &str) -> Result<()> {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().context("kill")?;
         anyhow::ensure!(sent.success(), "kill ended with {sent}");
         Ok(())
+    }
+
+    /// Returns the path of its configuration.
+    pub(super) fn file(&self) -> PathBuf {
+        self.folder.path().join(FILE)
     }
 
     /// Lets the program's files grow to `most` bytes and no further: what it writes then fails.

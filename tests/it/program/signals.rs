@@ -1,4 +1,4 @@
-//! SIGTERM: what runs is finished, then the program ends well.
+//! SIGTERM: what runs is finished, then the program ends well. SIGHUP never ends it.
 
 use anyhow::Result;
 use personaroute_harness::{
@@ -7,7 +7,7 @@ use personaroute_harness::{
 };
 use serde_json::json;
 
-use super::running::{Running, configuration};
+use super::running::{FILE, Running, configuration};
 
 #[tokio::test]
 async fn sigterm_in_the_middle_of_a_stream_lets_it_complete() -> Result<()> {
@@ -33,5 +33,41 @@ async fn sigterm_in_the_middle_of_a_stream_lets_it_complete() -> Result<()> {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert!(program.ended()?.is_some_and(|status| status.success()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn sighup_before_the_configuration_is_read_ends_nothing() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join(FILE);
+    // Whoever opens it for writing waits until the program opens it for reading.
+    anyhow::ensure!(std::process::Command::new("mkfifo").arg(&file).status()?.success(), "mkfifo");
+    let mut program = Running::start_in(folder, &[])?;
+    let mut pipe = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(file)).await??;
+    program.hang_up()?;
+    std::io::Write::write_all(&mut pipe, configuration("kind: simulated", "").as_bytes())?;
+    drop(pipe);
+    let (address, _) = program.addresses().await?;
+    assert_eq!(wire::get(address, "/healthz").await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sighup_on_a_file_that_was_refused_says_so_again() -> Result<()> {
+    let mut program = Running::start(&configuration("kind: simulated", ""))?;
+    let (_, admin) = program.addresses().await?;
+    std::fs::write(program.file(), "version: 2\n")?;
+    for times in 1..=3 {
+        let counted = format!("personaroute_reloads_total{{outcome=\"refused\"}} {times}");
+        let is_told = |lines: Vec<serde_json::Value>| {
+            let told =
+                |line: &&serde_json::Value| line["message"].as_str().is_some_and(|said| said.contains("refused"));
+            lines.iter().filter(told).count() == times
+        };
+        while !(is_told(program.lines()) && wire::get(admin, "/metrics").await?.text().contains(&counted)) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        program.hang_up()?;
+    }
     Ok(())
 }
