@@ -365,7 +365,7 @@ pub fn open(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Sna
     look::remember(&mut looks, &files.bundle.join("manifest.yaml"));
     look::remember(&mut looks, &files.plugin);
     let router = Router::open(&options(&loaded.raw, files))?;
-    let roster = roster(loaded, &router.bundle().catalog)?;
+    let roster = roster(loaded, router.bundle())?;
     let scorer: Arc<dyn Scorer> = Arc::new(router);
     let mut snapshot = snapshot(loaded.config.clone(), roster, &scorer)?;
     snapshot.files.append(&mut looks);
@@ -386,10 +386,11 @@ pub fn snapshot(config: Config, roster: Roster, scorer: &Arc<dyn Scorer>) -> Res
     Ok(Snapshot { retries: Budget::new(config.retry.budget), config, roster, routing, tls, files })
 }
 
-/// Joins the configuration with the catalog; faults name their place in the file.
-fn roster(loaded: &Loaded, catalog: &personaroute_bundle::catalog::Catalog) -> Result<Roster, StartError> {
-    let roster = Roster::build(&loaded.config, catalog, &http_client::tls()?);
+/// Joins the configuration with the bundle; faults name their place in the file.
+fn roster(loaded: &Loaded, bundle: &Bundle) -> Result<Roster, StartError> {
     let refused = |(place, fault)| config::Error::Invalid { path: loaded.path.clone(), place, fault };
+    loaded.config.check_tasks(bundle.tasks.tasks.iter().map(|task| task.name.as_str())).map_err(refused)?;
+    let roster = Roster::build(&loaded.config, &bundle.catalog, &http_client::tls()?);
     Ok(roster.map_err(refused)?)
 }
 
@@ -404,7 +405,8 @@ pub fn check(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Ro
     let written = (loaded.raw.bundle != std::path::Path::new("default")).then(|| loaded.beside(&loaded.raw.bundle));
     let dir = locate::bundle(written.as_deref(), env)?;
     let bundle = Bundle::open(&dir).map_err(OpenError::Bundle)?;
-    roster(loaded, &bundle.catalog)
+    locate::check(loaded)?;
+    roster(loaded, &bundle)
 }
 
 fn options(raw: &raw::Config, files: Files) -> RouterOptions {

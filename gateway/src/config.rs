@@ -11,6 +11,7 @@ pub mod error;
 pub mod secret;
 pub mod load;
 mod check;
+mod find;
 mod keys_file;
 pub mod locate;
 pub mod look;
@@ -72,6 +73,23 @@ pub struct Config {
     pub models: Vec<Model>,
     /// The model names that are routed.
     pub virtual_models: Vec<VirtualModel>,
+}
+
+impl Config {
+    /// Refuses a virtual model whose task is none of `known`, those of the bundle.
+    ///
+    /// # Errors
+    ///
+    /// Fails for the first one, naming its place in the file.
+    pub fn check_tasks<'a>(&self, known: impl Iterator<Item = &'a str> + Clone) -> Result<(), (Place, Fault)> {
+        for model in &self.virtual_models {
+            if let Some(task) = model.policy.task.as_deref().filter(|task| !known.clone().any(|name| name == *task)) {
+                let known = known.collect::<Vec<_>>().join(", ");
+                return Err((model.place, Fault::Unknown { what: "task", name: task.to_owned(), known }));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What keeps spending.

@@ -9,6 +9,7 @@ mod demo;
 mod document;
 mod schema;
 mod deploy;
+mod checking;
 mod host;
 mod corpus;
 mod program;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_saphyr::Spanned;
+use sha2::{Digest, Sha256};
 
 use super::{
     Fault, Place,
@@ -48,7 +49,11 @@ impl Key {
         quota(&raw.limits).map_err(|fault| (Place::of(&raw.name), fault))?;
         Ok(Self {
             name: raw.name.value.clone(),
-            digest: digest("sha256", "must be the SHA-256 of the key: 64 hex digits", raw.sha256.as_ref())?,
+            digest: digest(
+                "sha256",
+                "must be the SHA-256 of the key, which is not empty: 64 hex digits",
+                raw.sha256.as_ref(),
+            )?,
             certificate: digest(
                 "certificate",
                 "must be the SHA-256 of the certificate: 64 hex digits",
@@ -116,7 +121,12 @@ fn digest(
     };
     let found = || format!("{} characters", written.value.len());
     let refused = || (Place::of(written), Fault::Value { key, expected, found: found() });
-    bytes(&written.value).map(Some).ok_or_else(refused)
+    bytes(&written.value).filter(|digest| *digest != nothing()).map(Some).ok_or_else(refused)
+}
+
+/// SHA-256 of no bytes at all, which some tool made of a key that was not there.
+fn nothing() -> [u8; 32] {
+    Sha256::digest(b"").into()
 }
 
 fn bytes(hex: &str) -> Option<[u8; 32]> {

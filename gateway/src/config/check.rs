@@ -23,6 +23,7 @@ pub(super) fn check(raw: &raw::Config, env: &dyn Fn(&str) -> Option<String>) -> 
     listener(raw)?;
     tls(raw)?;
     numbers(raw)?;
+    log(&raw.log)?;
     let upstreams = upstreams(&raw.upstreams, env)?;
     let models = models(&raw.models, &upstreams)?;
     let virtual_models = virtual_models(&raw.virtual_models, &models)?;
@@ -64,18 +65,31 @@ pub(super) fn listener(raw: &raw::Config) -> Checked<()> {
 /// Clients' certificates mean nothing without somebody who vouches for them.
 fn tls(raw: &raw::Config) -> Checked<()> {
     let authority = raw.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+    vouched(&raw.auth.keys, authority.is_some())?;
     let is_asked_for = raw.tls.as_ref().is_some_and(|tls| tls.client_certificate.is_some());
     if is_asked_for && authority.is_none() {
         let fault = value("tls.client_certificate", "must not be given without `tls.client_ca`", "no client_ca");
         return Err((Place::default(), fault));
     }
-    match raw.auth.keys.iter().find_map(|key| key.certificate.as_ref()) {
-        Some(written) if authority.is_none() => {
+    Ok(())
+}
+
+/// Refuses `keys` that certificates stand for where nobody is asked for one.
+pub(super) fn vouched(keys: &[raw::Key], has_authority: bool) -> Checked<()> {
+    match keys.iter().find_map(|key| key.certificate.as_ref()).filter(|_| !has_authority) {
+        Some(written) => {
             let fault = value("certificate", "must not be given without `tls.client_ca`", "no client_ca");
             Err((Place::of(written), fault))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
+}
+
+/// A filter that cannot be read would keep the gateway from starting.
+fn log(log: &raw::Log) -> Checked<()> {
+    let expected = "must be a level, or directives such as info,personaroute_gateway=debug";
+    let read = tracing_subscriber::EnvFilter::builder().parse(&log.filter);
+    read.map(|_| ()).map_err(|_| (Place::default(), value("log.filter", expected, &log.filter)))
 }
 
 /// Zero would refuse or cut every request, which nobody means.
@@ -94,6 +108,7 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("router.queue", router.queue),
         ("router.batch", router.batch),
         ("router.memory", router.memory),
+        ("router.encoder_queue", router.encoder_queue),
         ("retry.attempts", raw.retry.attempts),
         ("retry.rounds", raw.retry.rounds as usize),
         ("breaker.failures", raw.breaker.failures as usize),
@@ -106,6 +121,10 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
     // Hyper refuses to read heads through a smaller buffer.
     if limits.head < 8192 {
         return Err((Place::default(), value("limits.head", "must be at least 8KiB", limits.head)));
+    }
+    // The host runs no plugin in less.
+    if router.memory < 2 << 20 {
+        return Err((Place::default(), value("router.memory", "must be at least 2MiB", router.memory)));
     }
     if !(raw.retry.budget.is_finite() && raw.retry.budget >= 0.0) {
         return Err((Place::default(), value("retry.budget", "must be at least 0", raw.retry.budget)));
@@ -197,6 +216,12 @@ fn base_url(written: &Spanned<String>) -> Checked<Uri> {
         let fault = value("base_url", "must be an http or https URL without query", &written.value);
         (Place::of(written), fault)
     };
+    // Whether or not it can be read: it is shown in logs and by `personaroute check`, and may hold a password.
+    let authority = written.value.split_once("//").map_or(&*written.value, |(_, rest)| rest);
+    if authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
+        let expected = "must not hold a user or a password: use `api_key` or `headers`";
+        return Err((Place::of(written), value("base_url", expected, "USER@")));
+    }
     let uri: Uri = written.value.parse().map_err(|_| refused())?;
     let is_http = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
     if is_http && uri.query().is_none() { Ok(uri) } else { Err(refused()) }
@@ -240,11 +265,16 @@ fn prices(model: &raw::Model) -> Checked<()> {
         ("output_price", model.output_price),
         ("cached_input_price", model.cached_input_price),
     ];
+    amounts(&prices).map_err(|fault| (Place::of(&model.llm), fault))
+}
+
+/// No price is less than nothing, and none is no number: all comparisons with that are false.
+fn amounts(prices: &[(&'static str, Option<f32>)]) -> Result<(), Fault> {
     for (key, price) in prices {
         if let Some(price) = price
-            && !(price.is_finite() && price >= 0.0)
+            && !(price.is_finite() && *price >= 0.0)
         {
-            return Err((Place::of(&model.llm), value(key, "must be at least 0", price)));
+            return Err(value(key, "must be at least 0", price));
         }
     }
     Ok(())
@@ -283,6 +313,11 @@ fn policy(raw: &raw::VirtualModel, models: &[Model]) -> Checked<Policy> {
     {
         return Err((Place::of(preference), value("preference", "must be from 0 to 1", preference.value)));
     }
+    let most = [
+        ("constraints.max_input_price", raw.constraints.max_input_price),
+        ("constraints.max_output_price", raw.constraints.max_output_price),
+    ];
+    amounts(&most).map_err(|fault| (Place::of(&raw.name), fault))?;
     let margin = raw.stickiness.margin;
     if !(margin.is_finite() && margin >= 0.0) {
         return Err((Place::of(&raw.name), value("stickiness.margin", "must be at least 0", margin)));

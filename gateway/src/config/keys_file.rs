@@ -11,7 +11,9 @@ pub(super) fn read(file: &Path, config: &mut Config) -> Result<(), Error> {
     };
     let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.to_path_buf(), source })?;
     let written: Vec<raw::Key> = serde_saphyr::from_str(&text).map_err(|error| Error::shape(file, &error))?;
-    let added = check::keys(known, &written, &config.models, &config.virtual_models);
+    let has_authority = config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let added = check::vouched(&written, has_authority)
+        .and_then(|()| check::keys(known, &written, &config.models, &config.virtual_models));
     added.map_err(|(place, fault)| Error::Invalid { path: file.to_path_buf(), place, fault })
 }
 
@@ -20,6 +22,9 @@ mod tests {
     use crate::config;
 
     const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    /// SHA-256 of nothing.
+    const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     fn read(inline: &str, file: &str) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -47,6 +52,8 @@ auth: {{mode: keys, keys_file: keys.yaml, keys: [{inline}]}}
             (format!("- {{name: b, sha256: {HASH}, models: [none]}}"), "model `none` is not defined"),
             ("- {name: b, sha256: sk-live-key}".to_owned(), "keys.yaml:1:21: `sha256` must be the SHA-256 of the key"),
             ("- {name: b, sha: x}".to_owned(), "keys.yaml:1:"),
+            (format!("- {{name: b, certificate: {HASH}}}"), "keys.yaml:1:26: `certificate` must not be given without"),
+            (format!("- {{name: b, sha256: {NOTHING}}}"), "keys.yaml:1:21: `sha256` must be the SHA-256 of the key"),
         ];
         for (file, expected) in refusals {
             let found = read(&inline, &file).unwrap_err();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Config, Error, Tls, check, keys_file,
+    Config, Error, Fault, Place, Tls, check, find, keys_file,
     look::{self, Looks},
     raw, traces,
 };
@@ -61,6 +61,15 @@ fn beside(file: &Path, path: &Path) -> PathBuf {
     file.parent().map_or_else(|| path.to_path_buf(), |folder| folder.join(path))
 }
 
+/// Returns the refusal of `path`, with the place in `text` of a key that was read without.
+fn invalid(path: &Path, text: &str, (place, fault): (Place, Fault)) -> Error {
+    let place = match &fault {
+        Fault::Value { key, .. } | Fault::Empty(key) if place == Place::default() => find::place(text, key),
+        _ => place,
+    };
+    Error::Invalid { path: path.to_path_buf(), place, fault }
+}
+
 /// Reads and checks `path`; `env` resolves secrets.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Error> {
     let mut looks = Looks::new();
@@ -74,8 +83,7 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded,
 /// Checks `text`, the contents of `path`.
 pub fn parse(path: &Path, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, Error> {
     let raw: raw::Config = serde_saphyr::from_str(text).map_err(|error| Error::shape(path, &error))?;
-    let config =
-        check::check(&raw, env).map_err(|(place, fault)| Error::Invalid { path: path.to_path_buf(), place, fault })?;
+    let config = check::check(&raw, env).map_err(|refused| invalid(path, text, refused))?;
     let mut loaded = Loaded { path: path.to_path_buf(), raw, config };
     loaded.config.state.file = loaded.raw.state.file.as_deref().map(|file| loaded.beside(file));
     if let Some(shared) = &mut loaded.config.state.shared {

@@ -44,6 +44,23 @@ pub fn files(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Fi
     })
 }
 
+/// Refuses a plugin or a runtime that `loaded` names and that is not there, before anything is opened.
+///
+/// # Errors
+///
+/// Fails for the first one, naming it.
+pub fn check(loaded: &Loaded) -> Result<(), Missing> {
+    let raw = &loaded.raw;
+    let named = [("`plugin.component`", &raw.plugin.component), ("`onnxruntime`", &raw.onnxruntime)];
+    for (what, written) in named {
+        let path = written.as_deref().map(|path| loaded.beside(path));
+        if let Some(path) = path.filter(|path| !path.is_file()) {
+            return Err(Missing { what, looked_at: vec![path] });
+        }
+    }
+    Ok(())
+}
+
 /// Returns the bundle's folder; `written` is what the configuration names.
 pub fn bundle(written: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, Missing> {
     if let Some(written) = written {

@@ -54,14 +54,72 @@ fn every_refusal_names_file_line_column_and_expectation() {
         ("base_url: 'http://127.0.0.1:1/v1', ", "", "f.yaml:3:10: upstream `up` of kind openai needs `base_url`"),
         ("  fallback: [a]", "  preference: 1.5", "f.yaml:10:15: `preference` must be from 0 to 1, found `1.5`"),
         ("input_price: 1", "input_price: -1", "f.yaml:5:9: `input_price` must be at least 0, found `-1`"),
-        ("version: 1\n", "version: 1\nlimits: {body: 0}\n", "`limits.body` must be at least 1, found `0`"),
-        ("version: 1\n", "version: 1\ntimeouts: {idle: 0s}\n", "`timeouts.idle` must be longer than 0"),
+        ("version: 1\n", "version: 1\nlimits: {body: 0}\n", "f.yaml:2:16: `limits.body` must be at least 1, found `0`"),
+        ("version: 1\n", "version: 1\ntimeouts: {idle: 0s}\n", "f.yaml:2:18: `timeouts.idle` must be longer than 0"),
+        ("version: 1\n", "version: 1\nlimits: {head: 1}\n", "f.yaml:2:16: `limits.head` must be at least 8KiB"),
+        ("version: 1\n", "version: 1\nretry: {budget: -1}\n", "f.yaml:2:17: `retry.budget` must be at least 0"),
+        ("version: 1\n", "version: 1\nrouter:\n  queue: 0\n", "f.yaml:3:10: `router.queue` must be at least 1"),
+        ("version: 1\n", "version: 1\nrouter: {memory: 1MiB}\n", "f.yaml:2:18: `router.memory` must be at least 2MiB"),
+        ("version: 1\n", "version: 1\ntraces: {sample: 2}\n", "f.yaml:2:18: `traces.sample` must be from 0 to 1"),
+        ("version: 1\n", "version: 1\nlog: {filter: 'a=b=c'}\n", "f.yaml:2:15: `log.filter` must be a level, or"),
+        ("version: 1\n", "version: 1\nauth: {mode: keys}\n", "f.yaml:2:7: `auth.keys` needs at least one entry"),
+        (
+            "version: 1\n",
+            "version: 1\nauth: {user_limits: {concurrency: 0}}\n",
+            "f.yaml:2:35: `concurrency` must be at",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\nauth: {mode: none, keys: [{name: k}]}\n",
+            "f.yaml:2:14: `auth.mode` must be keys",
+        ),
+        (
+            "version: 1\n",
+            "version: 1\ntls: {certificate: a, key: b, client_certificate: required}\n",
+            "f.yaml:2:51: `tls.client_certificate` must not be given without",
+        ),
+        (
+            "127.0.0.1:1/v1'",
+            "ada:hunter2@127.0.0.1:1/v1'",
+            "f.yaml:3:38: `base_url` must not hold a user or a password",
+        ),
+        (
+            "  fallback: [a]",
+            "  constraints: {max_input_price: .nan}",
+            "f.yaml:8:9: `constraints.max_input_price` must be",
+        ),
+        (
+            "  fallback: [a]",
+            "  constraints: {max_output_price: -1}",
+            "f.yaml:8:9: `constraints.max_output_price` must be",
+        ),
         ("version: 1\n", "version: 1\nlisten: 0.0.0.0:80\n", "f.yaml:2:9: auth mode none listens on loopback only"),
     ];
     for (from, to, expected) in refusals {
         let found = refusal(from, to);
         assert!(found.contains(expected), "{to}: expected {expected}\nfound {found}");
+        assert!(!found.contains("hunter2"), "{found}");
     }
+}
+
+#[test]
+fn a_task_is_one_of_the_bundles() {
+    let loaded = read(&GOOD.replacen("  fallback: [a]", "  task: math", 1)).unwrap();
+    assert_eq!(loaded.config.check_tasks(["code", "math"].into_iter()), Ok(()));
+    let (place, fault) = loaded.config.check_tasks(["code", "prose"].into_iter()).unwrap_err();
+    assert_eq!(format!("{place}: {fault}"), "8:9: task `math` is not defined; defined are: code, prose");
+}
+
+#[test]
+fn what_is_named_must_be_there() {
+    for (named, expected) in [
+        ("plugin: {component: gone.wasm}", "no `plugin.component` found; looked at: gone.wasm"),
+        ("onnxruntime: gone.so", "no `onnxruntime` found; looked at: gone.so"),
+    ] {
+        let loaded = read(&format!("{GOOD}{named}\n")).unwrap();
+        assert_eq!(locate::check(&loaded).unwrap_err().to_string(), expected);
+    }
+    assert!(locate::check(&read(GOOD).unwrap()).is_ok());
 }
 
 #[test]
