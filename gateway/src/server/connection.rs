@@ -43,7 +43,7 @@ struct Turns {
     stop: CancellationToken,
     /// They have had their time.
     cut: CancellationToken,
-    /// How long a client may take to see that.
+    /// How long a client may take for what is sent already, and to leave.
     grace: Duration,
 }
 
@@ -100,7 +100,7 @@ impl Connections {
             }
         });
         let stream = TokioIo::new(Stalled::new(stream, first, self.client_read));
-        let turns = Turns { stop, cut, grace: self.client_head };
+        let turns = Turns { stop, cut, grace: self.client_read };
         let served = match version {
             Version::One => {
                 let connection = pin!(self.http1.serve_connection(stream, service));

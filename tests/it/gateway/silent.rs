@@ -23,7 +23,7 @@ use super::stage::Stage;
 const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame.
 const SETTINGS: &str = "\0\0\0\x04\0\0\0\0\0";
-const PATIENCE: &str = "timeouts: {client_head: 100ms}";
+const PATIENCE: &str = "timeouts: {client_head: 100ms, client_read: 100ms}";
 
 /// Says `words` and then nothing; returns when the gateway has closed the connection.
 async fn closed(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> Result<()> {
