@@ -12,7 +12,7 @@ use super::Place;
 
 /// A mapping's keys with their values; lists and values that are none have no keys here.
 #[derive(Default)]
-struct Node(Vec<(String, Spanned<Node>)>);
+struct Node(Vec<(String, Spanned<Self>)>);
 
 /// Returns where the value of `key` stands in `text`: by its whole path (`limits.body`), else by the path's end, else where
 /// the nearest section around it stands.
@@ -31,7 +31,7 @@ pub(super) fn place(text: &str, key: &str) -> Place {
 }
 
 impl Node {
-    fn child(&self, key: &str) -> Option<&Spanned<Node>> {
+    fn child(&self, key: &str) -> Option<&Spanned<Self>> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, child)| child)
     }
 

@@ -63,9 +63,12 @@ fn beside(file: &Path, path: &Path) -> PathBuf {
 
 /// Returns the refusal of `path`, with the place in `text` of a key that was read without.
 fn invalid(path: &Path, text: &str, (place, fault): (Place, Fault)) -> Error {
-    let place = match &fault {
-        Fault::Value { key, .. } | Fault::Empty(key) if place == Place::default() => find::place(text, key),
-        _ => place,
+    let place = if let Fault::Value { key, .. } | Fault::Empty(key) = &fault
+        && place == Place::default()
+    {
+        find::place(text, key)
+    } else {
+        place
     };
     Error::Invalid { path: path.to_path_buf(), place, fault }
 }

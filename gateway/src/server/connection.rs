@@ -94,7 +94,7 @@ impl Connections {
             async move {
                 let response = match answered {
                     Ok(answering) => answering.await,
-                    Err(refused) => refused,
+                    Err(refused) => refusal::reply(refused),
                 };
                 Ok::<_, Infallible>(Taken::of(response, piece))
             }

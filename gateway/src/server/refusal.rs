@@ -4,8 +4,8 @@ use http::{Request, Response, StatusCode, Version, header};
 
 use crate::upstream::{Body, body};
 
-/// Returns the reply to `request` when it is refused; `headers` is the most that one may have.
-pub(super) fn of<B>(request: &Request<B>, headers: usize) -> Option<Response<Body>> {
+/// Returns the status with which `request` is refused, if it is; `headers` is the most that one may have.
+pub(super) fn of<B>(request: &Request<B>, headers: usize) -> Option<StatusCode> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     let (fewest, most) = match request.version() {
         // RFC 9112, 3.2: whoever stands between could take another host for the one that is meant.
@@ -14,14 +14,15 @@ pub(super) fn of<B>(request: &Request<B>, headers: usize) -> Option<Response<Bod
         _ => (0, 1),
     };
     if hosts < fewest || hosts > most {
-        return Some(refuse(StatusCode::BAD_REQUEST));
+        return Some(StatusCode::BAD_REQUEST);
     }
     // Hyper counts those of HTTP/1 itself.
     let is_within = request.version() != Version::HTTP_2 || request.headers().len() <= headers;
-    (!is_within).then(|| refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE))
+    (!is_within).then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
 }
 
-fn refuse(status: StatusCode) -> Response<Body> {
+/// Returns the reply with this status.
+pub(super) fn reply(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(body::full(""));
     *response.status_mut() = status;
     response
@@ -39,7 +40,7 @@ mod tests {
         for idx in 0..others {
             request = request.header(format!("x-{idx}"), "1");
         }
-        of(&request.body(()).unwrap(), 10).map(|response| response.status().as_u16())
+        of(&request.body(()).unwrap(), 10).map(|status| status.as_u16())
     }
 
     #[test]
