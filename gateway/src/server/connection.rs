@@ -1,6 +1,13 @@
 //! One connection: HTTP/1.1 or HTTP/2 by its first bytes, with the limits of a slow or greedy client.
 
-use std::{convert::Infallible, future::Future, pin::Pin, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::{
@@ -86,7 +93,9 @@ impl Connections {
             tracing::debug!("a connection ended before it said which HTTP it speaks");
             return;
         };
+        let is_asked = AtomicBool::new(false);
         let service = service_fn(|request: Request<Incoming>| {
+            is_asked.store(true, Ordering::Relaxed);
             // A write over HTTP/1 that waits is `stalled`; one over HTTP/2 is not begun without a window.
             let piece = (request.version() == http::Version::HTTP_2).then_some(self.client_read);
             let refused = refusal::of(&request, self.headers);
@@ -105,14 +114,16 @@ impl Connections {
             Version::One => {
                 let connection = pin!(self.http1.serve_connection(stream, service));
                 // Hyper's own timer ends a connection that waits for a head.
-                let served = turns.follow(connection, http1::Connection::graceful_shutdown, std::future::pending);
+                let leave = http1::Connection::graceful_shutdown;
+                let served = turns.follow(connection, leave, std::future::pending, || is_asked.load(Ordering::Relaxed));
                 Waiting::default().watch(served).await.unwrap_or(Ok(()))
             }
             Version::Two => {
                 let streams = Streams::new();
                 let connection = pin!(self.http2(streams.clone()).serve_connection(stream, service));
                 let quiet = || streams.quiet(self.client_head);
-                turns.follow(connection, http2::Connection::graceful_shutdown, quiet).await
+                // Without streams it leaves by itself.
+                turns.follow(connection, http2::Connection::graceful_shutdown, quiet, || true).await
             }
         };
         if let Err(error) = served {
@@ -133,12 +144,14 @@ impl Connections {
 
 impl Turns {
     /// Runs `connection`; when it is time, or it is `quiet`, it may `leave`: its requests are finished. If it is `quiet`
-    /// then and does not leave, its client keeps it from doing so, and it is cut.
+    /// then and does not leave, its client keeps it from doing so, and it is cut. One over which nobody `is_asked` anything
+    /// is not waited for: half a head may never become a whole one.
     async fn follow<C, Q>(
         &self,
         mut connection: Pin<&mut C>,
         leave: impl FnOnce(Pin<&mut C>),
         quiet: impl Fn() -> Q,
+        is_asked: impl Fn() -> bool,
     ) -> hyper::Result<()>
     where
         C: Future<Output = hyper::Result<()>>,
@@ -150,6 +163,13 @@ impl Turns {
             () = quiet() => {}
         }
         leave(connection.as_mut());
+        // What has come is still read.
+        let served = poll_fn(|ctx| Poll::Ready(connection.as_mut().poll(ctx))).await;
+        match served {
+            Poll::Ready(served) => return served,
+            Poll::Pending if !is_asked() => return Ok(()),
+            Poll::Pending => {}
+        }
         let overstayed = async {
             tokio::time::sleep(self.grace).await;
             quiet().await;

@@ -146,9 +146,13 @@ async fn headers_over_the_limit_are_refused_over_http2() -> Result<()> {
 async fn a_connection_that_asks_for_nothing_does_not_hold_the_drain() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let mut stage = Stage::between(&upstream, &upstream, "timeouts: {client_head: 10m, drain: 10m}")?;
-    let mut silent = TcpStream::connect(stage.address).await?;
-    silent.write_all(b"PRI").await?;
-    // The one that is accepted next shows that the silent one was, too.
+    let mut silent = Vec::new();
+    for words in ["", "PRI", "GET /healthz HTTP/1.1\r\nhost: a\r\n"] {
+        let mut stream = TcpStream::connect(stage.address).await?;
+        stream.write_all(words.as_bytes()).await?;
+        silent.push(stream);
+    }
+    // The one that is accepted next shows that the silent ones were, too.
     assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200);
     stage.leave();
     super::stage::until(|| stage.has_left()).await;
