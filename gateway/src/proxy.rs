@@ -138,7 +138,7 @@ impl Proxy {
         };
         match sent {
             Ok(opened) => {
-                let mut answer = stream::relay(opened, wire, deadline, snapshot.config.timeouts.idle, record);
+                let mut answer = stream::relay(opened, wire, deadline, &snapshot.config, record);
                 answer.extensions_mut().insert(Deadline(deadline));
                 answer
             }

@@ -5,18 +5,22 @@ use http::{HeaderMap, HeaderName, header};
 
 /// Cuts a byte stream after complete events and holds back the unfinished rest, so that a stream that is cut upstream
 /// can still end in a well-formed error event.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Splitter {
+    /// Most bytes held back, such as an image in one event: a longer one passes in pieces.
+    most: usize,
     rest: BytesMut,
     /// Bytes of `rest` in which no event ends.
     searched: usize,
     is_half_out: bool,
 }
 
-/// Most bytes held back, such as an image in one event: a longer one passes in pieces.
-const LONGEST_EVENT: usize = 32 << 20;
-
 impl Splitter {
+    /// Returns a splitter that holds back at most about `most` bytes.
+    pub fn new(most: usize) -> Self {
+        Self { most, rest: BytesMut::new(), searched: 0, is_half_out: false }
+    }
+
     /// Takes `chunk` and returns the bytes up to the last complete event, if any.
     pub fn push(&mut self, chunk: Bytes) -> Option<Bytes> {
         // The usual case: a chunk is made of whole events.
@@ -31,7 +35,7 @@ impl Splitter {
                 self.searched = self.rest.len() - end;
                 Some(self.rest.split_to(end).freeze())
             }
-            None if self.rest.len() > LONGEST_EVENT => {
+            None if self.rest.len() > self.most => {
                 self.is_half_out = true;
                 self.searched = 0;
                 Some(self.rest.split().freeze())
@@ -151,7 +155,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pass(chunks: &[&str]) -> (Vec<String>, Option<String>) {
-        let mut splitter = Splitter::default();
+        let mut splitter = Splitter::new(64);
         let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         let passed = chunks.iter().filter_map(|chunk| splitter.push(Bytes::copy_from_slice(chunk.as_bytes())));
         let passed = passed.map(text).collect();
@@ -191,10 +195,10 @@ mod tests {
 
     #[test]
     fn an_event_that_is_too_long_to_hold_passes_in_pieces() {
-        let mut splitter = Splitter::default();
+        let mut splitter = Splitter::new(64);
         assert_eq!(splitter.push(Bytes::from_static(b"data: ")), None);
-        let piece = splitter.push(Bytes::from(vec![b'x'; LONGEST_EVENT])).map(|piece| piece.len());
-        assert_eq!((piece, splitter.is_half_out()), (Some(LONGEST_EVENT + 6), true));
+        let piece = splitter.push(Bytes::from(vec![b'x'; 64])).map(|piece| piece.len());
+        assert_eq!((piece, splitter.is_half_out()), (Some(70), true));
         assert_eq!(splitter.push(Bytes::from_static(b": no comment\n")), None);
         assert_eq!(splitter.push(Bytes::from_static(b"\n")).as_deref(), Some(b": no comment\n\n".as_slice()));
         assert!(!splitter.is_half_out());
@@ -211,7 +215,7 @@ mod tests {
             text in "(data: [a-z{}]{0,5}|\r|\n|\r\n|:|event: e){0,20}",
             cuts in prop::collection::vec(0usize..40, 0..6),
         ) {
-            let mut splitter = Splitter::default();
+            let mut splitter = Splitter::new(64);
             let mut out = Vec::new();
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.extend([0, text.len()]);

@@ -98,11 +98,11 @@ impl Translation {
         written.map_or(body, Bytes::from)
     }
 
-    /// Returns what translates a stream of answers.
-    pub fn stream(&self) -> Stream {
+    /// Returns what translates a stream of answers whose events have at most `most` bytes.
+    pub fn stream(&self, most: usize) -> Stream {
         match self.to {
-            Side::Anthropic => Stream::Openai(openai::stream::Chunks::new(self.created, self.with_usage)),
-            Side::Openai => Stream::Anthropic(anthropic::stream::Events::default()),
+            Side::Anthropic => Stream::Openai(openai::stream::Chunks::new(most, self.created, self.with_usage)),
+            Side::Openai => Stream::Anthropic(anthropic::stream::Events::new(most)),
         }
     }
 }

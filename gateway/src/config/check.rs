@@ -99,6 +99,7 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("limits.body", limits.body),
         ("limits.head", limits.head),
         ("limits.headers", limits.headers),
+        ("limits.answer", limits.answer),
         ("limits.connections", limits.connections),
         ("limits.requests", limits.requests),
         ("limits.batch", limits.batch),

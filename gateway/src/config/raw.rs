@@ -294,6 +294,10 @@ pub struct Limits {
     pub head: usize,
     /// Most headers of a request.
     pub headers: usize,
+    /// Most bytes of an answer that are held until they are whole: an event of a stream, an answer to translate.
+    #[serde(with = "size")]
+    #[schemars(with = "size::Written")]
+    pub answer: usize,
     /// Most open connections; further ones wait in the kernel's queue.
     pub connections: usize,
     /// Most requests in flight; one more is refused with 503.
@@ -315,6 +319,8 @@ impl Default for Limits {
             body: 20 << 20,
             head: 64 << 10,
             headers: 100,
+            // An image in one event is some MiB.
+            answer: 32 << 20,
             connections: 10_000,
             requests: 4_096,
             batch: 4_096,

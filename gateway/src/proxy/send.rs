@@ -21,7 +21,10 @@ use super::{
 use crate::{
     api::sse,
     decide::{Capability, Constraints, Offer, Plan},
-    upstream::{Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way, translated},
+    upstream::{
+        Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way,
+        translated::{self, Bounds},
+    },
 };
 
 /// An answer that has begun.
@@ -278,8 +281,9 @@ impl<'a> Letter<'a> {
     async fn translate(&self, opened: Opened) -> Result<Opened, Failure> {
         let translation = self.inbound.translation().map_err(|_| Failure::Unsupported)?;
         let Opened { mut head, first, body, seat } = opened;
-        let (timeouts, is_success) = (&self.snapshot.config.timeouts, head.status.is_success());
-        let answering = translated::answer(translation, &mut head, first, body, timeouts.idle);
+        let (config, is_success) = (&self.snapshot.config, head.status.is_success());
+        let (timeouts, most) = (&config.timeouts, config.limits.answer);
+        let answering = translated::answer(translation, &mut head, first, body, Bounds { idle: timeouts.idle, most });
         let body = match is_success {
             true => answering.await?,
             // Another LLM waits behind it.

@@ -26,15 +26,16 @@ use crate::{
         Wire,
         sse::{self, Splitter},
     },
+    config::Config,
     upstream::{Body, body::BodyError},
 };
 
-/// Returns the response that relays `opened`; it ends at `deadline`, or when nothing comes for `idle`.
+/// Returns the response that relays `opened`; it ends at `deadline`, or when nothing comes for the configured time.
 pub(super) fn relay(
     opened: Opened,
     wire: Wire,
     deadline: std::time::Instant,
-    idle: Duration,
+    config: &Config,
     record: Record,
 ) -> Response<Body> {
     let Opened { head, first, body, seat } = opened;
@@ -49,9 +50,9 @@ pub(super) fn relay(
         body,
         wire,
         ready: first.into_iter().collect(),
-        splitter: is_events.then(Splitter::default),
+        splitter: is_events.then(|| Splitter::new(config.limits.answer)),
         tally: Tally::new(wire, is_events && head.status.is_success(), record.is_traced()),
-        patience: Patience { end: deadline.into(), idle, heard: Instant::now(), timer: None },
+        patience: Patience { end: deadline.into(), idle: config.timeouts.idle, heard: Instant::now(), timer: None },
         state: State::Open,
         seat,
         record,

@@ -14,9 +14,6 @@ use crate::api::{
     translate::{Stream, Translation},
 };
 
-/// Most bytes of an answer in one piece: the largest context windows' answers are far below.
-const LONGEST: usize = 32 << 20;
-
 /// The version of Anthropic's interface that the translation is written for.
 const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
@@ -50,20 +47,29 @@ pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
     kept
 }
 
+/// How long and how large an answer may be on its way into translation.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Longest wait for a piece of an answer that is read whole.
+    pub idle: Duration,
+    /// Most bytes of an answer that is read whole, or of an event of a stream.
+    pub most: usize,
+}
+
 /// Returns the body, in the client's words, of an answer that has begun with `head`, `first` and `body`; a stream is
-/// translated as it comes, anything else when it is whole, unless nothing comes for `idle`.
+/// translated as it comes, anything else when it is whole.
 pub async fn answer(
     translation: &Translation,
     head: &mut response::Parts,
     first: Option<Frame<Bytes>>,
     body: Body,
-    idle: Duration,
+    bounds: Bounds,
 ) -> Result<Body, Failure> {
     head.headers.remove(header::CONTENT_LENGTH);
     if head.status.is_success() && sse::is_stream(&head.headers) {
-        return Ok(events(first, body, translation.stream()));
+        return Ok(events(first, body, translation.stream(bounds.most)));
     }
-    let whole = whole(first, body, idle).await.map_err(Failure::Closed)?;
+    let whole = whole(first, body, bounds).await.map_err(Failure::Closed)?;
     let written = match head.status.is_success() {
         true => translation.answer(&whole).ok_or(Failure::Unreadable)?,
         false => translation.error(head.status.as_u16(), whole),
@@ -71,11 +77,11 @@ pub async fn answer(
     Ok(body::full(written))
 }
 
-async fn whole(first: Option<Frame<Bytes>>, mut body: Body, idle: Duration) -> Result<Bytes, BodyError> {
+async fn whole(first: Option<Frame<Bytes>>, mut body: Body, bounds: Bounds) -> Result<Bytes, BodyError> {
     let mut read = BytesMut::from(first.map(data).unwrap_or_default());
-    while let Some(frame) = tokio::time::timeout(idle, body.frame()).await? {
+    while let Some(frame) = tokio::time::timeout(bounds.idle, body.frame()).await? {
         let piece = data(frame?);
-        if read.len() + piece.len() > LONGEST {
+        if read.len() + piece.len() > bounds.most {
             return Err("the answer is too long to translate".into());
         }
         read.extend_from_slice(&piece);

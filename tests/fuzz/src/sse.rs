@@ -11,6 +11,9 @@ use personaroute_gateway::api::{
 const REQUEST: &[u8] = br#"{"model":"m","max_tokens":9,"stream":true,"stream_options":{"include_usage":true},
     "messages":[{"role":"user","content":"hi"}]}"#;
 
+/// More than any input: an event that passes in pieces is not one.
+const MOST: usize = 1 << 20;
+
 /// Holds the parser and both translators to the stream in `input`, whose first bytes say where it is cut.
 pub fn hold(input: &[u8]) {
     let (cuts, stream) = input.split_at(input.len().min(4));
@@ -35,7 +38,7 @@ fn cut<'a>(stream: &'a [u8], cuts: &[u8]) -> Vec<&'a [u8]> {
 }
 
 fn splits(stream: &[u8], pieces: &[&[u8]]) {
-    let mut splitter = Splitter::default();
+    let mut splitter = Splitter::new(MOST);
     let passed: Vec<Bytes> = pieces.iter().filter_map(|piece| splitter.push(Bytes::copy_from_slice(piece))).collect();
     let held = splitter.finish().unwrap_or_default();
     assert!(passed.iter().all(|piece| piece.ends_with(b"\n") || piece.ends_with(b"\r")), "an event is passed half");
@@ -50,7 +53,7 @@ fn translates(wire: Wire, stream: &[u8], pieces: &[&[u8]]) {
         unreachable!("the request is translatable");
     };
     let read = |pieces: &[&[u8]]| {
-        let mut translator = translation.stream();
+        let mut translator = translation.stream(MOST);
         let text: String = pieces.iter().map(|piece| translator.push(Bytes::copy_from_slice(piece))).collect();
         text + &translator.finish()
     };

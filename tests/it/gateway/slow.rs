@@ -64,7 +64,7 @@ async fn a_request_over_http_1_1_that_does_not_name_its_host_once_is_refused() -
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let stage = Stage::between(&upstream, &upstream, "")?;
     let get = |hosts: &str| format!("GET /v1/models HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
-    for (hosts, status) in [("", "400"), ("host: a\r\nhost: b\r\n", "400"), ("host: a\r\n", "200")] {
+    for (hosts, status) in [("", "400"), ("host: a\r\nhost: b\r\n", "400"), ("host: localhost\r\n", "200")] {
         let answer = exchange(&stage, &get(hosts)).await?;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{hosts}: {answer}");
     }

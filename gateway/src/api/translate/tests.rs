@@ -32,7 +32,7 @@ fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
 /// Returns what a client reads of the upstream's stream, however it is cut into pieces.
 fn streamed(wire: Wire, request: &Value, stream: &str) -> String {
     let read = |size: usize| {
-        let mut translator = translation(wire, request).stream();
+        let mut translator = translation(wire, request).stream(10_000);
         let pieces = stream.as_bytes().chunks(size);
         let text: String = pieces.map(|piece| translator.push(Bytes::copy_from_slice(piece))).collect();
         text + &translator.finish()

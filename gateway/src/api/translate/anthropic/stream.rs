@@ -14,7 +14,7 @@ use crate::api::{
 };
 
 /// Translates one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Events {
     splitter: Splitter,
     begun: bool,
@@ -36,6 +36,20 @@ enum Block {
 }
 
 impl Events {
+    /// Returns a translator of events of at most `most` bytes.
+    pub fn new(most: usize) -> Self {
+        Self {
+            splitter: Splitter::new(most),
+            begun: false,
+            blocks: 0,
+            open: None,
+            calls: Calls::default(),
+            usage: None,
+            finish_reason: None,
+            ended: false,
+        }
+    }
+
     /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
     pub fn push(&mut self, piece: Bytes) -> String {
         let whole = self.splitter.push(piece);

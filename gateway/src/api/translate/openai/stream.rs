@@ -30,11 +30,11 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    /// Returns a translator; `with_usage` sends usage in a chunk of its own, as OpenAI does on demand.
-    pub fn new(created: u64, with_usage: bool) -> Self {
+    /// Returns a translator of events of at most `most` bytes; `with_usage` sends usage in a chunk of its own, as OpenAI does on demand.
+    pub fn new(most: usize, created: u64, with_usage: bool) -> Self {
         let usage = json!({});
         Self {
-            splitter: Splitter::default(),
+            splitter: Splitter::new(most),
             created,
             with_usage,
             id: Value::Null,
@@ -196,7 +196,7 @@ data: {"type":"message_stop"}
 "#;
 
     fn chunks(with_usage: bool, size: usize) -> Vec<String> {
-        let mut chunks = Chunks::new(5, with_usage);
+        let mut chunks = Chunks::new(1_000, 5, with_usage);
         let text: String =
             EVENTS.as_bytes().chunks(size).map(|piece| chunks.push(Bytes::copy_from_slice(piece))).collect();
         sse::data(text.as_bytes())
@@ -233,7 +233,7 @@ data: {"type":"message_stop"}
 
     #[test]
     fn a_stream_without_its_end_has_no_done() {
-        let mut chunks = Chunks::new(5, false);
+        let mut chunks = Chunks::new(1_000, 5, false);
         let half = EVENTS.split("event: message_stop").next().unwrap();
         assert!(!chunks.push(Bytes::from(half)).contains("[DONE]"));
         let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"x\",\"message\":\"gone\"}}\n\n";
