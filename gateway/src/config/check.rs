@@ -220,7 +220,7 @@ fn base_url(written: &Spanned<String>) -> Checked<Uri> {
     // Whether or not it can be read: it is shown in logs and by `personaroute check`, and may hold a password.
     let authority = written.value.split_once("//").map_or(&*written.value, |(_, rest)| rest);
     if authority.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@')) {
-        let expected = "must not hold a user or a password: use `api_key` or `headers`";
+        let expected = "must not hold a user or a password: use `api_key`";
         return Err((Place::of(written), value("base_url", expected, "USER@")));
     }
     let uri: Uri = written.value.parse().map_err(|_| refused())?;
