@@ -3,6 +3,7 @@
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::{
+    proxy::is_for_here,
     telemetry::{Health, Metrics},
     upstream::{Body, body},
 };
@@ -10,8 +11,12 @@ use crate::{
 /// Content type of the Prometheus and OpenMetrics text formats.
 const EXPOSITION: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `request`.
-pub fn answer<B>(request: &Request<B>, health: &Health, metrics: &Metrics) -> Response<Body> {
+/// Answers `request`; `is_local` says that it came over the loopback, where pages of other sites could ask as well.
+pub fn answer<B>(request: &Request<B>, is_local: bool, health: &Health, metrics: &Metrics) -> Response<Body> {
+    if is_local && !is_for_here(request.headers(), request.uri()) {
+        let message = "the `host` header names another host than 127.0.0.1 or localhost\n";
+        return respond(StatusCode::FORBIDDEN, "text/plain", message.to_owned());
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "use GET\n".to_owned());
     }

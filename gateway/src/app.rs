@@ -341,7 +341,10 @@ impl App {
     async fn answer(self: Arc<Self>, door: Door, request: Request<Incoming>) -> Response<Body> {
         match door {
             Door::Main => self.proxy.handle(request).await,
-            Door::Admin => admin::answer(&request, &self.health, &self.metrics),
+            Door::Admin => {
+                let is_local = self.proxy.snapshot().config.admin.is_some_and(|admin| admin.ip().is_loopback());
+                admin::answer(&request, is_local, &self.health, &self.metrics)
+            }
         }
     }
 }

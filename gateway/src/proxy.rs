@@ -25,7 +25,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, request::Parts};
 use tokio::sync::{Notify, Semaphore};
 
-pub use self::{error::Error, identify::Fingerprint, snapshot::Snapshot};
+pub use self::{error::Error, foreign::is_for_here, identify::Fingerprint, snapshot::Snapshot};
 use self::{finish::Record, read::Inbound, sessions::Sessions, spans::Spans};
 use crate::{
     api::Wire,

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderValue, header, request::Parts, uri::Authority};
+use http::{HeaderMap, HeaderValue, Uri, header, request::Parts, uri::Authority};
 
 use super::Error;
 use crate::config::Auth;
@@ -13,11 +13,7 @@ pub(super) fn check(auth: &Auth, parts: &Parts) -> Result<(), Error> {
     if auth.keys.is_some() {
         return Ok(());
     }
-    let text = |value| HeaderValue::to_str(value).unwrap_or_default();
-    // HTTP/2 has the host in `:authority`. Who names none is no browser.
-    let mut hosts =
-        parts.headers.get_all(header::HOST).iter().map(text).chain(parts.uri.authority().map(Authority::as_str));
-    if !hosts.all(is_here) {
+    if !is_for_here(&parts.headers, &parts.uri) {
         return Err(Error::Foreign("host"));
     }
     let mut origins = parts.headers.get_all(header::ORIGIN).iter().map(text);
@@ -25,6 +21,17 @@ pub(super) fn check(auth: &Auth, parts: &Parts) -> Result<(), Error> {
         return Err(Error::Foreign("origin"));
     }
     Ok(())
+}
+
+/// Returns whether a request with `headers` for `uri` is addressed to this machine, or to no host by name.
+pub fn is_for_here(headers: &HeaderMap, uri: &Uri) -> bool {
+    // HTTP/2 has the host in `:authority`. Who names none is no browser.
+    let mut hosts = headers.get_all(header::HOST).iter().map(text).chain(uri.authority().map(Authority::as_str));
+    hosts.all(is_here)
+}
+
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
 }
 
 /// Returns the host of a site; none for `null`, which stands for pages of no site, and for browsers' extensions.

@@ -111,3 +111,14 @@ async fn embeddings_of_different_models_are_not_mixed() -> Result<()> {
     assert_eq!((answer.status, answer.json()["error"]["param"].as_str()), (400, Some("model")));
     Ok(())
 }
+
+#[tokio::test]
+async fn the_admin_listener_of_this_machine_tells_other_sites_pages_nothing() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let stage = Stage::between(&upstream, &upstream, "")?;
+    for (host, status) in [("evil.example", 403), ("localhost:9", 200)] {
+        let request = http::Request::get("/usage").header("host", host).body(Bytes::new())?;
+        assert_eq!(wire::open(stage.admin, request).await?.finish().await?.status, status, "{host}");
+    }
+    Ok(())
+}
