@@ -9,7 +9,7 @@ pub mod plan;
 pub mod explain;
 
 pub use self::{
-    candidates::{Eligible, LeftOut, Reason, eligible},
+    candidates::{Demand, Eligible, LeftOut, Reason, eligible},
     capability::{Capability, Needs},
     fallback::Degraded,
     offer::Offer,

@@ -85,11 +85,15 @@ impl Splitter {
     }
 }
 
+/// The media type of a stream of events.
+const KIND: &[u8] = b"text/event-stream";
+
 /// Returns whether `headers` announce a stream of events that can be read; a compressed one can only pass.
 pub fn is_stream(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
     let is_plain = matches!(text(header::CONTENT_ENCODING), "" | "identity");
-    is_plain && text(header::CONTENT_TYPE).to_ascii_lowercase().starts_with("text/event-stream")
+    let kind = text(header::CONTENT_TYPE).as_bytes();
+    is_plain && kind.get(..KIND.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
 }
 
 /// Returns the index behind the last blank line of `bytes`.

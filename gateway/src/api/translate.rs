@@ -125,6 +125,14 @@ impl Stream {
         }
     }
 
+    /// Returns why the stream cannot be translated any further, once.
+    pub fn failure(&mut self) -> Option<&'static str> {
+        match self {
+            Self::Openai(chunks) => chunks.failure(),
+            Self::Anthropic(events) => events.failure(),
+        }
+    }
+
     /// Returns what follows from the end of the upstream's stream.
     pub fn finish(&mut self) -> String {
         match self {

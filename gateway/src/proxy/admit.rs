@@ -5,7 +5,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{Error, Snapshot, finish::usd, identify::Caller, read::Inbound};
+use super::{Error, Snapshot, finish::usd, identify::Caller, read::Inbound, send::Fit};
 use crate::{
     api::{Usage, Wire},
     config::Auth,
@@ -35,8 +35,10 @@ pub(super) async fn reserve(
     let assumed = if inbound.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
     let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: facts.output_tokens(assumed) };
     // All of them: who is passed over because it cools down uses up no attempt, so that even the last may come to answer.
-    let offers = plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm)).map(|llm| &llm.offer);
-    let dearest = offers.map(|offer| usd(usage, offer)).fold(0.0, f64::max);
+    let fit = Fit::of(snapshot, inbound, plan);
+    let llms = plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm));
+    let places = llms.flat_map(|llm| fit.places(llm));
+    let dearest = places.map(|(_, place)| usd(usage, &place.offer)).fold(0.0, f64::max);
     let need = Need { tokens: usage.input.saturating_add(usage.output), usd: dearest };
     ticket.reserve(need, Instant::now(), SystemTime::now()).await.map_err(Error::Limited)?;
     Ok(ticket)

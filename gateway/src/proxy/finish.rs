@@ -65,6 +65,8 @@ pub(super) struct Record {
     streaming: bool,
     decision: String,
     offer: Option<Arc<Offer>>,
+    /// Attempts that have neither failed nor been forgotten for another one's answer.
+    under_way: usize,
     upstream: String,
     user_state: &'static str,
     degraded: &'static str,
@@ -99,6 +101,7 @@ impl Record {
             streaming: false,
             decision: String::new(),
             offer: None,
+            under_way: 0,
             upstream: String::new(),
             user_state: "",
             degraded: "",
@@ -164,6 +167,7 @@ impl Record {
     /// Notes that `target` is asked to answer; returns the `traceparent` of the call when it is traced.
     pub(super) fn trying(&mut self, target: Target<'_>) -> Option<HeaderValue> {
         self.name(target.endpoint);
+        self.under_way += 1;
         self.spans.calling(target.attempt, &target.endpoint.offer.llm, target.endpoint)
     }
 
@@ -177,6 +181,7 @@ impl Record {
     /// Notes that the attempt at `target` failed.
     pub(super) fn attempt_failed(&mut self, target: Target<'_>, reason: &str) {
         let llm = &target.endpoint.offer.llm;
+        self.under_way = self.under_way.saturating_sub(1);
         self.failed_attempts += 1;
         self.metrics.attempt_failed(llm, reason);
         headers::failed_attempt(&mut self.headers, llm, reason);
@@ -274,8 +279,12 @@ impl Record {
 
     /// Ends the record with `error`; returns the headers that tell about the decision, if there was one.
     pub(super) fn refuse(mut self, error: &Error) -> HeaderMap {
-        if matches!(error, Error::Timeout | Error::Upstream(Failure::FirstByte)) {
+        if matches!(error, Error::Timeout) {
             self.given_up();
+        }
+        // It was given up on, though the attempt has ended.
+        if matches!(error, Error::Upstream(Failure::FirstByte)) && self.offer.is_some() {
+            self.estimated(0);
         }
         self.status = error.status();
         self.outcome = Outcome::Refused(error.label());
@@ -285,7 +294,7 @@ impl Record {
     /// Notes that nobody waits any more for an answer that has not begun: its prompt was sent, and upstreams charge for
     /// those.
     fn given_up(&mut self) {
-        if self.offer.is_some() {
+        if self.under_way > 0 {
             self.estimated(0);
         }
     }

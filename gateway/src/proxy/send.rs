@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     api::sse,
-    decide::{Capability, Constraints, Offer, Plan},
+    decide::{Capability, Constraints, Demand, Offer, Plan},
     upstream::{
-        Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way,
+        Body, Call, Endpoint, Failure, Gate, InFlight, Llm, Offered, Way,
         translated::{self, Bounds},
     },
 };
@@ -42,7 +42,7 @@ pub(super) struct Opened {
 /// A request's place at an endpoint until its answer ends.
 pub(super) struct Seat {
     endpoint: Endpoint,
-    _in_flight: InFlight,
+    in_flight: InFlight,
 }
 
 impl Seat {
@@ -56,7 +56,7 @@ impl Seat {
 
     /// Notes that the answer broke off.
     pub(super) fn broke(&self) {
-        self.endpoint.peer.breaker.failed(Instant::now());
+        self.endpoint.peer.breaker.broke(Instant::now());
     }
 }
 
@@ -202,7 +202,7 @@ impl<'a> Sender<'a> {
                     }
                 },
             };
-            let is_first = ended.target.attempt == first.attempt;
+            let (winner, is_first) = (ended.target.endpoint, ended.target.attempt == first.attempt);
             let Some(opened) = self.judge(ended, record) else {
                 continue;
             };
@@ -212,8 +212,11 @@ impl<'a> Sender<'a> {
             if !is_first && !running.is_empty() {
                 // The first was given up on: its wait is at least this long.
                 first.endpoint.load.observe(started.elapsed().as_secs_f64(), Instant::now());
-                // A place that refuses, as for a wrong key, is quick without showing that another one should be.
-                if opened.head.status.is_success() {
+                // Only another place of the same LLM shows what it should have taken; one that refuses, as for a wrong key, is
+                // quick without showing that.
+                let is_alike = winner.offer.llm == first.endpoint.offer.llm;
+                let is_elsewhere = !Arc::ptr_eq(&winner.peer, &first.endpoint.peer);
+                if is_alike && is_elsewhere && opened.head.status.is_success() {
                     first.endpoint.peer.breaker.failed(Instant::now());
                 }
             }
@@ -270,7 +273,8 @@ impl<'a> Letter<'a> {
         let opening = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, self.open(target, parent));
         let opened = opening.await.unwrap_or(Err(Failure::FirstByte));
         let result = match (target.way, opened) {
-            (Way::Translated, Ok(opened)) => self.translate(opened).await,
+            // Boxed: answers that come as they are need not carry it.
+            (Way::Translated, Ok(opened)) => Box::pin(self.translate(opened)).await,
             (_, opened) => opened,
         };
         Ended { target, started, result }
@@ -299,7 +303,7 @@ impl<'a> Letter<'a> {
         }
         let endpoint = target.endpoint;
         let name: &Arc<str> = &endpoint.name;
-        let seat = Seat { endpoint: endpoint.clone(), _in_flight: endpoint.load.begin() };
+        let mut seat = Seat { endpoint: endpoint.clone(), in_flight: endpoint.load.begin() };
         let translation = match target.way {
             Way::AsItCame => None,
             Way::Translated => Some(self.inbound.translation().map_err(|_| Failure::Unsupported)?),
@@ -325,6 +329,7 @@ impl<'a> Letter<'a> {
         if first.is_none() && head.status.is_success() && sse::is_stream(&head.headers) {
             return Err(Failure::Closed("the upstream ended its stream before it began".into()));
         }
+        seat.in_flight.began();
         Ok(Opened { head, first, body, seat })
     }
 }
@@ -334,18 +339,9 @@ impl<'a> Letter<'a> {
 fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Vec<Target<'a>> {
     let now = Instant::now();
     let mut targets = Vec::with_capacity(plan.ranking.len());
-    let demand = decide::demand(&inbound.facts, inbound.facts.prompt_tokens());
-    let policy = plan.virtual_model.as_deref().and_then(|name| snapshot.roster.policy(name));
-    let anywhere = Constraints::default();
-    let constraints = policy.map_or(&anywhere, |policy| &policy.constraints);
+    let fit = Fit::of(snapshot, inbound, plan);
     for llm in plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm)) {
-        let way = |endpoint: &Endpoint| endpoint.peer.way(inbound.wire).filter(|way| is_sayable(*way, inbound));
-        let fits = |endpoint: &Endpoint| demand.obstacle(constraints, &endpoint.offer).is_none();
-        // Who names an LLM gets it, and its upstream's own word when the request is too much for every place.
-        let is_asked_anyway =
-            policy.is_none() && !llm.endpoints.iter().any(|endpoint| way(endpoint).is_some() && fits(endpoint));
-        let fitting = llm.endpoints.iter().filter(|endpoint| is_asked_anyway || fits(endpoint));
-        let able = fitting.filter_map(|endpoint| Some((way(endpoint)?, endpoint.load.cost(now), endpoint)));
+        let able = fit.places(llm).map(|(way, endpoint)| (way, endpoint.load.cost(now), endpoint));
         let mut able: Vec<(Way, f64, &Endpoint)> = able.collect();
         able.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         targets.extend(able.into_iter().map(|(way, _, endpoint)| Target {
@@ -356,6 +352,39 @@ fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Ve
         }));
     }
     targets
+}
+
+/// What a request that names its LLM asks of a place.
+static NOTHING: Constraints = Constraints { max_input_price: None, max_output_price: None, regions: Vec::new() };
+
+/// Which places can serve a request.
+pub(super) struct Fit<'a> {
+    inbound: &'a Inbound<'a>,
+    demand: Demand<'a>,
+    constraints: &'a Constraints,
+    /// The request names its LLM.
+    is_named: bool,
+}
+
+impl<'a> Fit<'a> {
+    pub(super) fn of(snapshot: &'a Snapshot, inbound: &'a Inbound<'_>, plan: &Plan) -> Self {
+        let policy = plan.virtual_model.as_deref().and_then(|name| snapshot.roster.policy(name));
+        let demand = decide::demand(&inbound.facts, inbound.facts.prompt_tokens());
+        let constraints = policy.map_or(&NOTHING, |policy| &policy.constraints);
+        Self { inbound, demand, constraints, is_named: policy.is_none() }
+    }
+
+    /// Returns the places of `llm` that can serve the request, and how.
+    pub(super) fn places<'l>(&self, llm: &'l Llm) -> impl Iterator<Item = (Way, &'l Endpoint)> {
+        let way =
+            |endpoint: &Endpoint| endpoint.peer.way(self.inbound.wire).filter(|way| is_sayable(*way, self.inbound));
+        let fits = |endpoint: &Endpoint| self.demand.obstacle(self.constraints, &endpoint.offer).is_none();
+        // Who names an LLM gets it, and its upstream's own word when the request is too much for every place.
+        let is_asked_anyway =
+            self.is_named && !llm.endpoints.iter().any(|endpoint| way(endpoint).is_some() && fits(endpoint));
+        let fitting = llm.endpoints.iter().filter(move |endpoint| is_asked_anyway || fits(endpoint));
+        fitting.filter_map(move |endpoint| Some((way(endpoint)?, endpoint)))
+    }
 }
 
 fn is_sayable(way: Way, inbound: &Inbound<'_>) -> bool {

@@ -183,6 +183,8 @@ impl Drop for Relay {
             let _nobody_reads_the_rest = self.finish();
         } else {
             self.count();
+            // The upstream has done its part so far.
+            self.seat.ended(self.record.status());
         }
     }
 }

@@ -34,6 +34,9 @@ use crate::{
 /// Most streams of one HTTP/2 connection, nginx's default; the gateway's own limit counts all connections.
 const STREAMS: u32 = 128;
 
+/// Most bytes of an HTTP/2 stream that wait to be sent.
+const SEND_BUFFER: usize = 64 << 10;
+
 /// How connections are served.
 #[derive(Debug, Clone)]
 pub struct Connections {
@@ -137,6 +140,8 @@ impl Connections {
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS)
             .max_header_list_size(self.head)
+            // What waits here is not seen as being taken.
+            .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(Some(self.client_head));
         http2
     }

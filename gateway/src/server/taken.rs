@@ -39,9 +39,15 @@ struct Patience {
     end: Option<Instant>,
 }
 
+/// Most bytes that are given at a time where each piece must be taken in time: however long an answer is, a client that
+/// reads steadily has taken this much.
+const SLICE: usize = 16 << 10;
+
 /// A body that tells when it has given a piece.
 pub(super) struct Taken {
     body: Body,
+    /// What is left of a long piece.
+    rest: Bytes,
     patience: Patience,
     waiting: Waiting,
 }
@@ -89,7 +95,7 @@ impl Taken {
     }
 
     fn new(body: Body, patience: Patience) -> Self {
-        Self { body, patience, waiting: WAITING.try_with(Clone::clone).unwrap_or_default() }
+        Self { body, rest: Bytes::new(), patience, waiting: WAITING.try_with(Clone::clone).unwrap_or_default() }
     }
 }
 
@@ -112,18 +118,33 @@ impl HttpBody for Taken {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let next = Pin::new(&mut self.body).poll_frame(ctx);
+        let mut next = match self.rest.is_empty() {
+            true => Pin::new(&mut self.body).poll_frame(ctx),
+            false => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest))))),
+        };
+        if self.patience.piece.is_some()
+            && let Poll::Ready(Some(Ok(frame))) = &mut next
+            && let Some(data) = frame.data_mut().filter(|data| data.len() > SLICE)
+        {
+            self.rest = data.split_off(SLICE);
+        }
         let is_on_its_way = matches!(next, Poll::Ready(Some(Ok(_))));
         self.waiting.set(if is_on_its_way { self.patience.due() } else { None });
         next
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }
 
@@ -156,6 +177,21 @@ mod tests {
         assert_eq!(waiting.watch(stall(patience(Some(LONG), SHORT))).await, None);
         assert_eq!(waiting.watch(stall(patience(None, SHORT))).await, None);
         assert_eq!(waiting.due(), None, "what is dropped waits for nothing");
+    }
+
+    #[tokio::test]
+    async fn a_long_piece_is_given_slice_by_slice_where_each_must_be_taken() {
+        let text = vec![b'x'; 2 * SLICE + 1];
+        for (piece, expected) in [(Some(LONG), vec![SLICE, SLICE, 1]), (None, vec![2 * SLICE + 1])] {
+            let mut taken = Taken::new(body::full(text.clone()), patience(piece, LONG));
+            let mut given = Vec::new();
+            while let Some(frame) = taken.frame().await {
+                given.push(frame.unwrap().into_data().unwrap().len());
+                let left = (text.len() - given.iter().sum::<usize>()) as u64;
+                assert_eq!((taken.size_hint().exact(), taken.is_end_stream()), (Some(left), left == 0));
+            }
+            assert_eq!(given, expected);
+        }
     }
 
     #[tokio::test]

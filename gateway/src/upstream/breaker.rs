@@ -18,8 +18,10 @@ pub struct Breaker {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
-    /// Failures in a row.
+    /// Failures in a row before an answer began.
     failures: u32,
+    /// Answers in a row that began and broke off.
+    breaks: u32,
     /// How often it opened without a success between.
     openings: u32,
     /// Closed to requests until then.
@@ -89,11 +91,13 @@ impl Breaker {
         state.is_ill || state.until.is_some_and(|until| now < until)
     }
 
-    /// Notes that an answer has begun: that decides a probe. Whether an answer was good shows at its end.
+    /// Notes that an answer has begun: that decides a probe. Whether it breaks off shows at its end.
     pub fn began(&self) {
         let mut state = self.lock();
         if state.probing.is_some() {
             state.close();
+        } else if state.until.is_none() {
+            state.failures = 0;
         }
     }
 
@@ -121,12 +125,24 @@ impl Breaker {
         }
     }
 
-    /// Notes a failure at `now`.
+    /// Notes at `now` that no answer began.
     pub fn failed(&self, now: Instant) {
         let mut state = self.lock();
         state.failures = state.failures.saturating_add(1);
+        self.judge(&mut state, now);
+    }
+
+    /// Notes at `now` that an answer broke off.
+    pub fn broke(&self, now: Instant) {
+        let mut state = self.lock();
+        state.breaks = state.breaks.saturating_add(1);
+        self.judge(&mut state, now);
+    }
+
+    fn judge(&self, state: &mut State, now: Instant) {
         let was_probe = state.probing.take().is_some();
-        if was_probe || (state.until.is_none() && state.failures >= self.settings.failures) {
+        let are_many = state.failures.max(state.breaks) >= self.settings.failures;
+        if was_probe || (state.until.is_none() && are_many) {
             let cooldown = self.settings.cooldown.saturating_mul(1 << state.openings.min(16));
             state.until = Some(now + cooldown.min(self.settings.longest));
             state.openings = state.openings.saturating_add(1);
@@ -195,6 +211,10 @@ mod tests {
         breaker.failed(now);
         breaker.began();
         breaker.failed(now);
+        assert_eq!(breaker.enter(now), Gate::Open, "an answer began between");
+        breaker.broke(now);
+        breaker.began();
+        breaker.broke(now);
         assert_eq!(breaker.enter(now), Gate::Shut(10 * SECOND), "two answers that broke off, one after the other");
         assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
         breaker.began();

@@ -23,22 +23,25 @@ struct Measured {
     in_flight: u32,
     seconds: f64,
     at: Option<Instant>,
-    /// Somebody waits for a first byte, and none came since.
-    is_asked: bool,
+    /// Requests that wait for their first byte.
+    waiting: u32,
 }
 
 /// One request in flight; ends when dropped.
 #[derive(Debug)]
-pub struct InFlight(Arc<Load>);
+pub struct InFlight {
+    load: Arc<Load>,
+    is_waiting: bool,
+}
 
 impl Load {
     /// Counts a request until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> InFlight {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         measured.in_flight = measured.in_flight.saturating_add(1);
-        measured.is_asked = true;
+        measured.waiting = measured.waiting.saturating_add(1);
         drop(measured);
-        InFlight(Arc::clone(self))
+        InFlight { load: Arc::clone(self), is_waiting: true }
     }
 
     /// Returns the expected wait behind what is in flight at `now`; lower is better. What was measured loses its weight with
@@ -50,7 +53,7 @@ impl Load {
             let known = if measured.in_flight > 0 { UNKNOWN } else { LEAST };
             return known.as_secs_f64() * f64::from(measured.in_flight.max(1));
         };
-        let kept = if measured.is_asked { 1.0 } else { kept(now.saturating_duration_since(at)) };
+        let kept = if measured.waiting > 0 { 1.0 } else { kept(now.saturating_duration_since(at)) };
         (measured.seconds * kept).max(LEAST.as_secs_f64()) * f64::from(measured.in_flight.saturating_add(1))
     }
 
@@ -59,7 +62,6 @@ impl Load {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let age = measured.at.map_or(DECAY, |at| now.saturating_duration_since(at));
         measured.at = Some(now);
-        measured.is_asked = false;
         let kept = kept(age);
         let faded = measured.seconds * kept + seconds * (1.0 - kept);
         measured.seconds = seconds.max(faded);
@@ -69,11 +71,21 @@ impl Load {
     }
 }
 
+impl InFlight {
+    /// Notes that the first byte has come.
+    pub fn began(&mut self) {
+        if std::mem::take(&mut self.is_waiting) {
+            let mut measured = self.load.0.lock().unwrap_or_else(PoisonError::into_inner);
+            measured.waiting = measured.waiting.saturating_sub(1);
+        }
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut measured = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.began();
+        let mut measured = self.load.0.lock().unwrap_or_else(PoisonError::into_inner);
         measured.in_flight = measured.in_flight.saturating_sub(1);
-        measured.is_asked &= measured.in_flight > 0;
     }
 }
 
@@ -122,6 +134,8 @@ mod tests {
         load.observe(0.1, later);
         assert!(load.cost(later) < 0.5, "{}", load.cost(later));
         drop(trial);
+        let mut stream = load.begin();
+        stream.began();
         let failed = load.begin();
         drop(failed);
         assert!(load.cost(later + Duration::from_secs(60)) < 0.1, "nobody waits any more");

@@ -79,33 +79,37 @@ pub async fn answer(
 
 async fn whole(first: Option<Frame<Bytes>>, mut body: Body, bounds: Bounds) -> Result<Bytes, BodyError> {
     let mut read = BytesMut::from(first.map(data).unwrap_or_default());
-    while let Some(frame) = tokio::time::timeout(bounds.idle, body.frame()).await? {
-        let piece = data(frame?);
-        if read.len() + piece.len() > bounds.most {
-            return Err("the answer is too long to translate".into());
+    while read.len() <= bounds.most {
+        match tokio::time::timeout(bounds.idle, body.frame()).await? {
+            Some(frame) => read.extend_from_slice(&data(frame?)),
+            None => return Ok(read.freeze()),
         }
-        read.extend_from_slice(&piece);
     }
-    Ok(read.freeze())
+    Err("the answer is too long to translate".into())
 }
 
 /// Each frame of the upstream's becomes one, so that whoever waits sees that it lives: an empty one where there is nothing to
 /// say to the client.
 fn events(first: Option<Frame<Bytes>>, body: Body, translator: Stream) -> Body {
-    let frames = stream::unfold((first, Some(body), translator), |(mut first, mut body, mut translator)| async move {
+    let begin = (first, Some(body), translator, None::<&'static str>);
+    let frames = stream::unfold(begin, |(mut first, mut body, mut translator, failure)| async move {
+        if let Some(reason) = failure {
+            return Some((Err(reason.into()), (None, None, translator, None)));
+        }
         let next = match first.take() {
             Some(first) => Some(Ok(first)),
             None => body.as_mut()?.frame().await,
         };
         let text = match next {
             Some(Ok(frame)) => translator.push(data(frame)),
-            Some(Err(error)) => return Some((Err(error), (None, None, translator))),
+            Some(Err(error)) => return Some((Err(error), (None, None, translator, None))),
             None => {
                 body = None;
                 translator.finish()
             }
         };
-        Some((Ok::<_, BodyError>(Frame::data(Bytes::from(text))), (None, body, translator)))
+        let failure = translator.failure();
+        Some((Ok::<_, BodyError>(Frame::data(Bytes::from(text))), (None, body, translator, failure)))
     });
     StreamBody::new(frames.fuse()).boxed_unsync()
 }

@@ -163,15 +163,42 @@ fn a_call_that_was_cut_is_not_to_be_made() {
 }
 
 #[test]
-fn text_in_parts_and_halves_of_emojis_are_read_and_other_events_break_the_stream() {
+fn text_in_parts_and_halves_of_emojis_are_read_and_what_cannot_be_read_is_a_failure() {
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     let parts =
         r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]},{"type":"text","text":"ho"}]}}]}"#;
     let half = r#"{"choices":[{"delta":{"content":"x\ud83dy"}}]}"#;
-    let text =
-        streamed(Wire::Messages, &request, &format!("data: {parts}\n\ndata: {half}\n\ndata: {{\n\ndata: [DONE]\n\n"));
+    let text = streamed(Wire::Messages, &request, &format!("data: {parts}\n\ndata: {half}\n\n"));
     assert!(text.contains(r#""text":"ho""#) && text.contains("\"text\":\"x\u{fffd}y\""), "{text}");
-    assert!(text.contains("event: error") && !text.contains("message_stop"), "{text}");
+    for wire in [Wire::Messages, Wire::Chat] {
+        let mut stream = translation(wire, &request).stream(100);
+        assert_eq!(
+            (stream.push(Bytes::from("data: {\n\ndata: [DONE]\n\n")).as_str(), stream.failure().is_some()),
+            ("", true)
+        );
+        assert_eq!((stream.finish().as_str(), stream.failure()), ("", None), "only once");
+        let mut stream = translation(wire, &request).stream(100);
+        assert_eq!((stream.push(Bytes::from(vec![b'x'; 101])).as_str(), stream.failure().is_some()), ("", true));
+    }
+}
+
+#[test]
+fn text_between_the_pieces_of_a_call_comes_behind_it() {
+    let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    let call = |arguments: &str| json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": arguments}}]}}]});
+    let said = json!({"choices": [{"delta": {"content": "so"}}]});
+    let last = json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]});
+    let text = streamed(Wire::Messages, &request, &events(&[call("{\"p\":"), said.clone(), call("1}"), said, last]));
+    let read = crate::api::sse::data(text.split("reads\n").last().unwrap().as_bytes());
+    let read = read.iter().map(|data| serde_json::from_str::<Value>(data).unwrap());
+    let deltas: Vec<_> =
+        read.filter(|event| event["type"] == "content_block_delta").map(|event| event["delta"].clone()).collect();
+    let expected = [
+        json!({"type": "input_json_delta", "partial_json": "{\"p\":"}),
+        json!({"type": "input_json_delta", "partial_json": "1}"}),
+        json!({"type": "text_delta", "text": "soso"}),
+    ];
+    assert_eq!(deltas, expected);
 }
 
 #[test]

@@ -78,9 +78,7 @@ impl Tally {
         }
         self.end = self.end.max(end(self.wire, data));
         if data.contains("\"usage\"")
-            && let Some(usage) = Usage::read(data)
-            // Translated streams begin with zeros, before anybody has counted.
-            && usage != Usage::default()
+            && let Some(usage) = Usage::read(data).filter(is_counted)
         {
             self.usage = Some(self.usage.unwrap_or_default().merge(usage));
         }
@@ -118,15 +116,19 @@ impl Tally {
         self.kept_length = 0;
         let bytes = Vec::from(std::mem::take(&mut self.kept)).concat();
         if !is_whole {
-            return Usage::read_last(&String::from_utf8_lossy(&bytes));
+            return Usage::read_last(&String::from_utf8_lossy(&bytes)).filter(is_counted);
         }
         let text = std::str::from_utf8(&bytes).ok()?;
         if self.wants_model {
             self.model = usage::model(text);
         }
-        // Translations, and some upstreams, write zeros where nobody has counted.
-        Usage::read(text).filter(|usage| *usage != Usage::default())
+        Usage::read(text).filter(is_counted)
     }
+}
+
+/// Translations, and some upstreams, write zeros where nobody has counted.
+fn is_counted(usage: &Usage) -> bool {
+    *usage != Usage::default()
 }
 
 /// What tells the end of a stream in an event.

@@ -39,6 +39,11 @@ impl Calls {
         self.calls.is_empty()
     }
 
+    /// Returns whether arguments of a call are still to come.
+    pub(super) fn is_half(&self) -> bool {
+        self.calls.get(self.over..).unwrap_or_default().iter().any(|call| !is_whole(&call.arguments))
+    }
+
     /// Takes a fragment of a call.
     pub(super) fn read(&mut self, fragment: &Value) {
         let number = self.number(fragment);

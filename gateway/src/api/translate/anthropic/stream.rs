@@ -23,8 +23,11 @@ pub struct Events {
     /// The block that is being written.
     open: Option<Block>,
     calls: Calls,
+    /// Text that came while a call's arguments did: blocks do not take turns.
+    held: String,
     usage: Option<Value>,
     finish_reason: Option<String>,
+    failure: Option<&'static str>,
     ended: bool,
 }
 
@@ -44,8 +47,10 @@ impl Events {
             blocks: 0,
             open: None,
             calls: Calls::default(),
+            held: String::new(),
             usage: None,
             finish_reason: None,
+            failure: None,
             ended: false,
         }
     }
@@ -54,7 +59,7 @@ impl Events {
     pub fn push(&mut self, piece: Bytes) -> String {
         let whole = self.splitter.push(piece);
         match whole {
-            Some(_) if self.splitter.is_half_out() => self.broken("the upstream sent an event that is too long"),
+            Some(_) if self.splitter.is_half_out() => self.fail("the upstream sent an event that is too long"),
             Some(whole) => self.read(&whole),
             None => String::new(),
         }
@@ -80,7 +85,7 @@ impl Events {
             return self.stop();
         }
         let Some(chunk) = read(data.as_bytes()) else {
-            return self.broken("the upstream sent an event that cannot be read");
+            return self.fail("the upstream sent an event that cannot be read");
         };
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
             return self.broken(error_message(error).unwrap_or("the upstream failed"));
@@ -132,6 +137,10 @@ impl Events {
     }
 
     fn said(&mut self, said: &str) -> String {
+        if !self.held.is_empty() || self.calls.is_half() {
+            self.held.push_str(said);
+            return String::new();
+        }
         let mut written = String::new();
         if self.open != Some(Block::Text) {
             written = self.called(true);
@@ -179,12 +188,30 @@ impl Events {
         if !self.begun || std::mem::replace(&mut self.ended, true) {
             return String::new();
         }
-        let written = self.called(true) + &self.close();
+        let mut written = self.called(true);
+        if !self.held.is_empty() {
+            let held = std::mem::take(&mut self.held);
+            written.push_str(&self.said(&held));
+        }
+        written.push_str(&self.close());
         let reason = stop_reason(self.finish_reason.as_deref().unwrap_or_default(), !self.calls.is_empty());
         let usage = self.usage.take().unwrap_or_else(|| json!({"output_tokens": 0}));
         let delta = json!({"stop_reason": reason, "stop_sequence": null});
         let end = write(&json!({"type": "message_delta", "delta": delta, "usage": usage}));
         written + &end + &write(&json!({"type": "message_stop"}))
+    }
+
+    /// Ends a stream that cannot be translated any further.
+    fn fail(&mut self, reason: &'static str) -> String {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.failure = Some(reason);
+        }
+        String::new()
+    }
+
+    /// Returns why the stream cannot be translated any further, once.
+    pub fn failure(&mut self) -> Option<&'static str> {
+        self.failure.take()
     }
 
     fn broken(&mut self, message: &str) -> String {

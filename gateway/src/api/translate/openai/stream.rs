@@ -27,6 +27,7 @@ pub struct Chunks {
     /// Tool calls so far; OpenAI numbers them apart from text.
     calls: usize,
     stopped: bool,
+    failure: Option<&'static str>,
 }
 
 impl Chunks {
@@ -42,6 +43,7 @@ impl Chunks {
             usage,
             calls: 0,
             stopped: false,
+            failure: None,
         }
     }
 
@@ -49,7 +51,7 @@ impl Chunks {
     pub fn push(&mut self, piece: Bytes) -> String {
         let whole = self.splitter.push(piece);
         match whole {
-            Some(_) if self.splitter.is_half_out() => self.broken("the upstream sent an event that is too long"),
+            Some(_) if self.splitter.is_half_out() => self.fail("the upstream sent an event that is too long"),
             Some(whole) => self.read(&whole),
             None => String::new(),
         }
@@ -68,7 +70,7 @@ impl Chunks {
             .filter(|data| !data.trim().is_empty())
             .map(|data| match read(data.as_bytes()) {
                 Some(event) => self.event(&event),
-                None => self.broken("the upstream sent an event that cannot be read"),
+                None => self.fail("the upstream sent an event that cannot be read"),
             })
             .collect()
     }
@@ -135,6 +137,19 @@ impl Chunks {
         self.stopped = true;
         let counted = if self.with_usage { self.write(&json!([]), &usage(&self.usage)) } else { String::new() };
         format!("{counted}data: [DONE]\n\n")
+    }
+
+    /// Ends a stream that cannot be translated any further.
+    fn fail(&mut self, reason: &'static str) -> String {
+        if !std::mem::replace(&mut self.stopped, true) {
+            self.failure = Some(reason);
+        }
+        String::new()
+    }
+
+    /// Returns why the stream cannot be translated any further, once.
+    pub fn failure(&mut self) -> Option<&'static str> {
+        self.failure.take()
     }
 
     fn broken(&mut self, message: &str) -> String {
