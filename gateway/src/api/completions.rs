@@ -2,7 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use super::{Facts, Fields, Invalid, content, facts::BYTES_PER_TOKEN};
+use super::{
+    Facts, Fields, Invalid,
+    content::{self, BYTES_PER_TOKEN},
+};
 
 /// Reads the facts; `name` is the field with the text: a string, or a list of strings or tokens.
 pub fn facts(fields: &Fields<'_>, name: &'static str) -> Result<Facts, Invalid> {

@@ -5,6 +5,10 @@ use serde_json::value::RawValue;
 use super::Fields;
 use crate::decide::{Capability, Needs};
 
+/// Bytes of text to one token: the rule of thumb of English prose for BPE vocabularies. Estimates made with it only
+/// hold prompts against context windows and budgets before the upstream has counted.
+pub(super) const BYTES_PER_TOKEN: usize = 4;
+
 /// How deep parts are looked into: a document in a tool's result is two deep. What lies deeper counts as it is written.
 const DEPTH: u8 = 4;
 

@@ -1,11 +1,7 @@
 //! What the gateway acts on in a request, whatever its format.
 
-use super::{Fields, Invalid, Wire, chat, completions, messages, responses};
+use super::{Fields, Invalid, Wire, chat, completions, content::BYTES_PER_TOKEN, messages, responses};
 use crate::decide::Needs;
-
-/// Bytes of text to one token: the rule of thumb of English prose for BPE vocabularies. Estimates made with it only
-/// hold prompts against context windows and budgets before the upstream has counted.
-pub(super) const BYTES_PER_TOKEN: usize = 4;
 
 /// What a request says, as far as deciding needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
