@@ -6,8 +6,18 @@ use personaroute_harness::{
     wire::{self, Answer},
 };
 use serde_json::json;
+use tokio::net::TcpSocket;
 
 use super::stage::{ByPrice, Stage, two, until};
+
+/// Returns an address that refuses connections and is nobody else's while the socket is held: it is bound, and does not
+/// listen.
+fn down() -> Result<(TcpSocket, String)> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let url = format!("http://{}/v1", socket.local_addr()?);
+    Ok((socket, url))
+}
 
 async fn ask(stage: &Stage, stream: bool) -> Result<Answer> {
     let body = json!({"model": "auto", "stream": stream, "messages": [{"role": "user", "content": "hi"}]});
@@ -51,11 +61,10 @@ async fn a_200_and_then_silence_moves_on() -> Result<()> {
 
 #[tokio::test]
 async fn an_upstream_that_is_down_moves_on_and_when_all_are_down_a_502_says_so() -> Result<()> {
-    let down = FakeUpstream::always(Reply::chat("ok"))?;
+    let (_held, down) = down()?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let configuration = two(&down, &dear, "");
-    let all_down = configuration.replace(&dear.base_url(), &down.base_url());
-    drop(down);
+    let both = two(&dear, &dear, "");
+    let (configuration, all_down) = (both.replacen(&dear.base_url(), &down, 1), both.replace(&dear.base_url(), &down));
     let stage = Stage::start(&configuration, ByPrice)?;
     let answer = ask(&stage, false).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-fallback")), (200, "cheap=connect"));
@@ -81,9 +90,9 @@ async fn the_last_refusal_is_passed_on_when_all_refuse() -> Result<()> {
 #[tokio::test]
 async fn a_refusal_that_is_passed_on_names_the_llm_that_gave_it() -> Result<()> {
     let limited = FakeUpstream::always(Reply::json(429, &json!({"error": {"message": "slow"}})))?;
-    let down = FakeUpstream::always(Reply::chat("ok"))?;
-    let configuration = two(&limited, &down, "");
-    drop(down);
+    let (_held, down) = down()?;
+    let dear = FakeUpstream::always(Reply::chat("ok"))?;
+    let configuration = two(&limited, &dear, "").replace(&dear.base_url(), &down);
     let stage = Stage::start(&configuration, ByPrice)?;
     let answer = ask(&stage, false).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (429, "cheap"));
