@@ -9,6 +9,7 @@ mod sessions;
 mod decide;
 mod headers;
 pub mod retry;
+mod fit;
 mod send;
 mod stream;
 mod finish;

@@ -16,7 +16,7 @@ use std::{
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Document, Fields, Invalid, Wire};
+use super::{Document, ErrorBody, Fields, Invalid, Wire};
 
 /// Whose format a request is translated to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +184,12 @@ fn said(content: &Value) -> Cow<'_, str> {
 /// Returns the message of an error object in either format, or of one that is just a string.
 fn error_message(error: &Value) -> Option<&str> {
     error.as_str().or_else(|| error.get("message")?.as_str())
+}
+
+/// Returns the event that passes on an error of the upstream's in format `wire`.
+fn error_event(wire: Wire, message: &str) -> String {
+    let code = Some("upstream_stream_error");
+    ErrorBody { message: message.to_owned(), kind: "upstream_error", param: None, code }.to_event(wire)
 }
 
 /// Returns whether `value` says anything.

@@ -28,11 +28,4 @@ impl Offer {
     pub fn even_price(&self) -> f32 {
         self.input_price + self.output_price
     }
-
-    /// Raises the prices to those of `other` where they are higher.
-    pub fn raise_to(&mut self, other: &Self) {
-        self.input_price = self.input_price.max(other.input_price);
-        self.output_price = self.output_price.max(other.output_price);
-        self.cached_input_price = self.cached_input_price.max(other.cached_input_price);
-    }
 }

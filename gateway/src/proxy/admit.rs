@@ -5,7 +5,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{Error, Snapshot, finish::usd, identify::Caller, read::Inbound, send::Fit};
+use super::{Error, Snapshot, finish::usd, fit::Fit, identify::Caller, read::Inbound};
 use crate::{
     api::{Usage, Wire},
     config::Auth,

@@ -148,9 +148,9 @@ pub(super) fn plan(
 fn concrete(snapshot: &Snapshot, inbound: &Inbound<'_>) -> Result<Plan, Error> {
     match snapshot.roster.find(&inbound.model) {
         Some(llm) => match llm.way(inbound.wire) {
-            Some(Way::AsItCame) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.offer.llm))),
+            Some(Way::AsItCame) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.id))),
             Some(Way::Translated) => match inbound.translation() {
-                Ok(_) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.offer.llm))),
+                Ok(_) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.id))),
                 Err(invalid) => Err(invalid.clone().into()),
             },
             None => Err(Error::WrongFormat(inbound.model.clone())),

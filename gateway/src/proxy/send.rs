@@ -12,17 +12,18 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 
 use super::{
-    Error, Snapshot, decide,
+    Error, Snapshot,
     finish::Record,
+    fit::Fit,
     headers::{self, Credentials},
     read::Inbound,
     retry,
 };
 use crate::{
     api::sse,
-    decide::{Capability, Constraints, Demand, Offer, Plan},
+    decide::{Capability, Plan},
     upstream::{
-        Body, Call, Endpoint, Failure, Gate, InFlight, Llm, Offered, Way,
+        Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way,
         translated::{self, Bounds},
     },
 };
@@ -65,7 +66,6 @@ impl Seat {
 pub(super) struct Target<'a> {
     /// Which of the request's attempts it is, from 1; 0 until it is one.
     pub(super) attempt: usize,
-    offer: &'a Offer,
     pub(super) endpoint: &'a Endpoint,
     way: Way,
 }
@@ -158,7 +158,7 @@ impl<'a> Sender<'a> {
         for target in targets {
             if let Gate::Shut(wait) = target.endpoint.enter(Instant::now()) {
                 self.shut = Some(self.shut.map_or(wait, |shortest| shortest.min(wait)));
-                record.passed_over(&target.offer.llm);
+                record.passed_over(&target.endpoint.offer.llm);
                 continue;
             }
             self.attempts += 1;
@@ -246,7 +246,7 @@ impl<'a> Sender<'a> {
             }
         };
         let upstream = &target.endpoint.peer.config.name;
-        tracing::info!(llm = %target.offer.llm, upstream, reason, "an attempt failed");
+        tracing::info!(llm = %target.endpoint.offer.llm, upstream, reason, "an attempt failed");
         record.attempt_failed(target, &reason);
         None
     }
@@ -308,7 +308,7 @@ impl<'a> Letter<'a> {
             Way::AsItCame => None,
             Way::Translated => Some(self.inbound.translation().map_err(|_| Failure::Unsupported)?),
         };
-        let reasons = target.offer.capabilities.contains(&Capability::Reasoning);
+        let reasons = target.endpoint.offer.capabilities.contains(&Capability::Reasoning);
         let body = translation.map(|translation| translation.body(name, reasons));
         let call = Call {
             wire: self.inbound.wire,
@@ -316,7 +316,7 @@ impl<'a> Letter<'a> {
             headers,
             body: body.unwrap_or_else(|| self.inbound.document.with_model(name)),
             translation,
-            offered: Offered { offer: target.offer, name, why: &self.plan.why },
+            offered: Offered { offer: &endpoint.offer, name, why: &self.plan.why },
         };
         let config = &self.snapshot.config;
         let (head, mut body) = endpoint.peer.send(call).await?.into_parts();
@@ -344,51 +344,9 @@ fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Ve
         let able = fit.places(llm).map(|(way, endpoint)| (way, endpoint.load.cost(now), endpoint));
         let mut able: Vec<(Way, f64, &Endpoint)> = able.collect();
         able.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        targets.extend(able.into_iter().map(|(way, _, endpoint)| Target {
-            attempt: 0,
-            offer: &endpoint.offer,
-            endpoint,
-            way,
-        }));
+        targets.extend(able.into_iter().map(|(way, _, endpoint)| Target { attempt: 0, endpoint, way }));
     }
     targets
-}
-
-/// What a request that names its LLM asks of a place.
-static NOTHING: Constraints = Constraints { max_input_price: None, max_output_price: None, regions: Vec::new() };
-
-/// Which places can serve a request.
-pub(super) struct Fit<'a> {
-    inbound: &'a Inbound<'a>,
-    demand: Demand<'a>,
-    constraints: &'a Constraints,
-    /// The request names its LLM.
-    is_named: bool,
-}
-
-impl<'a> Fit<'a> {
-    pub(super) fn of(snapshot: &'a Snapshot, inbound: &'a Inbound<'_>, plan: &Plan) -> Self {
-        let policy = plan.virtual_model.as_deref().and_then(|name| snapshot.roster.policy(name));
-        let demand = decide::demand(&inbound.facts, inbound.facts.prompt_tokens());
-        let constraints = policy.map_or(&NOTHING, |policy| &policy.constraints);
-        Self { inbound, demand, constraints, is_named: policy.is_none() }
-    }
-
-    /// Returns the places of `llm` that can serve the request, and how.
-    pub(super) fn places<'l>(&self, llm: &'l Llm) -> impl Iterator<Item = (Way, &'l Endpoint)> {
-        let way =
-            |endpoint: &Endpoint| endpoint.peer.way(self.inbound.wire).filter(|way| is_sayable(*way, self.inbound));
-        let fits = |endpoint: &Endpoint| self.demand.obstacle(self.constraints, &endpoint.offer).is_none();
-        // Who names an LLM gets it, and its upstream's own word when the request is too much for every place.
-        let is_asked_anyway =
-            self.is_named && !llm.endpoints.iter().any(|endpoint| way(endpoint).is_some() && fits(endpoint));
-        let fitting = llm.endpoints.iter().filter(move |endpoint| is_asked_anyway || fits(endpoint));
-        fitting.filter_map(move |endpoint| Some((way(endpoint)?, endpoint)))
-    }
-}
-
-fn is_sayable(way: Way, inbound: &Inbound<'_>) -> bool {
-    way == Way::AsItCame || inbound.translation().is_ok()
 }
 
 /// Passive health: an answer shows that the upstream lives, once it has ended well, a server error that it ails, a

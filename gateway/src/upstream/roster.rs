@@ -28,8 +28,8 @@ pub struct Roster {
 /// An LLM with the places that serve it.
 #[derive(Debug)]
 pub struct Llm {
-    /// The first place's offer at the prices of the dearest: what an answer may cost, wherever it comes from.
-    pub offer: Offer,
+    /// Its id.
+    pub id: Arc<str>,
     /// Where it is served; at least one.
     pub endpoints: Vec<Endpoint>,
 }
@@ -91,13 +91,11 @@ impl Roster {
                 continue;
             };
             let offer = offer(model, catalog)?;
-            let endpoint = Endpoint::new(peer, &model.name, offer.clone(), config.breaker);
-            match llms.iter_mut().find(|llm| *llm.offer.llm == *model.llm) {
-                Some(llm) => {
-                    llm.offer.raise_to(&offer);
-                    llm.endpoints.push(endpoint);
-                }
-                None => llms.push(Llm { offer, endpoints: vec![endpoint] }),
+            let id = Arc::clone(&offer.llm);
+            let endpoint = Endpoint::new(peer, &model.name, offer, config.breaker);
+            match llms.iter_mut().find(|llm| llm.id == id) {
+                Some(llm) => llm.endpoints.push(endpoint),
+                None => llms.push(Llm { id, endpoints: vec![endpoint] }),
             }
         }
         let by_name = index(&llms);
@@ -113,7 +111,7 @@ impl Roster {
             }
         }
         for llm in &mut self.llms {
-            let known = before.llms.iter().find(|known| known.offer.llm == llm.offer.llm);
+            let known = before.llms.iter().find(|known| known.id == llm.id);
             for endpoint in &mut llm.endpoints {
                 if let Some(peer) = self.peers.get(&endpoint.peer.config.name) {
                     endpoint.peer = Arc::clone(peer);
@@ -148,7 +146,7 @@ impl Roster {
         let routed = self.virtual_models.iter().map(|model| (&*model.policy.name, "personaroute"));
         let concrete = self.llms.iter().map(|llm| {
             let owner = llm.endpoints.first().map_or("", |endpoint| endpoint.peer.config.name.as_str());
-            (&*llm.offer.llm, owner)
+            (&*llm.id, owner)
         });
         routed.chain(concrete)
     }
@@ -173,7 +171,7 @@ impl Llm {
 
 /// Ids win over upstream names, and of those the first in the file.
 fn index(llms: &[Llm]) -> HashMap<Arc<str>, usize> {
-    let ids = llms.iter().enumerate().map(|(idx, llm)| (Arc::clone(&llm.offer.llm), idx));
+    let ids = llms.iter().enumerate().map(|(idx, llm)| (Arc::clone(&llm.id), idx));
     let mut by_name: HashMap<_, _> = ids.collect();
     for (idx, llm) in llms.iter().enumerate() {
         for endpoint in &llm.endpoints {

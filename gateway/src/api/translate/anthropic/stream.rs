@@ -4,12 +4,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    super::{error_message, list, read, said, says_something, text},
+    super::{error_event, error_message, list, read, said, says_something, text},
     calls::Calls,
     stop_reason, usage,
 };
 use crate::api::{
-    ErrorBody, Wire,
+    Wire,
     sse::{self, Splitter},
 };
 
@@ -218,13 +218,7 @@ impl Events {
         if std::mem::replace(&mut self.ended, true) {
             return String::new();
         }
-        let body = ErrorBody {
-            message: message.to_owned(),
-            kind: "upstream_error",
-            param: None,
-            code: Some("upstream_stream_error"),
-        };
-        body.to_event(Wire::Messages)
+        error_event(Wire::Messages, message)
     }
 }
 

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    super::{error_message, read},
+    super::{error_event, error_message, read},
     finish_reason, usage,
 };
 use crate::api::{
-    ErrorBody, Wire,
+    Wire,
     sse::{self, Splitter},
 };
 
@@ -156,13 +156,7 @@ impl Chunks {
         if std::mem::replace(&mut self.stopped, true) {
             return String::new();
         }
-        let body = ErrorBody {
-            message: message.to_owned(),
-            kind: "upstream_error",
-            param: None,
-            code: Some("upstream_stream_error"),
-        };
-        body.to_event(Wire::Chat)
+        error_event(Wire::Chat, message)
     }
 
     fn chunk(&self, delta: &Value, reason: Option<&str>) -> String {
