@@ -9,9 +9,6 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
     let mut facts = Facts { needs: needs(fields), ..Facts::default() };
     let mut last_role = String::new();
     for message in messages {
-        let Ok(message) = Fields::parse(message.get()) else {
-            return Err(Invalid::new("messages", "every message must be an object"));
-        };
         last_role = message.string("role").unwrap_or_default();
         facts.continues |= last_role == "assistant";
         if let Some(value) = message.find("content") {
@@ -29,15 +26,18 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
     Ok(facts)
 }
 
-/// Returns the elements of `messages`, at least one.
-pub(super) fn required_messages<'a>(fields: &Fields<'a>) -> Result<Vec<&'a serde_json::value::RawValue>, Invalid> {
+/// Returns the fields of each of `messages`, at least one.
+pub(super) fn required_messages<'a>(fields: &Fields<'a>) -> Result<Vec<Fields<'a>>, Invalid> {
     let Some(messages) = fields.find("messages") else {
         return Err(Invalid::new("messages", "`messages` is required: a list with at least one message"));
     };
-    match content::elements(messages) {
-        Some(messages) if !messages.is_empty() => Ok(messages),
-        Some(_) => Err(Invalid::new("messages", "`messages` is empty: at least one message is needed")),
-        None => Err(Invalid::new("messages", "`messages` must be a list of messages")),
+    match serde_json::from_str::<Vec<Fields<'a>>>(messages.get()) {
+        Ok(messages) if !messages.is_empty() => Ok(messages),
+        Ok(_) => Err(Invalid::new("messages", "`messages` is empty: at least one message is needed")),
+        Err(_) if content::elements(messages).is_some() => {
+            Err(Invalid::new("messages", "every message must be an object"))
+        }
+        Err(_) => Err(Invalid::new("messages", "`messages` must be a list of messages")),
     }
 }
 

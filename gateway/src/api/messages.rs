@@ -17,9 +17,6 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         facts.prompt_bytes += content::weigh(system);
     }
     for message in required_messages(fields)? {
-        let Ok(message) = Fields::parse(message.get()) else {
-            return Err(Invalid::new("messages", "every message must be an object"));
-        };
         let Some(value) = message.find("content") else {
             continue;
         };

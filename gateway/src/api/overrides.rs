@@ -29,6 +29,10 @@ pub struct Overrides {
 impl Overrides {
     /// Reads the headers.
     pub fn read(headers: &HeaderMap) -> Result<Self, Invalid> {
+        // What nearly all requests come without is not looked for name by name.
+        if !headers.keys().any(|name| name.as_str().starts_with(PREFIX)) {
+            return Ok(Self::default());
+        }
         Ok(Self {
             user: text(headers, "x-personaroute-user")?.map(str::to_owned),
             preference: text(headers, "x-personaroute-preference")?.map(preference).transpose()?,

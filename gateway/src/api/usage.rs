@@ -1,6 +1,6 @@
 //! The tokens an upstream says it counted.
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// Tokens of one answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,12 +73,17 @@ impl Usage {
         Some(holder.usage.or_else(inner).or_else(nested)?.into())
     }
 
+    /// Reads the usage in `text`, a whole answer. Where it stands behind the content, as usual, that need not be read.
+    pub fn read_whole(text: &str) -> Option<Self> {
+        // It is the answer's own, and nobody else's in it, when what follows it closes one object.
+        let is_own = |rest: &str| serde_json::from_str::<IgnoredAny>(&format!("{{\"usage\":0{rest}")).is_ok();
+        let behind = last(text).filter(|(_, rest)| is_own(rest));
+        behind.map(|(written, _)| written.into()).or_else(|| Self::read(text))
+    }
+
     /// Reads the last usage in `text`, the end of an answer whose beginning is not known.
     pub fn read_last(text: &str) -> Option<Self> {
-        let (_, behind) = text.rsplit_once("\"usage\"")?;
-        let value = behind.trim_start().strip_prefix(':')?;
-        let mut values = serde_json::Deserializer::from_str(value).into_iter::<Written>();
-        Some(values.next()?.ok()?.into())
+        last(text).map(|(written, _)| written.into())
     }
 
     /// Returns both together: later events correct earlier ones upwards.
@@ -89,6 +94,15 @@ impl Usage {
             output: self.output.max(later.output),
         }
     }
+}
+
+/// Returns the last usage in `text`, and what follows it.
+fn last(text: &str) -> Option<(Written, &str)> {
+    let (_, behind) = text.rsplit_once("\"usage\"")?;
+    let value = behind.trim_start().strip_prefix(':')?;
+    let mut values = serde_json::Deserializer::from_str(value).into_iter();
+    let written = values.next()?.ok()?;
+    Some((written, value.get(values.byte_offset()..)?))
 }
 
 impl From<Written> for Usage {
@@ -125,6 +139,24 @@ mod tests {
     fn an_answer_without_usage_has_none() {
         for text in [r#"{"usage":null}"#, "{}", "[DONE]", r#"{"usage":"many"}"#] {
             assert_eq!(Usage::read(text), None, "{text}");
+            assert_eq!(Usage::read_whole(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_usage_of_a_whole_answer_is_its_own() {
+        let own = r#""usage" : {"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4}}"#;
+        let other = r#"{"id":1,"usage":{"prompt_tokens":7}}"#;
+        for text in [
+            format!(r#"{{{own}}}"#),
+            format!(r#"{{"choices":[],{own},"service_tier":null,"system_fingerprint":"f"}} "#),
+            format!(r#"{{{own},"choices":[{{"message":{{"content":"\"usage\":{{}} \"usage"}}}}]}}"#),
+            format!(r#"{{"x_other":{other},{own}}}"#),
+            format!(r#"{{{own},"x_other":{other}}}"#),
+            format!(r#"{{{own},"x_other":[{other}]}}"#),
+        ] {
+            assert_eq!(Usage::read_whole(&text), Some(Usage { input: 10, cached: 4, output: 5 }), "{text}");
+        }
+        assert_eq!(Usage::read_whole(&format!(r#"{{"x_other":{other}}}"#)), None);
     }
 }

@@ -122,7 +122,7 @@ impl Tally {
         if self.wants_model {
             self.model = usage::model(text);
         }
-        Usage::read(text).filter(is_counted)
+        Usage::read_whole(text).filter(is_counted)
     }
 }
 
