@@ -19,7 +19,7 @@ mod local;
 pub mod error;
 mod rescue;
 
-use std::{sync::Arc, time::Instant};
+use std::{pin::pin, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -48,10 +48,6 @@ pub struct Proxy {
     health: Arc<Health>,
     tracer: Option<Arc<Tracer>>,
 }
-
-/// When an answer must have reached its client, among the answer's extensions for whoever sends it.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadline(pub Instant);
 
 /// What can carry a request's body in.
 pub trait Incoming: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send {}
@@ -132,17 +128,13 @@ impl Proxy {
         let scheme = if snapshot.tls.is_some() { "https" } else { "http" };
         let mut record = Record::begin(wire.as_str(), Arc::clone(&self.metrics), Spans::new(trace, wire, scheme));
         let deadline = record.started + snapshot.config.timeouts.total;
-        let phases = self.phases(&snapshot, wire, parts, body, &mut record);
-        let sent = match tokio::time::timeout_at(deadline.into(), phases).await {
-            Ok(sent) => sent,
-            Err(_) => Err(Error::Timeout),
+        let sent = {
+            // Pinned where it is, as moving it would cost.
+            let phases = pin!(self.phases(&snapshot, wire, parts, body, &mut record));
+            tokio::time::timeout_at(deadline.into(), phases).await.unwrap_or(Err(Error::Timeout))
         };
         match sent {
-            Ok(opened) => {
-                let mut answer = stream::relay(opened, wire, deadline, &snapshot.config, record);
-                answer.extensions_mut().insert(Deadline(deadline));
-                answer
-            }
+            Ok(opened) => stream::relay(opened, wire, deadline, &snapshot.config, record),
             Err(error) => rescue::reply(&error, Some(wire), Some(record)),
         }
     }
@@ -159,8 +151,8 @@ impl Proxy {
         record.hold(self.permit()?);
         let inbound = Inbound::read(wire, parts, body, &snapshot.config).await?;
         record.asked(&inbound);
-        let ticket = admit::enter(&self.ledger, &snapshot.config.auth, &inbound)?;
         let started = Instant::now();
+        let ticket = admit::enter(&self.ledger, &snapshot.config.auth, &inbound, started)?;
         let mut plan = decide::decide(snapshot, &self.sessions, &inbound).await?;
         plan.elapsed = started.elapsed();
         record.decided(&plan, inbound.overrides.explain, started);

@@ -23,13 +23,13 @@ pub struct Auth {
 #[derive(Debug, Clone)]
 pub struct Key {
     /// Its name in logs.
-    pub name: String,
+    pub name: Arc<str>,
     /// SHA-256 of the key; none for those that only a certificate stands for.
     pub digest: Option<[u8; 32]>,
     /// SHA-256 of the client certificate that stands for the key.
     pub certificate: Option<[u8; 32]>,
     /// Whose requests these are.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// Whether its requests may name other users.
     pub speaks_for_users: bool,
     /// Whether its requests may override what is decided.
@@ -48,7 +48,7 @@ impl Key {
         }
         quota(&raw.limits).map_err(|fault| (Place::of(&raw.name), fault))?;
         Ok(Self {
-            name: raw.name.value.clone(),
+            name: Arc::from(raw.name.value.as_str()),
             digest: digest(
                 "sha256",
                 "must be the SHA-256 of the key, which is not empty: 64 hex digits",
@@ -59,7 +59,7 @@ impl Key {
                 "must be the SHA-256 of the certificate: 64 hex digits",
                 raw.certificate.as_ref(),
             )?,
-            user: raw.user.clone(),
+            user: raw.user.as_deref().map(Arc::from),
             speaks_for_users: raw.speaks_for_users,
             overrides: raw.overrides.unwrap_or(raw.speaks_for_users),
             models,

@@ -365,7 +365,7 @@ pub(super) fn keys(
     virtual_models: &[VirtualModel],
 ) -> Checked<()> {
     for written in written {
-        if known.iter().any(|key| key.name == written.name.value) {
+        if known.iter().any(|key| *key.name == *written.name.value) {
             return Err((Place::of(&written.name), duplicate("key", &written.name.value)));
         }
         let names = virtual_models.iter().map(|model| &*model.policy.name);

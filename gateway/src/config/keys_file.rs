@@ -39,7 +39,7 @@ auth: {{mode: keys, keys_file: keys.yaml, keys: [{inline}]}}
         );
         let loaded = config::parse(&folder.path().join("gateway.yaml"), &text, &|_| None);
         let keys = loaded.map_err(|error| error.to_string())?.config.auth.keys.unwrap_or_default();
-        Ok(keys.iter().map(|key| key.name.clone()).collect())
+        Ok(keys.iter().map(|key| key.name.to_string()).collect())
     }
 
     #[test]

@@ -14,9 +14,9 @@ use crate::{
 };
 
 /// Admits the request on the accounts of its key and user.
-pub(super) fn enter(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>) -> Result<Ticket, Error> {
+pub(super) fn enter(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>, now: Instant) -> Result<Ticket, Error> {
     let holders = inbound.caller.holders(auth, inbound.user.as_deref());
-    ledger.enter(holders, Instant::now()).map_err(Error::Limited)
+    ledger.enter(holders, now).map_err(Error::Limited)
 }
 
 /// Admits a decision without a call, which only the key pays for: it may be about any number of users.
@@ -31,6 +31,9 @@ pub(super) async fn reserve(
     inbound: &Inbound<'_>,
     plan: &Plan,
 ) -> Result<Ticket, Error> {
+    if !ticket.is_limited() {
+        return Ok(ticket);
+    }
     let facts = &inbound.facts;
     let assumed = if inbound.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
     let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: facts.output_tokens(assumed) };

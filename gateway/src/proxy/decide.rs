@@ -74,7 +74,7 @@ pub(super) async fn decide(snapshot: &Snapshot, sessions: &Sessions, inbound: &I
 /// Names the conversation a request belongs to: the one the client names, or the one whose opening it carries on.
 pub(super) fn session(sessions: &Sessions, inbound: &Inbound<'_>) -> SessionId {
     let thread = inbound.overrides.session.as_deref().unwrap_or(&inbound.facts.opening);
-    sessions.name(inbound.caller.name(), &inbound.model, inbound.user.as_deref(), thread)
+    sessions.name(&inbound.caller.name(), &inbound.model, inbound.user.as_deref(), thread)
 }
 
 /// Returns the candidates that can serve `ask`, at least one; `untranslatable` says what keeps the request from

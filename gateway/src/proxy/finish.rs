@@ -19,7 +19,7 @@ use crate::{
     decide::{Offer, Plan},
     state::{Need, Ticket},
     telemetry::{Metrics, Used},
-    upstream::{Endpoint, Failure},
+    upstream::{Endpoint, Failure, Peer},
 };
 
 /// How a request ended.
@@ -57,17 +57,20 @@ pub(super) struct Record {
     metrics: Arc<Metrics>,
     permit: Option<OwnedSemaphorePermit>,
     ticket: Option<Ticket>,
-    key: String,
-    user: Option<String>,
+    key: Arc<str>,
+    user: Option<Arc<str>>,
     prompt_tokens: u64,
     estimated: bool,
-    asked: String,
+    asked: Arc<str>,
     streaming: bool,
     decision: String,
+    /// The LLM that is to answer, as far as is known.
+    model: Option<Arc<str>>,
+    /// Where, once it is asked.
     offer: Option<Arc<Offer>>,
+    peer: Option<Arc<Peer>>,
     /// Attempts that have neither failed nor been forgotten for another one's answer.
     under_way: usize,
-    upstream: String,
     user_state: &'static str,
     degraded: &'static str,
     /// What is wrong with the store of spending.
@@ -79,7 +82,9 @@ pub(super) struct Record {
     status: StatusCode,
     usage: Option<Usage>,
     outcome: Outcome,
-    headers: HeaderMap,
+    /// What did not go as planned.
+    fallback: String,
+    explanation: String,
     spans: Spans,
 }
 
@@ -93,16 +98,17 @@ impl Record {
             metrics,
             permit: None,
             ticket: None,
-            key: String::new(),
+            key: Arc::default(),
             user: None,
             prompt_tokens: 0,
             estimated: false,
-            asked: String::new(),
+            asked: Arc::default(),
             streaming: false,
             decision: String::new(),
+            model: None,
             offer: None,
+            peer: None,
             under_way: 0,
-            upstream: String::new(),
             user_state: "",
             degraded: "",
             state: "",
@@ -114,7 +120,8 @@ impl Record {
             usage: None,
             // Whoever drops the record before it is finished has lost its client.
             outcome: Outcome::ClientGone,
-            headers: HeaderMap::new(),
+            fallback: String::new(),
+            explanation: String::new(),
             spans,
         }
     }
@@ -128,7 +135,7 @@ impl Record {
     pub(super) fn asked(&mut self, inbound: &Inbound<'_>) {
         self.streaming = inbound.facts.stream;
         self.prompt_tokens = u64::from(inbound.facts.prompt_tokens());
-        inbound.caller.name().clone_into(&mut self.key);
+        self.key = inbound.caller.name();
         self.user.clone_from(&inbound.user);
         self.spans.asked(inbound);
     }
@@ -144,7 +151,7 @@ impl Record {
         };
         for reason in self.state.split(", ").filter(|reason| !reason.is_empty()) {
             self.metrics.state_failed(reason);
-            headers::failed_attempt(&mut self.headers, "state", reason);
+            headers::failed(&mut self.fallback, "state", reason);
         }
         self.ticket = Some(ticket);
     }
@@ -152,13 +159,18 @@ impl Record {
     /// Notes the decision, which began at `began`.
     pub(super) fn decided(&mut self, plan: &Plan, explained: bool, began: Instant) {
         self.spans.decided(plan, began);
-        let concrete = plan.chosen().map_or("", |chosen| &chosen.llm);
-        self.asked = plan.virtual_model.as_deref().unwrap_or(concrete).to_owned();
+        self.model = plan.chosen().map(|chosen| Arc::clone(&chosen.llm));
+        self.asked = plan.virtual_model.clone().or_else(|| self.model.clone()).unwrap_or_default();
         self.decision.clone_from(&plan.id);
         self.user_state = plan.user_state.map_or("", |state| state.as_str());
         self.degraded = plan.degraded.map_or("", |reason| reason.as_str());
         self.decision_time = plan.elapsed;
-        self.headers = headers::decision(plan, explained);
+        if let Some(reason) = plan.degraded {
+            headers::failed(&mut self.fallback, "router", reason.as_str());
+        }
+        if explained {
+            self.explanation = headers::explanation(plan);
+        }
         if plan.virtual_model.is_some() {
             self.metrics.decided(plan.elapsed, plan.degraded.map(|reason| reason.as_str()));
         }
@@ -173,9 +185,11 @@ impl Record {
 
     /// Names `endpoint` as where the answer comes from, as far as is known.
     fn name(&mut self, endpoint: &Endpoint) {
-        headers::set(&mut self.headers, "x-personaroute-model", &endpoint.offer.llm);
-        self.offer = Some(Arc::clone(&endpoint.offer));
-        self.upstream.clone_from(&endpoint.peer.config.name);
+        if self.offer.as_ref().is_none_or(|offer| !Arc::ptr_eq(offer, &endpoint.offer)) {
+            self.model = Some(Arc::clone(&endpoint.offer.llm));
+            self.offer = Some(Arc::clone(&endpoint.offer));
+            self.peer = Some(Arc::clone(&endpoint.peer));
+        }
     }
 
     /// Notes that the attempt at `target` failed.
@@ -184,7 +198,7 @@ impl Record {
         self.under_way = self.under_way.saturating_sub(1);
         self.failed_attempts += 1;
         self.metrics.attempt_failed(llm, reason);
-        headers::failed_attempt(&mut self.headers, llm, reason);
+        headers::failed(&mut self.fallback, llm, reason);
         self.spans.attempt_failed(target.attempt, reason);
     }
 
@@ -196,13 +210,12 @@ impl Record {
     /// Notes whether that other place was the one to answer.
     pub(super) fn hedged(&mut self, outcome: &'static str) {
         self.hedge = outcome;
-        headers::set(&mut self.headers, "x-personaroute-hedge", outcome);
     }
 
     /// Notes that an LLM was not asked because its upstream is left alone.
     pub(super) fn passed_over(&mut self, llm: &str) {
         self.metrics.attempt_failed(llm, "cooling");
-        headers::failed_attempt(&mut self.headers, llm, "cooling");
+        headers::failed(&mut self.fallback, llm, "cooling");
     }
 
     /// Notes that an answer has begun, from `target`.
@@ -262,9 +275,17 @@ impl Record {
         }
     }
 
-    /// Returns the headers that tell about the decision.
-    pub(super) fn headers(&self) -> HeaderMap {
-        self.headers.clone()
+    /// Adds the headers that tell how the answer came about.
+    pub(super) fn tell(&self, told: &mut HeaderMap) {
+        headers::set(told, headers::DECISION, &self.decision);
+        headers::set(told, headers::MODEL, self.model.as_deref().unwrap_or_default());
+        headers::set(told, headers::USER_STATE, self.user_state);
+        headers::set(told, headers::FALLBACK, &self.fallback);
+        headers::set(told, headers::EXPLAIN, &self.explanation);
+        // A second place that was asked in vain is told in `fallback`.
+        if self.hedge != "failed" {
+            headers::set(told, headers::HEDGE, self.hedge);
+        }
     }
 
     /// Ends the record: the answer went out.
@@ -277,8 +298,8 @@ impl Record {
         self.outcome = Outcome::Cut;
     }
 
-    /// Ends the record with `error`; returns the headers that tell about the decision, if there was one.
-    pub(super) fn refuse(mut self, error: &Error) -> HeaderMap {
+    /// Ends the record with `error`; adds the headers that tell how it came about.
+    pub(super) fn refuse(mut self, error: &Error, told: &mut HeaderMap) {
         if matches!(error, Error::Timeout) {
             self.given_up();
         }
@@ -288,7 +309,7 @@ impl Record {
         }
         self.status = error.status();
         self.outcome = Outcome::Refused(error.label());
-        std::mem::take(&mut self.headers)
+        self.tell(told);
     }
 
     /// Notes that nobody waits any more for an answer that has not begun: its prompt was sent, and upstreams charge for
@@ -315,15 +336,16 @@ impl Drop for Record {
         if self.outcome == Outcome::ClientGone {
             self.given_up();
         }
-        let model = self.offer.as_ref().map_or("", |offer| &offer.llm);
+        // Where nobody was asked, nobody answers.
+        let model = self.offer.as_ref().map_or_else(Arc::default, |offer| Arc::clone(&offer.llm));
         self.metrics.ended(self.route, &self.asked, self.outcome.as_str(), total);
         let cost = self.cost();
         if let (Some(usage), Some(cost)) = (self.usage, cost) {
             self.metrics.used(Used {
-                user: self.user.as_deref(),
-                key: &self.key,
-                model,
-                asked: &self.asked,
+                user: self.user.clone(),
+                key: Arc::clone(&self.key),
+                model: Arc::clone(&model),
+                asked: Arc::clone(&self.asked),
                 usage,
                 usd: cost,
                 estimated: self.estimated,
@@ -337,16 +359,16 @@ impl Drop for Record {
             status: self.status.as_u16(),
             outcome: self.outcome.as_str(),
             is_ok: self.outcome == Outcome::Ok,
-            llm: model,
+            llm: &model,
             usage: self.usage.filter(|_| !self.estimated),
         });
         tracing::info!(
             route = self.route,
-            asked = self.asked,
-            model,
-            upstream = self.upstream,
-            key = self.key,
-            user = self.user,
+            asked = &*self.asked,
+            model = &*model,
+            upstream = self.peer.as_ref().map_or("", |peer| &peer.config.name),
+            key = &*self.key,
+            user = self.user.as_deref(),
             decision = self.decision,
             user_state = self.user_state,
             fallback = self.degraded,

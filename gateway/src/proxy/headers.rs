@@ -7,8 +7,26 @@ use crate::{
     decide::{Plan, explain},
 };
 
+/// Names the decision.
+pub(super) const DECISION: HeaderName = HeaderName::from_static("x-personaroute-decision");
+
+/// The LLM that answers.
+pub(super) const MODEL: HeaderName = HeaderName::from_static("x-personaroute-model");
+
+/// How much the router knew of the user.
+pub(super) const USER_STATE: HeaderName = HeaderName::from_static("x-personaroute-user-state");
+
+/// What did not go as planned, in order.
+pub(super) const FALLBACK: HeaderName = HeaderName::from_static("x-personaroute-fallback");
+
+/// The decision in full, for who asks.
+pub(super) const EXPLAIN: HeaderName = HeaderName::from_static("x-personaroute-explain");
+
+/// Whether the second place that was asked was the one to answer.
+pub(super) const HEDGE: HeaderName = HeaderName::from_static("x-personaroute-hedge");
+
 /// Headers of one connection, which end where it ends (RFC 9110, 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
@@ -23,8 +41,14 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// Request headers that are the gateway's own business: it is the upstream's client, and the body may change length.
 /// Cookies belong to the gateway's origin; compressed answers could not be watched for their end and usage.
-const OURS: [HeaderName; 5] =
+static OURS: [HeaderName; 5] =
     [header::HOST, header::CONTENT_LENGTH, header::COOKIE, header::EXPECT, header::ACCEPT_ENCODING];
+
+/// Request headers that say who the client is.
+static CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("x-api-key")];
+
+/// Headers that are usually added to those that go on.
+const ADDED: usize = 4;
 
 /// Most candidates in the explaining header: keeps it under common header limits.
 const EXPLAINED: usize = 20;
@@ -40,29 +64,22 @@ pub(super) enum Credentials {
 
 /// Returns the client's headers that go to an upstream.
 pub(super) fn outbound(headers: &HeaderMap, credentials: Credentials) -> HeaderMap {
-    let mut kept = end_to_end(headers);
-    if credentials == Credentials::Gateways {
-        kept.remove(header::AUTHORIZATION);
-        kept.remove("x-api-key");
-    }
-    for name in &OURS {
-        kept.remove(name);
-    }
+    let are_ours = credentials == Credentials::Gateways;
+    let is_ours = |name: &HeaderName| OURS.contains(name) || (are_ours && CREDENTIALS.contains(name));
+    let mut kept = end_to_end(headers, is_ours);
     kept.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     kept
 }
 
 /// Returns an upstream's headers that go to the client.
 pub(super) fn inbound(headers: &HeaderMap) -> HeaderMap {
-    let mut kept = end_to_end(headers);
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        // It overrides a length that stands beside it (RFC 9112, 6.3), which may be wrong.
-        kept.remove(header::CONTENT_LENGTH);
-    }
-    kept
+    // It overrides a length that stands beside it (RFC 9112, 6.3), which may be wrong.
+    let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
+    end_to_end(headers, |name| is_coded && name == header::CONTENT_LENGTH)
 }
 
-fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+/// Returns the headers that go on, less those that `is_left_out`.
+fn end_to_end(headers: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) -> HeaderMap {
     let listed: Vec<&str> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -70,9 +87,10 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .collect();
-    let mut kept = HeaderMap::with_capacity(headers.len() + 4);
+    let mut kept = HeaderMap::with_capacity(headers.len() + ADDED);
     for (name, value) in headers {
-        let ends_here = HOP_BY_HOP.contains(name)
+        let ends_here = is_left_out(name)
+            || HOP_BY_HOP.contains(name)
             || name.as_str().starts_with(PREFIX)
             || listed.iter().any(|listed| name.as_str().eq_ignore_ascii_case(listed));
         if !ends_here {
@@ -82,36 +100,25 @@ fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// Returns the headers that tell about a decision.
-pub(super) fn decision(plan: &Plan, explained: bool) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(6);
-    set(&mut headers, "x-personaroute-decision", &plan.id);
-    if let Some(chosen) = plan.chosen() {
-        set(&mut headers, "x-personaroute-model", &chosen.llm);
-    }
-    if let Some(state) = plan.user_state {
-        set(&mut headers, "x-personaroute-user-state", state.as_str());
-    }
-    if let Some(reason) = plan.degraded {
-        set(&mut headers, "x-personaroute-fallback", &format!("router={}", reason.as_str()));
-    }
-    if explained && let Ok(json) = serde_json::to_string(&explain::explain(plan, EXPLAINED)) {
-        set(&mut headers, "x-personaroute-explain", &ascii(&json));
-    }
-    headers
+/// Returns the text that explains `plan`.
+pub(super) fn explanation(plan: &Plan) -> String {
+    serde_json::to_string(&explain::explain(plan, EXPLAINED)).map_or_else(|_| String::new(), |json| ascii(&json))
 }
 
-/// Adds a failed attempt to the header that lists them.
-pub(super) fn failed_attempt(headers: &mut HeaderMap, llm: &str, reason: &str) {
-    let name = "x-personaroute-fallback";
-    let before = headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-    let list = before.map_or_else(String::new, |before| format!("{before}, "));
-    set(headers, name, &format!("{list}{llm}={reason}"));
+/// Adds to the `list` of what did not go as planned that `what` ended with `reason`. What no header can hold is left out.
+pub(super) fn failed(list: &mut String, what: &str, reason: &str) {
+    let is_sayable = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control());
+    if is_sayable(what) && is_sayable(reason) {
+        let comma = if list.is_empty() { "" } else { ", " };
+        list.extend([comma, what, "=", reason]);
+    }
 }
 
-/// Sets `name`; a text that no header can hold is left out.
-pub(super) fn set(headers: &mut HeaderMap, name: &'static str, text: &str) {
-    if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+/// Sets `name`; a text that is empty, or that no header can hold, is left out.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_bytes(text.as_bytes())
+        && !text.is_empty()
+    {
         headers.insert(name, value);
     }
 }
@@ -178,11 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn failed_attempts_are_listed_in_order() {
+    fn what_failed_is_listed_in_order_as_far_as_a_header_can_say_it() {
+        let mut list = String::new();
+        failed(&mut list, "a", "500");
+        failed(&mut list, "a\nb", "500");
+        failed(&mut list, "é", "connect");
+        assert_eq!(list, "a=500, é=connect");
         let mut headers = HeaderMap::new();
-        failed_attempt(&mut headers, "a", "500");
-        failed_attempt(&mut headers, "b", "connect");
-        assert_eq!(headers["x-personaroute-fallback"], "a=500, b=connect");
+        set(&mut headers, FALLBACK, &list);
+        set(&mut headers, MODEL, "");
+        assert_eq!((headers[FALLBACK].as_bytes(), headers.len()), (list.as_bytes(), 1));
     }
 
     #[test]

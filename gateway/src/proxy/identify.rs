@@ -44,7 +44,7 @@ impl Caller {
         let Some(key) = &self.key else {
             return Ok(());
         };
-        let speaks_for_another = overrides.user.is_some() && overrides.user != key.user;
+        let speaks_for_another = overrides.user.is_some() && overrides.user.as_deref() != key.user.as_deref();
         let steering = [
             ("x-personaroute-user", speaks_for_another && !key.speaks_for_users),
             ("x-personaroute-preference", overrides.preference.is_some() && !key.overrides),
@@ -67,24 +67,25 @@ impl Caller {
     }
 
     /// Returns whose request it is: the key's user, unless the key speaks for others and the request names one.
-    pub(super) fn user(&self, named: Option<&str>) -> Option<String> {
+    pub(super) fn user(&self, named: Option<&str>) -> Option<Arc<str>> {
         match &self.key {
-            Some(key) if key.speaks_for_users => named.map(str::to_owned).or_else(|| key.user.clone()),
+            Some(key) if key.speaks_for_users => named.map(Arc::from).or_else(|| key.user.clone()),
             Some(key) => key.user.clone(),
-            None => named.map(str::to_owned),
+            None => named.map(Arc::from),
         }
     }
 
-    /// Returns the accounts that pay for a request of `user`.
+    /// Returns the accounts that pay for a request of `user`, as far as they have limits.
     pub(super) fn holders(&self, auth: &Auth, user: Option<&str>) -> Vec<(String, Quota)> {
-        let key = self.key.iter().map(|key| (format!("key:{}", key.name), key.quota));
-        let user = user.map(|user| (format!("user:{user}"), auth.user_quota));
-        key.chain(user).collect()
+        let key = self.key.iter().filter(|key| key.quota != Quota::UNLIMITED);
+        let key = key.map(|key| (format!("key:{}", key.name), key.quota));
+        let user = user.filter(|_| auth.user_quota != Quota::UNLIMITED);
+        key.chain(user.map(|user| (format!("user:{user}"), auth.user_quota))).collect()
     }
 
     /// Returns the key's name, or nothing.
-    pub(super) fn name(&self) -> &str {
-        self.key.as_ref().map_or("", |key| &key.name)
+    pub(super) fn name(&self) -> Arc<str> {
+        self.key.as_ref().map_or_else(Arc::default, |key| Arc::clone(&key.name))
     }
 
     /// Returns whether the gateway took the client's credentials for itself, so that they must not travel.
@@ -133,10 +134,10 @@ mod tests {
 
     fn key() -> Key {
         Key {
-            name: "team".to_owned(),
+            name: Arc::from("team"),
             digest: Some(Sha256::digest(b"secret").into()),
             certificate: Some([7; 32]),
-            user: Some("ada".to_owned()),
+            user: Some(Arc::from("ada")),
             speaks_for_users: false,
             overrides: false,
             models: Some(vec![Arc::from("auto")]),
@@ -154,7 +155,7 @@ mod tests {
         for (name, value) in
             [("authorization", "Bearer secret"), ("authorization", "bearer  secret"), ("x-api-key", "secret")]
         {
-            assert_eq!(caller(key(), name, value).unwrap().name(), "team");
+            assert_eq!(caller(key(), name, value).unwrap().name().as_ref(), "team");
         }
         for (name, value) in [("authorization", "Bearer Secret"), ("authorization", "secret"), ("x-api-key", "")] {
             assert!(matches!(caller(key(), name, value), Err(Error::Unauthenticated)), "{value}");
@@ -167,7 +168,7 @@ mod tests {
             let request = http::Request::builder().header("authorization", header);
             let shown =
                 |fingerprint| request.extension(Fingerprint([fingerprint; 32])).body(()).unwrap().into_parts().0;
-            assert_eq!(Caller::identify(&auth(key()), &shown(7)).unwrap().name(), "team");
+            assert_eq!(Caller::identify(&auth(key()), &shown(7)).unwrap().name().as_ref(), "team");
         }
         let stranger = http::Request::builder().extension(Fingerprint([8; 32])).body(()).unwrap().into_parts().0;
         assert!(matches!(Caller::identify(&auth(key()), &stranger), Err(Error::Unauthenticated)));

@@ -1,6 +1,6 @@
 //! Phase one: the body within its limits, the fields the gateway acts on, and who asks.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
@@ -24,7 +24,7 @@ pub(super) struct Inbound<'a> {
     pub(super) overrides: Overrides,
     pub(super) caller: Caller,
     /// Who asks.
-    pub(super) user: Option<String>,
+    pub(super) user: Option<Arc<str>>,
     pub(super) headers: &'a HeaderMap,
     pub(super) query: Option<&'a str>,
     translation: OnceLock<Result<Translation, Invalid>>,

@@ -15,7 +15,7 @@ pub(super) fn reply(error: &Error, wire: Option<Wire>, record: Option<Record>) -
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     if let Some(record) = record {
-        headers.extend(record.refuse(error));
+        record.refuse(error, headers);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(wait) = error.retry_after() {

@@ -1,13 +1,14 @@
 //! Phase three: down the ranking until an upstream begins to answer.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use http::{HeaderMap, HeaderValue, StatusCode, response};
+use http::{HeaderValue, StatusCode, response};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 
@@ -75,7 +76,7 @@ struct Letter<'a> {
     snapshot: &'a Snapshot,
     inbound: &'a Inbound<'a>,
     plan: &'a Plan,
-    headers: HeaderMap,
+    credentials: Credentials,
 }
 
 /// How far a request has come.
@@ -109,8 +110,7 @@ pub(super) async fn send(
 ) -> Result<Opened, Error> {
     snapshot.retries.earn();
     let credentials = if inbound.caller.is_identified() { Credentials::Gateways } else { Credentials::Upstreams };
-    let headers = headers::outbound(inbound.headers, credentials);
-    let letter = Letter { snapshot, inbound, plan, headers };
+    let letter = Letter { snapshot, inbound, plan, credentials };
     let mut sender = Sender { letter: &letter, attempts: 0, refused: None, failure: None, shut: None };
     for round in 0..snapshot.config.retry.rounds {
         if round > 0 && !sender.wait(round).await {
@@ -137,18 +137,25 @@ impl<'a> Sender<'a> {
     async fn walk(&mut self, record: &mut Record) -> Option<Opened> {
         self.shut = None;
         let Letter { snapshot, inbound, plan, .. } = self.letter;
-        let mut targets = targets(snapshot, inbound, plan).into_iter();
-        while let Some(target) = self.next(&mut targets, record) {
-            if let Some(opened) = self.race(target, &mut targets, record).await {
+        let mut now = Instant::now();
+        let mut targets = targets(snapshot, inbound, plan, now).into_iter();
+        while let Some(target) = self.next(&mut targets, record, now) {
+            if let Some(opened) = self.race(target, &mut targets, record, now).await {
                 return Some(opened);
             }
+            now = Instant::now();
         }
         None
     }
 
-    /// Returns the next place that may be asked, as long as attempts and the retry budget last. The budget is asked before
+    /// Returns the next place that may be asked at `now`, as long as attempts and the retry budget last. The budget is asked before
     /// the gate, behind which a probe's place would be taken, and pays only for a call that is made.
-    fn next(&mut self, targets: &mut impl Iterator<Item = Target<'a>>, record: &mut Record) -> Option<Target<'a>> {
+    fn next(
+        &mut self,
+        targets: &mut impl Iterator<Item = Target<'a>>,
+        record: &mut Record,
+        now: Instant,
+    ) -> Option<Target<'a>> {
         let snapshot = self.letter.snapshot;
         let is_retry = self.attempts > 0;
         let is_over = self.attempts >= snapshot.config.retry.attempts;
@@ -156,7 +163,7 @@ impl<'a> Sender<'a> {
             return None;
         }
         for target in targets {
-            if let Gate::Shut(wait) = target.endpoint.enter(Instant::now()) {
+            if let Gate::Shut(wait) = target.endpoint.enter(now) {
                 self.shut = Some(self.shut.map_or(wait, |shortest| shortest.min(wait)));
                 record.passed_over(&target.endpoint.offer.llm);
                 continue;
@@ -170,21 +177,22 @@ impl<'a> Sender<'a> {
         None
     }
 
-    /// Asks `first`, and where hedging is on and it is slow, the next place too; who begins to answer first wins, and the
+    /// Asks `first` at `now`, and where hedging is on and it is slow, the next place too; who begins to answer first wins, and the
     /// other call is dropped, which cancels it.
     async fn race(
         &mut self,
         first: Target<'a>,
         targets: &mut impl Iterator<Item = Target<'a>>,
         record: &mut Record,
+        now: Instant,
     ) -> Option<Opened> {
-        let (letter, started) = (self.letter, Instant::now());
+        let letter = self.letter;
         if letter.snapshot.config.hedge.is_none() {
-            let ended = Box::pin(letter.attempt(first, record.trying(first))).await;
+            let ended = Box::pin(letter.attempt(first, record.trying(first), now)).await;
             return self.judge(ended, record);
         }
         let mut running = FuturesUnordered::new();
-        running.push(Box::pin(letter.attempt(first, record.trying(first))));
+        running.push(Box::pin(letter.attempt(first, record.trying(first), now)));
         let mut hedge = letter.snapshot.config.hedge.map(|hedge| hedge.after);
         let mut second: Option<Target<'a>> = None;
         loop {
@@ -193,10 +201,11 @@ impl<'a> Sender<'a> {
                 Some(after) => match tokio::time::timeout(after, running.next()).await {
                     Ok(ended) => ended?,
                     Err(_) => {
-                        second = self.next(targets, record);
+                        let later = Instant::now();
+                        second = self.next(targets, record, later);
                         if let Some(second) = second {
                             record.hedging();
-                            running.push(Box::pin(letter.attempt(second, record.trying(second))));
+                            running.push(Box::pin(letter.attempt(second, record.trying(second), later)));
                         }
                         continue;
                     }
@@ -211,7 +220,7 @@ impl<'a> Sender<'a> {
             }
             if !is_first && !running.is_empty() {
                 // The first was given up on: its wait is at least this long.
-                first.endpoint.load.observe(started.elapsed().as_secs_f64(), Instant::now());
+                first.endpoint.load.observe(now.elapsed().as_secs_f64(), Instant::now());
                 // Only another place of the same LLM shows what it should have taken; one that refuses, as for a wrong key, is
                 // quick without showing that.
                 let is_alike = winner.offer.llm == first.endpoint.offer.llm;
@@ -229,9 +238,11 @@ impl<'a> Sender<'a> {
         let Ended { target, started, result } = ended;
         let reason = match result {
             Ok(opened) => {
-                note_answer(target.endpoint, &opened.head, started);
+                let now = Instant::now();
+                let first_byte = now.saturating_duration_since(started);
+                note_answer(target.endpoint, &opened.head, first_byte, now);
                 if !self.letter.snapshot.config.retry.statuses.contains(&opened.head.status.as_u16()) {
-                    record.answered(target, &opened, started.elapsed());
+                    record.answered(target, &opened, first_byte);
                     return Some(opened);
                 }
                 let reason = opened.head.status.as_str().to_owned();
@@ -268,10 +279,11 @@ impl<'a> Sender<'a> {
 }
 
 impl<'a> Letter<'a> {
-    async fn attempt(&self, target: Target<'a>, parent: Option<HeaderValue>) -> Ended<'a> {
-        let started = Instant::now();
-        let opening = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, self.open(target, parent));
-        let opened = opening.await.unwrap_or(Err(Failure::FirstByte));
+    async fn attempt(&self, target: Target<'a>, parent: Option<HeaderValue>, started: Instant) -> Ended<'a> {
+        // Pinned where it is, as moving it would cost.
+        let opening = pin!(self.open(target, parent));
+        let opened = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, opening).await;
+        let opened = opened.unwrap_or(Err(Failure::FirstByte));
         let result = match (target.way, opened) {
             // Boxed: answers that come as they are need not carry it.
             (Way::Translated, Ok(opened)) => Box::pin(self.translate(opened)).await,
@@ -297,7 +309,7 @@ impl<'a> Letter<'a> {
     }
 
     async fn open(&self, target: Target<'a>, parent: Option<HeaderValue>) -> Result<Opened, Failure> {
-        let mut headers = self.headers.clone();
+        let mut headers = headers::outbound(self.inbound.headers, self.credentials);
         if let Some(parent) = parent {
             headers.insert("traceparent", parent);
         }
@@ -336,8 +348,7 @@ impl<'a> Letter<'a> {
 
 /// Every endpoint of every ranked LLM that can serve the request: another endpoint of the best LLM is better than the next
 /// LLM. Those that speak the client's format come first, and of those the least loaded.
-fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Vec<Target<'a>> {
-    let now = Instant::now();
+fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan, now: Instant) -> Vec<Target<'a>> {
     let mut targets = Vec::with_capacity(plan.ranking.len());
     let fit = Fit::of(snapshot, inbound, plan);
     for llm in plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm)) {
@@ -351,12 +362,12 @@ fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan) -> Ve
 
 /// Passive health: an answer shows that the upstream lives, once it has ended well, a server error that it ails, a
 /// `retry-after` that it wants rest.
-fn note_answer(endpoint: &Endpoint, head: &response::Parts, started: Instant) {
-    let now = Instant::now();
-    endpoint.load.observe(now.saturating_duration_since(started).as_secs_f64(), now);
+fn note_answer(endpoint: &Endpoint, head: &response::Parts, first_byte: Duration, now: Instant) {
+    endpoint.load.observe(first_byte.as_secs_f64(), now);
     let asks_for_rest = matches!(head.status.as_u16(), 429 | 503 | 529);
-    match retry::retry_after(&head.headers, SystemTime::now()) {
-        Some(wait) if asks_for_rest => endpoint.breaker.cool(now, wait),
+    let rest = asks_for_rest.then(|| retry::retry_after(&head.headers, SystemTime::now())).flatten();
+    match rest {
+        Some(wait) => endpoint.breaker.cool(now, wait),
         _ if head.status.is_server_error() => endpoint.peer.breaker.failed(now),
         _ if head.status.is_success() => {
             endpoint.peer.breaker.began();

@@ -11,7 +11,6 @@ use std::{
 
 use bytes::Bytes;
 use http::{Response, header};
-use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::time::{Instant, Sleep};
 
@@ -45,7 +44,7 @@ pub(super) fn relay(
         // An error event may follow what the upstream announced.
         kept.remove(header::CONTENT_LENGTH);
     }
-    kept.extend(record.headers());
+    record.tell(&mut kept);
     let mut relay = Relay {
         body,
         wire,
@@ -58,7 +57,7 @@ pub(super) fn relay(
         record,
     };
     relay.settle();
-    let mut response = Response::new(relay.boxed_unsync());
+    let mut response = Response::new(Body::new(relay).until(deadline));
     *response.status_mut() = head.status;
     *response.headers_mut() = kept;
     response

@@ -34,6 +34,9 @@ use crate::{
 /// Most streams of one HTTP/2 connection, nginx's default; the gateway's own limit counts all connections.
 const STREAMS: u32 = 128;
 
+/// Hyper's own limit of headers, for which it keeps a place that it need not make ready for each request.
+const HEADERS: usize = 100;
+
 /// Most bytes of an HTTP/2 stream that wait to be sent.
 const SEND_BUFFER: usize = 64 << 10;
 
@@ -61,11 +64,10 @@ impl Connections {
     /// Returns connections with these limits.
     pub fn new(limits: &Limits, timeouts: &Timeouts) -> Self {
         let mut http1 = http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(timeouts.client_head)
-            .max_buf_size(limits.head)
-            .max_headers(limits.headers);
+        http1.timer(TokioTimer::new()).header_read_timeout(timeouts.client_head).max_buf_size(limits.head);
+        if limits.headers != HEADERS {
+            http1.max_headers(limits.headers);
+        }
         Self {
             http1,
             head: u32::try_from(limits.head).unwrap_or(u32::MAX),

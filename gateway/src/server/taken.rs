@@ -16,10 +16,7 @@ use http::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::{
-    proxy::Deadline,
-    upstream::{Body, body::BodyError},
-};
+use crate::upstream::{Body, body::BodyError};
 
 tokio::task_local! {
     /// What the answer waits for that is being served.
@@ -90,7 +87,7 @@ impl Waiting {
 impl Taken {
     /// Returns `response` for whoever serves it here; `piece` is the most that the client may take for one piece.
     pub(super) fn of(response: Response<Body>, piece: Option<Duration>) -> Response<Self> {
-        let end = response.extensions().get::<Deadline>().map(|deadline| deadline.0.into());
+        let end = response.body().deadline().map(Into::into);
         response.map(|body| Self::new(body, Patience { piece, end }))
     }
 
@@ -203,7 +200,7 @@ mod tests {
         }));
         let waiting = Waiting::default();
         let serving = async {
-            let taken = Taken::new(BodyExt::boxed_unsync(late), patience(Some(SHORT), SHORT));
+            let taken = Taken::new(Body::new(late), patience(Some(SHORT), SHORT));
             taken.collect().await.unwrap().to_bytes()
         };
         let sending = async {

@@ -48,14 +48,15 @@ impl Ledger {
         Ok((Self { books, desk: Some(desk) }, courier))
     }
 
-    /// Admits a request on every account of `holders`, or on none.
+    /// Admits a request on every account of `holders`, all of which have limits, or on none.
     ///
     /// # Errors
     ///
     /// Fails with the first limit that is reached.
-    pub fn enter(&self, mut holders: Vec<(String, Quota)>, now: Instant) -> Result<Ticket, Refusal> {
-        holders.retain(|(_, quota)| *quota != Quota::UNLIMITED);
-        self.books.enter(&holders, now)?;
+    pub fn enter(&self, holders: Vec<(String, Quota)>, now: Instant) -> Result<Ticket, Refusal> {
+        if !holders.is_empty() {
+            self.books.enter(&holders, now)?;
+        }
         Ok(Ticket::new(Arc::clone(&self.books), self.desk.clone(), holders))
     }
 

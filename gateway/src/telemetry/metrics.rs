@@ -1,6 +1,6 @@
 //! Metrics: a registry that is a value, labels that are typed and few.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -14,14 +14,14 @@ use super::{UsageTable, Used};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
     route: &'static str,
-    model: String,
+    model: Arc<str>,
     outcome: &'static str,
 }
 
 /// Answers by the LLM that gave them and by what was known of the user.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ChoiceLabels {
-    model: String,
+    model: Arc<str>,
     user_state: &'static str,
 }
 
@@ -47,22 +47,22 @@ struct OutcomeLabels {
 /// Tokens by LLM and direction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenLabels {
-    model: String,
+    model: Arc<str>,
     kind: &'static str,
 }
 
 /// Money by LLM, model asked for, and key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SpendLabels {
-    model: String,
-    asked: String,
-    key: String,
+    model: Arc<str>,
+    asked: Arc<str>,
+    key: Arc<str>,
 }
 
 /// Answers by LLM.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ModelLabels {
-    model: String,
+    model: Arc<str>,
 }
 
 /// Health by upstream.
@@ -182,9 +182,9 @@ impl Metrics {
     }
 
     /// Counts a request that ended.
-    pub fn ended(&self, route: &'static str, model: &str, outcome: &'static str, total: Duration) {
+    pub fn ended(&self, route: &'static str, model: &Arc<str>, outcome: &'static str, total: Duration) {
         self.in_flight.dec();
-        self.requests.get_or_create(&RequestLabels { route, model: model.to_owned(), outcome }).inc();
+        self.requests.get_or_create(&RequestLabels { route, model: Arc::clone(model), outcome }).inc();
         self.total.observe(total.as_secs_f64());
     }
 
@@ -244,21 +244,22 @@ impl Metrics {
     }
 
     /// Counts an answer that began.
-    pub fn answered(&self, model: &str, user_state: &'static str, first_byte: Duration) {
-        self.choices.get_or_create(&ChoiceLabels { model: model.to_owned(), user_state }).inc();
+    pub fn answered(&self, model: &Arc<str>, user_state: &'static str, first_byte: Duration) {
+        self.choices.get_or_create(&ChoiceLabels { model: Arc::clone(model), user_state }).inc();
         self.first_byte.observe(first_byte.as_secs_f64());
     }
 
     /// Counts what an answer used.
-    pub fn used(&self, used: Used<'_>) {
-        let (model, usage) = (used.model, used.usage);
+    pub fn used(&self, used: Used) {
+        let (model, usage) = (&used.model, used.usage);
         for (kind, tokens) in [("input", usage.input), ("cached_input", usage.cached), ("output", usage.output)] {
-            self.tokens.get_or_create(&TokenLabels { model: model.to_owned(), kind }).inc_by(tokens);
+            self.tokens.get_or_create(&TokenLabels { model: Arc::clone(model), kind }).inc_by(tokens);
         }
-        let labels = SpendLabels { model: model.to_owned(), asked: used.asked.to_owned(), key: used.key.to_owned() };
+        let labels =
+            SpendLabels { model: Arc::clone(model), asked: Arc::clone(&used.asked), key: Arc::clone(&used.key) };
         self.spend.get_or_create(&labels).inc_by(used.usd);
         if used.estimated {
-            self.estimated.get_or_create(&ModelLabels { model: model.to_owned() }).inc();
+            self.estimated.get_or_create(&ModelLabels { model: Arc::clone(model) }).inc();
         }
         self.usage.add(used);
     }
@@ -272,7 +273,7 @@ mod tests {
     fn counts_appear_in_the_exposition() {
         let metrics = Metrics::default();
         metrics.began();
-        metrics.ended("chat", "auto", "ok", Duration::from_millis(3));
+        metrics.ended("chat", &Arc::from("auto"), "ok", Duration::from_millis(3));
         metrics.attempt_failed("GPT-4o", "connect");
         let text = metrics.render();
         assert!(text.contains(r#"personaroute_requests_total{route="chat",model="auto",outcome="ok"} 1"#), "{text}");

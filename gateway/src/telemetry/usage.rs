@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -12,16 +12,16 @@ use serde_json::json;
 use crate::api::Usage;
 
 /// What one answer used.
-#[derive(Debug, Clone, Copy)]
-pub struct Used<'a> {
+#[derive(Debug, Clone)]
+pub struct Used {
     /// Whose request it was.
-    pub user: Option<&'a str>,
+    pub user: Option<Arc<str>>,
     /// The name of its key; empty where nobody needs one.
-    pub key: &'a str,
+    pub key: Arc<str>,
     /// The LLM that answered.
-    pub model: &'a str,
+    pub model: Arc<str>,
     /// The virtual or concrete model asked for.
-    pub asked: &'a str,
+    pub asked: Arc<str>,
     /// Tokens.
     pub usage: Usage,
     /// Their price.
@@ -38,14 +38,13 @@ pub struct UsageTable {
     since: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Name {
-    user: Option<String>,
-    key: String,
-    model: String,
-    asked: String,
+    user: Option<Arc<str>>,
+    key: Arc<str>,
+    model: Arc<str>,
+    asked: Arc<str>,
     /// Stands for all that found no row of their own.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     others: bool,
 }
 
@@ -67,17 +66,11 @@ impl UsageTable {
     }
 
     /// Adds what an answer used.
-    pub fn add(&self, used: Used<'_>) {
-        let mut name = Name {
-            user: used.user.map(str::to_owned),
-            key: used.key.to_owned(),
-            model: used.model.to_owned(),
-            asked: used.asked.to_owned(),
-            others: false,
-        };
+    pub fn add(&self, used: Used) {
+        let mut name = Name { user: used.user, key: used.key, model: used.model, asked: used.asked, others: false };
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if rows.len() >= self.most && !rows.contains_key(&name) {
-            name = Name { user: None, key: String::new(), model: String::new(), asked: String::new(), others: true };
+            name = Name { others: true, ..Name::default() };
         }
         let row = rows.entry(name).or_default();
         row.answers += 1;
@@ -91,14 +84,21 @@ impl UsageTable {
     /// Returns the table as JSON, the dearest row first.
     pub fn render(&self) -> String {
         #[derive(Serialize)]
-        struct Line {
+        struct Line<'a> {
+            user: Option<&'a str>,
+            key: &'a str,
+            model: &'a str,
+            asked: &'a str,
+            #[serde(skip_serializing_if = "std::ops::Not::not")]
+            others: bool,
             #[serde(flatten)]
-            name: Name,
-            #[serde(flatten)]
-            row: Row,
+            row: &'a Row,
         }
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut lines: Vec<Line> = rows.into_iter().map(|(name, row)| Line { name, row }).collect();
+        let mut lines = Vec::with_capacity(rows.len());
+        for (Name { user, key, model, asked, others }, row) in &rows {
+            lines.push(Line { user: user.as_deref(), key, model, asked, others: *others, row });
+        }
         lines.sort_by(|a, b| b.row.cost_usd.total_cmp(&a.row.cost_usd));
         json!({"since": self.since, "usage": lines}).to_string()
     }
@@ -108,9 +108,10 @@ impl UsageTable {
 mod tests {
     use super::*;
 
-    fn used(user: &str) -> Used<'_> {
+    fn used(user: &str) -> Used {
         let usage = Usage { input: 10, cached: 4, output: 5 };
-        Used { user: Some(user), key: "team", model: "GPT-4o", asked: "auto", usage, usd: 0.25, estimated: false }
+        let [user, key, model, asked] = [user, "team", "GPT-4o", "auto"].map(Arc::from);
+        Used { user: Some(user), key, model, asked, usage, usd: 0.25, estimated: false }
     }
 
     fn rows(table: &UsageTable) -> Vec<serde_json::Value> {

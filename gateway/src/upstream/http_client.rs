@@ -61,7 +61,7 @@ impl HttpClient {
         let idx = line::reactor().checked_rem(self.secure.len()).unwrap_or_default();
         let pool = self.secure.get(idx).ok_or_else(|| Failure::Connect("no pool of connections".into()))?;
         match pool.request(request).await {
-            Ok(response) => Ok(response.map(|body| body.map_err(Into::into).boxed_unsync())),
+            Ok(response) => Ok(response.map(|body| Body::new(body.map_err(Into::into)))),
             Err(error) if error.is_connect() => Err(Failure::Connect(error.into())),
             Err(error) => Err(Failure::Closed(error.into())),
         }

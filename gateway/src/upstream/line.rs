@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header, uri::Authority};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::{
     body::{Body as HttpBody, Frame, Incoming, SizeHint},
     client::conn::http1::{self, Connection, SendRequest},
@@ -90,7 +90,7 @@ impl Lines {
             match line.ask(request).await {
                 Ok((line, response)) => {
                     let carry = |incoming| Carried { incoming: Some(incoming), line, home: self.clone() };
-                    return Ok(response.map(|incoming| carry(incoming).boxed_unsync()));
+                    return Ok(response.map(|incoming| Body::new(carry(incoming))));
                 }
                 // The upstream closed the connection while it waited: nothing was sent, so another one may do it.
                 Err(Unanswered { unsent: Some(unsent), .. }) if is_old => request = *unsent,

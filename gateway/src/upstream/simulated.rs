@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, Response, header};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::StreamBody;
 use hyper::body::Frame;
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ fn paced(events: Vec<String>, pace: Duration) -> Body {
         }
         Some((Ok(Frame::data(Bytes::from(event))), events))
     });
-    StreamBody::new(events).boxed_unsync()
+    Body::new(StreamBody::new(events))
 }
 
 struct Reply<'a> {

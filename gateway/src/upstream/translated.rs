@@ -111,7 +111,7 @@ fn events(first: Option<Frame<Bytes>>, body: Body, translator: Stream) -> Body {
         let failure = translator.failure();
         Some((Ok::<_, BodyError>(Frame::data(Bytes::from(text))), (None, body, translator, failure)))
     });
-    StreamBody::new(frames.fuse()).boxed_unsync()
+    Body::new(StreamBody::new(frames.fuse()))
 }
 
 /// Trailers say nothing that is translated.
