@@ -1,5 +1,6 @@
 //! Rules of this repository that no compiler knows: sizes, first lines, layers, and that every part has its test.
 
+mod binary;
 mod guest;
 mod layer;
 mod link;
@@ -31,6 +32,7 @@ fn problems(tree: &Tree) -> Vec<String> {
     found.extend(layer::problems(tree));
     found.extend(guest::problems(tree));
     found.extend(text::problems(tree));
+    found.extend(binary::problems(tree));
     found.extend(link::problems(tree));
     found
 }

@@ -1,4 +1,4 @@
-//! The repository's text files, read once.
+//! The repository's files, read once.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,14 +15,15 @@ pub(super) struct Source {
     pub(super) text: String,
 }
 
-/// Every text file of the repository, in order.
+/// Every file of the repository: those that are text, in order, and the paths of the others.
 #[derive(Default)]
 pub(super) struct Tree {
     pub(super) sources: Vec<Source>,
+    pub(super) binaries: Vec<String>,
 }
 
 impl Tree {
-    /// Reads the tree under a root; files that are not UTF-8 are left out.
+    /// Reads the tree under a root; files that are not UTF-8 are no text.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let mut tree = Self::default();
         tree.add(root, "")?;
@@ -55,8 +56,11 @@ impl Tree {
                 if !PASSED_OVER.iter().any(|passed| name == OsStr::new(passed)) {
                     self.add(&entry.path(), &format!("{path}/"))?;
                 }
-            } else if let Ok(text) = fs::read_to_string(entry.path()) {
-                self.sources.push(Source { path, text });
+                continue;
+            }
+            match fs::read_to_string(entry.path()) {
+                Ok(text) => self.sources.push(Source { path, text }),
+                Err(_) => self.binaries.push(path),
             }
         }
         Ok(())
@@ -68,6 +72,6 @@ impl Tree {
     /// A tree of made-up files.
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
         let sources = files.iter().map(|(path, text)| Source { path: (*path).to_owned(), text: (*text).to_owned() });
-        Self { sources: sources.collect() }
+        Self { sources: sources.collect(), binaries: Vec::new() }
     }
 }
