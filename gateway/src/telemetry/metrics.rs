@@ -1,6 +1,10 @@
 //! Metrics: a registry that is a value, labels that are typed and few.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -71,6 +75,18 @@ struct UpstreamLabels {
     upstream: String,
 }
 
+/// USD, summed up.
+type Usd = Counter<f64, AtomicU64>;
+
+/// The counters of one LLM, model asked for, and key, found once instead of for each answer.
+#[derive(Debug)]
+struct Meter {
+    input: Counter,
+    cached_input: Counter,
+    output: Counter,
+    spend: Usd,
+}
+
 /// Everything the gateway counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -85,7 +101,8 @@ pub struct Metrics {
     hedges: Family<OutcomeLabels, Counter>,
     upstream_up: Family<UpstreamLabels, Gauge>,
     tokens: Family<TokenLabels, Counter>,
-    spend: Family<SpendLabels, Counter<f64, std::sync::atomic::AtomicU64>>,
+    spend: Family<SpendLabels, Usd>,
+    meters: RwLock<HashMap<SpendLabels, Meter>>,
     estimated: Family<ModelLabels, Counter>,
     unwritten: Counter,
     unshared: Counter,
@@ -124,6 +141,7 @@ impl Metrics {
             upstream_up: Family::default(),
             tokens: Family::default(),
             spend: Family::default(),
+            meters: RwLock::default(),
             estimated: Family::default(),
             unwritten: Counter::default(),
             unshared: Counter::default(),
@@ -251,23 +269,41 @@ impl Metrics {
 
     /// Counts what an answer used.
     pub fn used(&self, used: Used) {
-        let (model, usage) = (&used.model, used.usage);
-        for (kind, tokens) in [("input", usage.input), ("cached_input", usage.cached), ("output", usage.output)] {
-            self.tokens.get_or_create(&TokenLabels { model: Arc::clone(model), kind }).inc_by(tokens);
-        }
-        let labels =
-            SpendLabels { model: Arc::clone(model), asked: Arc::clone(&used.asked), key: Arc::clone(&used.key) };
-        self.spend.get_or_create(&labels).inc_by(used.usd);
+        let (model, asked, key) = (Arc::clone(&used.model), Arc::clone(&used.asked), Arc::clone(&used.key));
+        self.metered(SpendLabels { model, asked, key }, |meter| {
+            meter.input.inc_by(used.usage.input);
+            meter.cached_input.inc_by(used.usage.cached);
+            meter.output.inc_by(used.usage.output);
+            meter.spend.inc_by(used.usd);
+        });
         if used.estimated {
-            self.estimated.get_or_create(&ModelLabels { model: Arc::clone(model) }).inc();
+            self.estimated.get_or_create(&ModelLabels { model: Arc::clone(&used.model) }).inc();
         }
         self.usage.add(used);
+    }
+
+    fn metered(&self, labels: SpendLabels, count: impl FnOnce(&Meter)) {
+        if let Some(meter) = self.meters.read().unwrap_or_else(PoisonError::into_inner).get(&labels) {
+            return count(meter);
+        }
+        let tokens = |kind| {
+            let labels = TokenLabels { model: Arc::clone(&labels.model), kind };
+            self.tokens.get_or_create(&labels).clone()
+        };
+        let meter = Meter {
+            input: tokens("input"),
+            cached_input: tokens("cached_input"),
+            output: tokens("output"),
+            spend: self.spend.get_or_create(&labels).clone(),
+        };
+        count(self.meters.write().unwrap_or_else(PoisonError::into_inner).entry(labels).or_insert(meter));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Usage;
 
     #[test]
     fn counts_appear_in_the_exposition() {
@@ -279,6 +315,27 @@ mod tests {
         assert!(text.contains(r#"personaroute_requests_total{route="chat",model="auto",outcome="ok"} 1"#), "{text}");
         assert!(text.contains(r#"personaroute_attempts_failed_total{model="GPT-4o",reason="connect"} 1"#), "{text}");
         assert!(text.contains("personaroute_requests_in_flight 0"), "{text}");
+    }
+
+    #[test]
+    fn what_answers_used_adds_up_over_models_asked_for_and_keys() {
+        let metrics = Metrics::default();
+        for (asked, key) in [("auto", "a"), ("auto", "a"), ("auto", "b"), ("GPT-4o", "a")] {
+            let [model, asked, key] = ["GPT-4o", asked, key].map(Arc::from);
+            let usage = Usage { input: 10, cached: 4, output: 5 };
+            metrics.used(Used { user: None, key, model, asked, usage, usd: 0.25, estimated: false });
+        }
+        let text = metrics.render();
+        for expected in [
+            r#"tokens_total{model="GPT-4o",kind="input"} 40"#,
+            r#"tokens_total{model="GPT-4o",kind="cached_input"} 16"#,
+            r#"tokens_total{model="GPT-4o",kind="output"} 20"#,
+            r#"spend_usd_total{model="GPT-4o",asked="auto",key="a"} 0.5"#,
+            r#"spend_usd_total{model="GPT-4o",asked="auto",key="b"} 0.25"#,
+            r#"spend_usd_total{model="GPT-4o",asked="GPT-4o",key="a"} 0.25"#,
+        ] {
+            assert!(text.contains(&format!("personaroute_{expected}")), "{expected} in {text}");
+        }
     }
 
     #[test]
