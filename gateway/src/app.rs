@@ -163,6 +163,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 }
 
 impl Turns {
+    /// Returns the turns of one connection, whose own tokens it can look at without others in the way.
+    fn of_one(&self) -> Self {
+        Self { tasks: self.tasks.clone(), stop: self.stop.child_token(), cut: self.cut.child_token() }
+    }
+
     /// Takes no new work, and waits for what runs until it has had its time.
     async fn end(&self, time: Duration) {
         self.stop.cancel();
@@ -276,7 +281,7 @@ impl App {
             Door::Admin => Arc::new(Semaphore::new(64)),
         };
         let serve = |stream: std::net::TcpStream, _peer: SocketAddr, permit: OwnedSemaphorePermit| {
-            let connection = Arc::clone(&self).connection(stream, door, permit, turns.clone());
+            let connection = Arc::clone(&self).connection(stream, door, permit, turns.of_one());
             match self.workers.next().filter(|_| matches!(door, Door::Main)) {
                 Some((worker, seat)) => {
                     let seated = async move {

@@ -156,7 +156,9 @@ impl Proxy {
         let mut plan = decide::decide(snapshot, &self.sessions, &inbound).await?;
         plan.elapsed = started.elapsed();
         record.decided(&plan, inbound.overrides.explain, started);
-        record.pay(admit::reserve(ticket, snapshot, &inbound, &plan).await?);
+        if let Some(ticket) = ticket {
+            record.pay(admit::reserve(ticket, snapshot, &inbound, &plan).await?);
+        }
         let opened = send::send(snapshot, &inbound, &plan, record).await?;
         if let (Some(_), Some(llm)) = (&plan.virtual_model, record.llm()) {
             self.sessions.answered(decide::session(&self.sessions, &inbound), llm, Instant::now());

@@ -8,20 +8,32 @@ use std::{
 use super::{Error, Snapshot, finish::usd, fit::Fit, identify::Caller, read::Inbound};
 use crate::{
     api::{Usage, Wire},
-    config::Auth,
+    config::{Auth, Quota},
     decide::Plan,
     state::{Ledger, Need, Ticket},
 };
 
-/// Admits the request on the accounts of its key and user.
-pub(super) fn enter(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>, now: Instant) -> Result<Ticket, Error> {
+/// Admits the request on the accounts of its key and user; none where neither has limits.
+pub(super) fn enter(
+    ledger: &Arc<Ledger>,
+    auth: &Auth,
+    inbound: &Inbound<'_>,
+    now: Instant,
+) -> Result<Option<Ticket>, Error> {
     let holders = inbound.caller.holders(auth, inbound.user.as_deref());
-    ledger.enter(holders, now).map_err(Error::Limited)
+    enter_on(ledger, holders, now)
 }
 
 /// Admits a decision without a call, which only the key pays for: it may be about any number of users.
-pub(super) fn enter_decision(ledger: &Arc<Ledger>, auth: &Auth, caller: &Caller) -> Result<Ticket, Error> {
-    ledger.enter(caller.holders(auth, None), Instant::now()).map_err(Error::Limited)
+pub(super) fn enter_decision(ledger: &Arc<Ledger>, auth: &Auth, caller: &Caller) -> Result<Option<Ticket>, Error> {
+    enter_on(ledger, caller.holders(auth, None), Instant::now())
+}
+
+fn enter_on(ledger: &Ledger, holders: Vec<(String, Quota)>, now: Instant) -> Result<Option<Ticket>, Error> {
+    if holders.is_empty() {
+        return Ok(None);
+    }
+    ledger.enter(holders, now).map(Some).map_err(Error::Limited)
 }
 
 /// Sets aside what the request may cost at the dearest LLM that may come to answer it.
@@ -31,9 +43,6 @@ pub(super) async fn reserve(
     inbound: &Inbound<'_>,
     plan: &Plan,
 ) -> Result<Ticket, Error> {
-    if !ticket.is_limited() {
-        return Ok(ticket);
-    }
     let facts = &inbound.facts;
     let assumed = if inbound.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
     let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: facts.output_tokens(assumed) };

@@ -91,7 +91,7 @@ pub(super) fn candidates<'a>(
         Some(Way::Translated) => untranslatable().map(|_| Reason::Untranslatable),
         None => Some(Reason::Wire),
     };
-    let place = |endpoint: &'a Endpoint| (&*endpoint.offer, unspoken(endpoint));
+    let place = |endpoint: &'a Arc<Endpoint>| (&endpoint.offer, unspoken(endpoint));
     let eligible = eligible(policy, demand, |llm| Some(snapshot.roster.find(llm)?.endpoints.iter().map(place)));
     if !eligible.offers.is_empty() {
         return Ok(eligible);

@@ -19,7 +19,7 @@ use crate::{
     decide::{Offer, Plan},
     state::{Need, Ticket},
     telemetry::{Metrics, Used},
-    upstream::{Endpoint, Failure, Peer},
+    upstream::{Endpoint, Failure},
 };
 
 /// How a request ended.
@@ -64,11 +64,10 @@ pub(super) struct Record {
     asked: Arc<str>,
     streaming: bool,
     decision: String,
-    /// The LLM that is to answer, as far as is known.
-    model: Option<Arc<str>>,
-    /// Where, once it is asked.
-    offer: Option<Arc<Offer>>,
-    peer: Option<Arc<Peer>>,
+    /// The LLM that was chosen.
+    chosen: Option<Arc<str>>,
+    /// Where the answer comes from, as far as is known.
+    place: Option<Arc<Endpoint>>,
     /// Attempts that have neither failed nor been forgotten for another one's answer.
     under_way: usize,
     user_state: &'static str,
@@ -105,9 +104,8 @@ impl Record {
             asked: Arc::default(),
             streaming: false,
             decision: String::new(),
-            model: None,
-            offer: None,
-            peer: None,
+            chosen: None,
+            place: None,
             under_way: 0,
             user_state: "",
             degraded: "",
@@ -159,8 +157,8 @@ impl Record {
     /// Notes the decision, which began at `began`.
     pub(super) fn decided(&mut self, plan: &Plan, explained: bool, began: Instant) {
         self.spans.decided(plan, began);
-        self.model = plan.chosen().map(|chosen| Arc::clone(&chosen.llm));
-        self.asked = plan.virtual_model.clone().or_else(|| self.model.clone()).unwrap_or_default();
+        self.chosen = plan.chosen().map(|chosen| Arc::clone(&chosen.llm));
+        self.asked = plan.virtual_model.clone().or_else(|| self.chosen.clone()).unwrap_or_default();
         self.decision.clone_from(&plan.id);
         self.user_state = plan.user_state.map_or("", |state| state.as_str());
         self.degraded = plan.degraded.map_or("", |reason| reason.as_str());
@@ -184,11 +182,9 @@ impl Record {
     }
 
     /// Names `endpoint` as where the answer comes from, as far as is known.
-    fn name(&mut self, endpoint: &Endpoint) {
-        if self.offer.as_ref().is_none_or(|offer| !Arc::ptr_eq(offer, &endpoint.offer)) {
-            self.model = Some(Arc::clone(&endpoint.offer.llm));
-            self.offer = Some(Arc::clone(&endpoint.offer));
-            self.peer = Some(Arc::clone(&endpoint.peer));
+    fn name(&mut self, endpoint: &Arc<Endpoint>) {
+        if self.place.as_ref().is_none_or(|place| !Arc::ptr_eq(place, endpoint)) {
+            self.place = Some(Arc::clone(endpoint));
         }
     }
 
@@ -240,8 +236,8 @@ impl Record {
 
     /// Returns the LLM that answers, if one does.
     pub(super) fn llm(&self) -> Option<Arc<str>> {
-        let offer = self.offer.as_ref().filter(|_| self.status.is_success());
-        offer.map(|offer| Arc::clone(&offer.llm))
+        let place = self.place.as_ref().filter(|_| self.status.is_success());
+        place.map(|place| Arc::clone(&place.offer.llm))
     }
 
     /// Returns whether the model that the upstream names is of use to anybody.
@@ -278,7 +274,8 @@ impl Record {
     /// Adds the headers that tell how the answer came about.
     pub(super) fn tell(&self, told: &mut HeaderMap) {
         headers::set(told, headers::DECISION, &self.decision);
-        headers::set(told, headers::MODEL, self.model.as_deref().unwrap_or_default());
+        let model = self.place.as_ref().map(|place| &place.offer.llm).or(self.chosen.as_ref());
+        headers::set(told, headers::MODEL, model.map_or("", |model| model));
         headers::set(told, headers::USER_STATE, self.user_state);
         headers::set(told, headers::FALLBACK, &self.fallback);
         headers::set(told, headers::EXPLAIN, &self.explanation);
@@ -304,7 +301,7 @@ impl Record {
             self.given_up();
         }
         // It was given up on, though the attempt has ended.
-        if matches!(error, Error::Upstream(Failure::FirstByte)) && self.offer.is_some() {
+        if matches!(error, Error::Upstream(Failure::FirstByte)) && self.place.is_some() {
             self.estimated(0);
         }
         self.status = error.status();
@@ -322,8 +319,7 @@ impl Record {
 
     /// USD of the tokens the upstream counted.
     fn cost(&self) -> Option<f64> {
-        let (usage, offer) = (self.usage?, self.offer.as_ref()?);
-        Some(usd(usage, offer))
+        Some(usd(self.usage?, &self.place.as_ref()?.offer))
     }
 }
 
@@ -337,7 +333,7 @@ impl Drop for Record {
             self.given_up();
         }
         // Where nobody was asked, nobody answers.
-        let model = self.offer.as_ref().map_or_else(Arc::default, |offer| Arc::clone(&offer.llm));
+        let model = self.place.as_ref().map_or_else(Arc::default, |place| Arc::clone(&place.offer.llm));
         self.metrics.ended(self.route, &self.asked, self.outcome.as_str(), total);
         let cost = self.cost();
         if let (Some(usage), Some(cost)) = (self.usage, cost) {
@@ -366,7 +362,7 @@ impl Drop for Record {
             route = self.route,
             asked = &*self.asked,
             model = &*model,
-            upstream = self.peer.as_ref().map_or("", |peer| &peer.config.name),
+            upstream = self.place.as_ref().map_or("", |place| &place.peer.config.name),
             key = &*self.key,
             user = self.user.as_deref(),
             decision = self.decision,

@@ -1,5 +1,7 @@
 //! Which places can serve a request: those that are asked, and whose prices are set aside.
 
+use std::sync::Arc;
+
 use super::{Snapshot, decide, read::Inbound};
 use crate::{
     decide::{Constraints, Demand, Plan},
@@ -27,7 +29,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Returns the places of `llm` that can serve the request, and how.
-    pub(super) fn places<'l>(&self, llm: &'l Llm) -> impl Iterator<Item = (Way, &'l Endpoint)> {
+    pub(super) fn places<'l>(&self, llm: &'l Llm) -> impl Iterator<Item = (Way, &'l Arc<Endpoint>)> {
         let way =
             |endpoint: &Endpoint| endpoint.peer.way(self.inbound.wire).filter(|way| is_sayable(*way, self.inbound));
         let fits = |endpoint: &Endpoint| self.demand.obstacle(self.constraints, &endpoint.offer).is_none();

@@ -43,7 +43,7 @@ pub(super) struct Opened {
 
 /// A request's place at an endpoint until its answer ends.
 pub(super) struct Seat {
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     in_flight: InFlight,
 }
 
@@ -67,7 +67,7 @@ impl Seat {
 pub(super) struct Target<'a> {
     /// Which of the request's attempts it is, from 1; 0 until it is one.
     pub(super) attempt: usize,
-    pub(super) endpoint: &'a Endpoint,
+    pub(super) endpoint: &'a Arc<Endpoint>,
     way: Way,
 }
 
@@ -315,7 +315,7 @@ impl<'a> Letter<'a> {
         }
         let endpoint = target.endpoint;
         let name: &Arc<str> = &endpoint.name;
-        let mut seat = Seat { endpoint: endpoint.clone(), in_flight: endpoint.load.begin() };
+        let mut seat = Seat { endpoint: Arc::clone(endpoint), in_flight: endpoint.load.begin() };
         let translation = match target.way {
             Way::AsItCame => None,
             Way::Translated => Some(self.inbound.translation().map_err(|_| Failure::Unsupported)?),
@@ -353,7 +353,7 @@ fn targets<'a>(snapshot: &'a Snapshot, inbound: &Inbound<'_>, plan: &Plan, now: 
     let fit = Fit::of(snapshot, inbound, plan);
     for llm in plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm)) {
         let able = fit.places(llm).map(|(way, endpoint)| (way, endpoint.load.cost(now), endpoint));
-        let mut able: Vec<(Way, f64, &Endpoint)> = able.collect();
+        let mut able: Vec<(Way, f64, &Arc<Endpoint>)> = able.collect();
         able.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
         targets.extend(able.into_iter().map(|(way, _, endpoint)| Target { attempt: 0, endpoint, way }));
     }

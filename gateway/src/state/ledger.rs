@@ -54,9 +54,7 @@ impl Ledger {
     ///
     /// Fails with the first limit that is reached.
     pub fn enter(&self, holders: Vec<(String, Quota)>, now: Instant) -> Result<Ticket, Refusal> {
-        if !holders.is_empty() {
-            self.books.enter(&holders, now)?;
-        }
+        self.books.enter(&holders, now)?;
         Ok(Ticket::new(Arc::clone(&self.books), self.desk.clone(), holders))
     }
 

@@ -30,11 +30,6 @@ impl Ticket {
         Self { books, desk, holders, reserved_tokens: 0, used_tokens: 0, hold: None, is_shared: true }
     }
 
-    /// Returns whether any account limits the request.
-    pub fn is_limited(&self) -> bool {
-        !self.holders.is_empty()
-    }
-
     /// Sets `need` aside on every account, or on none. Waits only for a shared store, and only where there is a budget.
     ///
     /// # Errors
@@ -107,9 +102,6 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         // Money first: an account without requests in flight may be forgotten.
         self.hold.take();
-        if !self.is_limited() {
-            return;
-        }
         let mut accounts = self.books.open();
         for (name, quota) in &self.holders {
             if let Some(account) = accounts.find(name) {

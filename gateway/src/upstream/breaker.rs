@@ -3,7 +3,10 @@
 //! Time is handed in, so that every transition can be tested without waiting.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,9 +17,11 @@ use crate::config::Breaker as Settings;
 pub struct Breaker {
     settings: Settings,
     state: Mutex<State>,
+    /// Whether the state says anything: most of the time all is well, and nobody need take turns to see that.
+    is_troubled: AtomicBool,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct State {
     /// Failures in a row before an answer began.
     failures: u32,
@@ -44,7 +49,7 @@ pub enum Gate {
 impl Breaker {
     /// Returns a closed breaker.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, state: Mutex::default() }
+        Self { settings, state: Mutex::default(), is_troubled: AtomicBool::new(false) }
     }
 
     /// Returns what it goes by.
@@ -59,30 +64,34 @@ impl Breaker {
 
     /// Returns whether a request may be sent at `now`; after a cool-down one request may, as a probe.
     pub fn enter(&self, now: Instant) -> Gate {
-        let mut state = self.lock();
-        if state.is_ill {
-            return Gate::Shut(self.settings.cooldown);
-        }
-        let Some(until) = state.until else {
+        if !self.is_troubled() {
             return Gate::Open;
-        };
-        if now < until {
-            return Gate::Shut(until - now);
         }
-        // A probe that never reports, as when its client left, must not shut the upstream out for ever.
-        let patience = self.settings.cooldown;
-        match state.probing {
-            Some(since) if now < since + patience => Gate::Shut(since + patience - now),
-            _ => {
-                state.probing = Some(now);
-                Gate::Open
+        self.change(|state| {
+            if state.is_ill {
+                return Gate::Shut(self.settings.cooldown);
             }
-        }
+            let Some(until) = state.until else {
+                return Gate::Open;
+            };
+            if now < until {
+                return Gate::Shut(until - now);
+            }
+            // A probe that never reports, as when its client left, must not shut the upstream out for ever.
+            let patience = self.settings.cooldown;
+            match state.probing {
+                Some(since) if now < since + patience => Gate::Shut(since + patience - now),
+                _ => {
+                    state.probing = Some(now);
+                    Gate::Open
+                }
+            }
+        })
     }
 
     /// Gives the probe's place back that [`Self::enter`] has just given: the request was not sent.
     pub fn leave(&self) {
-        self.lock().probing = None;
+        self.change(|state| state.probing = None);
     }
 
     /// Returns whether the upstream is shut out at `now`, without taking the probe's place.
@@ -93,50 +102,61 @@ impl Breaker {
 
     /// Notes that an answer has begun: that decides a probe. Whether it breaks off shows at its end.
     pub fn began(&self) {
-        let mut state = self.lock();
-        if state.probing.is_some() {
-            state.close();
-        } else if state.until.is_none() {
-            state.failures = 0;
+        if !self.is_troubled() {
+            return;
         }
+        self.change(|state| {
+            if state.probing.is_some() {
+                state.close();
+            } else if state.until.is_none() {
+                state.failures = 0;
+            }
+        });
     }
 
     /// Notes an answer that ended well.
     pub fn succeeded(&self) {
-        let mut state = self.lock();
-        // An answer that was long under way is older news than what has shut the upstream out since.
-        let is_shut_out = state.until.is_some() && state.probing.is_none();
-        if !is_shut_out {
-            state.close();
+        if !self.is_troubled() {
+            return;
         }
+        self.change(|state| {
+            // An answer that was long under way is older news than what has shut the upstream out since.
+            let is_shut_out = state.until.is_some() && state.probing.is_none();
+            if !is_shut_out {
+                state.close();
+            }
+        });
     }
 
     /// Notes that probes find the upstream ill: nothing is sent there until [`Self::recovered`].
     pub fn ailed(&self) {
-        self.lock().is_ill = true;
+        self.change(|state| state.is_ill = true);
     }
 
     /// Notes at `now` that probes find the upstream well again: half open, one request decides about the others.
     pub fn recovered(&self, now: Instant) {
-        let mut state = self.lock();
-        if state.is_ill {
-            state.is_ill = false;
-            state.until.get_or_insert(now);
-        }
+        self.change(|state| {
+            if state.is_ill {
+                state.is_ill = false;
+                state.until.get_or_insert(now);
+            }
+        });
     }
 
     /// Notes at `now` that no answer began.
     pub fn failed(&self, now: Instant) {
-        let mut state = self.lock();
-        state.failures = state.failures.saturating_add(1);
-        self.judge(&mut state, now);
+        self.change(|state| {
+            state.failures = state.failures.saturating_add(1);
+            self.judge(state, now);
+        });
     }
 
     /// Notes at `now` that an answer broke off.
     pub fn broke(&self, now: Instant) {
-        let mut state = self.lock();
-        state.breaks = state.breaks.saturating_add(1);
-        self.judge(&mut state, now);
+        self.change(|state| {
+            state.breaks = state.breaks.saturating_add(1);
+            self.judge(state, now);
+        });
     }
 
     fn judge(&self, state: &mut State, now: Instant) {
@@ -151,10 +171,22 @@ impl Breaker {
 
     /// Keeps requests away for `wait` from `now`, as the upstream asked; never longer than the longest cool-down.
     pub fn cool(&self, now: Instant, wait: Duration) {
-        let mut state = self.lock();
         let until = now + wait.min(self.settings.longest);
-        state.until = Some(state.until.map_or(until, |earlier| earlier.max(until)));
-        state.probing = None;
+        self.change(|state| {
+            state.until = Some(state.until.map_or(until, |earlier| earlier.max(until)));
+            state.probing = None;
+        });
+    }
+
+    fn is_troubled(&self) -> bool {
+        self.is_troubled.load(Ordering::Relaxed)
+    }
+
+    fn change<T>(&self, what: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let told = what(&mut state);
+        self.is_troubled.store(*state != State::default(), Ordering::Relaxed);
+        told
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -31,7 +31,7 @@ pub struct Llm {
     /// Its id.
     pub id: Arc<str>,
     /// Where it is served; at least one.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<Arc<Endpoint>>,
 }
 
 /// A place that serves an LLM.
@@ -42,7 +42,7 @@ pub struct Endpoint {
     /// What the upstream calls the LLM.
     pub name: Arc<str>,
     /// What the LLM costs and can do there.
-    pub offer: Arc<Offer>,
+    pub offer: Offer,
     /// How busy it is.
     pub load: Arc<Load>,
     /// Whether this LLM is left alone there, as after a 429; the upstream's own breaker counts besides.
@@ -52,7 +52,7 @@ pub struct Endpoint {
 impl Endpoint {
     fn new(peer: &Arc<Peer>, name: &str, offer: Offer, breaker: config::Breaker) -> Self {
         let (load, breaker) = (Arc::default(), Arc::new(Breaker::new(breaker)));
-        Self { peer: Arc::clone(peer), name: Arc::from(name), offer: Arc::new(offer), load, breaker }
+        Self { peer: Arc::clone(peer), name: Arc::from(name), offer, load, breaker }
     }
 
     /// Returns whether both are the same LLM of the same upstream.
@@ -92,7 +92,7 @@ impl Roster {
             };
             let offer = offer(model, catalog)?;
             let id = Arc::clone(&offer.llm);
-            let endpoint = Endpoint::new(peer, &model.name, offer, config.breaker);
+            let endpoint = Arc::new(Endpoint::new(peer, &model.name, offer, config.breaker));
             match llms.iter_mut().find(|llm| llm.id == id) {
                 Some(llm) => llm.endpoints.push(endpoint),
                 None => llms.push(Llm { id, endpoints: vec![endpoint] }),
@@ -112,7 +112,7 @@ impl Roster {
         }
         for llm in &mut self.llms {
             let known = before.llms.iter().find(|known| known.id == llm.id);
-            for endpoint in &mut llm.endpoints {
+            for endpoint in llm.endpoints.iter_mut().map(Arc::make_mut) {
                 if let Some(peer) = self.peers.get(&endpoint.peer.config.name) {
                     endpoint.peer = Arc::clone(peer);
                 }
