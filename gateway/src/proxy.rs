@@ -19,7 +19,11 @@ mod local;
 pub mod error;
 mod rescue;
 
-use std::{pin::pin, sync::Arc, time::Instant};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Instant,
+};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -54,6 +58,11 @@ pub trait Incoming: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Se
 
 impl<B: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send> Incoming for B {}
 
+/// Returns the future of `make` in a box. It is made there: futures of some kilobytes are dear to move.
+fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
+}
+
 impl Proxy {
     /// Returns a proxy that serves with `snapshot` and holds clients to their limits by `ledger`.
     pub fn new(snapshot: Arc<Snapshot>, ledger: Arc<Ledger>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
@@ -87,7 +96,7 @@ impl Proxy {
         }
         if let Some(wire) = Wire::of(path) {
             return match parts.method {
-                Method::POST => Box::pin(self.forward(snapshot, wire, &parts, body)).await,
+                Method::POST => boxed(|| self.forward(snapshot, wire, &parts, body)).await,
                 _ => rescue::reply(&Error::Method { allowed: "POST" }, Some(wire), None),
             };
         }

@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Frame;
 
 use super::{
-    Error, Snapshot,
+    Error, Snapshot, boxed,
     finish::Record,
     fit::Fit,
     headers::{self, Credentials},
@@ -188,7 +188,8 @@ impl<'a> Sender<'a> {
     ) -> Option<Opened> {
         let letter = self.letter;
         if letter.snapshot.config.hedge.is_none() {
-            let ended = Box::pin(letter.attempt(first, record.trying(first), now)).await;
+            let parent = record.trying(first);
+            let ended = boxed(|| letter.attempt(first, parent, now)).await;
             return self.judge(ended, record);
         }
         let mut running = FuturesUnordered::new();
