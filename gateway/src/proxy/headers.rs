@@ -25,28 +25,6 @@ pub(super) const EXPLAIN: HeaderName = HeaderName::from_static("x-personaroute-e
 /// Whether the second place that was asked was the one to answer.
 pub(super) const HEDGE: HeaderName = HeaderName::from_static("x-personaroute-hedge");
 
-/// Headers of one connection, which end where it ends (RFC 9110, 7.6.1).
-static HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    // Never a standard, but sent by clients that take this for a proxy.
-    HeaderName::from_static("proxy-connection"),
-];
-
-/// Request headers that are the gateway's own business: it is the upstream's client, and the body may change length.
-/// Cookies belong to the gateway's origin; compressed answers could not be watched for their end and usage.
-static OURS: [HeaderName; 5] =
-    [header::HOST, header::CONTENT_LENGTH, header::COOKIE, header::EXPECT, header::ACCEPT_ENCODING];
-
-/// Request headers that say who the client is.
-static CREDENTIALS: [HeaderName; 2] = [header::AUTHORIZATION, HeaderName::from_static("x-api-key")];
-
 /// Headers that are usually added to those that go on.
 const ADDED: usize = 4;
 
@@ -65,21 +43,48 @@ pub(super) enum Credentials {
 /// Returns the client's headers that go to an upstream.
 pub(super) fn outbound(headers: &HeaderMap, credentials: Credentials) -> HeaderMap {
     let are_ours = credentials == Credentials::Gateways;
-    let is_ours = |name: &HeaderName| OURS.contains(name) || (are_ours && CREDENTIALS.contains(name));
-    let mut kept = end_to_end(headers, is_ours);
+    let mut kept = end_to_end(headers, |name| is_gateways_own(name) || (are_ours && is_credential(name)));
     kept.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     kept
+}
+
+/// Headers of one connection, which end where it ends (RFC 9110, 7.6.1).
+fn is_hop_by_hop(name: &str) -> bool {
+    match name {
+        "connection"
+        | "keep-alive"
+        | "proxy-authenticate"
+        | "proxy-authorization"
+        | "te"
+        | "trailer"
+        | "transfer-encoding"
+        | "upgrade" => true,
+        // Never a standard, but sent by clients that take this for a proxy.
+        "proxy-connection" => true,
+        _ => false,
+    }
+}
+
+/// Request headers that are the gateway's own business: it is the upstream's client, and the body may change length.
+/// Cookies belong to the gateway's origin; compressed answers could not be watched for their end and usage.
+fn is_gateways_own(name: &str) -> bool {
+    matches!(name, "host" | "content-length" | "cookie" | "expect" | "accept-encoding")
+}
+
+/// Request headers that say who the client is.
+fn is_credential(name: &str) -> bool {
+    matches!(name, "authorization" | "x-api-key")
 }
 
 /// Returns an upstream's headers that go to the client.
 pub(super) fn inbound(headers: &HeaderMap) -> HeaderMap {
     // It overrides a length that stands beside it (RFC 9112, 6.3), which may be wrong.
     let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
-    end_to_end(headers, |name| is_coded && name == header::CONTENT_LENGTH)
+    end_to_end(headers, |name| is_coded && name == header::CONTENT_LENGTH.as_str())
 }
 
 /// Returns the headers that go on, less those that `is_left_out`.
-fn end_to_end(headers: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+fn end_to_end(headers: &HeaderMap, is_left_out: impl Fn(&str) -> bool) -> HeaderMap {
     let listed: Vec<&str> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -89,10 +94,11 @@ fn end_to_end(headers: &HeaderMap, is_left_out: impl Fn(&HeaderName) -> bool) ->
         .collect();
     let mut kept = HeaderMap::with_capacity(headers.len() + ADDED);
     for (name, value) in headers {
-        let ends_here = is_left_out(name)
-            || HOP_BY_HOP.contains(name)
-            || name.as_str().starts_with(PREFIX)
-            || listed.iter().any(|listed| name.as_str().eq_ignore_ascii_case(listed));
+        let written = name.as_str();
+        let ends_here = is_left_out(written)
+            || is_hop_by_hop(written)
+            || written.starts_with(PREFIX)
+            || listed.iter().any(|listed| written.eq_ignore_ascii_case(listed));
         if !ends_here {
             kept.append(name.clone(), value.clone());
         }

@@ -114,7 +114,11 @@ impl Tally {
         }
         let is_whole = self.length == self.kept_length;
         self.kept_length = 0;
-        let bytes = Vec::from(std::mem::take(&mut self.kept)).concat();
+        let mut kept = std::mem::take(&mut self.kept);
+        let bytes = match kept.pop_front() {
+            Some(only) if kept.is_empty() => only,
+            first => Bytes::from(first.into_iter().chain(kept).collect::<Vec<_>>().concat()),
+        };
         if !is_whole {
             return Usage::read_last(&String::from_utf8_lossy(&bytes)).filter(is_counted);
         }
