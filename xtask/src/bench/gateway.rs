@@ -26,8 +26,8 @@ const LOADS: [(usize, bool); 3] = [(1, true), (1, false), (MANY, false)];
 const MANY: usize = 4;
 /// Of one round, over connections of its own: where the kernel puts them among nginx's processes is chance, and many rounds
 /// draw it often.
-const REQUESTS: usize = 2_000;
-const ROUNDS: usize = 25;
+const REQUESTS: usize = 500;
+const ROUNDS: usize = 100;
 /// Before the first round of each way.
 const WARM_UP: usize = 1_000;
 /// Of the run that shows whether memory stays flat, and between two looks at it.
