@@ -1,7 +1,8 @@
-//! Which cores processes run on.
+//! Which cores processes run on, and whether cores fall asleep.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use anyhow::{Context as _, Result};
 
@@ -29,6 +30,32 @@ impl Drop for OneCore {
         for &process in &self.processes {
             // One that has ended needs no core.
             let _ = set(process, &self.before);
+        }
+    }
+}
+
+/// Cores that do not fall asleep until this is dropped: each has something to do whenever nobody else wants it.
+pub(super) struct Awake(Vec<Child>);
+
+impl Awake {
+    /// Gives every core that this process may use something to do.
+    pub(super) fn keep() -> Result<Self> {
+        let mut awake = Self(Vec::new());
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            // The scheduler takes a core that only does this for one that is idle.
+            let mut busy = Command::new("chrt");
+            busy.args(["--idle", "0", "sh", "-c", "while :; do :; done"]).stdin(Stdio::null());
+            awake.0.push(busy.spawn().context("keeping the cores awake")?);
+        }
+        Ok(awake)
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        for busy in &mut self.0 {
+            let _ = busy.kill();
+            let _ = busy.wait();
         }
     }
 }

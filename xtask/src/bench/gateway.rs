@@ -11,17 +11,18 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use super::archive::Archive;
-use super::cores::OneCore;
+use super::cores::{Awake, OneCore};
 use super::load::{Load, Measured};
 use super::nginx::Nginx;
 use super::{upstream, usage};
 use crate::environment::Environment;
 use crate::{process, workspace};
 
-/// What is asked for at a time, and where: a request alone, on one core for all, which never sleeps between two of them, so
-/// that what is added is processor time; a request alone on the machine, where cores may sleep and be woken; as many as keep
-/// the machine busy.
-const LOADS: [(usize, bool); 3] = [(1, true), (1, false), (MANY, false)];
+/// How much is asked for at a time, and where. A request alone: on one core for all, where what is added is processor time;
+/// on cores that are kept awake; and on cores that may fall asleep between two steps of a request, which a longer step gives
+/// them more time for. And as many requests as keep the machine busy.
+const LOADS: [(usize, Where); 4] =
+    [(1, Where::OneCore), (1, Where::AwakeCores), (1, Where::Anywhere), (MANY, Where::Anywhere)];
 /// Connections that keep the machine busy; also of the run that shows whether memory stays flat.
 const MANY: usize = 4;
 /// Of one round, over connections of its own: where the kernel puts them among nginx's processes is chance, and many rounds
@@ -53,21 +54,23 @@ pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -
         None => eprintln!("bench: nginx is not installed (Debian's nginx-light), nothing is compared with it"),
     }
     let own = gateway.child.id();
-    let mut settings = LOADS.map(|(connections, on_one_core)| {
+    let mut settings = LOADS.map(|(connections, place)| {
         let load = |address, model| load(address, model, connections, REQUESTS);
         let mut ways = vec![Way::new("straight to the upstream", load(upstream, direct), None)];
         ways.extend(nginx.as_ref().map(|nginx| Way::new(NGINX, load(nginx.address, direct), Some(nginx.id()))));
         ways.push(Way::new(PASSED, load(listen, direct), Some(own)));
         ways.push(Way::new(ROUTED, load(listen, "auto"), Some(own)));
-        Setting { connections, on_one_core, ways }
+        Setting { connections, place, ways }
     });
     // Taken in turns, so that whatever else the machine does falls on all of them.
     for _ in 0..ROUNDS {
         for setting in &mut settings {
             let mut all = vec![own, std::process::id()];
             all.extend(nginx.iter().flat_map(|nginx| usage::family(nginx.id())));
-            let _moved = if setting.on_one_core { Some(OneCore::share(all)?) } else { None };
+            let one = if setting.place == Where::OneCore { Some(OneCore::share(all)?) } else { None };
+            let awake = if setting.place == Where::AwakeCores { Some(Awake::keep()?) } else { None };
             setting.ways.iter_mut().try_for_each(Way::measure)?;
+            drop((one, awake));
         }
     }
     let after = usage::memory_over(&load(listen, "auto", MANY, LOOK), LONG / LOOK, own)?;
@@ -82,10 +85,18 @@ fn load(address: SocketAddr, model: &str, connections: usize, requests: usize) -
     Load { address, body: body.to_string(), connections, requests }
 }
 
+/// Where everything runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    OneCore,
+    AwakeCores,
+    Anywhere,
+}
+
 /// A number of connections, where everything runs, and what was measured there.
 struct Setting {
     connections: usize,
-    on_one_core: bool,
+    place: Where,
     ways: Vec<Way>,
 }
 
@@ -167,7 +178,11 @@ fn report(settings: &[Setting], before_models: Option<u64>, after: &[u64]) -> Re
 /// Adds the table of one setting, and what it says of the gateway.
 fn table(text: &mut String, setting: &Setting) -> Result<()> {
     let Some(first) = setting.ways.first() else { return Ok(()) };
-    let place = if setting.on_one_core { ", all on one core" } else { "" };
+    let place = match setting.place {
+        Where::OneCore => ", all on one core",
+        Where::AwakeCores => ", cores kept awake",
+        Where::Anywhere => "",
+    };
     write!(
         text,
         "\n| connections: {}{place} | p50 µs | p95 µs | p99 µs | added p50 | added p99 | chats/s | chats/s per core used |\n\
