@@ -27,8 +27,8 @@ const LOADS: [(usize, Where); 4] =
 const MANY: usize = 4;
 /// Of one round, over connections of its own: where the kernel puts them among nginx's processes is chance, and many rounds
 /// draw it often.
-const REQUESTS: usize = 500;
-const ROUNDS: usize = 100;
+const REQUESTS: usize = 1_000;
+const ROUNDS: usize = 50;
 /// Before the first round of each way.
 const WARM_UP: usize = 1_000;
 /// Of the run that shows whether memory stays flat, and between two looks at it.
