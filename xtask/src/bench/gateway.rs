@@ -47,7 +47,7 @@ pub(super) fn run(environment: &Environment, plugin: &Path, archive: &Archive) -
     archive.write("gateway.yaml", &configuration)?;
     let gateway = Gateway::start(environment, plugin, &configuration, listen)?;
     let Some(direct) = llms.first() else { bail!("the default bundle's catalog is empty") };
-    let nginx = Nginx::start(upstream)?;
+    let nginx = Nginx::start(free_address()?, upstream)?;
     match &nginx {
         Some(nginx) => wait_for(nginx.address)?,
         // Installing it may start it as a service of this machine.
@@ -258,7 +258,7 @@ impl Drop for Gateway {
 }
 
 /// An address on loopback that nothing uses at the moment.
-pub(super) fn free_address() -> Result<SocketAddr> {
+fn free_address() -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
     listener.local_addr().context("looking for a free port")
 }

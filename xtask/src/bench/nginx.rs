@@ -15,13 +15,12 @@ pub(super) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx in front of the upstream, or returns none where it is not installed.
-    pub(super) fn start(upstream: SocketAddr) -> Result<Option<Self>> {
+    /// Starts nginx at `address` in front of the upstream, or returns none where it is not installed.
+    pub(super) fn start(address: SocketAddr, upstream: SocketAddr) -> Result<Option<Self>> {
         let system = Some(std::path::PathBuf::from("/usr/sbin/nginx")).filter(|file| file.is_file());
         let Some(program) = process::find("nginx").or(system) else { return Ok(None) };
         let folder = workspace::cache()?.join("bench-nginx");
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        let address = super::gateway::free_address()?;
         let file = folder.join("nginx.conf");
         fs::write(&file, configuration(address, upstream)).with_context(|| file.display().to_string())?;
         let mut command = Command::new(program);
@@ -29,9 +28,7 @@ impl Nginx {
         let child = command.spawn().context("starting nginx")?;
         Ok(Some(Self { child, address }))
     }
-}
 
-impl Nginx {
     /// The process whose children serve.
     pub(super) fn id(&self) -> u32 {
         self.child.id()
