@@ -160,8 +160,8 @@ impl Proxy {
         record.hold(self.permit()?);
         let inbound = Inbound::read(wire, parts, body, &snapshot.config).await?;
         record.asked(&inbound);
+        let ticket = admit::enter(&self.ledger, &snapshot.config.auth, &inbound)?;
         let started = Instant::now();
-        let ticket = admit::enter(&self.ledger, &snapshot.config.auth, &inbound, started)?;
         let mut plan = decide::decide(snapshot, &self.sessions, &inbound).await?;
         plan.elapsed = started.elapsed();
         record.decided(&plan, inbound.overrides.explain, started);

@@ -5,10 +5,9 @@ use crate::decide::{Capability, Needs};
 
 /// Reads the facts.
 pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
-    let messages = required_messages(fields)?;
     let mut facts = Facts { needs: needs(fields), ..Facts::default() };
     let mut last_role = String::new();
-    for message in messages {
+    each_message(fields, |message| {
         last_role = message.string("role").unwrap_or_default();
         facts.continues |= last_role == "assistant";
         if let Some(value) = message.find("content") {
@@ -21,19 +20,19 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         }
         let calls = ["tool_calls", "function_call"].into_iter().filter_map(|name| message.find(name));
         facts.prompt_bytes += calls.map(|calls| calls.get().len()).sum::<usize>();
-    }
+    })?;
     facts.turn = if matches!(last_role.as_str(), "tool" | "function") { Turn::Tool } else { Turn::User };
     Ok(facts)
 }
 
-/// Returns the fields of each of `messages`, at least one.
-pub(super) fn required_messages<'a>(fields: &Fields<'a>) -> Result<Vec<Fields<'a>>, Invalid> {
+/// Hands each of `messages`, at least one, to `each`.
+pub(super) fn each_message<'a>(fields: &Fields<'a>, each: impl FnMut(&Fields<'a>)) -> Result<(), Invalid> {
     let Some(messages) = fields.find("messages") else {
         return Err(Invalid::new("messages", "`messages` is required: a list with at least one message"));
     };
-    match serde_json::from_str::<Vec<Fields<'a>>>(messages.get()) {
-        Ok(messages) if !messages.is_empty() => Ok(messages),
-        Ok(_) => Err(Invalid::new("messages", "`messages` is empty: at least one message is needed")),
+    match Fields::each(messages, each) {
+        Ok(1..) => Ok(()),
+        Ok(0) => Err(Invalid::new("messages", "`messages` is empty: at least one message is needed")),
         Err(_) if content::elements(messages).is_some() => {
             Err(Invalid::new("messages", "every message must be an object"))
         }

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt, ops::Range};
 
 use bytes::{Bytes, BytesMut};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The fields of one object.
@@ -17,6 +17,12 @@ impl<'a> Fields<'a> {
     /// Reads the object `text`.
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
+    }
+
+    /// Hands each object of the array `value` to `each`, and keeps none: a short text may hold millions. Returns how many
+    /// there are.
+    pub fn each(value: &'a RawValue, each: impl FnMut(&Self)) -> Result<usize, serde_json::Error> {
+        serde_json::Deserializer::from_str(value.get()).deserialize_seq(EachVisitor(each))
     }
 
     /// Returns the value of `name`, the last one when it stands twice.
@@ -74,6 +80,25 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             fields.push((key, map.next_value()?));
         }
         Ok(Fields(fields))
+    }
+}
+
+struct EachVisitor<F>(F);
+
+impl<'de, F: FnMut(&Fields<'de>)> Visitor<'de> for EachVisitor<F> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of JSON objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<usize, A::Error> {
+        let mut count = 0;
+        while let Some(fields) = seq.next_element()? {
+            (self.0)(&fields);
+            count += 1;
+        }
+        Ok(count)
     }
 }
 

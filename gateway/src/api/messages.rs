@@ -1,6 +1,6 @@
 //! Anthropic messages: the facts of `messages` and `system`.
 
-use super::{Facts, Fields, Invalid, Turn, chat::required_messages, content};
+use super::{Facts, Fields, Invalid, Turn, chat::each_message, content};
 use crate::decide::Capability;
 
 /// Reads the facts.
@@ -16,9 +16,9 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
     if let Some(system) = fields.find("system") {
         facts.prompt_bytes += content::weigh(system);
     }
-    for message in required_messages(fields)? {
+    each_message(fields, |message| {
         let Some(value) = message.find("content") else {
-            continue;
+            return;
         };
         let content = content::read(value, &mut facts.needs);
         let role = message.string("role").unwrap_or_default();
@@ -31,7 +31,7 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
                 facts.text = content.text;
             }
         }
-    }
+    })?;
     let metadata = fields.find("metadata").and_then(|metadata| Fields::parse(metadata.get()).ok());
     facts.user = metadata.and_then(|metadata| metadata.string("user_id"));
     Ok(facts)

@@ -98,7 +98,11 @@ impl Usage {
 
 /// Returns the last usage in `text`, and what follows it.
 fn last(text: &str) -> Option<(Written, &str)> {
-    let (_, behind) = text.rsplit_once("\"usage\"")?;
+    let (before, behind) = text.rsplit_once("\"usage\"")?;
+    // The end of a name that has a quote in it.
+    if before.ends_with('\\') {
+        return None;
+    }
     let value = behind.trim_start().strip_prefix(':')?;
     let mut values = serde_json::Deserializer::from_str(value).into_iter();
     let written = values.next()?.ok()?;
@@ -154,6 +158,7 @@ mod tests {
             format!(r#"{{"x_other":{other},{own}}}"#),
             format!(r#"{{{own},"x_other":{other}}}"#),
             format!(r#"{{{own},"x_other":[{other}]}}"#),
+            format!(r#"{{{own},"x_\"usage":{{"prompt_tokens":7}}}}"#),
         ] {
             assert_eq!(Usage::read_whole(&text), Some(Usage { input: 10, cached: 4, output: 5 }), "{text}");
         }

@@ -14,26 +14,21 @@ use crate::{
 };
 
 /// Admits the request on the accounts of its key and user; none where neither has limits.
-pub(super) fn enter(
-    ledger: &Arc<Ledger>,
-    auth: &Auth,
-    inbound: &Inbound<'_>,
-    now: Instant,
-) -> Result<Option<Ticket>, Error> {
+pub(super) fn enter(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>) -> Result<Option<Ticket>, Error> {
     let holders = inbound.caller.holders(auth, inbound.user.as_deref());
-    enter_on(ledger, holders, now)
+    enter_on(ledger, holders)
 }
 
 /// Admits a decision without a call, which only the key pays for: it may be about any number of users.
 pub(super) fn enter_decision(ledger: &Arc<Ledger>, auth: &Auth, caller: &Caller) -> Result<Option<Ticket>, Error> {
-    enter_on(ledger, caller.holders(auth, None), Instant::now())
+    enter_on(ledger, caller.holders(auth, None))
 }
 
-fn enter_on(ledger: &Ledger, holders: Vec<(String, Quota)>, now: Instant) -> Result<Option<Ticket>, Error> {
+fn enter_on(ledger: &Ledger, holders: Vec<(String, Quota)>) -> Result<Option<Ticket>, Error> {
     if holders.is_empty() {
         return Ok(None);
     }
-    ledger.enter(holders, now).map(Some).map_err(Error::Limited)
+    ledger.enter(holders, Instant::now()).map(Some).map_err(Error::Limited)
 }
 
 /// Sets aside what the request may cost at the dearest LLM that may come to answer it.

@@ -113,7 +113,7 @@ pub(super) fn explanation(plan: &Plan) -> String {
 
 /// Adds to the `list` of what did not go as planned that `what` ended with `reason`. What no header can hold is left out.
 pub(super) fn failed(list: &mut String, what: &str, reason: &str) {
-    let is_sayable = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control());
+    let is_sayable = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t');
     if is_sayable(what) && is_sayable(reason) {
         let comma = if list.is_empty() { "" } else { ", " };
         list.extend([comma, what, "=", reason]);

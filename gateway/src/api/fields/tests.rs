@@ -26,6 +26,20 @@ fn a_repeated_or_escaped_model_is_rewritten_everywhere() {
 }
 
 #[test]
+fn each_object_of_an_array_is_handed_on_and_nothing_else_is_an_array_of_objects() {
+    let each = |text: &str| {
+        let value: &RawValue = serde_json::from_str(text).unwrap();
+        let mut names = Vec::new();
+        let count = Fields::each(value, |fields| names.push(fields.string("name"))).ok();
+        (count, names.into_iter().flatten().collect::<String>())
+    };
+    assert_eq!(each(r#" [{"name":"a"}, {}, {"name":"b"}] "#), (Some(3), "ab".to_owned()));
+    assert_eq!(each("[]"), (Some(0), String::new()));
+    assert_eq!(each(r#"[{"name":"a"}, 1]"#), (None, "a".to_owned()));
+    assert_eq!(each("{}").0, None);
+}
+
+#[test]
 fn a_name_with_quotes_is_escaped() {
     assert_eq!(rewritten(r#"{"model":"a"}"#, "x\"\\\n"), r#"{"model":"x\"\\\n"}"#);
 }
