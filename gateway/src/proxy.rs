@@ -10,6 +10,7 @@ mod decide;
 mod headers;
 pub mod retry;
 mod fit;
+mod seat;
 mod send;
 mod stream;
 mod finish;
@@ -156,7 +157,7 @@ impl Proxy {
         parts: &Parts,
         body: B,
         record: &mut Record,
-    ) -> Result<send::Opened, Error> {
+    ) -> Result<seat::Opened, Error> {
         record.hold(self.permit()?);
         let inbound = Inbound::read(wire, parts, body, &snapshot.config).await?;
         record.asked(&inbound);

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{
     Error, headers,
     read::Inbound,
-    send::{Opened, Target},
+    seat::{Opened, Target},
     spans::{End, Spans},
 };
 use crate::{

@@ -6,11 +6,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use http::{HeaderValue, StatusCode, response};
 use http_body_util::BodyExt;
-use hyper::body::Frame;
 
 use super::{
     Error, Snapshot, boxed,
@@ -19,57 +17,16 @@ use super::{
     headers::{self, Credentials},
     read::Inbound,
     retry,
+    seat::{Opened, Seat, Target},
 };
 use crate::{
     api::sse,
     decide::{Capability, Plan},
     upstream::{
-        Body, Call, Endpoint, Failure, Gate, InFlight, Offered, Way,
+        Call, Endpoint, Failure, Gate, Offered, Way,
         translated::{self, Bounds},
     },
 };
-
-/// An answer that has begun.
-pub(super) struct Opened {
-    /// Status and headers.
-    pub(super) head: response::Parts,
-    /// The first frame, when there is any.
-    pub(super) first: Option<Frame<Bytes>>,
-    /// The rest.
-    pub(super) body: Body,
-    /// The place it is answered from.
-    pub(super) seat: Seat,
-}
-
-/// A request's place at an endpoint until its answer ends.
-pub(super) struct Seat {
-    endpoint: Arc<Endpoint>,
-    in_flight: InFlight,
-}
-
-impl Seat {
-    /// Notes that an answer with `status` ended well. Answers without success were judged when they began.
-    pub(super) fn ended(&self, status: StatusCode) {
-        if status.is_success() {
-            self.endpoint.peer.breaker.succeeded();
-            self.endpoint.breaker.succeeded();
-        }
-    }
-
-    /// Notes that the answer broke off.
-    pub(super) fn broke(&self) {
-        self.endpoint.peer.breaker.broke(Instant::now());
-    }
-}
-
-/// One place that may answer.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    /// Which of the request's attempts it is, from 1; 0 until it is one.
-    pub(super) attempt: usize,
-    pub(super) endpoint: &'a Arc<Endpoint>,
-    way: Way,
-}
 
 /// What every attempt of a request shares.
 struct Letter<'a> {
@@ -316,7 +273,7 @@ impl<'a> Letter<'a> {
         }
         let endpoint = target.endpoint;
         let name: &Arc<str> = &endpoint.name;
-        let mut seat = Seat { endpoint: Arc::clone(endpoint), in_flight: endpoint.load.begin() };
+        let mut seat = Seat::take(endpoint);
         let translation = match target.way {
             Way::AsItCame => None,
             Way::Translated => Some(self.inbound.translation().map_err(|_| Failure::Unsupported)?),
@@ -342,7 +299,7 @@ impl<'a> Letter<'a> {
         if first.is_none() && head.status.is_success() && sse::is_stream(&head.headers) {
             return Err(Failure::Closed("the upstream ended its stream before it began".into()));
         }
-        seat.in_flight.began();
+        seat.began();
         Ok(Opened { head, first, body, seat })
     }
 }

@@ -18,7 +18,7 @@ use self::tally::Tally;
 use super::{
     finish::Record,
     headers, rescue,
-    send::{Opened, Seat},
+    seat::{Opened, Seat},
 };
 use crate::{
     api::{
