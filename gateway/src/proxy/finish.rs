@@ -183,9 +183,7 @@ impl Record {
 
     /// Names `endpoint` as where the answer comes from, as far as is known.
     fn name(&mut self, endpoint: &Arc<Endpoint>) {
-        if self.place.as_ref().is_none_or(|place| !Arc::ptr_eq(place, endpoint)) {
-            self.place = Some(Arc::clone(endpoint));
-        }
+        self.place = Some(Arc::clone(endpoint));
     }
 
     /// Notes that the attempt at `target` failed.
@@ -236,8 +234,12 @@ impl Record {
 
     /// Returns the LLM that answers, if one does.
     pub(super) fn llm(&self) -> Option<Arc<str>> {
-        let place = self.place.as_ref().filter(|_| self.status.is_success());
-        place.map(|place| Arc::clone(&place.offer.llm))
+        self.named().filter(|_| self.status.is_success()).cloned()
+    }
+
+    /// Returns the LLM of the place that is named.
+    fn named(&self) -> Option<&Arc<str>> {
+        self.place.as_ref().map(|place| &place.offer.llm)
     }
 
     /// Returns whether the model that the upstream names is of use to anybody.
@@ -274,7 +276,7 @@ impl Record {
     /// Adds the headers that tell how the answer came about.
     pub(super) fn tell(&self, told: &mut HeaderMap) {
         headers::set(told, headers::DECISION, &self.decision);
-        let model = self.place.as_ref().map(|place| &place.offer.llm).or(self.chosen.as_ref());
+        let model = self.named().or(self.chosen.as_ref());
         headers::set(told, headers::MODEL, model.map_or("", |model| model));
         headers::set(told, headers::USER_STATE, self.user_state);
         headers::set(told, headers::FALLBACK, &self.fallback);
@@ -333,7 +335,7 @@ impl Drop for Record {
             self.given_up();
         }
         // Where nobody was asked, nobody answers.
-        let model = self.place.as_ref().map_or_else(Arc::default, |place| Arc::clone(&place.offer.llm));
+        let model = self.named().cloned().unwrap_or_default();
         self.metrics.ended(self.route, &self.asked, self.outcome.as_str(), total);
         let cost = self.cost();
         if let (Some(usage), Some(cost)) = (self.usage, cost) {

@@ -50,19 +50,19 @@ pub(super) fn outbound(headers: &HeaderMap, credentials: Credentials) -> HeaderM
 
 /// Headers of one connection, which end where it ends (RFC 9110, 7.6.1).
 fn is_hop_by_hop(name: &str) -> bool {
-    match name {
+    // The last was never a standard, but is sent by clients that take this for a proxy.
+    matches!(
+        name,
         "connection"
-        | "keep-alive"
-        | "proxy-authenticate"
-        | "proxy-authorization"
-        | "te"
-        | "trailer"
-        | "transfer-encoding"
-        | "upgrade" => true,
-        // Never a standard, but sent by clients that take this for a proxy.
-        "proxy-connection" => true,
-        _ => false,
-    }
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-connection"
+    )
 }
 
 /// Request headers that are the gateway's own business: it is the upstream's client, and the body may change length.
@@ -122,8 +122,8 @@ pub(super) fn failed(list: &mut String, what: &str, reason: &str) {
 
 /// Sets `name`; a text that is empty, or that no header can hold, is left out.
 pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_bytes(text.as_bytes())
-        && !text.is_empty()
+    if !text.is_empty()
+        && let Ok(value) = HeaderValue::from_bytes(text.as_bytes())
     {
         headers.insert(name, value);
     }

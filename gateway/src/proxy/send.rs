@@ -1,7 +1,7 @@
 //! Phase three: down the ranking until an upstream begins to answer.
 
 use std::{
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -33,7 +33,6 @@ struct Letter<'a> {
     snapshot: &'a Snapshot,
     inbound: &'a Inbound<'a>,
     plan: &'a Plan,
-    credentials: Credentials,
 }
 
 /// How far a request has come.
@@ -66,8 +65,7 @@ pub(super) async fn send(
     record: &mut Record,
 ) -> Result<Opened, Error> {
     snapshot.retries.earn();
-    let credentials = if inbound.caller.is_identified() { Credentials::Gateways } else { Credentials::Upstreams };
-    let letter = Letter { snapshot, inbound, plan, credentials };
+    let letter = Letter { snapshot, inbound, plan };
     let mut sender = Sender { letter: &letter, attempts: 0, refused: None, failure: None, shut: None };
     for round in 0..snapshot.config.retry.rounds {
         if round > 0 && !sender.wait(round).await {
@@ -105,8 +103,8 @@ impl<'a> Sender<'a> {
         None
     }
 
-    /// Returns the next place that may be asked at `now`, as long as attempts and the retry budget last. The budget is asked before
-    /// the gate, behind which a probe's place would be taken, and pays only for a call that is made.
+    /// Returns the next place that may be asked at `now`, as long as attempts and the retry budget last. The budget is asked
+    /// before the gate, behind which a probe's place would be taken, and pays only for a call that is made.
     fn next(
         &mut self,
         targets: &mut impl Iterator<Item = Target<'a>>,
@@ -134,8 +132,8 @@ impl<'a> Sender<'a> {
         None
     }
 
-    /// Asks `first` at `now`, and where hedging is on and it is slow, the next place too; who begins to answer first wins, and the
-    /// other call is dropped, which cancels it.
+    /// Asks `first` at `now`, and where hedging is on and it is slow, the next place too; who begins to answer first wins, and
+    /// the other call is dropped, which cancels it.
     async fn race(
         &mut self,
         first: Target<'a>,
@@ -145,12 +143,11 @@ impl<'a> Sender<'a> {
     ) -> Option<Opened> {
         let letter = self.letter;
         if letter.snapshot.config.hedge.is_none() {
-            let parent = record.trying(first);
-            let ended = boxed(|| letter.attempt(first, parent, now)).await;
+            let ended = letter.try_at(first, record, now).await;
             return self.judge(ended, record);
         }
         let mut running = FuturesUnordered::new();
-        running.push(Box::pin(letter.attempt(first, record.trying(first), now)));
+        running.push(letter.try_at(first, record, now));
         let mut hedge = letter.snapshot.config.hedge.map(|hedge| hedge.after);
         let mut second: Option<Target<'a>> = None;
         loop {
@@ -163,7 +160,7 @@ impl<'a> Sender<'a> {
                         second = self.next(targets, record, later);
                         if let Some(second) = second {
                             record.hedging();
-                            running.push(Box::pin(letter.attempt(second, record.trying(second), later)));
+                            running.push(letter.try_at(second, record, later));
                         }
                         continue;
                     }
@@ -237,6 +234,17 @@ impl<'a> Sender<'a> {
 }
 
 impl<'a> Letter<'a> {
+    /// Begins to ask `target` at `now`.
+    fn try_at(
+        &'a self,
+        target: Target<'a>,
+        record: &mut Record,
+        now: Instant,
+    ) -> Pin<Box<impl Future<Output = Ended<'a>> + use<'a>>> {
+        let parent = record.trying(target);
+        boxed(|| self.attempt(target, parent, now))
+    }
+
     async fn attempt(&self, target: Target<'a>, parent: Option<HeaderValue>, started: Instant) -> Ended<'a> {
         // Pinned where it is, as moving it would cost.
         let opening = pin!(self.open(target, parent));
@@ -267,7 +275,9 @@ impl<'a> Letter<'a> {
     }
 
     async fn open(&self, target: Target<'a>, parent: Option<HeaderValue>) -> Result<Opened, Failure> {
-        let mut headers = headers::outbound(self.inbound.headers, self.credentials);
+        let is_ours = self.inbound.caller.is_identified();
+        let credentials = if is_ours { Credentials::Gateways } else { Credentials::Upstreams };
+        let mut headers = headers::outbound(self.inbound.headers, credentials);
         if let Some(parent) = parent {
             headers.insert("traceparent", parent);
         }

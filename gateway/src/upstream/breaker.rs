@@ -102,10 +102,7 @@ impl Breaker {
 
     /// Notes that an answer has begun: that decides a probe. Whether it breaks off shows at its end.
     pub fn began(&self) {
-        if !self.is_troubled() {
-            return;
-        }
-        self.change(|state| {
+        self.ease(|state| {
             if state.probing.is_some() {
                 state.close();
             } else if state.until.is_none() {
@@ -116,10 +113,7 @@ impl Breaker {
 
     /// Notes an answer that ended well.
     pub fn succeeded(&self) {
-        if !self.is_troubled() {
-            return;
-        }
-        self.change(|state| {
+        self.ease(|state| {
             // An answer that was long under way is older news than what has shut the upstream out since.
             let is_shut_out = state.until.is_some() && state.probing.is_none();
             if !is_shut_out {
@@ -180,6 +174,13 @@ impl Breaker {
 
     fn is_troubled(&self) -> bool {
         self.is_troubled.load(Ordering::Relaxed)
+    }
+
+    /// Changes a state for the better, if it says anything.
+    fn ease(&self, what: impl FnOnce(&mut State)) {
+        if self.is_troubled() {
+            self.change(what);
+        }
     }
 
     fn change<T>(&self, what: impl FnOnce(&mut State) -> T) -> T {

@@ -114,10 +114,9 @@ impl Tally {
         }
         let is_whole = self.length == self.kept_length;
         self.kept_length = 0;
-        let mut kept = std::mem::take(&mut self.kept);
-        let bytes = match kept.pop_front() {
-            Some(only) if kept.is_empty() => only,
-            first => Bytes::from(first.into_iter().chain(kept).collect::<Vec<_>>().concat()),
+        let bytes = match <[Bytes; 1]>::try_from(Vec::from(std::mem::take(&mut self.kept))) {
+            Ok([only]) => only,
+            Err(pieces) => Bytes::from(pieces.concat()),
         };
         if !is_whole {
             return Usage::read_last(&String::from_utf8_lossy(&bytes)).filter(is_counted);
