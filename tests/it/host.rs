@@ -1,4 +1,4 @@
-//! The host with the real plugin, the real ONNX Runtime and the misbehaving guests.
+//! The host with the routing plugin, ONNX Runtime and the misbehaving guests.
 
 mod adapt;
 mod backend;

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use personaroute_bundle::catalog::{Catalog, Tasks};
-use personaroute_bundle::folder::{ADAPTER, Bundle, BundleWriter, SCORER};
+use personaroute_bundle::folder::{Bundle, BundleWriter};
+use personaroute_bundle::layout::{ADAPTER, SCORER};
 use personaroute_bundle::lexical::ENCODING_VERSION;
 use personaroute_bundle::manifest::{
     self, EmbeddingEncoder, FORMAT_VERSION, Graphs, Manifest, Parity, Setting, TextEncoder, Training,

@@ -1,4 +1,4 @@
-//! What the scorer's columns stand for: `llms.yaml` and `tasks.yaml`.
+//! The LLMs and tasks of the scorer's columns: `llms.yaml` and `tasks.yaml`.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub struct Catalog {
     pub llms: Vec<Llm>,
 }
 
-/// An LLM the scorer knows.
+/// An LLM of the scorer.
 ///
 /// ```
 /// use personaroute_bundle::catalog::{Capability, Llm};
@@ -49,9 +49,9 @@ pub struct Catalog {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Llm {
-    /// The id by which requests and decisions name it; unique in the catalog.
+    /// The id in requests and decisions; unique in the catalog.
     pub id: String,
-    /// What its upstream calls it.
+    /// The name at its upstream.
     pub model: String,
     /// USD per million input tokens.
     pub input_price: f32,
@@ -60,17 +60,17 @@ pub struct Llm {
     /// USD per million input tokens read from the upstream's cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input_price: Option<f32>,
-    /// Most tokens of prompt and answer together.
+    /// Most tokens of prompt and completion together; `None` if unbounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_window: Option<u32>,
-    /// What it can do beyond answering text with text.
+    /// Capabilities beyond text in, text out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<Capability>,
-    /// What it is, for people and for text embeddings.
+    /// A description, for people and for text embeddings.
     pub description: String,
 }
 
-/// Something an LLM can do beyond answering text with text.
+/// A capability of an LLM beyond text in, text out.
 ///
 /// ```
 /// use personaroute_bundle::catalog::Capability;
@@ -82,13 +82,13 @@ pub struct Llm {
 pub enum Capability {
     /// Reads images.
     Vision,
-    /// Reads or writes sound.
+    /// Reads or writes audio.
     Audio,
     /// Calls tools.
     Tools,
-    /// Answers in JSON of a given schema.
+    /// Returns JSON of a given schema.
     Json,
-    /// Thinks before it answers.
+    /// Reasons before it responds.
     Reasoning,
 }
 
@@ -119,14 +119,18 @@ pub struct Tasks {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Task {
-    /// The name by which requests declare it; unique.
+    /// The name in requests; unique.
     pub name: String,
-    /// What it is, for people and for text embeddings.
+    /// A description, for people and for text embeddings.
     pub description: String,
 }
 
 impl Catalog {
-    /// Parses and checks the content of `file` (named in errors only).
+    /// Parses and checks the content of `file`, which only errors name.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Syntax`] or [`BundleError::Field`], with the line or the field.
     pub fn parse(content: &[u8], file: &Path) -> Result<Self, BundleError> {
         let catalog: Self = yaml::parse(content, file)?;
         catalog.check(file)?;
@@ -134,11 +138,15 @@ impl Catalog {
     }
 
     /// Renders the catalog as YAML.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Syntax`] when a value cannot be written as YAML.
     pub fn to_yaml(&self) -> Result<String, BundleError> {
         yaml::render(self, "llms.yaml".as_ref())
     }
 
-    /// Returns the scorer's column of the LLM with this id. Linear in the catalog.
+    /// Returns the scorer's column of the LLM with this id. Linear search.
     pub fn column(&self, id: &str) -> Option<usize> {
         self.llms.iter().position(|llm| llm.id == id)
     }
@@ -163,7 +171,11 @@ impl Catalog {
 }
 
 impl Tasks {
-    /// Parses and checks the content of `file` (named in errors only).
+    /// Parses and checks the content of `file`, which only errors name.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Syntax`] or [`BundleError::Field`], with the line or the field.
     pub fn parse(content: &[u8], file: &Path) -> Result<Self, BundleError> {
         let tasks: Self = yaml::parse(content, file)?;
         check_names(&Fields::of(file), "tasks", "name", tasks.tasks.iter().map(|task| task.name.as_str()))?;
@@ -171,11 +183,15 @@ impl Tasks {
     }
 
     /// Renders the tasks as YAML.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Syntax`] when a value cannot be written as YAML.
     pub fn to_yaml(&self) -> Result<String, BundleError> {
         yaml::render(self, "tasks.yaml".as_ref())
     }
 
-    /// Returns the scorer's column of the task with this name. Linear in the tasks.
+    /// Returns the scorer's column of the task with this name. Linear search.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.tasks.iter().position(|task| task.name == name)
     }
@@ -192,7 +208,7 @@ fn check_names<'name>(
     for (idx, name) in names.enumerate() {
         let field = format_args!("{list}[{idx}].{key}");
         fields.check(field, !name.is_empty(), "a name", "an empty string")?;
-        fields.check(field, seen.insert(name), "a name not given before", name)?;
+        fields.check(field, seen.insert(name), "a unique name", name)?;
     }
     Ok(())
 }
@@ -241,7 +257,7 @@ mod tests {
         assert!(llms(&llm("a", "-1")).contains("llms.yaml: llms[0].input_price: expected a finite price"));
         assert!(llms(&llm("a", ".nan")).contains("llms[0].input_price"));
         let twice = format!("{}, {}", llm("a", "1"), llm("a", "1"));
-        assert!(llms(&twice).contains("llms[1].id: expected a name not given before, found a"));
+        assert!(llms(&twice).contains("llms[1].id: expected a unique name, found a"));
         assert!(llms(&llm("''", "1")).contains("llms[0].id: expected a name"));
         assert!(
             refusal(Tasks::parse(b"tasks: [{name: a, description: d, x: 1}]", "tasks.yaml".as_ref())).contains('x')

@@ -1,4 +1,4 @@
-//! The one error of this crate: every variant names the file, and the field where there is one.
+//! The error of this crate: every variant names the file, and the field where there is one.
 
 use std::fmt::Display;
 use std::io;
@@ -20,7 +20,7 @@ pub enum BundleError {
     Read {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file or folder cannot be written.
@@ -28,30 +28,30 @@ pub enum BundleError {
     Write {
         /// The file or folder.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is not what its name says: broken YAML, an unknown or missing key, a broken tensor file.
+    /// The file has invalid syntax: YAML with an error, an unknown or missing key, a damaged tensor file.
     #[error("{}: {message}", file.display())]
     Syntax {
         /// The file.
         file: PathBuf,
-        /// What is wrong, with line and column where the file is text.
+        /// What is wrong, with line and column in a text file.
         message: String,
     },
-    /// A field has a value that this version cannot use.
+    /// A field has a value that this version does not support.
     #[error("{}: {field}: expected {expected}, found {found}", file.display())]
     Field {
         /// The file.
         file: PathBuf,
-        /// Where in the file, as a path with dots.
+        /// The path of the field, with dots.
         field: String,
-        /// What would be accepted.
+        /// The accepted values.
         expected: String,
-        /// What is there.
+        /// The value in the file.
         found: String,
     },
-    /// The file is not the one that the manifest describes.
+    /// The content of the file does not match the manifest's checksum.
     #[error("{}: sha256: expected {expected} as in manifest.yaml, found {found}", file.display())]
     Checksum {
         /// The file.
@@ -64,7 +64,7 @@ pub enum BundleError {
 }
 
 impl BundleError {
-    /// Says that `field` of `file` was expected to be something else.
+    /// Returns the error of a field whose value is not accepted.
     pub(crate) fn field(file: &Path, field: impl Display, expected: impl Display, found: impl Display) -> Self {
         Self::Field {
             file: file.into(),

@@ -9,26 +9,9 @@ pub use self::writer::BundleWriter;
 use crate::catalog::{Catalog, Tasks};
 use crate::digest::sha256_file;
 use crate::error::{BundleError, Fields};
+use crate::layout::{LLMS, MANIFEST, TASKS, USER_ROWS};
 use crate::manifest::Manifest;
-use crate::users::{self, UserTable};
-
-/// The manifest's file.
-pub const MANIFEST: &str = "manifest.yaml";
-
-/// The scorer's file.
-pub const SCORER: &str = "scorer.onnx";
-
-/// The adapter's file.
-pub const ADAPTER: &str = "adapter.onnx";
-
-/// The catalog's file.
-pub const LLMS: &str = "llms.yaml";
-
-/// The tasks' file.
-pub const TASKS: &str = "tasks.yaml";
-
-/// The files that every bundle has besides its manifest.
-pub const REQUIRED: [&str; 6] = [ADAPTER, LLMS, SCORER, TASKS, users::INDEX_FILE, users::ROWS_FILE];
+use crate::users::UserTable;
 
 /// An opened bundle, checked except for the content of graphs and user rows.
 ///
@@ -72,7 +55,7 @@ impl Bundle {
         check_count(&tasks_file, "tasks", manifest.tasks, tasks.tasks.len())?;
         let users = UserTable::open(dir)?;
         let embedding = format!("rows of {} values as in {MANIFEST}", manifest.user_dim);
-        let rows = dir.join(users::ROWS_FILE);
+        let rows = dir.join(USER_ROWS);
         Fields::of(&rows).check("embedding", users.dim() == manifest.user_dim, embedding, users.dim())?;
         Ok(Self { manifest, catalog, tasks, users, dir: dir.into() })
     }

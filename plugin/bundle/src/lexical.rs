@@ -1,4 +1,4 @@
-//! The lexical encoding: turns query text into hashed n-gram ids, exactly alike in training and in the plugin.
+//! The lexical encoding: turns query text into hashed n-gram ids, identically in training and in the plugin.
 //!
 //! This is feature encoding version 1 ([`ENCODING_VERSION`]). Every trained bundle depends on it: a change of any rule
 //! below, or of any constant in this module, is a new version.
@@ -85,7 +85,7 @@ pub struct Lexical {
 impl Lexical {
     /// Returns the ids of `text`: unique, in 1..=`buckets`, at most `max_ids`; the same for the same text everywhere.
     ///
-    /// An empty text has its shape tokens only. No buckets, no ids.
+    /// An empty text has only its shape tokens. Without buckets there are no ids.
     pub fn ids(&self, text: &str) -> Vec<i64> {
         let prefix = prefix(text);
         let n_words = prefix.len().min(MAX_WORDS);
@@ -102,8 +102,8 @@ impl Lexical {
         ids.into_vec()
     }
 
-    /// Returns the id of shape token `token` (0 to 6, the first ids of any text) with this value, as rule 5 counts them:
-    /// a trainer lets neighbouring values lean on each other.
+    /// Returns the id of shape token `token` (0 to 6, as in rule 5) with this value; training smooths over neighbouring
+    /// values.
     ///
     /// ```
     /// use personaroute_bundle::lexical::Lexical;
@@ -113,7 +113,7 @@ impl Lexical {
     /// assert_eq!(lexical.ids("What is 3*4?")[0], lexical.shape_id(0, 2 * 4 + 1));
     /// ```
     pub fn shape_id(&self, token: u64, value: u64) -> i64 {
-        i64::from(ids::scatter(u64::from(self.buckets), self.seed, 256 * token + value))
+        i64::from(ids::bucket_id(u64::from(self.buckets), self.seed, 256 * token + value))
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! A bundle is a folder: `manifest.yaml` names and describes the rest (see [`manifest`]), `scorer.onnx` and
 //! `adapter.onnx` are the graphs, `users.safetensors` and `users.idx` the user table, `llms.yaml` and `tasks.yaml` the
-//! catalog. Feature encoding ([`lexical`], [`signals`]) stands here too, as training and the plugin must agree on it.
+//! catalog. The feature encoding ([`lexical`], [`signals`]) is part of this crate, because training and the plugin must
+//! agree on it.
 //!
-//! Without the feature `files` only the feature encoding is built, with no dependency at all: that is the plugin's view.
+//! Without the feature `files` the crate is the feature encoding alone, without dependencies, for the plugin.
 
 #![warn(missing_docs)]
 
@@ -19,6 +20,8 @@ pub mod digest;
 pub mod error;
 #[cfg(feature = "files")]
 pub mod folder;
+#[cfg(feature = "files")]
+pub mod layout;
 #[cfg(feature = "files")]
 pub mod manifest;
 #[cfg(feature = "files")]

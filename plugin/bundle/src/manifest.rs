@@ -1,6 +1,6 @@
-//! `manifest.yaml`: names and describes every other file of a bundle.
+//! `manifest.yaml`: lists and describes the other files of a bundle.
 
-pub(crate) mod check;
+mod check;
 pub mod graph;
 
 use std::collections::BTreeMap;
@@ -38,28 +38,28 @@ pub struct Manifest {
     pub llms: usize,
     /// Number of task columns of the scorer.
     pub tasks: usize,
-    /// How query text becomes scorer input.
+    /// How query text is converted to scorer input.
     pub text_encoder: TextEncoder,
     /// The ONNX graphs.
     pub graphs: Graphs,
-    /// What the users' feedback was in training.
+    /// The kind of feedback in training.
     pub setting: Setting,
     /// The embedding of a user without interactions; `user_dim` values.
     pub prior: Vec<f32>,
-    /// What the bundle was trained on.
+    /// The training data.
     pub dataset: Dataset,
     /// How it was trained.
     pub training: Training,
-    /// How far ONNX Runtime and the trainer disagree.
+    /// The largest difference between ONNX Runtime and the trainer.
     pub parity: Parity,
-    /// Figures of the evaluation, by name.
+    /// Metrics of the evaluation, by name.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
     /// SHA-256 of every file but the manifest, in hexadecimal, by path relative to the bundle.
     pub files: BTreeMap<String, String>,
 }
 
-/// How query text becomes scorer input.
+/// How query text is converted to scorer input.
 ///
 /// ```
 /// use personaroute_bundle::lexical::Lexical;
@@ -97,7 +97,7 @@ pub struct EmbeddingEncoder {
     pub sha256: Option<String>,
 }
 
-/// What the users' feedback was in training.
+/// The kind of feedback in training.
 ///
 /// ```
 /// use personaroute_bundle::manifest::Setting;
@@ -106,15 +106,15 @@ pub struct EmbeddingEncoder {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Setting {
-    /// Rewards only; effect and cost are derived from utilities at the two ends of the population.
+    /// Rewards only; effect and cost are derived from the utilities of users with extreme preferences.
     #[serde(rename = "R")]
     Rewards,
-    /// Effect and cost of each answer.
+    /// Effect and cost of each response.
     #[serde(rename = "EC")]
     EffectCost,
 }
 
-/// What a bundle was trained on.
+/// The training data of a bundle.
 ///
 /// ```
 /// use personaroute_bundle::manifest::Dataset;
@@ -125,7 +125,7 @@ pub enum Setting {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
-    /// Identifies the data's content.
+    /// Hash of the data's content.
     pub fingerprint: String,
     /// The data's name.
     pub name: String,
@@ -150,7 +150,7 @@ pub struct Dataset {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// The exact command.
+    /// The exact command line.
     pub command: String,
     /// The commit of the trainer.
     pub commit: String,
@@ -158,13 +158,13 @@ pub struct Training {
     pub seed: u64,
     /// The effective hyperparameters.
     pub config: BTreeMap<String, String>,
-    /// When it began, RFC 3339.
+    /// Start time, RFC 3339.
     pub started: String,
-    /// Epochs run.
+    /// Number of epochs.
     pub epochs: u32,
 }
 
-/// How far ONNX Runtime and the trainer disagree on random inputs.
+/// The largest difference between the outputs of ONNX Runtime and of the trainer on random inputs.
 ///
 /// ```
 /// use personaroute_bundle::manifest::Parity;
@@ -182,9 +182,13 @@ pub struct Parity {
 }
 
 impl Manifest {
-    /// Parses and checks the content of `file` (named in errors only).
+    /// Parses and checks the content of `file`, which only errors name.
     ///
-    /// Versions are looked at first, so that a bundle of another version is refused for that and not for its keys.
+    /// Versions are checked first, so that a bundle of another version is refused for its version and not for its keys.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Syntax`] with line and column, or [`BundleError::Field`].
     pub fn parse(content: &[u8], file: &Path) -> Result<Self, BundleError> {
         check::versions(content, file)?;
         let manifest: Self = yaml::parse(content, file)?;
@@ -193,6 +197,10 @@ impl Manifest {
     }
 
     /// Renders the manifest as YAML.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Syntax`] when a value cannot be written as YAML.
     pub fn to_yaml(&self) -> Result<String, BundleError> {
         yaml::render(self, "manifest.yaml".as_ref())
     }
@@ -218,7 +226,7 @@ impl std::fmt::Display for Setting {
 }
 
 impl Parity {
-    /// The largest difference with which a bundle is accepted.
+    /// The largest accepted difference.
     pub const LIMIT: f64 = 1e-4;
 }
 

@@ -1,39 +1,39 @@
-//! The adapter's view of a user's ratings: each reward, plain and against the other answers to the same query.
+//! The adapter input `signals`: each reward of a user, absolute and relative to the other responses to the same query.
 
-/// One answer a user rated.
+/// One response that a user rated.
 ///
 /// ```
 /// use personaroute_bundle::signals::{Rated, signals};
 ///
 /// let rated = |query, reward| Rated { llm: 0, task: None, query, reward };
 /// let of_user = signals(&[rated(1, 0.9), rated(2, 0.4), rated(1, 0.5)]);
-/// assert_eq!(of_user[1], [0.4, 0.0, 0.0]); // the only answer to query 2
+/// assert_eq!(of_user[1], [0.4, 0.0, 0.0]); // the only response to query 2
 /// assert!((of_user[0][1] - 0.2).abs() < 1e-6 && of_user[0][2] == 1.0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rated {
-    /// The scorer's column of the LLM that answered.
+    /// Scorer column of the LLM that responded.
     pub llm: u32,
-    /// The scorer's column of the task; `None` when unknown.
+    /// Scorer column of the task; `None` when unknown.
     pub task: Option<u32>,
-    /// Groups the answers of several LLMs to one query of this user.
+    /// Groups the responses of several LLMs to one query of this user.
     pub query: u64,
     /// The user's reward, on the training data's scale.
     pub reward: f32,
 }
 
 /// Returns the adapter input `signals` for each of a user's ratings, in their order: the reward, the reward minus the
-/// mean reward of this user's answers to the same query (0 for a single answer), and 1 if there is more than one.
+/// mean reward of this user's responses to the same query (0 for a single one), and 1 if there is more than one.
 ///
-/// Sums are taken in 64 bits in the order given, so the result is the same on every machine.
+/// Sums are computed in 64 bits in the given order, so that the result is the same on every machine.
 pub fn signals(rated: &[Rated]) -> Vec<[f32; 3]> {
     let mut by_query: Vec<(u64, usize)> = rated.iter().enumerate().map(|(idx, rated)| (rated.query, idx)).collect();
     by_query.sort_unstable();
     let mut signals: Vec<[f32; 3]> = rated.iter().map(|rated| [rated.reward, 0.0, 0.0]).collect();
-    for answers in by_query.chunk_by(|(left, _), (right, _)| left == right).filter(|answers| answers.len() > 1) {
-        let rewards = answers.iter().filter_map(|(_, idx)| rated.get(*idx)).map(|rated| f64::from(rated.reward));
-        let mean = rewards.sum::<f64>() / answers.len() as f64;
-        for (_, idx) in answers {
+    for responses in by_query.chunk_by(|(left, _), (right, _)| left == right).filter(|responses| responses.len() > 1) {
+        let rewards = responses.iter().filter_map(|(_, idx)| rated.get(*idx)).map(|rated| f64::from(rated.reward));
+        let mean = rewards.sum::<f64>() / responses.len() as f64;
+        for (_, idx) in responses {
             if let Some([reward, over_mean, compared]) = signals.get_mut(*idx) {
                 #[expect(clippy::cast_possible_truncation, reason = "a difference of f32 values, rounded once")]
                 let difference = (f64::from(*reward) - mean) as f32;
@@ -61,12 +61,12 @@ mod tests {
     }
 
     #[test]
-    fn a_single_answer_is_compared_with_nothing() {
+    fn a_single_response_is_not_compared() {
         assert_eq!(signals(&[rated(3, -0.5), rated(4, 2.0)]), [[-0.5, 0.0, 0.0], [2.0, 0.0, 0.0]]);
     }
 
     #[test]
-    fn answers_to_one_query_are_compared_wherever_they_stand() {
+    fn responses_to_one_query_are_compared_in_any_order() {
         let found = signals(&[rated(1, 1.0), rated(2, 5.0), rated(1, 0.0), rated(1, 0.5)]);
         assert_eq!(found, [[1.0, 0.5, 1.0], [5.0, 0.0, 0.0], [0.0, -0.5, 1.0], [0.5, 0.0, 1.0]]);
     }

@@ -15,12 +15,7 @@ use self::index::Index;
 use self::rows::Rows;
 pub use self::writer::UserTableWriter;
 use crate::error::{BundleError, Fields};
-
-/// The file of the rows.
-pub const ROWS_FILE: &str = "users.safetensors";
-
-/// The file of the ids.
-pub const INDEX_FILE: &str = "users.idx";
+use crate::layout::{USER_INDEX, USER_ROWS};
 
 /// What is known about one user.
 ///
@@ -99,10 +94,10 @@ impl UserTable {
     /// shows in [`Bundle::verify`](crate::folder::Bundle::verify) alone; looking users up in a damaged table finds
     /// wrong rows or none, and is safe.
     pub fn open(dir: &Path) -> Result<Self, BundleError> {
-        let rows = Rows::open(&dir.join(ROWS_FILE))?;
-        let index_file = dir.join(INDEX_FILE);
+        let rows = Rows::open(&dir.join(USER_ROWS))?;
+        let index_file = dir.join(USER_INDEX);
         let index = Index::open(&index_file)?;
-        let expected = format!("{} as in {ROWS_FILE}", rows.len());
+        let expected = format!("{} as in {USER_ROWS}", rows.len());
         Fields::of(&index_file).check("count", index.len() == rows.len(), expected, index.len())?;
         Ok(Self { rows, index })
     }

@@ -1,4 +1,4 @@
-//! YAML in and out, with errors that name the file, line and column.
+//! Parses and renders YAML; errors name the file, line and column.
 
 use std::path::Path;
 

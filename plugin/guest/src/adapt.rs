@@ -1,13 +1,14 @@
-//! Learns a user from interactions, through the adapter graph.
+//! Computes a user's profile from interactions with the adapter graph.
 
 use personaroute_bundle::signals::{Rated, signals};
 
-use crate::host::{Elements, Host, Tensor, take};
+use crate::host::{Elements, Host, Tensor, take_output};
 use crate::model::{Interaction, Profile, RoutingError, UserState};
 use crate::validate;
 
-/// Returns the profile of a user with exactly these interactions; `profile` is the state before and comes back as it is
-/// when there are none. The adapter's table of tasks has a row for each of `tasks` and one more for an unknown task.
+/// Returns the profile of a user with exactly these interactions; without interactions, `profile` unchanged.
+///
+/// The adapter's task index runs from 0 to `tasks`, which stands for an unknown task.
 pub fn adapt(
     host: &impl Host,
     profile: Profile,
@@ -18,7 +19,7 @@ pub fn adapt(
     if interactions.is_empty() {
         return Ok(profile);
     }
-    // Bounded by the check above.
+    // `validate` has bounded the number.
     let n_interactions = u32::try_from(interactions.len()).unwrap_or(u32::MAX);
     let llm: Vec<i64> = interactions.iter().map(|interaction| interaction.llm_column.into()).collect();
     let task: Vec<i64> =
@@ -36,11 +37,11 @@ pub fn adapt(
         tensor("mask", Elements::Float32(&mask)),
     ];
     let mut outputs = host.run("adapter", &inputs)?;
-    let embedding = take(&mut outputs, "user", profile.embedding.len())?;
+    let embedding = take_output(&mut outputs, "user", profile.embedding.len())?;
     if embedding.iter().any(|value| !value.is_finite()) {
         return Err(RoutingError::Inference("adapter: the embedding is not finite".into()));
     }
-    let preference = take(&mut outputs, "preference", 1)?.pop().filter(|preference| preference.is_finite());
+    let preference = take_output(&mut outputs, "preference", 1)?.pop().filter(|preference| preference.is_finite());
     Ok(Profile {
         embedding,
         state: UserState::Adapted,
@@ -70,21 +71,21 @@ mod tests {
         Interaction { llm_column, task_column, query, reward }
     }
 
-    fn answering(user: &[f32], preference: f32) -> FakeHost {
+    fn returning(user: &[f32], preference: f32) -> FakeHost {
         let output = |name: &str, elements: &[f32]| Output { name: name.into(), elements: elements.into() };
-        FakeHost::answering(vec![output("user", user), output("preference", &[preference])])
+        FakeHost::returning(vec![output("user", user), output("preference", &[preference])])
     }
 
     #[test]
     fn no_interactions_change_nothing() {
-        let host = FakeHost::answering(Vec::new());
+        let host = FakeHost::returning(Vec::new());
         assert_eq!(adapt(&host, profile(), TASKS, &[]), Ok(profile()));
         assert!(host.runs().is_empty());
     }
 
     #[test]
-    fn interactions_reach_the_adapter_as_the_manifest_says() {
-        let host = answering(&[1.0, -1.0], 0.8);
+    fn interactions_become_the_inputs_that_the_manifest_describes() {
+        let host = returning(&[1.0, -1.0], 0.8);
         let seen = [interaction(2, Some(1), 7, 1.0), interaction(0, None, 8, 0.5), interaction(1, Some(0), 7, 0.0)];
         let adapted = adapt(&host, profile(), TASKS, &seen).unwrap();
         let expected =
@@ -100,16 +101,16 @@ mod tests {
     }
 
     #[test]
-    fn preference_is_kept_in_range_or_dropped() {
+    fn preference_is_clamped_or_dropped() {
         let seen = [interaction(0, None, 0, 1.0)];
-        let preference = |value| adapt(&answering(&[0.0, 0.0], value), profile(), TASKS, &seen).unwrap().preference;
+        let preference = |value| adapt(&returning(&[0.0, 0.0], value), profile(), TASKS, &seen).unwrap().preference;
         assert_eq!((preference(1.5), preference(-0.5), preference(f32::NAN)), (Some(1.0), Some(0.0), None));
     }
 
     #[test]
     fn broken_outputs_are_refused() {
         let seen = [interaction(0, None, 0, 1.0)];
-        let refused = |user: &[f32]| adapt(&answering(user, 0.5), profile(), TASKS, &seen).unwrap_err();
+        let refused = |user: &[f32]| adapt(&returning(user, 0.5), profile(), TASKS, &seen).unwrap_err();
         let length = RoutingError::Inference("output user: expected 2 elements, found 1".into());
         assert_eq!(refused(&[0.0]), length);
         assert_eq!(refused(&[0.0, f32::NAN]), RoutingError::Inference("adapter: the embedding is not finite".into()));

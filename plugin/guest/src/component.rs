@@ -1,4 +1,4 @@
-//! Binds the plugin to the component model.
+//! Exports the plugin as a WASM component.
 
 mod convert;
 mod host;

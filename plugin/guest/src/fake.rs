@@ -1,4 +1,4 @@
-//! A host for tests: records every run and answers with values that show which row and column they belong to.
+//! A host for tests: records every run and returns scores that depend on the row and the column.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,21 +21,21 @@ enum Recorded {
     Int64(Vec<i64>),
 }
 
-/// A host that answers as told.
+/// A host whose results a test sets.
 #[derive(Default)]
 pub(crate) struct FakeHost {
     pub(crate) profiles: BTreeMap<String, Profile>,
     pub(crate) embedding: Option<Vec<f32>>,
-    pub(crate) answers: Option<Vec<Output>>,
+    pub(crate) outputs: Option<Vec<Output>>,
     pub(crate) failure: Option<RoutingError>,
     pub(crate) runs: RefCell<Vec<Run>>,
     pub(crate) warnings: RefCell<Vec<String>>,
 }
 
 impl FakeHost {
-    /// Answers every run with these outputs.
-    pub(crate) fn answering(outputs: Vec<Output>) -> Self {
-        Self { answers: Some(outputs), ..Self::default() }
+    /// Returns these outputs for every run.
+    pub(crate) fn returning(outputs: Vec<Output>) -> Self {
+        Self { outputs: Some(outputs), ..Self::default() }
     }
 
     /// Fails every run.
@@ -62,9 +62,9 @@ impl Host for FakeHost {
             (tensor.name, (tensor.dims.clone(), elements))
         };
         let run = Run { graph: graph.into(), inputs: inputs.iter().map(record).collect() };
-        let answer = self.failure.clone().map_or_else(|| Ok(self.answers.clone().unwrap_or_else(|| scores(&run))), Err);
+        let result = self.failure.clone().map_or_else(|| Ok(self.outputs.clone().unwrap_or_else(|| scores(&run))), Err);
         self.runs.borrow_mut().push(run);
-        answer
+        result
     }
 
     fn embed(&self, text: &str) -> Result<Vec<f32>, RoutingError> {
@@ -97,8 +97,8 @@ impl Run {
     }
 }
 
-/// Three LLMs: column 0 is the best for a user whose embedding begins with a positive value, else column 2; the task is
-/// as declared, else `code`.
+/// Scores of three LLMs: column 0 is the best for a user whose embedding starts with a positive value, else column 2. The
+/// task is the declared one, else `code`.
 fn scores(run: &Run) -> Vec<Output> {
     let (user, task) = (run.float32("user"), run.float32("task"));
     let rows = user.1.chunks(user.0[1] as usize);
@@ -115,7 +115,7 @@ fn scores(run: &Run) -> Vec<Output> {
     ]
 }
 
-/// Three LLM columns, the tasks `code` and `math`, users of two values.
+/// A model with three LLM columns, the tasks `code` and `math`, and user embeddings of two values.
 pub(crate) fn model() -> Model {
     Model {
         text_encoder: TextEncoder::Lexical(Lexical { buckets: 1_000, max_words: 2, max_ids: 64, seed: 1 }),
@@ -126,7 +126,7 @@ pub(crate) fn model() -> Model {
 }
 
 impl Candidates {
-    /// Adds a candidate that costs 1 and 2 USD and takes any prompt.
+    /// Adds a candidate with prices of 1 and 2 USD per million tokens and no context window.
     pub(crate) fn push(&mut self, llm: &str, column: Option<u32>) {
         self.ids.push_str(llm);
         self.id_ends.push(u32::try_from(self.ids.len()).unwrap());
@@ -142,7 +142,7 @@ pub(crate) fn ids<'a>(request: &'a Request, ranking: &Ranking) -> Vec<&'a str> {
     ranking.order.iter().map(|position| request.candidates.id(*position as usize)).collect()
 }
 
-/// A request of an unnamed user; candidates take the columns in order.
+/// An anonymous request; the candidates have the columns in order.
 pub(crate) fn request(llms: &[&str]) -> Request {
     let mut candidates = Candidates::default();
     llms.iter().zip(0..).for_each(|(llm, column)| candidates.push(llm, Some(column)));

@@ -2,9 +2,9 @@
 
 use crate::host::{Elements, Host, Tensor};
 use crate::model::{Model, Profile, Request, RoutingError, TextEncoder, UserState};
-use crate::validate::Checked;
+use crate::validate::Validated;
 
-/// What the scorer takes in place of a declared preference.
+/// The scorer input `preference` of a request that declares none.
 const NO_PREFERENCE: f32 = -1.0;
 
 /// A user as the scorer sees it.
@@ -12,40 +12,40 @@ const NO_PREFERENCE: f32 = -1.0;
 pub struct User {
     pub state: UserState,
     pub interactions: u32,
-    /// The weight that replaces the user's own.
+    /// The declared weight of effect that replaces the user's own.
     pub declared: Option<f32>,
 }
 
-/// The scorer's inputs, row by row.
+/// The scorer's inputs, row-major.
 #[derive(Debug, Default)]
 pub struct Features {
     rows: u32,
     user: Vec<f32>,
     preference: Vec<f32>,
     task: Vec<f32>,
-    /// Ids of each row, not yet padded; empty under the other encoder.
+    /// Ids of each row before padding; empty under the other encoder.
     ngrams: Vec<Vec<i64>>,
     /// Embeddings; empty under the other encoder.
     query: Vec<f32>,
 }
 
 impl Features {
-    /// Adds the row of a checked request.
+    /// Adds the row of a validated request.
     ///
     /// # Errors
     ///
-    /// When the encoder fails; then no row is added.
+    /// Fails when the encoder fails; then no row is added.
     pub fn push(
         &mut self,
         host: &impl Host,
         model: &Model,
         request: &Request,
-        checked: Checked,
+        validated: Validated,
     ) -> Result<User, RoutingError> {
         self.push_text(host, model, &request.text)?;
         let user = self.push_user(host, model, request);
         self.preference.push(user.declared.unwrap_or(NO_PREFERENCE));
-        let one_hot = (0..model.tasks.len()).map(|column| if checked.task == Some(column) { 1.0 } else { 0.0 });
+        let one_hot = (0..model.tasks.len()).map(|column| if validated.task == Some(column) { 1.0 } else { 0.0 });
         self.task.extend(one_hot);
         self.rows += 1;
         Ok(user)
@@ -56,7 +56,7 @@ impl Features {
         self.rows as usize
     }
 
-    /// Returns the inputs, with `ngrams` as room for the padded ids.
+    /// Returns the inputs; `ngrams` is the buffer of the padded ids.
     pub fn tensors<'data>(&'data self, ngrams: &'data mut Vec<i64>) -> Vec<Tensor<'data>> {
         let float = |name, data: &'data [f32]| self.tensor(name, data.len(), Elements::Float32(data));
         let text = if self.ngrams.is_empty() {
@@ -69,7 +69,7 @@ impl Features {
     }
 
     fn tensor<'data>(&self, name: &'static str, n_elements: usize, elements: Elements<'data>) -> Tensor<'data> {
-        // Every row has the same length, and a row of 2^32 elements would not fit the plugin's memory.
+        // All rows have the same length, and a row of 2^32 elements would not fit into the plugin's memory.
         let per_row = n_elements.checked_div(self.rows()).and_then(|extent| u32::try_from(extent).ok());
         Tensor { name, dims: vec![self.rows, per_row.unwrap_or(0)], elements }
     }
@@ -93,10 +93,10 @@ impl Features {
         let profile = request.user.as_deref().and_then(|user| host.profile(user));
         if let Some(profile) = profile.filter(|profile| fits(host, model, profile)) {
             self.user.extend(&profile.embedding);
-            // Without interactions nothing was estimated: such a preference is one the user has declared.
-            let standing =
+            // Without interactions no preference was estimated, so the user has declared this one.
+            let stored =
                 profile.preference.filter(|preference| profile.interactions == 0 && (0.0..=1.0).contains(preference));
-            let declared = request.preference.or(standing);
+            let declared = request.preference.or(stored);
             return User { state: profile.state, interactions: profile.interactions, declared };
         }
         self.user.extend(&model.prior);
@@ -105,11 +105,11 @@ impl Features {
     }
 }
 
-/// Says whether the scorer can take this profile; a profile of another bundle is not worth failing a request.
+/// Returns whether the scorer can take this profile. A profile of another bundle does not fail the request.
 fn fits(host: &impl Host, model: &Model, profile: &Profile) -> bool {
     let fits = profile.embedding.len() == model.prior.len() && profile.embedding.iter().all(|value| value.is_finite());
     if !fits {
-        host.warn("a user profile does not fit the model, the prior is used in its place");
+        host.warn("a user profile does not match the model, so the prior is used");
     }
     fits
 }

@@ -1,8 +1,8 @@
-//! What the plugin needs of its host, so that tests can stand in for one.
+//! The host functions that the plugin calls, as a trait that tests can implement.
 
 use crate::model::{Profile, RoutingError};
 
-/// The host's side of a call.
+/// The host of a call.
 pub trait Host {
     /// Runs `graph` and returns every output.
     fn run(&self, graph: &str, inputs: &[Tensor<'_>]) -> Result<Vec<Output>, RoutingError>;
@@ -10,7 +10,7 @@ pub trait Host {
     /// Embeds a text.
     fn embed(&self, text: &str) -> Result<Vec<f32>, RoutingError>;
 
-    /// Returns what is known about a user.
+    /// Returns the profile of a user; `None` for a user never seen.
     fn profile(&self, user: &str) -> Option<Profile>;
 
     /// Writes one warning to the host's log. It never carries request text.
@@ -39,8 +39,8 @@ pub struct Output {
     pub elements: Vec<f32>,
 }
 
-/// Takes the output `name` with exactly `n_elements`.
-pub fn take(outputs: &mut [Output], name: &str, n_elements: usize) -> Result<Vec<f32>, RoutingError> {
+/// Removes and returns the output `name`, which must have `n_elements` elements.
+pub fn take_output(outputs: &mut [Output], name: &str, n_elements: usize) -> Result<Vec<f32>, RoutingError> {
     let Some(output) = outputs.iter_mut().find(|output| output.name == name) else {
         return Err(RoutingError::Inference(format!("the graph has no output {name}")));
     };

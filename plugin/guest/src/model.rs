@@ -1,4 +1,4 @@
-//! What the calls carry, in plain types: the records of `wit/`, one for one, where their units and ranges are given.
+//! The records of `wit/` as plain types, field by field; `wit/` documents their units and ranges.
 
 use personaroute_bundle::lexical::Lexical;
 
@@ -19,17 +19,17 @@ pub struct Model {
     pub prior: Vec<f32>,
 }
 
-/// In a column of numbers: there is none.
+/// Marks a missing value in a column of numbers.
 pub const NONE: u32 = u32::MAX;
 
-/// The LLMs that may answer, a list per fact; a candidate is its position in each.
+/// The candidate LLMs in columns; a candidate is a position in each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Candidates {
-    /// The ids, one after another.
+    /// The concatenated ids.
     pub ids: String,
     /// Where each id ends, in bytes.
     pub id_ends: Vec<u32>,
-    /// [`NONE`] when the bundle does not know the LLM.
+    /// [`NONE`] for an LLM that is not in the bundle.
     pub columns: Vec<u32>,
     pub input_prices: Vec<f32>,
     pub output_prices: Vec<f32>,
@@ -48,7 +48,7 @@ impl Candidates {
         self.columns.is_empty()
     }
 
-    /// Returns the id of the candidate at `position`; empty when there is none.
+    /// Returns the id of the candidate at `position`; empty past the end.
     pub fn id(&self, position: usize) -> &str {
         let end = |position: usize| self.id_ends.get(position).map(|end| *end as usize);
         let start = position.checked_sub(1).map_or(Some(0), end);
@@ -56,14 +56,14 @@ impl Candidates {
         range.unwrap_or_default()
     }
 
-    /// Returns the price of a million tokens each way.
+    /// Returns the sum of the prices of a million input and a million output tokens, in USD.
     pub fn price(&self, position: usize) -> f64 {
         let of = |prices: &[f32]| prices.get(position).copied().map_or(0.0, f64::from);
         of(&self.input_prices) + of(&self.output_prices)
     }
 }
 
-/// What is to be decided.
+/// A query to route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub user: Option<String>,
@@ -74,7 +74,7 @@ pub struct Request {
     pub prompt_tokens: u32,
 }
 
-/// How much is known about a user.
+/// How much the router knows about a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserState {
     Known,
@@ -83,7 +83,7 @@ pub enum UserState {
     Anonymous,
 }
 
-/// What is known about a user.
+/// The profile of a user.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     pub embedding: Vec<f32>,
@@ -98,7 +98,7 @@ pub enum Exclusion {
     ContextWindow,
 }
 
-/// The candidates' order, and their scores by position.
+/// The candidates' order, and their scores by position in the request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ranking {
     pub order: Vec<u32>,
@@ -116,7 +116,7 @@ pub struct TaskGuess {
     pub probability: f32,
 }
 
-/// The candidates in order, and why.
+/// The ranking of a request and its explanation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     pub ranking: Ranking,
@@ -125,7 +125,7 @@ pub struct Decision {
     pub why: String,
 }
 
-/// One answer a user rated.
+/// One response that a user rated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Interaction {
     pub llm_column: u32,
@@ -134,10 +134,10 @@ pub struct Interaction {
     pub reward: f32,
 }
 
-/// Why a call has no result.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoutingError {
-    /// The request breaks a rule; says which.
+    /// The request violates a rule, which the text names.
     InvalidRequest(String),
     /// The host's inference or encoder failed.
     Inference(String),

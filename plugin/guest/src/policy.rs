@@ -1,8 +1,8 @@
-//! Ranks the candidates of one request from the scorer's predictions.
+//! Ranks the candidates of one request by the scorer's predictions.
 
 use crate::model::{Candidates, Exclusion, NONE, Ranking, Request, RoutingError};
 
-/// The scorer's outputs for one request, a value per LLM column each.
+/// The scorer's outputs for one request; each slice has one value per LLM column.
 #[derive(Clone, Copy, Debug)]
 pub struct Predictions<'row> {
     pub utility: &'row [f32],
@@ -11,7 +11,7 @@ pub struct Predictions<'row> {
     pub uncertainty: &'row [f32],
 }
 
-/// What the scorer says of one LLM.
+/// The scorer's prediction for one LLM.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Prediction {
     utility: f32,
@@ -20,14 +20,14 @@ struct Prediction {
     uncertainty: f32,
 }
 
-/// Ranks: usable candidates first; then by utility, the higher first; then the cheaper; then by id.
+/// Ranks usable candidates before excluded ones; then by higher utility, then by lower price, then by id.
 ///
-/// A candidate that the bundle does not know gets a cautious prediction, so that it is a fallback but
+/// A candidate that is not in the bundle has the new-LLM prior, a lower confidence bound, so that it is a fallback but
 /// rarely the first choice.
 ///
 /// # Errors
 ///
-/// When a prediction is not finite.
+/// Fails when a prediction is not finite.
 pub fn rank(request: &Request, predictions: &Predictions<'_>) -> Result<Ranking, RoutingError> {
     let columns = &request.candidates.columns;
     let mut ranking = Ranking {
@@ -42,7 +42,7 @@ pub fn rank(request: &Request, predictions: &Predictions<'_>) -> Result<Ranking,
         *uncertainty = uncertainty.max(0.0);
     }
     if columns.contains(&NONE) {
-        guess(&mut ranking, columns, predictions)?;
+        fill_unknown(&mut ranking, columns, predictions)?;
     }
     order(&mut ranking, request);
     Ok(ranking)
@@ -56,40 +56,40 @@ fn gather(name: &str, row: &[f32], columns: &[u32]) -> Result<Vec<f32>, RoutingE
         let Some(value) = value.filter(|value| value.is_finite()) else {
             return Err(RoutingError::Inference(format!("scorer: {name} of column {column} is not finite")));
         };
-        // Adding nothing turns -0 into 0, which would otherwise decide ties.
+        // Adding 0 turns -0 into 0; otherwise the sign would decide ties.
         values.push(value + 0.0);
     }
     Ok(values)
 }
 
-/// Fills in what to expect of LLMs the bundle does not know, given the other candidates, or every LLM of the bundle
-/// when no candidate is known.
-fn guess(ranking: &mut Ranking, columns: &[u32], predictions: &Predictions<'_>) -> Result<(), RoutingError> {
+/// Sets the scores of LLMs that are not in the bundle to the new-LLM prior: from the known candidates, or from every LLM
+/// of the bundle when no candidate is known.
+fn fill_unknown(ranking: &mut Ranking, columns: &[u32], predictions: &Predictions<'_>) -> Result<(), RoutingError> {
     let mut known: Vec<u32> = columns.iter().copied().filter(|column| *column != NONE).collect();
     if known.is_empty() {
         known = (0..).take(predictions.utility.len()).collect();
     }
     let known: Vec<Prediction> = known.into_iter().map(|column| predictions.at(column)).collect::<Result<_, _>>()?;
-    let Prediction { utility, effect, cost, uncertainty } = cautious(&known);
+    let Prediction { utility, effect, cost, uncertainty } = new_llm_prior(&known);
     let lists = [
         (&mut ranking.utilities, utility),
         (&mut ranking.effects, effect),
         (&mut ranking.costs, cost),
         (&mut ranking.uncertainties, uncertainty),
     ];
-    for (values, guess) in lists {
+    for (values, prior) in lists {
         let unknown = values.iter_mut().zip(columns).filter(|(_, column)| **column == NONE);
-        unknown.for_each(|(value, _)| *value = guess);
+        unknown.for_each(|(value, _)| *value = prior);
     }
     Ok(())
 }
 
-/// Puts the candidates into order: numbers are sorted that hold the utility above the position.
+/// Sorts the candidates by keys that hold the utility in the upper and the position in the lower half.
 fn order(ranking: &mut Ranking, request: &Request) {
     let (mut usable, mut excluded) = (Vec::with_capacity(ranking.utilities.len()), Vec::new());
     for (position, (utility, window)) in (0..).zip(ranking.utilities.iter().zip(&request.candidates.context_windows)) {
         let key = u64::from(descending(*utility)) << 32 | u64::from(position);
-        // A prompt that leaves no room for an answer does not fit.
+        // A prompt that leaves no room for a completion does not fit.
         if request.prompt_tokens < *window || *window == NONE {
             usable.push(key);
         } else {
@@ -114,23 +114,23 @@ fn sort(keys: &mut [u64], candidates: &Candidates) {
     }
 }
 
-/// The position in the lower half of a key.
+/// Returns the position in the lower half of a key.
 fn position(key: u64) -> u32 {
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+    #[expect(clippy::cast_possible_truncation, reason = "invariant: the position is in the lower half")]
     let position = key as u32;
     position
 }
 
-/// Returns a number that is smaller the greater the value.
+/// Maps a float to an integer that sorts in descending order of the float.
 fn descending(value: f32) -> u32 {
     let bits = value.to_bits();
-    // Among floats of one sign the bits are ordered like their absolute values.
+    // The bits of floats of one sign are ordered like their absolute values.
     if value.is_sign_negative() { bits } else { !bits & (u32::MAX >> 1) }
 }
 
-/// The mean of what is known, each part worse by its standard deviation among the known; the utility also by their
-/// own mean uncertainty, so that even a single known LLM comes before an unknown one.
-fn cautious(known: &[Prediction]) -> Prediction {
+/// Returns the new-LLM prior: the mean of the known predictions, worse by one standard deviation among them. The utility
+/// is also worse by their mean uncertainty, so that even a single known LLM ranks before an unknown one.
+fn new_llm_prior(known: &[Prediction]) -> Prediction {
     let utility = Moments::of(known.iter().map(|prediction| prediction.utility));
     let effect = Moments::of(known.iter().map(|prediction| prediction.effect));
     let cost = Moments::of(known.iter().map(|prediction| prediction.cost));
@@ -144,7 +144,7 @@ fn cautious(known: &[Prediction]) -> Prediction {
     }
 }
 
-/// Rounds to 32 bits; predictions near the end of the range stay inside it.
+/// Rounds to f32; predictions near the end of its range stay finite.
 fn finite(value: f64) -> f32 {
     #[expect(clippy::cast_possible_truncation, reason = "clamped to the range of f32")]
     let rounded = value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32;
@@ -170,7 +170,7 @@ impl Predictions<'_> {
     fn at(&self, column: u32) -> Result<Prediction, RoutingError> {
         let value = |name: &str, row: &[f32]| {
             let value = row.get(column as usize).copied().filter(|value| value.is_finite());
-            // Adding nothing turns -0 into 0, which would otherwise decide ties.
+            // Adding 0 turns -0 into 0; otherwise the sign would decide ties.
             value
                 .map(|value| value + 0.0)
                 .ok_or_else(|| RoutingError::Inference(format!("scorer: {name} of column {column} is not finite")))

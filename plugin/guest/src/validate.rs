@@ -1,4 +1,4 @@
-//! Refuses requests that break a rule of the contract, before anything is computed for them.
+//! Refuses requests that violate the contract, before anything is computed.
 
 use crate::model::{Candidates, Interaction, Model, NONE, Request, RoutingError};
 
@@ -8,18 +8,18 @@ pub const MAX_CANDIDATES: usize = 4_096;
 /// Most interactions of one adaptation: bounds the plugin's memory at about 3 MB.
 pub const MAX_INTERACTIONS: usize = 65_536;
 
-/// Task names that a refusal still lists.
+/// Most task names that an error lists.
 const MAX_LISTED: usize = 12;
 
-/// What the checks have worked out on their way.
+/// The results of validating a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct Validated {
     /// The column of the declared task.
     pub task: Option<usize>,
 }
 
-/// Checks a request.
-pub fn request(model: &Model, request: &Request) -> Result<Checked, RoutingError> {
+/// Validates a request.
+pub fn request(model: &Model, request: &Request) -> Result<Validated, RoutingError> {
     let n_candidates = request.candidates.len();
     if !(1..=MAX_CANDIDATES).contains(&n_candidates) {
         return Err(invalid(format!("candidates: expected 1 to {MAX_CANDIDATES}, found {n_candidates}")));
@@ -32,10 +32,10 @@ pub fn request(model: &Model, request: &Request) -> Result<Checked, RoutingError
         return Err(invalid("preference: expected 0 to 1".into()));
     }
     let task = request.task.as_deref().map(|task| task_column(model, task)).transpose()?;
-    Ok(Checked { task })
+    Ok(Validated { task })
 }
 
-/// Checks the interactions of an adaptation.
+/// Validates the interactions of an adaptation.
 pub fn interactions(tasks: u32, interactions: &[Interaction]) -> Result<(), RoutingError> {
     if interactions.len() > MAX_INTERACTIONS {
         let found = interactions.len();
@@ -52,7 +52,7 @@ pub fn interactions(tasks: u32, interactions: &[Interaction]) -> Result<(), Rout
     Ok(())
 }
 
-/// Every list speaks of every candidate.
+/// Refuses columns that do not have one entry for each candidate.
 fn check_lengths(candidates: &Candidates) -> Result<(), RoutingError> {
     let expected = candidates.len();
     let lengths = [
@@ -137,14 +137,14 @@ mod tests {
             }
         };
         assert_eq!(refusal(many(MAX_CANDIDATES + 1)), "candidates: expected 1 to 4096, found 4097");
-        assert_eq!(refusal(many(MAX_CANDIDATES)), "Ok(Checked { task: None })");
+        assert_eq!(refusal(many(MAX_CANDIDATES)), "Ok(Validated { task: None })");
     }
 
     #[test]
     fn declared_task_is_found() {
         let mut declared = sample(&["a"]);
         declared.task = Some("math".into());
-        assert_eq!(request(&model(), &declared), Ok(Checked { task: Some(1) }));
+        assert_eq!(request(&model(), &declared), Ok(Validated { task: Some(1) }));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What does a decision cost without a text encoder, by number of LLMs: through the plugin, natively, and the call alone?
+//! How long does a decision take without a text encoder, by number of LLMs: in the plugin, natively, and the plugin call
+//! alone?
 
 #[expect(unreachable_pub, reason = "a file of the test harness, where it is public")]
 #[path = "../../../tests/harness/src/bundle.rs"]
@@ -17,7 +18,7 @@ fn main() {
     divan::main();
 }
 
-/// The bundle of the repository: a trained scorer and its encoder's work.
+/// The default bundle: a trained scorer and the lexical encoder.
 #[divan::bench]
 fn trained(bencher: Bencher<'_, '_>) {
     let Some(fixture) = Fixture::trained() else { return };
@@ -33,7 +34,7 @@ fn trained_native(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| black_box(native.route()));
 }
 
-/// Profile, plugin and scorer, as a caller sees them.
+/// The whole call: profile, plugin and scorer.
 #[divan::bench(args = [10, 100, 1000])]
 fn routed(bencher: Bencher<'_, '_>, llms: usize) {
     let fixture = Fixture::new(llms);
@@ -49,7 +50,7 @@ fn routed_two_kilobytes(bencher: Bencher<'_, '_>, llms: usize) {
     bencher.bench_local(|| black_box(router.route(black_box(&request))));
 }
 
-/// The plugin's code compiled natively on the same scorer: what the WASM boundary is held against.
+/// The plugin's code compiled natively with the same scorer, to compare the WASM boundary with.
 #[divan::bench(args = [10, 100, 1000])]
 fn native(bencher: Bencher<'_, '_>, llms: usize) {
     let fixture = Fixture::new(llms);
@@ -57,7 +58,7 @@ fn native(bencher: Bencher<'_, '_>, llms: usize) {
     bencher.bench_local(|| black_box(native.route()));
 }
 
-/// The plugin on a scorer that costs nothing: instantiation, copies and policy.
+/// The plugin with a scorer that returns constants: instantiation, copies and policy.
 #[divan::bench(args = [10, 100, 1000])]
 fn call(bencher: Bencher<'_, '_>, llms: usize) {
     let fixture = Fixture::new(llms);

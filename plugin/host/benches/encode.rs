@@ -1,4 +1,4 @@
-//! What does the text encoder cost, by number of tokens, alone and in a batch of eight?
+//! How long does the text encoder take, by number of tokens, for one text and for a batch of eight?
 
 use std::{env, hint::black_box, path::PathBuf};
 
@@ -9,7 +9,7 @@ fn main() {
     if folder().is_some() {
         divan::main();
     } else {
-        eprintln!("passed over: PERSONAROUTE_ENCODER_DIR names no encoder");
+        eprintln!("skipped: PERSONAROUTE_ENCODER_DIR names no encoder");
     }
 }
 
@@ -36,7 +36,7 @@ fn open() -> Option<TextEncoder> {
     TextEncoder::open(&folder()?, None).ok()
 }
 
-/// Returns a text of so many tokens, its two marks included.
+/// Returns a text of `tokens` tokens, the start and end tokens included.
 fn text(tokens: usize) -> String {
     "word ".repeat(tokens.saturating_sub(2))
 }

@@ -1,6 +1,6 @@
-//! Bundles of any size, and routers on them.
+//! Bundles of a given number of LLMs, and routers on them.
 
-#![expect(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to measure")]
+#![expect(clippy::unwrap_used, reason = "a bench fails when its set-up fails")]
 
 use std::{
     env,
@@ -10,31 +10,31 @@ use std::{
 use personaroute_host::{Candidate, RouteRequest, Router, RouterOptions, bundle::folder::Bundle};
 use tempfile::TempDir;
 
-use crate::bundle::Recipe;
+use crate::bundle::BundleSpec;
 
-/// A question as people type it.
+/// A typical question.
 pub(crate) const SHORT: &str = "What is the fastest way to sort a million integers in Rust, and why is it the fastest?";
 
 /// A prompt of two kilobytes.
 pub(crate) const PROMPT: &str = include_str!("prompt.txt");
 
-/// A bundle with some number of LLMs, and options that lead to it.
+/// A bundle and the options that open it.
 pub(crate) struct Fixture {
     pub(crate) options: RouterOptions,
     _folder: Option<TempDir>,
 }
 
 impl Fixture {
-    /// Makes a bundle of `llms` LLMs with users of 32 dimensions.
+    /// Writes a bundle of `llms` LLMs with user embeddings of 32 values.
     pub(crate) fn new(llms: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let recipe = Recipe { llms, tasks: 8, user_dim: 32, ..Recipe::default() };
+        let spec = BundleSpec { llms, tasks: 8, user_dim: 32, ..BundleSpec::default() };
         let bundle = folder.path().join("bundle");
-        recipe.write(&bundle).unwrap();
+        spec.write(&bundle).unwrap();
         Self { options: RouterOptions::new(bundle, plugin()), _folder: Some(folder) }
     }
 
-    /// Takes the bundle of the repository, when there is one.
+    /// Returns the default bundle, if the repository has one.
     pub(crate) fn trained() -> Option<Self> {
         let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/bundle");
         bundle.is_dir().then(|| Self { options: RouterOptions::new(bundle, plugin()), _folder: None })

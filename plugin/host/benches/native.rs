@@ -1,10 +1,6 @@
-//! The plugin's own code called natively, and the plugin on a scorer that costs nothing.
+//! The plugin's code called natively, and a router with a scorer that returns constants.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a bench that cannot be set up has nothing to measure"
-)]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a bench fails when its set-up fails")]
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +14,7 @@ use personaroute_host::{
 use crate::fixture::Fixture;
 
 impl Fixture {
-    /// Returns a router whose scorer answers at once.
+    /// Returns a router whose scorer returns constants.
     pub(crate) fn router_without_runtime(&self) -> Router {
         let manifest = Bundle::open(&self.options.bundle).unwrap().manifest;
         let outputs: Vec<_> = manifest.graphs.scorer.outputs.iter().map(|output| output.name.clone()).collect();
@@ -40,7 +36,7 @@ impl Fixture {
     }
 }
 
-/// The plugin's code and what it works on, without WASM.
+/// The plugin's code and its inputs, without WASM.
 pub(crate) struct Native {
     host: NativeHost,
     model: model::Model,
@@ -48,7 +44,7 @@ pub(crate) struct Native {
 }
 
 impl Native {
-    /// Does what a router does, from the request to scores by id, but for the boundary.
+    /// Does what a router does, from the request to scores by id, without the WASM boundary.
     pub(crate) fn route(&self) -> Vec<Score> {
         let decision = route::route(&self.host, &self.model, &request(&self.request)).unwrap();
         let ranking = &decision.ranking;

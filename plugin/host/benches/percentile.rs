@@ -1,4 +1,4 @@
-//! How long do the slowest decisions take: median, 95th and 99th percentile by number of LLMs and length of the prompt?
+//! What are the median and the high percentiles of decision times, by number of LLMs and length of the prompt?
 
 #[expect(unreachable_pub, reason = "a file of the test harness, where it is public")]
 #[path = "../../../tests/harness/src/bundle.rs"]
@@ -18,11 +18,11 @@ use personaroute_host::{RouteRequest, Router};
 
 use self::fixture::{Fixture, PROMPT, SHORT};
 
-/// Decisions measured, after a tenth as many to warm up.
+/// Measured decisions; a tenth as many run before as a warm-up.
 const DECISIONS: usize = 20_000;
 
 fn main() -> io::Result<()> {
-    // `cargo test` runs benches too, to see that they work.
+    // `cargo test` runs benches as tests, with few iterations.
     let decisions = if env::args().any(|arg| arg == "--bench") { DECISIONS } else { 10 };
     writeln!(io::stdout(), "{:<28}{:>10}{:>10}{:>10}{:>10}", "bundle, prompt", "p50 us", "p95 us", "p99 us", "max us")?;
     if let Some(trained) = Fixture::trained() {

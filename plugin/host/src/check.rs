@@ -1,17 +1,17 @@
-//! What a plugin returns is checked before anyone acts on it.
+//! Checks the plugin's results before they are used.
 
 use crate::{
     Candidate, DecisionFault, Profile,
-    component::bindings::exports::personaroute::router::routing::{Decision, Ranking, TaskGuess},
+    bindings::exports::personaroute::router::routing::{Decision, Ranking, TaskGuess},
 };
 
-/// Longest sentence of a decision, in bytes.
+/// Longest explanation of a decision, in bytes.
 const MAX_WHY: usize = 4096;
 
 /// Longest task name, in bytes.
 const MAX_TASK: usize = 1024;
 
-/// Accepts a decision that ranks every candidate once, with finite scores, in bounded texts.
+/// Accepts a decision that ranks every candidate once and has finite scores and texts of bounded length.
 pub(crate) fn decision(decision: &Decision, candidates: &[Candidate]) -> Result<(), DecisionFault> {
     ranking(&decision.ranking, candidates)?;
     if decision.why.len() > MAX_WHY {
@@ -20,7 +20,7 @@ pub(crate) fn decision(decision: &Decision, candidates: &[Candidate]) -> Result<
     decision.task.as_ref().map_or(Ok(()), task)
 }
 
-/// Accepts an adapted profile of the bundle's dimension, with finite values.
+/// Accepts a profile whose embedding has `user_dim` finite values and whose preference is 0 to 1.
 pub(crate) fn profile(profile: &Profile, user_dim: usize) -> Result<(), DecisionFault> {
     let got = profile.embedding.len();
     if got != user_dim {
@@ -37,14 +37,14 @@ pub(crate) fn profile(profile: &Profile, user_dim: usize) -> Result<(), Decision
 }
 
 fn ranking(ranking: &Ranking, candidates: &[Candidate]) -> Result<(), DecisionFault> {
-    once(ranking.order.iter().copied(), candidates)?;
+    unique(ranking.order.iter().copied(), candidates)?;
     if ranking.order.len() < candidates.len() {
         let is_missing = |position: u32| !ranking.order.contains(&position);
         let missing = (0..).zip(candidates).find(|(position, _)| is_missing(*position));
         return missing
             .map_or(Ok(()), |(_, candidate)| Err(DecisionFault::MissingCandidate(candidate.llm.to_string())));
     }
-    once(ranking.excluded.iter().map(|excluded| excluded.candidate), candidates)?;
+    unique(ranking.excluded.iter().map(|excluded| excluded.candidate), candidates)?;
     finite("utility", &ranking.utilities, candidates)?;
     finite("effect", &ranking.effects, candidates)?;
     finite("cost", &ranking.costs, candidates)?;
@@ -55,8 +55,8 @@ fn ranking(ranking: &Ranking, candidates: &[Candidate]) -> Result<(), DecisionFa
     Ok(())
 }
 
-/// Accepts positions of candidates, none of them twice.
-fn once(positions: impl Iterator<Item = u32>, candidates: &[Candidate]) -> Result<(), DecisionFault> {
+/// Accepts positions of candidates that are all different.
+fn unique(positions: impl Iterator<Item = u32>, candidates: &[Candidate]) -> Result<(), DecisionFault> {
     let mut seen = vec![false; candidates.len()];
     for position in positions {
         let Some((seen, candidate)) = seen.get_mut(position as usize).zip(candidates.get(position as usize)) else {
@@ -85,7 +85,7 @@ fn task(guess: &TaskGuess) -> Result<(), DecisionFault> {
     if guess.task.len() > MAX_TASK {
         return Err(DecisionFault::TooLong { field: "task" });
     }
-    // Rounding may carry a probability a little over one.
+    // Rounding may raise a probability slightly above one.
     if (0.0..=1.001).contains(&guess.probability) {
         return Ok(());
     }

@@ -1,4 +1,6 @@
-//! What one call into the plugin carries with it: its services, its users, its limits.
+//! The host state of one call into the plugin: services, users, deadline, limits.
+
+mod log_budget;
 
 use std::{
     collections::HashMap,
@@ -9,23 +11,24 @@ use std::{
 use foldhash::fast::RandomState;
 use wasmtime::ResourceLimiter;
 
-use crate::{Limits, Profile, import::log::Budget, services::Services};
+use self::log_budget::LogBudget;
+use crate::{Limits, Profile, services::Services};
 
-/// Most entries of one of the plugin's tables; its own table of functions has under 100.
+/// Most elements of one WASM table; the plugin's own table of functions has under 100.
 const MAX_TABLE: usize = 10_000;
 
-/// The users of a call's requests; those with a profile have it in place of the user table's.
+/// The users of a call's requests, each with the profile that replaces the user table's, if the request has one.
 pub(crate) type Users = HashMap<String, Option<Profile>, RandomState>;
 
-/// The state of one call; a fresh one for each.
+/// The host state of one call; each call has its own.
 pub(crate) struct Context {
     pub(crate) services: Arc<Services>,
     pub(crate) users: Users,
     pub(crate) deadline: Instant,
-    pub(crate) log: Budget,
-    /// Set when the host could not serve an import in time.
+    pub(crate) log: LogBudget,
+    /// Set when an import did not finish before the deadline.
     pub(crate) timed_out: bool,
-    /// Set when the encoder refused a text for lack of room.
+    /// Set when the encoder queue was full.
     pub(crate) overloaded: bool,
     /// Set when the plugin asked for more memory than it may use.
     pub(crate) out_of_memory: bool,
@@ -33,13 +36,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Returns the state of a call that begins now and may take `time`.
+    /// Returns the state of a call that starts now and must end within `time`.
     pub(crate) fn new(services: &Arc<Services>, users: Users, limits: &Limits, time: Duration) -> Self {
         Self {
             services: Arc::clone(services),
             users,
             deadline: Instant::now() + time,
-            log: Budget::new(limits.log_messages),
+            log: LogBudget::new(limits.log_messages),
             timed_out: false,
             overloaded: false,
             out_of_memory: false,

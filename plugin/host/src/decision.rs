@@ -1,4 +1,4 @@
-//! What a caller gets: a ranking and its reasons.
+//! The result of a routing call: a ranking of the candidates with its explanation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,11 +11,11 @@ pub struct Decision {
     pub ranking: Vec<Score>,
     /// How much the router knew about the user.
     pub user_state: UserState,
-    /// The declared or likeliest task.
+    /// The task that the request declared, else the likeliest one.
     pub task: Option<TaskGuess>,
-    /// One sentence for people.
+    /// One English sentence that explains the choice.
     pub why: String,
-    /// Time of the whole call; of its batch's call for a batch.
+    /// Duration of the whole call; for a batch, of the call that decided this request.
     pub elapsed: Duration,
 }
 
@@ -26,20 +26,20 @@ impl Decision {
     }
 }
 
-/// One candidate's place in the ranking.
+/// The scores of one candidate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
     /// The LLM's id, as the request's candidate has it.
     pub llm: Arc<str>,
     /// Expected reward for this user; higher is better; finite.
     pub utility: f32,
-    /// Expected quality, on the training data's scale.
+    /// Expected quality, on the training data's scale; finite.
     pub effect: f32,
-    /// Expected cost, on the training data's scale.
+    /// Expected cost, on the training data's scale; finite.
     pub cost: f32,
-    /// Standard deviation of the expected reward; at least 0.
+    /// Standard deviation of the expected reward; finite, at least 0.
     pub uncertainty: f32,
-    /// Why the candidate must not be used.
+    /// Why the candidate must not be used; `None` if it may be.
     pub excluded: Option<Exclusion>,
 }
 
@@ -51,7 +51,7 @@ pub enum Exclusion {
 }
 
 impl Exclusion {
-    /// Returns the reason in lower case, as labels and rows spell it.
+    /// Returns the reason in snake case, as in metric labels and JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ContextWindow => "context_window",
@@ -59,11 +59,11 @@ impl Exclusion {
     }
 }
 
-/// The task a query was taken for.
+/// The task of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskGuess {
     /// The task's name.
     pub task: String,
-    /// 0 to 1; 1 for a declared task.
+    /// Probability of the task, 0 to 1; 1 for a declared task.
     pub probability: f32,
 }

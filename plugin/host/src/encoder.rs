@@ -1,4 +1,4 @@
-//! Query text to embeddings: remembered texts at once, new ones through a bounded queue of batches.
+//! Turns query text into embeddings: from a cache, or through a bounded queue that batches new texts.
 
 mod group;
 mod queue;
@@ -22,14 +22,14 @@ use crate::{
     infer::ort::Runtime,
 };
 
-/// Why a text got no embedding.
+/// Why a text could not be embedded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncoderError {
-    /// Too many texts wait.
-    #[error("the text encoder is at its limit of waiting texts")]
+    /// The queue of waiting texts is full.
+    #[error("the text encoder's queue is full")]
     Overloaded,
     /// The text was not encoded before the caller's deadline.
-    #[error("the call's time is used up")]
+    #[error("the deadline of the call has passed")]
     Timeout,
     /// The tokenizer or the model failed.
     #[error("{0}")]
@@ -39,13 +39,13 @@ pub enum EncoderError {
 /// The text encoder of a router: cache, queue, model.
 pub(crate) struct Encoder {
     queue: Queue,
-    /// By hash and length of the text: a text itself is never kept.
+    /// Keyed by the hash and length of the text: the text itself is never kept.
     cache: Cache<(u64, usize), Arc<[f32]>>,
     hasher: RandomState,
 }
 
 impl Encoder {
-    /// Opens the encoder that `spec` names, from the options' folder or else the bundle's.
+    /// Opens the encoder that `spec` names, from the folder in the options, else from the bundle.
     pub(crate) fn open(
         bundle: &Path,
         spec: &EmbeddingEncoder,

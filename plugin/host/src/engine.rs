@@ -1,4 +1,4 @@
-//! The WASM engine: compiled once per router, with a pool of instance slots and a clock that ends late calls.
+//! The WASM engine: one per router, with a pool of instance slots and an epoch clock that ends late calls.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError, Sender},
@@ -10,10 +10,10 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 
 use crate::{Limits, OpenError};
 
-/// Core modules inside one component: the plugin itself and the adapters that the component linker adds.
+/// Core instances of one component: the plugin and the shim modules that the component linker adds.
 const CORE_INSTANCES: u32 = 8;
 
-/// Tables of one component: indirect calls of the plugin and of its adapters.
+/// Tables of one component: those of the plugin and of the shim modules.
 const TABLES: u32 = 4;
 
 /// Memory of a slot that is cleared by writing zeros instead of being given back to the system: the plugin touches less
@@ -46,12 +46,13 @@ pub(crate) fn engine(limits: &Limits) -> Result<Engine, OpenError> {
 /// Advances the engine's epoch until it is dropped.
 pub(crate) struct Ticker {
     tick: Duration,
-    // Dropping the sender ends the thread.
+    // Dropping the sender stops the thread.
     _stop: Sender<()>,
 }
 
 impl Ticker {
-    /// Starts ticking so finely that a call ends at most a sixteenth after its deadline.
+    /// Starts a thread that advances the epoch every sixteenth of `deadline`, but at least every 10 ms and at most every
+    /// millisecond.
     pub(crate) fn start(engine: &Engine, deadline: Duration) -> Result<Self, OpenError> {
         let tick = (deadline / 16).clamp(Duration::from_millis(1), Duration::from_millis(10));
         let (stop, stopped) = mpsc::channel::<()>();
@@ -68,7 +69,7 @@ impl Ticker {
         Ok(Self { tick, _stop: stop })
     }
 
-    /// Returns how many ticks cover `time`; the current one may be almost over.
+    /// Returns the number of ticks that cover `time`; one more than `time` needs, as the current tick may be almost over.
     pub(crate) fn ticks(&self, time: Duration) -> u64 {
         let ticks = time.as_nanos().div_ceil(self.tick.as_nanos().max(1));
         u64::try_from(ticks).unwrap_or(u64::MAX).saturating_add(1)

@@ -1,4 +1,4 @@
-//! How opening a router, and routing with it, can fail.
+//! The errors of opening a router and of routing with it.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use personaroute_bundle::BundleError;
 /// Why a router cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The bundle is damaged, or of a version this host does not read.
+    /// The bundle is missing or damaged, or has a version that this host does not support.
     #[error("the model bundle is refused")]
     Bundle(#[from] BundleError),
     /// The plugin file cannot be read.
@@ -15,7 +15,7 @@ pub enum OpenError {
     PluginFile {
         /// The plugin file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The plugin is not a component of the world `personaroute:router/router`.
@@ -23,30 +23,30 @@ pub enum OpenError {
     Plugin {
         /// The plugin file.
         path: PathBuf,
-        /// What the WASM runtime said.
+        /// The error of the WASM runtime.
         reason: String,
     },
-    /// The WASM engine cannot be set up, as when the limits need more address space than there is.
+    /// The WASM engine cannot be created, for instance because the limits need more address space than there is.
     #[error("the wasm engine cannot start: {0}")]
     Engine(String),
     /// ONNX Runtime cannot be loaded.
     #[error("{0}")]
     OnnxRuntime(String),
-    /// A graph cannot be loaded, or is not what the manifest says.
+    /// A graph cannot be loaded, or its inputs or outputs differ from the manifest.
     #[error("graph {graph}: {reason}")]
     Graph {
         /// The graph's name: `scorer`, `adapter`, `encoder`.
         graph: String,
-        /// What is wrong, with what was expected.
+        /// What is wrong, and what was expected.
         reason: String,
     },
-    /// The bundle needs a text encoder and none is found, or it does not fit the bundle.
+    /// The bundle needs a text encoder, and none was found or it does not match the bundle.
     #[error("text encoder: {0}")]
     Encoder(String),
-    /// The provider was not compiled in, or the machine does not have it.
+    /// The execution provider is not compiled in, or the machine has no such device.
     #[error("provider {provider}: {reason}")]
     Provider {
-        /// The provider asked for.
+        /// The provider in the options.
         provider: &'static str,
         /// Why it cannot be used.
         reason: String,
@@ -61,40 +61,40 @@ pub enum OpenError {
     },
 }
 
-/// Why a request got no decision. The router itself stays usable after each of them.
+/// Why a request could not be decided. The router stays usable after each of these errors.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RouteError {
-    /// The request breaks a rule of `RouteRequest`; says which.
+    /// The request violates a rule of `RouteRequest`; the text names it.
     #[error("invalid request: {0}")]
     InvalidRequest(String),
-    /// The call's time was used up.
+    /// The call did not finish before its deadline.
     #[error("the decision took longer than its deadline")]
     Timeout,
-    /// The plugin stopped in a trap.
+    /// The plugin trapped.
     #[error("the plugin trapped: {reason}")]
     Trapped {
         /// The trap, as the WASM runtime names it.
         reason: String,
     },
-    /// The plugin asked for more memory than it may use.
+    /// The plugin tried to grow its memory past the limit.
     #[error("the plugin reached its memory limit")]
     OutOfMemory,
-    /// The plugin returned something that is not a decision on this request.
+    /// The plugin returned an invalid result.
     #[error("the plugin's decision is invalid: {0}")]
     InvalidDecision(DecisionFault),
     /// The model runtime or the text encoder failed.
     #[error("inference failed: {0}")]
     Inference(String),
-    /// Too many calls, or too many texts waiting for the encoder.
+    /// Too many calls are in progress, or too many texts wait for the encoder.
     #[error("the router is at its limit of concurrent work")]
     Overloaded,
-    /// The plugin refused for a reason of its own.
+    /// The plugin returned an error of its own.
     #[error("the plugin refused: {0}")]
     Plugin(String),
 }
 
 impl RouteError {
-    /// Returns a low-cardinality name for metrics.
+    /// Returns the name of the error in metric labels.
     pub fn label(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
@@ -109,23 +109,23 @@ impl RouteError {
     }
 }
 
-/// What is wrong with a decision.
+/// Why a decision is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecisionFault {
     /// A candidate is not ranked.
     #[error("candidate {0} is missing")]
     MissingCandidate(String),
-    /// A position is ranked that the request does not have.
+    /// The ranking contains a position that no candidate has.
     #[error("there is no candidate {0}")]
     UnknownCandidate(u32),
-    /// There are scores for more or fewer candidates than the request has.
+    /// The number of scores differs from the number of candidates.
     #[error("{got} values of {field} for {expected} candidates")]
     ScoreCount {
         /// The score's field.
         field: &'static str,
         /// Candidates of the request.
         expected: usize,
-        /// Values of the plugin.
+        /// Values that the plugin returned.
         got: usize,
     },
     /// A candidate is ranked twice.
@@ -145,21 +145,21 @@ pub enum DecisionFault {
         /// The decision's field.
         field: &'static str,
     },
-    /// A text or list is longer than it may be.
+    /// A text or list exceeds its limit.
     #[error("{field} is too long")]
     TooLong {
         /// The decision's field.
         field: &'static str,
     },
-    /// A batch did not get one result for each request.
+    /// The plugin did not return one result for each request of a batch.
     #[error("{got} results for {expected} requests")]
     ResultCount {
         /// Requests of the batch.
         expected: usize,
-        /// Results of the plugin.
+        /// Results that the plugin returned.
         got: usize,
     },
-    /// An adapted profile's embedding has another length than the bundle's users.
+    /// The embedding of a profile does not have the bundle's dimension.
     #[error("the profile has {got} dimensions instead of {expected}")]
     ProfileDim {
         /// The bundle's `user_dim`.

@@ -1,11 +1,11 @@
-//! The one door to a model runtime: graphs of a bundle, run on named tensors.
+//! Model runtimes: run the graphs of a bundle on named tensors.
 //!
-//! [`ort`] is the real backend, [`fake`] the one for tests. A backend sees only inputs that [`contract`] has checked
-//! against the bundle's manifest, in the manifest's order.
+//! [`ort`] is the ONNX Runtime backend, [`fake`] the one for tests. A backend only sees inputs that [`signature`] has
+//! checked against the bundle's manifest, in the manifest's order.
 
-pub(crate) mod contract;
 pub mod fake;
 pub(crate) mod ort;
+pub(crate) mod signature;
 
 use std::time::Instant;
 
@@ -53,7 +53,7 @@ pub struct Tensor {
     pub elements: Elements,
 }
 
-/// Why a graph gave no outputs.
+/// Why a run of a graph failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InferError {
     /// The bundle has no graph of this name.
@@ -62,8 +62,8 @@ pub enum InferError {
     /// An input does not fit the graph; says which and what was expected.
     #[error("{0}")]
     InvalidInput(String),
-    /// The call's time was used up, most likely waiting for a free session.
-    #[error("the call's time is used up")]
+    /// The deadline passed, most likely while waiting for a free session.
+    #[error("the deadline of the call has passed")]
     Timeout,
     /// The runtime failed.
     #[error("{0}")]
@@ -93,17 +93,19 @@ pub enum InferError {
 /// }
 /// ```
 pub trait Backend: Send + Sync {
-    /// Runs `graph` on `inputs`, which hold to the manifest and stand in its order, and returns the outputs in the
-    /// manifest's order.
+    /// Runs `graph` (`scorer` or `adapter`) and returns its outputs in the manifest's order.
+    ///
+    /// `inputs` have been checked against the manifest and stand in its order; each is row-major, with the shape that
+    /// its `dims` give.
     ///
     /// # Errors
     ///
-    /// Every error of [`InferError`]; a run that has begun may end after `deadline`, a wait may not.
+    /// Every error of [`InferError`]. A run that has started may end after `deadline`; waiting for a session may not.
     fn run(&self, graph: &str, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, InferError>;
 }
 
-/// Opens the graphs of `bundle` on ONNX Runtime, as [`Router::open`](crate::Router::open) does: for whoever runs them
-/// without the plugin.
+/// Opens the graphs of `bundle` on ONNX Runtime, as [`Router::open`](crate::Router::open) does, to run them without the
+/// plugin.
 ///
 /// ```no_run
 /// use personaroute_host::{RouterOptions, bundle::folder::Bundle, infer};

@@ -1,6 +1,6 @@
 //! The embeddable router: loads a model bundle, the routing plugin and ONNX Runtime, and decides which LLM answers.
 //!
-//! A [`Router`] needs no HTTP and no async runtime; a gateway, a tower service or a script use the same one.
+//! A [`Router`] needs no HTTP and no async runtime, so any Rust program can embed it.
 //!
 //! ```
 //! use personaroute_host::{Candidate, RouteRequest, Router, RouterOptions};
@@ -9,7 +9,7 @@
 //! # if std::env::var_os("ORT_DYLIB_PATH").is_none() { return Ok(()) }
 //! # let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/bundle");
 //! # if !std::path::Path::new(bundle).is_dir() { return Ok(()) }
-//! // A folder that `personaroute-train export` wrote and the component that `cargo xtask plugin` built;
+//! // The folder that `personaroute-train export` wrote and the component that `cargo xtask plugin` built;
 //! // ORT_DYLIB_PATH names ONNX Runtime.
 //! let router = Router::open(&RouterOptions::new(bundle, plugin))?;
 //! let candidates: Vec<_> = router.bundle().catalog.llms.iter().map(Candidate::from_catalog).collect();
@@ -22,17 +22,17 @@
 //! let decision = router.route(&frugal)?;
 //! assert_eq!(decision.ranking.len(), frugal.candidates.len());
 //!
-//! // Several requests share the scorer's runs; each has a result of its own.
+//! // The requests of a batch share runs of the scorer; each has its own result.
 //! let demanding = RouteRequest { preference: Some(1.0), ..frugal.clone() };
 //! let decisions = router.route_batch(&[frugal, demanding]);
 //! assert!(decisions.iter().all(Result::is_ok));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What happens to a request: [`Router::route`] checks it, puts it into the words of the WIT package and calls the
-//! plugin on a fresh instance; the plugin asks back for the user's profile, the text's embedding (where the bundle's
-//! encoder is one) and a run of the scorer ([`infer`]); the ranking is checked and handed over. Every limit of
-//! [`Limits`] holds on the way, and every failure is a [`RouteError`].
+//! [`Router::route`] checks a request, converts it to WIT types and calls the plugin in a fresh instance. The plugin
+//! imports the user's profile, the text's embedding (if the bundle has an `embedding` encoder) and runs of the scorer
+//! ([`infer`]). The host checks the returned ranking. [`Limits`] bounds every call, and every failure is a
+//! [`RouteError`].
 
 #![warn(missing_docs)]
 
@@ -42,12 +42,15 @@ mod request;
 
 mod router;
 
-mod component;
+mod affinity;
+mod bindings;
 mod context;
+mod convert;
 mod engine;
-mod idle;
 mod import;
+mod plugin;
 mod services;
+mod truncate;
 
 pub mod encoder;
 pub mod infer;

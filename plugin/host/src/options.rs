@@ -1,10 +1,10 @@
-//! What a router is opened with: files, provider, limits.
+//! The options with which a router is opened: files, provider, limits.
 
 use std::{path::PathBuf, time::Duration};
 
 use crate::OpenError;
 
-/// Where the bundle, the plugin and the native runtime lie, and how much a call may use.
+/// The bundle, the plugin, the native runtime, and the limits of a call.
 ///
 /// ```
 /// use personaroute_host::{Provider, RouterOptions};
@@ -19,14 +19,14 @@ pub struct RouterOptions {
     pub bundle: PathBuf,
     /// The routing plugin: a WASM component of the world `personaroute:router/router`.
     pub plugin: PathBuf,
-    /// ONNX Runtime's shared library; without it the environment variable `ORT_DYLIB_PATH` names it.
+    /// ONNX Runtime's shared library; `None` uses the one that the environment variable `ORT_DYLIB_PATH` names.
     pub onnxruntime: Option<PathBuf>,
-    /// Folder of the text encoder (`model.onnx`, `tokenizer.json`); without it the bundle's `encoder/`.
+    /// Folder of the text encoder (`model.onnx`, `tokenizer.json`); `None` uses the bundle's `encoder/`.
     /// Only bundles with the `embedding` encoder need one.
     pub encoder: Option<PathBuf>,
-    /// Which device runs the graphs.
+    /// The device that runs the graphs.
     pub provider: Provider,
-    /// What one call, and all calls together, may use.
+    /// The limits of one call and of all calls together.
     pub limits: Limits,
 }
 
@@ -57,33 +57,35 @@ pub enum Provider {
     },
 }
 
-/// What one call, and all calls together, may use.
+/// The limits of one call and of all calls together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Most bytes of linear memory of one plugin instance. Default 32 MiB: a batch of 256 requests with 10 LLMs
     /// needs under 4 MiB, and a thousand LLMs a request still fit.
     pub memory_bytes: usize,
-    /// Most time of one call, encoder and inference included. Default 1 s: ten times an uncached text of 256 tokens.
+    /// Longest duration of one call, encoder and inference included. Default 1 s: ten times an uncached text of 256 tokens.
     pub deadline: Duration,
-    /// Most log messages of one call; further ones are counted and dropped. Default 16.
+    /// Most log messages of one call; later ones are counted and dropped. Default 16.
     pub log_messages: u32,
-    /// Most calls at the same time; one more is refused as overloaded. Default 64.
+    /// Most concurrent calls; another one fails with [`RouteError::Overloaded`](crate::RouteError::Overloaded). Default 64.
     pub concurrency: u32,
     /// Most calls that one plugin instance serves before a fresh one takes its place. 1 keeps nothing of a request in
     /// the plugin's memory; a fresh instance costs some 40 µs. Default 1,000.
     pub instance_calls: u32,
-    /// Most requests of one call into the plugin; longer batches are cut into several calls. Default 64.
+    /// Most requests of one call into the plugin; a longer batch is split into several calls. Default 64.
     pub batch: u32,
-    /// Most copies of each graph that run at the same time; further calls wait. Default: one for each core.
+    /// Sessions of the scorer and of the text encoder, which bound their concurrent runs; other calls wait. Default: the
+    /// number of cores.
     pub sessions: u32,
-    /// Most texts that wait for the encoder; one more is refused as overloaded. Default 64.
+    /// Most texts that wait for the encoder; another one fails with
+    /// [`RouteError::Overloaded`](crate::RouteError::Overloaded). Default 64.
     pub encoder_queue: usize,
-    /// Most texts whose embeddings are remembered. Default 16,384, about 25 MiB at 384 dimensions.
+    /// Most cached text embeddings. Default 16,384, about 25 MiB at 384 dimensions.
     pub encoder_cache: u64,
 }
 
 impl Limits {
-    /// Refuses limits with which nothing could run.
+    /// Refuses limits under which no call could run.
     pub(crate) fn check(&self) -> Result<(), OpenError> {
         let at_least_one = |name, value: u64| match value {
             0 => Err(OpenError::Limit { name, reason: "must be at least 1" }),
@@ -126,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_that_let_nothing_run_are_refused_by_name() {
+    fn limits_under_which_no_call_could_run_are_refused_by_name() {
         let refusal = |limits: Limits| limits.check().unwrap_err().to_string();
         assert!(Limits::default().check().is_ok());
         assert_eq!(refusal(Limits { batch: 0, ..Limits::default() }), "limit batch: must be at least 1");

@@ -1,4 +1,4 @@
-//! What is known about a user, and what it is learnt from.
+//! User profiles, and the interactions they are learned from.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserState {
-    /// Trained with the bundle.
+    /// The user is in the bundle's user table.
     Known,
-    /// Embedded by the adapter graph from interactions seen since.
+    /// The adapter graph computed the embedding from later interactions.
     Adapted,
-    /// Named, but without any interaction: the population prior.
+    /// A user id without any interaction: the population prior is used.
     New,
-    /// No user was named: the population prior.
+    /// The request has no user id: the population prior is used.
     Anonymous,
 }
 
 impl UserState {
-    /// Returns the state in lower case, as headers, labels and rows spell it.
+    /// Returns the state in snake case, as in headers, metric labels and JSON.
     ///
     /// ```
     /// assert_eq!(personaroute_host::UserState::Known.as_str(), "known");
@@ -32,29 +32,29 @@ impl UserState {
     }
 }
 
-/// A user as the scorer sees it.
+/// A user as the scorer receives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// The user's embedding; as long as the bundle's `user_dim`.
+    /// The user's embedding: `user_dim` finite values.
     pub embedding: Vec<f32>,
     /// How much the router knows about the user.
     pub state: UserState,
-    /// Interactions behind the embedding.
+    /// Number of interactions behind the embedding.
     pub interactions: u32,
-    /// Estimated weight of effect against cost, 0 (cost only) to 1 (effect only).
+    /// Estimated weight of effect against cost, 0 (cost only) to 1 (effect only); `None` if unknown.
     pub preference: Option<f32>,
 }
 
-/// One answer a user rated.
+/// One response that a user rated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interaction {
-    /// The LLM that answered; interactions with LLMs the bundle does not know teach nothing and are left out.
+    /// Id of the LLM that responded. Interactions with LLMs that are not in the bundle are ignored.
     pub llm: String,
-    /// The query's task; none, or a name the bundle does not know, when unknown.
+    /// The query's task; `None`, or a name that is not in the bundle, means unknown.
     pub task: Option<String>,
-    /// Groups the answers of several LLMs to one query of this user.
+    /// Groups the responses of several LLMs to one query of this user.
     pub query: u64,
     /// The user's reward, on the training data's scale; finite.
     pub reward: f32,

@@ -1,4 +1,4 @@
-//! What a caller asks: a query, its user, the LLMs that may answer.
+//! The input of a routing call: a query, its user, the candidate LLMs.
 
 use std::sync::Arc;
 
@@ -17,36 +17,36 @@ use crate::Profile;
 ///     candidates: vec![Candidate { llm: "small".into(), input_price: 0.1, output_price: 0.4, context_window: None }],
 ///     ..RouteRequest::default()
 /// };
-/// assert!(request.preference.is_none(), "the user's own preference counts");
+/// assert!(request.preference.is_none(), "the user's own preference is used");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RouteRequest {
-    /// The user's id; none for an anonymous request.
+    /// The user's id; `None` for an anonymous request.
     pub user: Option<String>,
     /// The query: the text of the last user message.
     pub text: String,
-    /// The declared task's name; none when unknown, which is the normal case.
+    /// Name of the declared task; `None` when unknown, which is the normal case.
     pub task: Option<String>,
-    /// Weight of effect against cost, 0 (cost only) to 1 (effect only), in place of the user's own.
+    /// Weight of effect against cost, 0 (cost only) to 1 (effect only), that replaces the user's own.
     pub preference: Option<f32>,
-    /// The LLMs that may answer: 1 to 4,096, each id once.
+    /// The LLMs to rank: 1 to 4,096, each id once.
     pub candidates: Vec<Candidate>,
-    /// Estimated tokens of the whole prompt, held against context windows.
+    /// Estimated tokens of the whole prompt, compared with context windows.
     pub prompt_tokens: u32,
-    /// In place of the user table's: the profile of a user who adapted since.
+    /// Profile that replaces the one in the user table, such as an adapted one.
     pub profile: Option<Profile>,
 }
 
-/// An LLM that may answer.
+/// An LLM to rank.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
-    /// The LLM's id in the bundle's catalog, which the decision hands back.
+    /// The LLM's id in the bundle's catalog; the decision repeats it.
     pub llm: Arc<str>,
     /// USD per million input tokens.
     pub input_price: f32,
     /// USD per million output tokens.
     pub output_price: f32,
-    /// Most tokens of prompt and answer together.
+    /// Most tokens of prompt and completion together; `None` if unbounded.
     pub context_window: Option<u32>,
 }
 

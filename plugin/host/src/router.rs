@@ -1,4 +1,4 @@
-//! The library's face: opens everything once, then decides.
+//! `Router`: opens the bundle, the runtimes and the plugin once, then decides requests.
 
 mod candidates;
 mod request;
@@ -11,28 +11,26 @@ use std::{
 use self::candidates::{Candidates, Columns};
 use crate::{
     Decision, DecisionFault, Interaction, OpenError, Profile, RouteError, RouteRequest, RouterOptions,
+    bindings::exports::personaroute::router::{learning, routing},
     bundle::{folder::Bundle, manifest::TextEncoder},
     check,
-    component::{
-        Plugin,
-        bindings::exports::personaroute::router::{learning, routing},
-        convert,
-    },
     context::{Context, Users},
+    convert,
     encoder::Encoder,
     infer::{Backend, ort::Ort, ort::Runtime},
+    plugin::Plugin,
     services::Services,
 };
 
-/// Most interactions of one adaptation: the adapter graph's longest history.
+/// Most interactions of one adaptation.
 const MAX_INTERACTIONS: usize = 4096;
 
-/// Decides which LLM answers a request. Share one in an `Arc`: every method takes `&self` and works on any thread.
+/// Decides which LLM serves a request. Share one in an `Arc`: every method takes `&self` and works on any thread.
 ///
-/// Calls block, for microseconds with the `lexical` encoder, for milliseconds when an `embedding` encoder meets a new
-/// text: on an async runtime they belong on blocking threads.
+/// Calls block: for microseconds with the `lexical` encoder, for milliseconds when an `embedding` encoder has to encode
+/// a new text. On an async runtime, run them on blocking threads.
 ///
-/// A plugin that fails costs its call and nothing else: each call runs in an instance of its own.
+/// A failing plugin fails its call only: each call runs in its own instance.
 pub struct Router {
     plugin: Plugin,
     services: Arc<Services>,
@@ -58,7 +56,7 @@ impl Router {
         Self::assemble(options, bundle, Box::new(backend), encoder)
     }
 
-    /// Opens a router whose graphs run on `backend`; options about ONNX Runtime and the encoder are not looked at.
+    /// Opens a router whose graphs run on `backend`; the options about ONNX Runtime and the encoder are ignored.
     ///
     /// # Errors
     ///
@@ -69,7 +67,7 @@ impl Router {
         Self::assemble(options, bundle, backend, None)
     }
 
-    /// Returns the candidates of one request, best first.
+    /// Ranks the candidates of one request, best first.
     ///
     /// # Errors
     ///
@@ -78,9 +76,11 @@ impl Router {
         self.route_within(request, self.limits.deadline)
     }
 
-    /// Returns the candidates of one request, best first, as [`Self::route`] does, in at most `time` where that is less
-    /// than the limits allow. The plugin is stopped by a clock whose ticks are a sixteenth of [`Limits::deadline`], 1 to
-    /// 10 ms: after two of them when `time` is shorter than one. A run of the scorer that has begun is finished.
+    /// Ranks the candidates of one request as [`Self::route`] does, within `time` or [`Limits::deadline`], whichever is
+    /// shorter.
+    ///
+    /// The plugin is interrupted at ticks of a sixteenth of [`Limits::deadline`], clamped to 1 to 10 ms: at most two ticks
+    /// after `time`. A run of the scorer that has started is finished first.
     ///
     /// # Errors
     ///
@@ -97,26 +97,31 @@ impl Router {
         let wit = request::wit(request, candidates.wit());
         let answer = self.plugin.call(context, |plugin, store| {
             let answer = plugin.personaroute_router_routing().call_route(&mut *store, model, wit);
-            answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
+            answer.map(|answer| answer.map_err(|error| plugin_error(error, store.data())))
         })??;
-        accept(answer, request, started)
+        into_decision(answer, request, started)
     }
 
-    /// Returns one result for each request, in order. Requests are handed to the plugin several at a time, so that the
-    /// scorer runs on batches; when a plugin call fails, each request of that call gets its error.
+    /// Returns one result for each request, in order.
+    ///
+    /// Up to [`Limits::batch`] requests share a call into the plugin, so that the scorer runs on batches. When a call fails,
+    /// each of its requests has that error.
+    ///
+    /// [`Limits::batch`]: crate::Limits::batch
     pub fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         self.route_batch_within(requests, self.limits.deadline)
     }
 
-    /// Returns one result for each request, in order, as [`Self::route_batch`] does, where no call into the plugin takes more
-    /// than `time`, as with [`Self::route_within`].
+    /// Returns one result for each request as [`Self::route_batch`] does; each call into the plugin is limited to `time` as in
+    /// [`Self::route_within`].
     pub fn route_batch_within(&self, requests: &[RouteRequest], time: Duration) -> Vec<Result<Decision, RouteError>> {
         let batch = usize::try_from(self.limits.batch).unwrap_or(usize::MAX);
         request::chunks(requests, batch).flat_map(|chunk| self.route_chunk(chunk, time)).collect()
     }
 
-    /// Returns the profile of a user with exactly these interactions, through the bundle's adapter graph; `profile` is
-    /// the one before.
+    /// Returns the profile of a user with exactly these interactions, at most 4,096, from the bundle's adapter graph.
+    ///
+    /// `profile` is the previous one; without interactions it is returned unchanged.
     ///
     /// # Errors
     ///
@@ -130,19 +135,19 @@ impl Router {
         let context = Context::new(&self.services, Users::default(), &self.limits, self.limits.deadline);
         let answer = self.plugin.call(context, |plugin, store| {
             let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, profile.into(), history);
-            answer.map(|answer| answer.map_err(|error| refusal(error, store.data())))
+            answer.map(|answer| answer.map_err(|error| plugin_error(error, store.data())))
         })??;
         let adapted = Profile::from(answer);
         check::profile(&adapted, user_dim).map_err(RouteError::InvalidDecision)?;
         Ok(adapted)
     }
 
-    /// Returns what the bundle's user table knows about `user`.
+    /// Returns the profile that the bundle's user table has for `user`.
     pub fn profile(&self, user: &str) -> Option<Profile> {
         self.services.profile(user)
     }
 
-    /// Returns the bundle: its manifest, LLM catalog and tasks.
+    /// Returns the bundle: its manifest, LLM catalog, tasks and user table.
     pub fn bundle(&self) -> &Bundle {
         &self.services.bundle
     }
@@ -166,11 +171,11 @@ impl Router {
             self.candidates(request)
         };
         let checked: Vec<Result<Candidates, RouteError>> = chunk.iter().map(prepare).collect();
-        let sound = chunk.iter().zip(&checked).filter_map(|(request, listed)| Some((request, listed.as_ref().ok()?)));
-        let sound: Vec<(&RouteRequest, &Candidates)> = sound.collect();
-        let mut decided = self.decide(&sound, started, time).into_iter();
+        let valid = chunk.iter().zip(&checked).filter_map(|(request, listed)| Some((request, listed.as_ref().ok()?)));
+        let valid: Vec<(&RouteRequest, &Candidates)> = valid.collect();
+        let mut decided = self.decide(&valid, started, time).into_iter();
         let result = |checked: Result<Candidates, RouteError>| match checked {
-            // `decide` answers each sound request once.
+            // `decide` returns one result for each valid request.
             Ok(_) => decided.next().unwrap_or(Err(RouteError::Overloaded)),
             Err(error) => Err(error),
         };
@@ -193,7 +198,7 @@ impl Router {
         let wit: Vec<_> = requests.iter().map(|(request, listed)| request::wit(request, listed.wit())).collect();
         let answers = self.plugin.call(context, |plugin, store| {
             let answers = plugin.personaroute_router_routing().call_route_batch(&mut *store, model, &wit)?;
-            let refuse = |answer: Result<_, _>| answer.map_err(|error| refusal(error, store.data()));
+            let refuse = |answer: Result<_, _>| answer.map_err(|error| plugin_error(error, store.data()));
             Ok(answers.into_iter().map(refuse).collect::<Vec<_>>())
         });
         let count = |answers: Vec<_>| match answers.len() {
@@ -203,7 +208,7 @@ impl Router {
         match answers.and_then(count) {
             Ok(answers) => {
                 let pairs = answers.into_iter().zip(requests);
-                pairs.map(|(answer, (request, _))| accept(answer?, request, started)).collect()
+                pairs.map(|(answer, (request, _))| into_decision(answer?, request, started)).collect()
             }
             Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
         }
@@ -246,7 +251,7 @@ impl Router {
     }
 }
 
-fn accept(answer: routing::Decision, request: &RouteRequest, started: Instant) -> Result<Decision, RouteError> {
+fn into_decision(answer: routing::Decision, request: &RouteRequest, started: Instant) -> Result<Decision, RouteError> {
     check::decision(&answer, &request.candidates).map_err(RouteError::InvalidDecision)?;
     Ok(Decision {
         ranking: convert::ranking(&answer.ranking, &request.candidates),
@@ -257,8 +262,8 @@ fn accept(answer: routing::Decision, request: &RouteRequest, started: Instant) -
     })
 }
 
-/// Names a plugin's refusal; what the host knows about its cause comes first.
-fn refusal(error: routing::RoutingError, context: &Context) -> RouteError {
+/// Converts the plugin's error; a cause that the host has recorded takes precedence.
+fn plugin_error(error: routing::RoutingError, context: &Context) -> RouteError {
     if context.timed_out {
         return RouteError::Timeout;
     }

@@ -1,10 +1,10 @@
-//! What the host's imports work with: the bundle, the model runtime, the encoder.
+//! The services behind the plugin's imports: the bundle, the model runtime, the text encoder.
 
 use crate::{
     Profile, UserState,
     bundle::folder::Bundle,
     encoder::Encoder,
-    infer::{Backend, contract::Contract},
+    infer::{Backend, signature::Signature},
 };
 
 /// Shared by all calls of a router.
@@ -12,19 +12,19 @@ pub(crate) struct Services {
     pub(crate) bundle: Bundle,
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) encoder: Option<Encoder>,
-    scorer: Contract,
-    adapter: Contract,
+    scorer: Signature,
+    adapter: Signature,
 }
 
 impl Services {
     pub(crate) fn new(bundle: Bundle, backend: Box<dyn Backend>, encoder: Option<Encoder>) -> Self {
         let graphs = &bundle.manifest.graphs;
-        let (scorer, adapter) = (Contract::from(&graphs.scorer), Contract::from(&graphs.adapter));
+        let (scorer, adapter) = (Signature::from(&graphs.scorer), Signature::from(&graphs.adapter));
         Self { bundle, backend, encoder, scorer, adapter }
     }
 
-    /// Returns what `graph` takes and gives.
-    pub(crate) fn contract(&self, graph: &str) -> Option<&Contract> {
+    /// Returns the inputs and outputs of `graph`.
+    pub(crate) fn signature(&self, graph: &str) -> Option<&Signature> {
         match graph {
             "scorer" => Some(&self.scorer),
             "adapter" => Some(&self.adapter),
@@ -32,7 +32,7 @@ impl Services {
         }
     }
 
-    /// Returns the user table's row of `user`.
+    /// Returns the profile that the user table has for `user`.
     pub(crate) fn profile(&self, user: &str) -> Option<Profile> {
         let row = self.bundle.users.get(user)?;
         Some(Profile {

@@ -1,21 +1,21 @@
-//! Takes memory until the host refuses more.
+//! Allocates memory until the host refuses more.
 #![cfg(target_family = "wasm")]
 
 use std::hint::black_box;
 
 use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export};
 
-/// Bytes of one piece.
-const PIECE: usize = 1 << 20;
+/// Bytes of one allocation.
+const BLOCK: usize = 1 << 20;
 
 struct Allocates;
 
 impl Plugin for Allocates {
     fn route(_: &Model, _: &Request) -> Result<Decision, RoutingError> {
-        let mut pieces = Vec::new();
+        let mut blocks = Vec::new();
         loop {
-            pieces.push(vec![1_u8; PIECE]);
-            black_box(&pieces);
+            blocks.push(vec![1_u8; BLOCK]);
+            black_box(&blocks);
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Returns a ranking of other candidates than the request's, as the text says: `missing`, `duplicate`, `unknown`,
-//! `empty`, `scores` for fewer; `short` drops the last result of a batch, `long` adds one.
+//! Returns an invalid ranking, by the text: candidates are `missing`, `duplicate`, `unknown` or `empty`, `scores` are
+//! missing; `short` drops the last result of a batch, `long` adds one.
 #![cfg(target_family = "wasm")]
 
-use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, honest};
+use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, valid_decision};
 
 struct Lies;
 
 impl Plugin for Lies {
     fn route(_: &Model, request: &Request) -> Result<Decision, RoutingError> {
-        let mut decision = honest(request);
+        let mut decision = valid_decision(request);
         match request.text.as_str() {
             "missing" => decision.ranking.order.truncate(4),
             "duplicate" => decision.ranking.order.extend(decision.ranking.order.first().copied()),
@@ -27,7 +27,7 @@ impl Plugin for Lies {
             results.pop();
         }
         if says("long") {
-            results.extend(requests.first().map(|request| Ok(honest(request))));
+            results.extend(requests.first().map(|request| Ok(valid_decision(request))));
         }
         results
     }

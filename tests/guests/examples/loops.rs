@@ -1,4 +1,4 @@
-//! Never returns, and never calls the host: only the deadline ends it.
+//! Loops forever without calling the host.
 #![cfg(target_family = "wasm")]
 
 use std::hint::black_box;
@@ -18,9 +18,9 @@ impl Plugin for Loops {
 }
 
 fn forever() -> ! {
-    let mut turns = 0_u64;
+    let mut rounds = 0_u64;
     loop {
-        turns = black_box(turns.wrapping_add(1));
+        rounds = black_box(rounds.wrapping_add(1));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Calls the host with inputs that no graph takes, as the text says, and reports what the host answers: `graph` an
+//! Calls the host with invalid inputs, by the text, and returns the host's error: `graph` an
 //! unknown graph, `none` no inputs, `name` an unknown input, `type` integers for floats, `dims` dims that do not match
 //! their elements, `huge` dims whose product overflows, `shape` another extent than the manifest's, `index` n-gram ids
 //! beyond the table, `embed` an encoder the bundle may not have.
@@ -6,7 +6,7 @@
 
 use personaroute_test_guests::bindings::personaroute::router::encoder;
 use personaroute_test_guests::bindings::personaroute::router::inference::{self, Elements, NamedTensor};
-use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, honest};
+use personaroute_test_guests::{Decision, Model, Plugin, Request, RoutingError, export, valid_decision};
 
 struct Misuses;
 
@@ -15,11 +15,13 @@ impl Plugin for Misuses {
         let text = request.text.as_str();
         if text == "embed" {
             let embedded = encoder::embed(text);
-            return embedded.map(|_| honest(request)).map_err(|error| RoutingError::Inference(format!("{error:?}")));
+            return embedded
+                .map(|_| valid_decision(request))
+                .map_err(|error| RoutingError::Inference(format!("{error:?}")));
         }
         let graph = if text == "graph" { "no such graph" } else { "scorer" };
         let ran = inference::run(graph, &inputs(model, text));
-        ran.map(|_| honest(request)).map_err(|error| RoutingError::Inference(format!("{error:?}")))
+        ran.map(|_| valid_decision(request)).map_err(|error| RoutingError::Inference(format!("{error:?}")))
     }
 }
 

@@ -1,18 +1,17 @@
-//! Returns scores that are not finite, in the field that the text names: `utility`, `effect`, `cost`, `uncertainty`; or
-//! an `infinite` utility, a `negative` uncertainty, a `probability` of the task that is none. An adapted profile is not
-//! finite either.
+//! Returns scores that are not finite, in the field that the text names (`utility`, `effect`, `cost`, `uncertainty`), or
+//! an `infinite` utility, a `negative` uncertainty, or a task `probability` that is NaN. Adapted profiles are NaN too.
 #![cfg(target_family = "wasm")]
 
 use personaroute_test_guests::bindings::exports::personaroute::router::routing::TaskGuess;
 use personaroute_test_guests::{
-    Decision, Interaction, Model, Plugin, Request, RoutingError, UserProfile, export, honest,
+    Decision, Interaction, Model, Plugin, Request, RoutingError, UserProfile, export, valid_decision,
 };
 
 struct Nan;
 
 impl Plugin for Nan {
     fn route(_: &Model, request: &Request) -> Result<Decision, RoutingError> {
-        let mut decision = honest(request);
+        let mut decision = valid_decision(request);
         if request.text == "probability" {
             decision.task = Some(TaskGuess { task: "a task".into(), probability: f32::NAN });
         }

@@ -1,4 +1,4 @@
-//! Never returns and spends its time in calls of the host: the deadline holds across the boundary.
+//! Calls the host forever.
 #![cfg(target_family = "wasm")]
 
 use personaroute_test_guests::bindings::personaroute::router::users;

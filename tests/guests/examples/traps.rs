@@ -1,4 +1,4 @@
-//! Executes an instruction that traps.
+//! Traps.
 #![cfg(target_family = "wasm")]
 
 use personaroute_test_guests::{Decision, Interaction, Model, Plugin, Request, RoutingError, UserProfile, export};

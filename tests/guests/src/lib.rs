@@ -1,8 +1,8 @@
-//! What the misbehaving plugins share: the bindings, and the answer of a plugin that behaves.
+//! Shared by the misbehaving plugins: the bindings and a valid decision.
 //!
 //! Each plugin is one file in `examples/`, built as a component of the same world as the real one:
 //! `cargo build -p personaroute-test-guests --examples --target wasm32-unknown-unknown --profile guest`. Elsewhere they
-//! compile to nothing. Where a plugin misbehaves in several ways, the request's text says which.
+//! compile to nothing. A plugin with several misbehaviours selects one by the text of the request.
 
 #![cfg(target_family = "wasm")]
 
@@ -24,11 +24,11 @@ pub use self::bindings::exports::personaroute::router::routing::{
 };
 pub use self::bindings::personaroute::router::users::{UserProfile, UserState};
 
-/// A plugin that behaves except where it says otherwise.
+/// A plugin; the default methods behave correctly.
 pub trait Plugin {
     fn route(model: &Model, request: &Request) -> Result<Decision, RoutingError> {
         let _ = model;
-        Ok(honest(request))
+        Ok(valid_decision(request))
     }
 
     fn route_batch(model: &Model, requests: &[Request]) -> Vec<Result<Decision, RoutingError>> {
@@ -57,8 +57,8 @@ impl<T: Plugin> learning::Guest for T {
     }
 }
 
-/// Returns every candidate once, in the request's order, all as good as each other.
-pub fn honest(request: &Request) -> Decision {
+/// Returns every candidate once, in the order of the request, with equal scores.
+pub fn valid_decision(request: &Request) -> Decision {
     let count = request.candidates.columns.len();
     let ranking = Ranking {
         order: (0..).take(count).collect(),

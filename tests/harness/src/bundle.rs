@@ -1,8 +1,8 @@
-//! A small bundle of any size, made by code: real graphs whose scores a test can work out by hand.
+//! Generates small bundles with real graphs whose scores a test can calculate.
 //!
-//! With `share = llm / (llms - 1)`, an LLM's effect is `share` and its cost `share²`, so that every preference has its
-//! own best LLM. The weight of effect is the declared preference, else the first value of the user's embedding. The
-//! words of the text, or its embedding, add a little noise to the effect that is the same for all users.
+//! With `share = llm / (llms - 1)`, an LLM's effect is `share` and its cost `share²`, so that each preference has a
+//! different best LLM. The weight of effect is the declared preference, else the first value of the user's embedding.
+//! The words or the embedding of the text add to the effect a little noise that is the same for all users.
 
 use std::path::Path;
 
@@ -17,35 +17,35 @@ use personaroute_bundle::users::{Precision, UserTableWriter};
 
 use crate::onnx::Graph;
 
-/// Words are hashed into so many buckets.
+/// Hash buckets of the words.
 const BUCKETS: u32 = 512;
 
 /// Largest change of an effect by one word.
 const NOISE: f32 = 1e-3;
 
-/// What a bundle holds.
+/// The content of a bundle.
 #[derive(Debug, Clone)]
-pub struct Recipe {
-    /// LLMs, `llm-0` (worthless and free) to the best and dearest.
+pub struct BundleSpec {
+    /// Number of LLMs: `llm-0` has no effect and no cost, the last one the highest of both.
     pub llms: usize,
-    /// Tasks, `task-0` upwards.
+    /// Number of tasks, `task-0` upwards.
     pub tasks: usize,
     /// Length of a user embedding.
     pub user_dim: usize,
-    /// Users and the weight each gives to effect.
+    /// The users and the weight of effect of each.
     pub users: Vec<(&'static str, f32)>,
-    /// Dimension of text embeddings; none for the lexical encoder.
+    /// Dimension of text embeddings; `None` for the lexical encoder.
     pub embedding: Option<usize>,
 }
 
-impl Default for Recipe {
+impl Default for BundleSpec {
     fn default() -> Self {
         let users = vec![("thrifty", 0.1), ("even", 0.5), ("lavish", 1.0)];
         Self { llms: 5, tasks: 3, user_dim: 8, users, embedding: None }
     }
 }
 
-impl Recipe {
+impl BundleSpec {
     /// Writes the bundle into the folder `dir` and opens it.
     pub fn write(&self, dir: &Path) -> Result<Bundle, BundleError> {
         let manifest = self.manifest();
@@ -67,7 +67,7 @@ impl Recipe {
         (0..self.user_dim).map(|idx| if idx == 0 { weight } else { 0.0 }).collect()
     }
 
-    /// Returns the expected effect of an LLM, but for the noise of the text.
+    /// Returns the expected effect of an LLM, without the noise of the text.
     pub fn effect(&self, llm: usize) -> f32 {
         share(llm, self.llms)
     }
@@ -172,10 +172,10 @@ impl Recipe {
             .node("Mul", &["summed", "share"], "noise");
     }
 
-    /// The adapted weight of effect is the sigmoid of the summed rewards; LLM and task add nothing.
+    /// The adapted weight of effect is the sigmoid of the sum of rewards; LLM and task have no influence.
     fn adapter(&self, spec: &GraphSpec) -> Vec<u8> {
         let mut graph = Graph::default();
-        // Only the reward, the first signal, moves the embedding, and only its first value.
+        // Only the reward, the first signal, changes the embedding, and only its first value.
         let into_user: Vec<f32> = (0..3 * self.user_dim).map(|idx| if idx == 0 { 1.0 } else { 0.0 }).collect();
         graph
             .floats("llms", &[self.llms, 3], &vec![0.0; 3 * self.llms])
@@ -208,7 +208,7 @@ fn share(llm: usize, llms: usize) -> f32 {
     llm as f32 / (llms.max(2) - 1) as f32
 }
 
-/// Returns small numbers around zero that are the same on every machine.
+/// Returns small pseudo-random numbers around zero that are the same on every machine.
 fn noise(count: usize) -> Vec<f32> {
     let value = |idx: usize| ((idx * 2_654_435_761) % 1000) as f32 / 500.0 - 1.0;
     (0..count).map(|idx| NOISE * value(idx)).collect()

@@ -1,11 +1,11 @@
-//! A model runtime that fails, stalls or answers nonsense costs the call and nothing else.
+//! A model runtime that fails, stalls or returns invalid outputs fails the call only.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use personaroute_harness::bundle::Recipe;
+use personaroute_harness::bundle::BundleSpec;
 use personaroute_host::infer::fake::Fake;
 use personaroute_host::infer::{Backend, Elements, InferError, Tensor};
 use personaroute_host::{Interaction, Limits, Profile, RouteError, Router, UserState};
@@ -13,16 +13,16 @@ use tempfile::TempDir;
 
 use super::fixture::{options, request};
 
-type Answer = Result<Vec<Tensor>, InferError>;
+type Outputs = Result<Vec<Tensor>, InferError>;
 
-fn open(limits: Limits, answer: impl Fn(&[Tensor]) -> Answer + Send + Sync + 'static) -> (Router, TempDir) {
+fn open(limits: Limits, respond: impl Fn(&[Tensor]) -> Outputs + Send + Sync + 'static) -> (Router, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let options = options(&Recipe::default(), &folder, |options| options.limits = limits);
-    let backend = Fake::new(move |_graph, inputs| answer(inputs));
+    let options = options(&BundleSpec::default(), &folder, |options| options.limits = limits);
+    let backend = Fake::new(move |_graph, inputs| respond(inputs));
     (Router::with_backend(&options, Box::new(backend)).unwrap(), folder)
 }
 
-fn outputs(rows: u32, score: f32) -> Answer {
+fn outputs(rows: u32, score: f32) -> Outputs {
     let tensor = |name: &str, columns: u32| Tensor {
         name: name.to_owned(),
         dims: vec![rows, columns],
@@ -33,7 +33,7 @@ fn outputs(rows: u32, score: f32) -> Answer {
     Ok(scores.chain([tensor("task_probability", 3)]).collect())
 }
 
-fn one_row() -> Answer {
+fn one_row() -> Outputs {
     outputs(1, 0.5)
 }
 
@@ -45,7 +45,7 @@ fn a_runtime_that_fails_ends_in_inference() {
 }
 
 #[test]
-fn outputs_of_another_shape_end_in_inference() {
+fn outputs_of_the_wrong_shape_end_in_inference() {
     let (router, _folder) = open(Limits::default(), |_| outputs(2, 0.5));
     let error = router.route(&request(&router, None, "hello")).unwrap_err();
     assert!(matches!(error, RouteError::Inference(_)), "{error}");
@@ -61,7 +61,7 @@ fn scores_that_are_not_finite_never_become_a_decision() {
 #[test]
 fn a_batch_of_one_shape_takes_one_run_a_call() {
     let folder = tempfile::tempdir().unwrap();
-    let options = options(&Recipe::default(), &folder, |options| options.limits.batch = 10);
+    let options = options(&BundleSpec::default(), &folder, |options| options.limits.batch = 10);
     let backend = Arc::new(Fake::new(|_graph, inputs| outputs(inputs[0].dims[0], 0.5)));
     let router = Router::with_backend(&options, Box::new(Shared(Arc::clone(&backend)))).unwrap();
     let requests = vec![request(&router, Some("even"), "hello"); 25];
@@ -72,7 +72,7 @@ fn a_batch_of_one_shape_takes_one_run_a_call() {
 struct Shared(Arc<Fake>);
 
 impl Backend for Shared {
-    fn run(&self, graph: &str, inputs: &[Tensor], deadline: std::time::Instant) -> Answer {
+    fn run(&self, graph: &str, inputs: &[Tensor], deadline: std::time::Instant) -> Outputs {
         self.0.run(graph, inputs, deadline)
     }
 }
@@ -83,13 +83,13 @@ fn a_run_past_the_deadline_ends_in_timeout() {
     let held = Mutex::new(held);
     let limits = Limits { deadline: Duration::from_millis(20), ..Limits::default() };
     let (router, _folder) = open(limits, move |inputs| {
-        // Only a first run stalls, until long after the deadline.
+        // The first run waits until long after the deadline; the sender is dropped before the second.
         let _timeout = lock(&held).recv_timeout(Duration::from_millis(400));
         outputs(inputs[0].dims[0], 0.5)
     });
     assert_eq!(router.route(&request(&router, None, "hello")).unwrap_err(), RouteError::Timeout);
     drop(hold);
-    assert!(router.route(&request(&router, None, "hello")).is_ok(), "the next call works");
+    assert!(router.route(&request(&router, None, "hello")).is_ok(), "the next call succeeds");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn calls_past_the_limit_are_refused_at_once() {
     let gate = Mutex::new((entered, gate));
     let limits = Limits { concurrency: 1, deadline: Duration::from_secs(60), ..Limits::default() };
     let (router, _folder) = open(limits, move |_| {
-        pass(&gate);
+        wait_at(&gate);
         one_row()
     });
     thread::scope(|scope| {
@@ -113,8 +113,8 @@ fn calls_past_the_limit_are_refused_at_once() {
     assert!(router.route(&request(&router, None, "hello")).is_ok(), "the slot is free again");
 }
 
-/// Tells that a run has begun and waits until it may end.
-fn pass(gate: &Mutex<(Sender<()>, Receiver<()>)>) {
+/// Reports that a run has started and waits until it may end.
+fn wait_at(gate: &Mutex<(Sender<()>, Receiver<()>)>) {
     let gate = lock(gate);
     gate.0.send(()).unwrap();
     gate.1.recv().unwrap();
@@ -125,7 +125,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[test]
-fn an_answer_without_a_task_reaches_the_adapter_with_the_row_after_the_last_task() {
+fn an_interaction_without_a_task_has_the_index_after_the_last_task() {
     let (sent, seen) = mpsc::channel();
     let (router, _folder) = open(Limits::default(), move |inputs| {
         let task = inputs.iter().find(|input| input.name == "task").map(|input| input.elements.clone());

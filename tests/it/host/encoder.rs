@@ -1,4 +1,4 @@
-//! The text encoder against published embeddings, and what it refuses.
+//! The text encoder reproduces published embeddings and refuses folders without an encoder.
 
 use std::fs;
 use std::io::Read as _;
@@ -7,7 +7,7 @@ use std::path::Path;
 use personaroute_harness::path;
 use personaroute_host::encoder::TextEncoder;
 
-/// Texts of the data that are embedded here: each takes up to a tenth of a second in a debug build.
+/// Texts of the data set to embed: each takes up to a tenth of a second in a debug build.
 const TEXTS: usize = 40;
 
 fn open() -> Option<TextEncoder> {
@@ -15,7 +15,7 @@ fn open() -> Option<TextEncoder> {
     if folder.is_dir() {
         return Some(TextEncoder::open(&folder, Some(&path::onnxruntime())).unwrap());
     }
-    eprintln!("passed over: {} is not on this machine", folder.display());
+    eprintln!("skipped: {} is not on this machine", folder.display());
     None
 }
 
@@ -79,7 +79,7 @@ fn published_embeddings_are_reproduced() {
 }
 
 #[test]
-fn a_batch_gives_what_each_text_gives_alone() {
+fn a_batch_has_the_embeddings_of_its_texts() {
     let Some(encoder) = open() else { return };
     let texts = ["", "one", "what is the capital of France?", "one", "a b c d e f g h i j k l m n o p"];
     let batch = encoder.embed_batch(&texts).unwrap();
@@ -93,7 +93,7 @@ fn a_batch_gives_what_each_text_gives_alone() {
 }
 
 #[test]
-fn tokens_past_256_do_not_count() {
+fn tokens_past_256_are_ignored() {
     let Some(encoder) = open() else { return };
     let start = "word ".repeat(254);
     let long = format!("{start}{}", "entirely different ending ".repeat(2000));

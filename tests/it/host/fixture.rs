@@ -1,32 +1,32 @@
-//! Routers and requests of these tests.
+//! Routers and requests for these tests.
 
-use personaroute_harness::bundle::Recipe;
+use personaroute_harness::bundle::BundleSpec;
 use personaroute_harness::path;
 use personaroute_host::{Candidate, Limits, RouteRequest, Router, RouterOptions};
 use tempfile::TempDir;
 
-/// A router and the folder its bundle lies in.
+/// A router and the temporary folder of its bundle.
 pub(crate) struct Fixture {
     pub(crate) router: Router,
     _folder: TempDir,
 }
 
-/// Opens a router with the real plugin on a bundle made from `recipe`.
-pub(crate) fn open(recipe: &Recipe) -> Fixture {
-    open_with(recipe, |_options| ())
+/// Opens a router with the routing plugin on the bundle that `spec` describes.
+pub(crate) fn open(spec: &BundleSpec) -> Fixture {
+    open_with(spec, |_options| ())
 }
 
-/// Opens a router whose options `change` has changed.
-pub(crate) fn open_with(recipe: &Recipe, change: impl FnOnce(&mut RouterOptions)) -> Fixture {
+/// Opens a router after `change` has modified its options.
+pub(crate) fn open_with(spec: &BundleSpec, change: impl FnOnce(&mut RouterOptions)) -> Fixture {
     let folder = tempfile::tempdir().unwrap();
-    let options = options(recipe, &folder, change);
+    let options = options(spec, &folder, change);
     Fixture { router: Router::open(&options).unwrap(), _folder: folder }
 }
 
-/// Writes a bundle into `folder` and returns options that lead to it.
-pub(crate) fn options(recipe: &Recipe, folder: &TempDir, change: impl FnOnce(&mut RouterOptions)) -> RouterOptions {
+/// Writes a bundle into `folder` and returns options that open it.
+pub(crate) fn options(spec: &BundleSpec, folder: &TempDir, change: impl FnOnce(&mut RouterOptions)) -> RouterOptions {
     let bundle = folder.path().join("bundle");
-    recipe.write(&bundle).unwrap();
+    spec.write(&bundle).unwrap();
     let mut options = RouterOptions::new(bundle, path::plugin());
     options.onnxruntime = Some(path::onnxruntime());
     options.limits = Limits { sessions: 2, concurrency: 16, ..Limits::default() };

@@ -1,23 +1,23 @@
-//! Each misbehaving plugin ends in its error variant, and the router works on.
+//! Each misbehaving plugin ends in its error variant, and the router stays usable.
 
 use std::time::{Duration, Instant};
 
-use personaroute_harness::bundle::Recipe;
+use personaroute_harness::bundle::BundleSpec;
 use personaroute_harness::path;
 use personaroute_host::{Decision, DecisionFault, Interaction, Limits, Profile, RouteError, Router, UserState};
 
 use super::fixture::{Fixture, open_with, request};
 
-/// Opens a router with the test plugin `name` and so much time for a call.
+/// Opens a router with the test plugin `name` and this deadline.
 fn open(name: &str, deadline: Duration) -> Fixture {
-    open_with(&Recipe::default(), |options| {
+    open_with(&BundleSpec::default(), |options| {
         options.plugin = path::guest(name);
         options.limits = Limits { deadline, memory_bytes: 4 << 20, concurrency: 4, ..options.limits.clone() };
     })
 }
 
-/// Plugins that come to an end get all the time that a loaded machine may need.
-fn patient(name: &str) -> Fixture {
+/// Opens a router with a deadline that a terminating plugin never reaches, even on a loaded machine.
+fn open_without_deadline(name: &str) -> Fixture {
     open(name, Duration::from_secs(30))
 }
 
@@ -48,7 +48,7 @@ fn a_plugin_that_loops_ends_in_timeout_again_and_again() {
 }
 
 #[test]
-fn a_call_with_little_time_ends_long_before_the_limit() {
+fn a_call_with_a_shorter_time_ends_long_before_the_limit() {
     let (fixture, began) = (open("loops", Duration::from_secs(600)), Instant::now());
     let asked = request(&fixture.router, Some("even"), "hello");
     assert_eq!(fixture.router.route_within(&asked, Duration::from_millis(1)), Err(RouteError::Timeout));
@@ -63,7 +63,7 @@ fn a_plugin_that_loops_in_calls_of_the_host_ends_in_timeout() {
 
 #[test]
 fn a_plugin_that_traps_ends_in_trapped() {
-    let fixture = patient("traps");
+    let fixture = open_without_deadline("traps");
     for _ in 0..20 {
         let error = route(&fixture.router, "hello").unwrap_err();
         assert!(matches!(&error, RouteError::Trapped { reason } if reason.contains("unreachable")), "{error}");
@@ -73,8 +73,8 @@ fn a_plugin_that_traps_ends_in_trapped() {
 }
 
 #[test]
-fn a_plugin_that_takes_all_memory_ends_in_out_of_memory() {
-    let fixture = patient("allocates");
+fn a_plugin_that_allocates_without_end_ends_in_out_of_memory() {
+    let fixture = open_without_deadline("allocates");
     for _ in 0..20 {
         assert_eq!(route(&fixture.router, "hello"), Err(RouteError::OutOfMemory));
     }
@@ -82,7 +82,7 @@ fn a_plugin_that_takes_all_memory_ends_in_out_of_memory() {
 
 #[test]
 fn a_ranking_of_other_candidates_is_an_invalid_decision() {
-    let fixture = patient("lies");
+    let fixture = open_without_deadline("lies");
     let missing = |llm: &str| DecisionFault::MissingCandidate(llm.to_owned());
     assert_eq!(fault(&fixture.router, "missing"), missing("llm-4"));
     assert_eq!(fault(&fixture.router, "empty"), missing("llm-0"));
@@ -90,12 +90,12 @@ fn a_ranking_of_other_candidates_is_an_invalid_decision() {
     assert_eq!(fault(&fixture.router, "unknown"), DecisionFault::UnknownCandidate(99));
     let scores = DecisionFault::ScoreCount { field: "effect", expected: 5, got: 4 };
     assert_eq!(fault(&fixture.router, "scores"), scores);
-    assert!(route(&fixture.router, "the truth").is_ok(), "the same plugin may be right the next time");
+    assert!(route(&fixture.router, "valid").is_ok(), "the next call of the plugin is valid");
 }
 
 #[test]
 fn a_batch_of_another_length_fails_as_a_whole() {
-    let fixture = patient("lies");
+    let fixture = open_without_deadline("lies");
     for (text, got) in [("short", 2), ("long", 4)] {
         let requests = ["a", text, "b"].map(|text| request(&fixture.router, None, text));
         let fault = RouteError::InvalidDecision(DecisionFault::ResultCount { expected: 3, got });
@@ -104,8 +104,8 @@ fn a_batch_of_another_length_fails_as_a_whole() {
 }
 
 #[test]
-fn a_lie_in_a_batch_concerns_its_request_alone() {
-    let fixture = patient("lies");
+fn an_invalid_decision_in_a_batch_fails_its_request_only() {
+    let fixture = open_without_deadline("lies");
     let requests = ["a", "duplicate", "b"].map(|text| request(&fixture.router, None, text));
     let results = fixture.router.route_batch(&requests);
     assert!(results[0].is_ok() && results[2].is_ok());
@@ -114,8 +114,8 @@ fn a_lie_in_a_batch_concerns_its_request_alone() {
 }
 
 #[test]
-fn numbers_that_are_none_are_an_invalid_decision() {
-    let fixture = patient("nan");
+fn numbers_that_are_not_finite_are_an_invalid_decision() {
+    let fixture = open_without_deadline("nan");
     for field in ["utility", "effect", "cost", "uncertainty"] {
         let not_finite = DecisionFault::NotFinite { llm: "llm-0".to_owned(), field };
         assert_eq!(fault(&fixture.router, field), not_finite);
@@ -129,18 +129,18 @@ fn numbers_that_are_none_are_an_invalid_decision() {
 }
 
 #[test]
-fn a_flood_is_refused_or_cut() {
-    let fixture = patient("floods");
+fn a_flood_is_refused_or_truncated() {
+    let fixture = open_without_deadline("floods");
     assert_eq!(fault(&fixture.router, "why"), DecisionFault::TooLong { field: "why" });
     assert_eq!(fault(&fixture.router, "ranking"), DecisionFault::UnknownCandidate(5));
-    // Messages past the limit are dropped, long ones cut: neither concerns the decision.
+    // Messages past the limit are dropped and long ones truncated; neither affects the decision.
     assert!(route(&fixture.router, "log").is_ok());
     assert!(route(&fixture.router, "message").is_ok());
 }
 
 #[test]
-fn inputs_that_no_graph_takes_are_refused_to_the_plugin() {
-    let fixture = patient("misuses");
+fn invalid_graph_inputs_are_refused() {
+    let fixture = open_without_deadline("misuses");
     let cases = [
         ("graph", "UnknownGraph(\"no such graph\")"),
         ("none", "0 inputs instead of 4"),
@@ -156,6 +156,6 @@ fn inputs_that_no_graph_takes_are_refused_to_the_plugin() {
         assert!(matches!(&error, RouteError::Inference(reason) if reason.contains(expected)), "{text}: {error:?}");
     }
     let error = route(&fixture.router, "index").unwrap_err();
-    assert!(matches!(error, RouteError::Inference(_)), "ONNX Runtime looks at indices itself: {error}");
+    assert!(matches!(error, RouteError::Inference(_)), "ONNX Runtime checks indices itself: {error}");
     assert!(route(&fixture.router, "nothing").is_ok(), "the session still runs");
 }

@@ -2,21 +2,21 @@
 
 use std::fs;
 
-use personaroute_harness::bundle::Recipe;
+use personaroute_harness::bundle::BundleSpec;
 use personaroute_harness::path;
 use personaroute_host::{OpenError, Provider, RouteError, Router, RouterOptions};
 
 use super::fixture::{Fixture, open_with, options, request};
 
-fn refusal(recipe: &Recipe, change: impl FnOnce(&mut RouterOptions)) -> OpenError {
+fn refusal(spec: &BundleSpec, change: impl FnOnce(&mut RouterOptions)) -> OpenError {
     let folder = tempfile::tempdir().unwrap();
-    let options = options(recipe, &folder, change);
+    let options = options(spec, &folder, change);
     Router::open(&options).err().unwrap()
 }
 
 #[test]
 fn a_missing_plugin_is_named() {
-    let error = refusal(&Recipe::default(), |options| options.plugin = "/nowhere/plugin.wasm".into());
+    let error = refusal(&BundleSpec::default(), |options| options.plugin = "/nowhere/plugin.wasm".into());
     assert_eq!(error.to_string(), "the plugin /nowhere/plugin.wasm cannot be read");
 }
 
@@ -26,7 +26,7 @@ fn a_file_that_is_no_plugin_is_refused() {
     let file = folder.path().join("plugin.wasm");
     for content in [b"hello".as_slice(), b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"] {
         fs::write(&file, content).unwrap();
-        let error = refusal(&Recipe::default(), |options| options.plugin = file.clone());
+        let error = refusal(&BundleSpec::default(), |options| options.plugin = file.clone());
         assert!(matches!(error, OpenError::Plugin { .. }), "{content:?}: {error}");
     }
 }
@@ -39,19 +39,19 @@ fn a_missing_bundle_is_named() {
 }
 
 #[test]
-fn another_runtime_than_the_running_one_is_refused() {
-    let first = open_with(&Recipe::default(), |_options| ());
-    let error = refusal(&Recipe::default(), |options| options.onnxruntime = Some(path::plugin()));
+fn a_second_runtime_library_is_refused() {
+    let first = open_with(&BundleSpec::default(), |_options| ());
+    let error = refusal(&BundleSpec::default(), |options| options.onnxruntime = Some(path::plugin()));
     assert!(error.to_string().contains("this process already runs"), "{error}");
     drop(first);
 }
 
 #[test]
-fn a_graph_that_is_not_what_the_manifest_says_is_refused() {
+fn a_graph_that_differs_from_the_manifest_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let options = options(&Recipe::default(), &folder, |_options| ());
+    let options = options(&BundleSpec::default(), &folder, |_options| ());
     let wider = folder.path().join("wider");
-    Recipe { llms: 6, ..Recipe::default() }.write(&wider).unwrap();
+    BundleSpec { llms: 6, ..BundleSpec::default() }.write(&wider).unwrap();
     fs::copy(wider.join("scorer.onnx"), options.bundle.join("scorer.onnx")).unwrap();
     let error = Router::open(&options).err().unwrap().to_string();
     assert_eq!(error, "graph scorer: output utility has the dims [-1, 6] in the graph and [batch, 5] in the manifest");
@@ -61,37 +61,37 @@ fn a_graph_that_is_not_what_the_manifest_says_is_refused() {
 }
 
 #[test]
-fn limits_that_let_nothing_run_are_refused() {
-    let error = refusal(&Recipe::default(), |options| options.limits.concurrency = 0);
+fn limits_under_which_no_call_could_run_are_refused() {
+    let error = refusal(&BundleSpec::default(), |options| options.limits.concurrency = 0);
     assert_eq!(error.to_string(), "limit concurrency: must be at least 1");
 }
 
 #[test]
 fn a_provider_that_is_not_compiled_in_is_refused() {
-    let error = refusal(&Recipe::default(), |options| options.provider = Provider::Cuda { device: 0 });
+    let error = refusal(&BundleSpec::default(), |options| options.provider = Provider::Cuda { device: 0 });
     assert!(matches!(error, OpenError::Provider { .. }), "{error}");
 }
 
 #[test]
 fn a_bundle_with_embeddings_needs_their_encoder() {
-    let recipe = Recipe { embedding: Some(384), ..Recipe::default() };
-    let error = refusal(&recipe, |_options| ()).to_string();
+    let spec = BundleSpec { embedding: Some(384), ..BundleSpec::default() };
+    let error = refusal(&spec, |_options| ()).to_string();
     assert!(error.starts_with("text encoder: the bundle needs all-MiniLM-L6-v2"), "{error}");
-    let narrow = Recipe { embedding: Some(128), ..Recipe::default() };
+    let narrow = BundleSpec { embedding: Some(128), ..BundleSpec::default() };
     if path::encoder().is_dir() {
         let error = refusal(&narrow, |options| options.encoder = Some(path::encoder())).to_string();
         assert!(error.ends_with("has 384 dimensions, the bundle takes 128"), "{error}");
     }
 }
 
-/// A router with embeddings and this long for a decision; none where the encoder is not on this machine.
+/// Opens a router on a bundle with embeddings; `None` on machines without the encoder.
 fn encoding(deadline: std::time::Duration) -> Option<Fixture> {
     if !path::encoder().is_dir() {
-        eprintln!("passed over: {} is not on this machine", path::encoder().display());
+        eprintln!("skipped: {} is not on this machine", path::encoder().display());
         return None;
     }
-    let recipe = Recipe { embedding: Some(384), ..Recipe::default() };
-    Some(open_with(&recipe, |options| {
+    let spec = BundleSpec { embedding: Some(384), ..BundleSpec::default() };
+    Some(open_with(&spec, |options| {
         options.encoder = Some(path::encoder());
         options.limits.deadline = deadline;
     }))
@@ -105,7 +105,7 @@ fn a_bundle_with_embeddings_routes_through_the_encoder() {
     let decide = |text: &str| fixture.router.route(&request(&fixture.router, Some("lavish"), text)).unwrap();
     let (first, again, other) = (decide("one two three"), decide("one two three"), decide("an ode to the sea"));
     assert_eq!(first.ranking, again.ranking);
-    assert_ne!(first.ranking, other.ranking, "the text is part of the score");
+    assert_ne!(first.ranking, other.ranking, "the text changes the scores");
     assert_eq!(&*other.ranking[0].llm, "llm-4");
 }
 

@@ -1,14 +1,14 @@
-//! Decisions of the real plugin on graphs whose scores can be worked out by hand.
+//! Decisions of the routing plugin on graphs whose scores can be calculated.
 
 use std::sync::Arc;
 use std::thread;
 
-use personaroute_harness::bundle::Recipe;
+use personaroute_harness::bundle::BundleSpec;
 use personaroute_host::{Decision, Exclusion, RouteError, RouteRequest, UserState};
 
 use super::fixture::{open, open_with, request};
 
-/// The noise that a text adds to effects in the test bundle, and float rounding.
+/// The noise of a text in the test bundle, and float rounding.
 const TOLERANCE: f32 = 2e-3;
 
 fn best(decision: &Decision) -> &str {
@@ -17,7 +17,7 @@ fn best(decision: &Decision) -> &str {
 
 #[test]
 fn users_with_different_preferences_get_different_llms() {
-    let fixture = open(&Recipe::default());
+    let fixture = open(&BundleSpec::default());
     let decide = |user| fixture.router.route(&request(&fixture.router, Some(user), "What is 12 times 12?")).unwrap();
     let (thrifty, lavish) = (decide("thrifty"), decide("lavish"));
     assert_eq!(best(&thrifty), "llm-0");
@@ -28,13 +28,13 @@ fn users_with_different_preferences_get_different_llms() {
 
 #[test]
 fn scores_are_the_scorers() {
-    let recipe = Recipe { llms: 50, ..Recipe::default() };
-    let fixture = open(&recipe);
+    let spec = BundleSpec { llms: 50, ..BundleSpec::default() };
+    let fixture = open(&spec);
     let decision = fixture.router.route(&request(&fixture.router, Some("even"), "hello world")).unwrap();
     assert_eq!(decision.ranking.len(), 50);
     for score in &decision.ranking {
         let llm: usize = score.llm.strip_prefix("llm-").unwrap().parse().unwrap();
-        let (effect, cost) = (recipe.effect(llm), recipe.cost(llm));
+        let (effect, cost) = (spec.effect(llm), spec.cost(llm));
         assert!((score.effect - effect).abs() < TOLERANCE, "{score:?}");
         assert!((score.cost - cost).abs() < 1e-6, "{score:?}");
         assert!((score.utility - 0.5 * (effect - cost)).abs() < TOLERANCE, "{score:?}");
@@ -46,7 +46,7 @@ fn scores_are_the_scorers() {
 
 #[test]
 fn a_declared_preference_replaces_the_users_own() {
-    let fixture = open(&Recipe::default());
+    let fixture = open(&BundleSpec::default());
     let mut request = request(&fixture.router, Some("thrifty"), "hello");
     request.preference = Some(1.0);
     assert_eq!(best(&fixture.router.route(&request).unwrap()), "llm-4");
@@ -55,18 +55,18 @@ fn a_declared_preference_replaces_the_users_own() {
 }
 
 #[test]
-fn strangers_are_scored_as_the_population_prior() {
-    let fixture = open(&Recipe::default());
+fn unknown_users_are_scored_with_the_population_prior() {
+    let fixture = open(&BundleSpec::default());
     let decide = |user| fixture.router.route(&request(&fixture.router, user, "hello")).unwrap();
     let (stranger, anonymous, even) = (decide(Some("nobody")), decide(None), decide(Some("even")));
     assert_eq!((stranger.user_state, anonymous.user_state), (UserState::New, UserState::Anonymous));
     assert_eq!(stranger.ranking, anonymous.ranking);
-    assert_eq!(stranger.ranking, even.ranking, "the prior weighs effect by one half, as this user does");
+    assert_eq!(stranger.ranking, even.ranking, "the prior and this user have the same weight of effect");
 }
 
 #[test]
-fn a_prompt_past_the_context_window_excludes_the_candidate() {
-    let fixture = open(&Recipe::default());
+fn a_prompt_longer_than_the_context_window_excludes_the_candidate() {
+    let fixture = open(&BundleSpec::default());
     let mut request = request(&fixture.router, Some("lavish"), "hello");
     request.prompt_tokens = 5000;
     request.candidates[4].context_window = Some(4000);
@@ -77,8 +77,8 @@ fn a_prompt_past_the_context_window_excludes_the_candidate() {
 }
 
 #[test]
-fn a_candidate_that_the_bundle_does_not_know_is_ranked_too() {
-    let fixture = open(&Recipe::default());
+fn a_candidate_that_is_not_in_the_bundle_is_ranked() {
+    let fixture = open(&BundleSpec::default());
     let mut request = request(&fixture.router, Some("lavish"), "hello");
     request.candidates[1].llm = "brand-new".into();
     let decision = fixture.router.route(&request).unwrap();
@@ -88,7 +88,7 @@ fn a_candidate_that_the_bundle_does_not_know_is_ranked_too() {
 
 #[test]
 fn a_declared_task_is_certain() {
-    let fixture = open(&Recipe::default());
+    let fixture = open(&BundleSpec::default());
     let mut request = request(&fixture.router, None, "hello");
     request.task = Some("task-1".to_owned());
     let task = fixture.router.route(&request).unwrap().task.unwrap();
@@ -96,8 +96,8 @@ fn a_declared_task_is_certain() {
 }
 
 #[test]
-fn a_batch_decides_like_single_requests() {
-    let fixture = open(&Recipe::default());
+fn a_batch_has_the_decisions_of_its_requests() {
+    let fixture = open(&BundleSpec::default());
     let users = [Some("thrifty"), None, Some("lavish"), Some("nobody"), Some("even")];
     let texts = ["hello", "What is the capital of France?", "", "fn main() { println!(\"{}\", 1 + 1); }"];
     let pairs = (0..150).map(|idx| (users[idx % users.len()], texts[idx % texts.len()]));
@@ -111,7 +111,7 @@ fn a_batch_decides_like_single_requests() {
         match (together, fixture.router.route(request)) {
             (Ok(together), Ok(alone)) => assert_same(idx, together, &alone),
             (together, alone) => {
-                assert_eq!((idx, together), (70, &alone), "only request 70 breaks a rule");
+                assert_eq!((idx, together), (70, &alone), "only request 70 is invalid");
                 assert!(matches!(alone, Err(RouteError::InvalidRequest(_))));
             }
         }
@@ -127,8 +127,8 @@ fn assert_same(idx: usize, together: &Decision, alone: &Decision) {
 }
 
 #[test]
-fn many_threads_get_the_decisions_of_one() {
-    let fixture = open(&Recipe::default());
+fn concurrent_threads_have_the_decisions_of_one() {
+    let fixture = open(&BundleSpec::default());
     let router = Arc::new(fixture.router);
     let alone = router.route(&request(&router, Some("even"), "hello")).unwrap();
     thread::scope(|scope| {
@@ -146,7 +146,7 @@ fn many_threads_get_the_decisions_of_one() {
 #[test]
 fn an_instance_may_serve_one_call_or_many() {
     let decide = |calls| {
-        let fixture = open_with(&Recipe::default(), |options| options.limits.instance_calls = calls);
+        let fixture = open_with(&BundleSpec::default(), |options| options.limits.instance_calls = calls);
         let texts = ["hello", "What is the capital of France?", "hello"];
         let decide = |text| fixture.router.route(&request(&fixture.router, Some("even"), text)).unwrap().ranking;
         texts.map(decide)
@@ -157,8 +157,8 @@ fn an_instance_may_serve_one_call_or_many() {
 }
 
 #[test]
-fn a_request_that_breaks_a_rule_is_refused() {
-    let fixture = open(&Recipe::default());
+fn an_invalid_request_is_refused() {
+    let fixture = open(&BundleSpec::default());
     let refusal = |change: fn(&mut RouteRequest)| {
         let mut request = request(&fixture.router, None, "hello");
         change(&mut request);

@@ -1,4 +1,4 @@
-//! The default bundle of the repository: what a stranger gets without training anything.
+//! Decisions with the default bundle of the repository.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use personaroute_host::{RouteRequest, Router, RouterOptions, UserState};
 
 use super::fixture::request;
 
-/// Questions as people type them.
+/// Typical questions.
 const QUESTIONS: [&str; 4] = [
     "What is the output of this function for the list [1, 2, 2, 3]?",
     "A train leaves at nine and runs 80 km/h. How far is it at noon?",
@@ -37,7 +37,7 @@ fn the_default_bundle_ranks_every_llm() {
 }
 
 #[test]
-fn preferences_at_both_ends_lead_to_different_llms() {
+fn extreme_preferences_choose_different_llms() {
     let router = open();
     for question in QUESTIONS {
         let best = |preference| {

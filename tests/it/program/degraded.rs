@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Result;
 use personaroute_harness::{
-    bundle::Recipe,
+    bundle::BundleSpec,
     path,
     store::Store,
     wire::{self, Answer},
@@ -51,7 +51,7 @@ async fn an_overloaded_encoder_is_passed_by_in_the_fallback_order() -> Result<()
     }
     let folder = tempfile::tempdir()?;
     let bundle = folder.path().join("bundle");
-    Recipe { embedding: Some(384), ..Recipe::default() }.write(&bundle)?;
+    BundleSpec { embedding: Some(384), ..BundleSpec::default() }.write(&bundle)?;
     let more = format!(
         "bundle: '{}'\nencoder: '{}'\nrouter: {{threads: 16, encoder_queue: 1, deadline: 60s}}\n",
         bundle.display(),

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use personaroute_bundle::folder::{ADAPTER, Bundle, SCORER};
+use personaroute_bundle::folder::Bundle;
+use personaroute_bundle::layout::{ADAPTER, SCORER};
 use personaroute_bundle::manifest::Parity;
 
 use super::{ExportOptions, write};

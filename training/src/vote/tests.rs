@@ -1,7 +1,7 @@
 //! Facts about learning from votes, on generated ones: users with tastes of their own, some of whom favour a side.
 
 use ndarray::Array2;
-use personaroute_bundle::folder::SCORER;
+use personaroute_bundle::layout::SCORER;
 
 use super::design::{Block, Design};
 use super::score::{Called, mean, row};

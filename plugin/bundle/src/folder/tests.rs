@@ -1,4 +1,4 @@
-//! Facts about bundle folders: what is written opens and verifies, and what was tampered with does not.
+//! A written bundle opens and verifies; a changed one is refused and the file named.
 
 use std::fs;
 
@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::{Llm, Task};
+use crate::layout::{ADAPTER, SCORER};
 use crate::manifest::tests::sample;
 use crate::users::{Precision, UserTableWriter};
 

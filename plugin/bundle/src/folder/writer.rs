@@ -4,12 +4,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Bundle, LLMS, MANIFEST, TASKS, list};
+use super::{Bundle, list};
 use crate::catalog::{Catalog, Tasks};
 use crate::digest::sha256_file;
 use crate::error::{BundleError, Fields};
+use crate::layout::{LLMS, MANIFEST, TASKS, is_inside};
 use crate::manifest::Manifest;
-use crate::manifest::check::is_inside;
 use crate::users::UserTableWriter;
 
 /// Gathers a bundle's files; [`finish`](Self::finish) checks it and puts it in place.

@@ -1,9 +1,9 @@
-//! Collects ids in the order of their first occurrence, each once.
+//! Collects unique ids in the order of their first occurrence.
 
 use super::{Lexical, mix};
 
 /// Returns the id, 1 to `buckets`, of a hash; `salt` is the seed plus the length of the gram.
-pub(super) fn scatter(buckets: u64, salt: u64, hash: u64) -> u32 {
+pub(super) fn bucket_id(buckets: u64, salt: u64, hash: u64) -> u32 {
     let scattered = mix(hash ^ mix(salt));
     #[expect(clippy::cast_possible_truncation, reason = "invariant: at most `buckets`, which is a u32")]
     let id = (1 + (((scattered >> 32) * buckets) >> 32)) as u32;
@@ -13,9 +13,10 @@ pub(super) fn scatter(buckets: u64, salt: u64, hash: u64) -> u32 {
 /// A growing list of ids with the set of those it holds.
 pub(super) struct Ids {
     ids: Vec<i64>,
-    /// Open addressing; 0 is free. Twice as many slots as ids can come, so that a probe always ends.
+    /// A hash set with open addressing; 0 marks a free slot. It has at least twice as many slots as ids, so that a probe
+    /// always ends.
     seen: Vec<u32>,
-    /// Distance by which a scattered id is shifted to its first slot.
+    /// Shift that turns the hash of an id into its first slot.
     shift: u32,
     buckets: u64,
     max_ids: usize,
@@ -23,7 +24,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// Makes room for at most `n_grams` ids.
+    /// Returns an empty list with room for at most `n_grams` ids.
     pub(super) fn new(lexical: &Lexical, n_grams: usize) -> Self {
         let max_ids = if lexical.buckets == 0 { 0 } else { n_grams.min(lexical.max_ids as usize) };
         let slots = (2 * max_ids).next_power_of_two().max(2);
@@ -37,12 +38,12 @@ impl Ids {
         }
     }
 
-    /// Adds the id of a gram of `n` words, unless it is there or the list is full.
+    /// Adds the id of a gram of `n` words unless it is present or the list is full.
     pub(super) fn push(&mut self, n: u64, hash: u64) {
         if self.ids.len() >= self.max_ids {
             return;
         }
-        let id = scatter(self.buckets, self.seed.wrapping_add(n), hash);
+        let id = bucket_id(self.buckets, self.seed.wrapping_add(n), hash);
         if self.insert(id) {
             self.ids.push(i64::from(id));
         }
@@ -52,7 +53,7 @@ impl Ids {
         self.ids
     }
 
-    /// Marks `id` as seen; false if it was already.
+    /// Adds `id` to the set; false if it was present.
     fn insert(&mut self, id: u32) -> bool {
         let mask = self.seen.len() - 1;
         let mut slot = (id.wrapping_mul(0x9e37_79b1) >> self.shift) as usize;

@@ -1,4 +1,4 @@
-//! Shape tokens: seven numbers that say what kind of text it is, whatever its words.
+//! Shape tokens: seven numbers that describe the surface of a text, independent of its words.
 
 /// Number of shape tokens of any text.
 pub(super) const TOKENS: usize = 7;
@@ -6,19 +6,19 @@ pub(super) const TOKENS: usize = 7;
 /// Bits of one packed count; `MAX_BYTES` fits.
 const BITS: u32 = 12;
 
-/// What each byte adds to the packed counts, so that a text is counted with one look-up and one addition a byte.
-const COUNTED: [u64; 256] = counted();
+/// What each byte adds to the packed counts: counting a text takes one look-up and one addition per byte.
+const CLASS_COUNTS: [u64; 256] = class_counts();
 
 /// Classes of bytes, in the order of their packed counts.
-const LINE: u32 = 0;
+const LINE_BREAK: u32 = 0;
 const DIGIT: u32 = 1;
 const PUNCTUATION: u32 = 2;
 const CAPITAL: u32 = 3;
-const FOREIGN: u32 = 4;
+const NON_ASCII: u32 = 4;
 
 /// Returns the shape of a text of `n_bytes` bytes that begins with `prefix`.
 pub(super) fn tokens(n_bytes: usize, prefix: &str) -> [u64; TOKENS] {
-    let counts: u64 = prefix.bytes().map(|byte| COUNTED.get(usize::from(byte)).copied().unwrap_or(0)).sum();
+    let counts: u64 = prefix.bytes().map(|byte| CLASS_COUNTS.get(usize::from(byte)).copied().unwrap_or(0)).sum();
     let count = |class: u32| (counts >> (class * BITS)) & ((1 << BITS) - 1);
     let share = |class: u32| match count(class) {
         0 => 0,
@@ -26,11 +26,11 @@ pub(super) fn tokens(n_bytes: usize, prefix: &str) -> [u64; TOKENS] {
     };
     let values = [
         half_octaves(n_bytes as u64),
-        bits(count(LINE)),
+        bits(count(LINE_BREAK)),
         share(DIGIT),
         share(PUNCTUATION),
         share(CAPITAL),
-        share(FOREIGN),
+        share(NON_ASCII),
         ending(prefix),
     ];
     let mut kind = 0;
@@ -53,7 +53,7 @@ fn half_octaves(n: u64) -> u64 {
     2 * bits + below_leading
 }
 
-/// Says how the text ends.
+/// Classifies the last character of the text that is not whitespace.
 fn ending(text: &str) -> u64 {
     match text.trim_end().chars().next_back() {
         None => 0,
@@ -65,15 +65,15 @@ fn ending(text: &str) -> u64 {
 }
 
 #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "invariant: `byte` runs from 0 to 255")]
-const fn counted() -> [u64; 256] {
+const fn class_counts() -> [u64; 256] {
     let mut table = [0; 256];
     let mut byte = 0_usize;
     while byte < table.len() {
         let class = match byte as u8 {
-            b'\n' => Some(LINE),
+            b'\n' => Some(LINE_BREAK),
             b'0'..=b'9' => Some(DIGIT),
             b'A'..=b'Z' => Some(CAPITAL),
-            128.. => Some(FOREIGN),
+            128.. => Some(NON_ASCII),
             ascii if ascii.is_ascii_punctuation() => Some(PUNCTUATION),
             _ => None,
         };

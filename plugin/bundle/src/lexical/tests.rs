@@ -1,4 +1,4 @@
-//! Facts about the lexical encoding, among them the golden ids of version 1.
+//! Properties of the lexical encoding, and the golden ids of version 1.
 
 use std::collections::HashSet;
 

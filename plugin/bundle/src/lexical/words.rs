@@ -1,11 +1,11 @@
-//! Splits text into words and hashes each as it is read.
+//! Splits text into words and hashes them.
 
 use std::str::Chars;
 
-/// Digits of an amount that still count.
+/// Digits of a number that are kept.
 const MAX_DIGITS: u32 = 4;
 
-/// Repetitions of a symbol that still count.
+/// Repetitions of a symbol that are kept.
 const MAX_REPEAT: u32 = 3;
 
 /// Iterates over the hashes of a text's words.
@@ -18,7 +18,7 @@ impl<'text> Words<'text> {
         Self { rest: text.chars() }
     }
 
-    /// Takes the next character if `accept` takes it.
+    /// Consumes and returns the next character if `accept` returns true for it.
     fn next_if(&mut self, accept: impl Fn(char) -> bool) -> Option<char> {
         let mut after = self.rest.clone();
         let next = after.next().filter(|c| accept(*c))?;
@@ -26,7 +26,7 @@ impl<'text> Words<'text> {
         Some(next)
     }
 
-    /// Hashes the alphanumeric run that `first` begins.
+    /// Hashes the alphanumeric run that starts with `first`.
     fn run(&mut self, first: char) -> u64 {
         let mut hash = Fnv::default();
         let mut n_chars = 0_u32;
@@ -38,7 +38,7 @@ impl<'text> Words<'text> {
             n_digits += u32::from(c.is_ascii_digit());
             next = self.next_if(is_run);
         }
-        if n_digits == n_chars { repeated('0', n_digits.min(MAX_DIGITS)) } else { hash.0 }
+        if n_digits == n_chars { hash_repeated('0', n_digits.min(MAX_DIGITS)) } else { hash.0 }
     }
 
     /// Hashes the run of the symbol `first`.
@@ -47,7 +47,7 @@ impl<'text> Words<'text> {
         while self.next_if(|c| c == first).is_some() {
             n += 1;
         }
-        repeated(first, MAX_REPEAT.min(n))
+        hash_repeated(first, MAX_REPEAT.min(n))
     }
 }
 
@@ -57,7 +57,7 @@ impl Iterator for Words<'_> {
     fn next(&mut self) -> Option<u64> {
         let first = self.rest.find(|c| !c.is_whitespace())?;
         if is_ideograph(first) {
-            Some(repeated(first, 1))
+            Some(hash_repeated(first, 1))
         } else if first.is_alphanumeric() {
             Some(self.run(first))
         } else {
@@ -95,7 +95,7 @@ impl Fnv {
 }
 
 /// Hashes `c` written `n` times.
-fn repeated(c: char, n: u32) -> u64 {
+fn hash_repeated(c: char, n: u32) -> u64 {
     let mut hash = Fnv::default();
     for _ in 0..n {
         hash.char(c);

@@ -1,28 +1,29 @@
-//! Refuses manifests that this version cannot serve, field by field.
+//! Refuses manifests that this version cannot serve, and names the field.
 
-use std::path::{Component, Path};
+use std::path::Path;
 
 use serde::Deserialize;
 
 use super::{FORMAT_VERSION, GraphSpec, Graphs, Manifest, Parity, TensorSpec, TextEncoder};
 use crate::error::{BundleError, Fields};
+use crate::layout::{self, is_inside};
 use crate::lexical::ENCODING_VERSION;
 use crate::yaml;
 
-/// Most values of a user embedding, LLM columns and task columns: bounds what a host allocates for a manifest's word.
+/// Most values of a user embedding, LLM columns and task columns: bounds what a host allocates because of a manifest.
 const MAX_EXTENT: usize = 65_536;
 
 /// The newest operator set that the oldest accepted ONNX Runtime (API 24) reads.
 const MAX_OPSET: u32 = 24;
 
-/// The versions alone, whatever else there is.
+/// The versions; the other keys are ignored.
 #[derive(Deserialize)]
 struct Versions {
     format_version: u32,
     encoding_version: u32,
 }
 
-/// Refuses content of another version.
+/// Refuses a manifest of another version.
 pub(super) fn versions(content: &[u8], file: &Path) -> Result<(), BundleError> {
     let versions: Versions = yaml::parse(content, file)?;
     let fields = Fields::of(file);
@@ -30,7 +31,7 @@ pub(super) fn versions(content: &[u8], file: &Path) -> Result<(), BundleError> {
     fields.equal("encoding_version", &ENCODING_VERSION, &versions.encoding_version)
 }
 
-/// Refuses values that contradict each other or that no trainer writes.
+/// Refuses values that are out of range or inconsistent.
 pub(super) fn manifest(manifest: &Manifest, file: &Path) -> Result<(), BundleError> {
     let fields = Fields::of(file);
     for (name, extent) in [("user_dim", manifest.user_dim), ("llms", manifest.llms), ("tasks", manifest.tasks)] {
@@ -103,20 +104,14 @@ fn tensors(at: &str, expected: &[TensorSpec], found: &[TensorSpec], fields: &Fie
 
 fn files(manifest: &Manifest, fields: &Fields<'_>) -> Result<(), BundleError> {
     for (name, sha256) in &manifest.files {
-        let inside = is_inside(name) && name != crate::folder::MANIFEST;
+        let inside = is_inside(name) && name != layout::MANIFEST;
         fields.check("files", inside, "paths inside the bundle, without the manifest", format_args!("{name:?}"))?;
         fields.check(format_args!("files.{name}"), is_sha256(sha256), "64 hexadecimal digits", sha256)?;
     }
-    for name in crate::folder::REQUIRED {
+    for name in layout::REQUIRED {
         fields.check("files", manifest.files.contains_key(name), format_args!("an entry {name}"), "none")?;
     }
     Ok(())
-}
-
-/// Says whether a path stays inside the folder it is joined to, on any system.
-pub(crate) fn is_inside(name: &str) -> bool {
-    let plain = |component| matches!(component, Component::Normal(_));
-    !name.is_empty() && !name.contains(['\\', ':']) && Path::new(name).components().all(plain)
 }
 
 fn is_sha256(text: &str) -> bool {

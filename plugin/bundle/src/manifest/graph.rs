@@ -1,4 +1,4 @@
-//! What a host may expect of an ONNX graph: its inputs and outputs by name, element type and shape.
+//! The inputs and outputs of the ONNX graphs: name, element type and shape.
 
 use std::fmt::{self, Display};
 
@@ -92,21 +92,21 @@ pub enum Element {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Dim {
-    /// Always this many.
+    /// A fixed extent.
     Fixed(usize),
-    /// As many as the caller gives; the same wherever the symbol stands in the graph.
+    /// An extent that the caller chooses; the same wherever the symbol appears in the graph.
     Symbol(String),
 }
 
 impl Graphs {
-    /// Returns the graphs that this version of the format stands for.
+    /// Returns the graphs of this version of the format.
     pub fn expected(user_dim: usize, llms: usize, tasks: usize, encoder: &TextEncoder) -> Self {
         Self { scorer: GraphSpec::scorer(user_dim, llms, tasks, encoder), adapter: GraphSpec::adapter(user_dim) }
     }
 }
 
 impl GraphSpec {
-    /// The operator set that the trainer writes.
+    /// The operator set of exported graphs.
     pub const OPSET: u32 = 17;
 
     /// Returns the scorer of this version of the format, in `scorer.onnx`.
@@ -131,7 +131,7 @@ impl GraphSpec {
 
     /// Returns the adapter of this version of the format, in `adapter.onnx`.
     ///
-    /// An unknown `task` has the index after the last task, which the plugin sends; any below 0 means the same.
+    /// The index after the last task, and any negative index, stands for an unknown task.
     pub fn adapter(user_dim: usize) -> Self {
         let per_interaction =
             |name, element| TensorSpec::new(name, element, vec![batch(), Dim::symbol("interactions")]);
@@ -152,14 +152,14 @@ impl GraphSpec {
 }
 
 impl TensorSpec {
-    /// Describes a tensor.
+    /// Returns the description of a tensor.
     pub fn new(name: impl Into<String>, element: Element, dims: Vec<Dim>) -> Self {
         Self { name: name.into(), element, dims }
     }
 }
 
 impl Dim {
-    /// A dimension that the caller chooses.
+    /// Returns a dimension that the caller chooses.
     pub fn symbol(name: impl Into<String>) -> Self {
         Self::Symbol(name.into())
     }

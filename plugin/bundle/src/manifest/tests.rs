@@ -1,7 +1,7 @@
-//! Facts about the manifest: what survives YAML, and what is refused and how.
+//! The manifest survives a round trip through YAML, and invalid ones are refused by field.
 
 use super::*;
-use crate::folder::REQUIRED;
+use crate::layout::REQUIRED;
 
 /// A manifest that every check accepts.
 pub(crate) fn sample() -> Manifest {

@@ -1,4 +1,4 @@
-//! `users.idx`: finds a user's row by id, without reading more than a few cache lines.
+//! `users.idx`: a hash table from user ids to rows; a look-up reads a few cache lines.
 //!
 //! All integers are little-endian. The file is
 //!
@@ -91,7 +91,7 @@ impl Index {
 
 /// Builds the file for `ids`, the id of each row. Returns the row of the second of two equal ids.
 pub(super) fn build(ids: &[&str]) -> Result<Vec<u8>, usize> {
-    // Three quarters full at most: probes stay short and a free slot always ends them.
+    // At most three quarters full: probes are short and always reach a free slot.
     let n_slots = (ids.len() * 4 / 3 + 1).next_power_of_two();
     let mut slots: Vec<(u32, u32)> = vec![(0, 0); n_slots];
     for (row, id) in ids.iter().enumerate() {
@@ -140,8 +140,8 @@ fn integer(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u64::from_le_bytes(*integer)).ok()
 }
 
-/// Returns every slot, beginning with the one of this hash.
-#[expect(clippy::cast_possible_truncation, reason = "the lower bits are meant")]
+/// Returns every slot once, starting with that of this hash.
+#[expect(clippy::cast_possible_truncation, reason = "the lower bits select the slot")]
 fn probe(hash: u64, slots: usize) -> impl Iterator<Item = usize> {
     let first = hash as usize;
     (0..slots).map(move |distance| first.wrapping_add(distance) & (slots - 1))
@@ -151,7 +151,7 @@ fn upper(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 
-/// FNV-1a over the bytes, then a step of SplitMix64, as the lower bits of FNV alone are weak.
+/// FNV-1a over the bytes, then a step of SplitMix64, because the lower bits of FNV are weak.
 fn hash(id: &str) -> u64 {
     mix(id
         .bytes()

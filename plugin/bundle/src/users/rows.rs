@@ -76,7 +76,7 @@ impl Rows {
     pub(super) fn row(&self, row: usize) -> Option<UserRow> {
         let embedding = self.item(&self.embedding, row, self.dim * self.precision.bytes())?;
         let preference = f32::from_le_bytes(*self.item(&self.preference, row, 4)?.as_array()?);
-        // A negative number of interactions would be damage: none is the cautious reading.
+        // Only a damaged table has a negative number of interactions; it is read as 0.
         let interactions = i32::from_le_bytes(*self.item(&self.interactions, row, 4)?.as_array()?);
         Some(UserRow {
             embedding: match self.precision {

@@ -1,4 +1,4 @@
-//! Facts about the user table: round trips, and hostile files.
+//! The user table survives a round trip, and damaged files are refused or harmless.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,7 +30,7 @@ fn write_rows(dir: &TempDir, tensors: &[(&str, Dtype, &[usize])]) {
         let size = shape.iter().product::<usize>() * dtype.bitsize() / 8;
         (*name, TensorView::new(*dtype, shape.to_vec(), &zeroes[..size]).unwrap())
     });
-    fs::write(dir.path().join(ROWS_FILE), safetensors::serialize(views, None).unwrap()).unwrap();
+    fs::write(dir.path().join(USER_ROWS), safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn two_users_of_one_id_are_refused() {
 #[test]
 fn a_file_cut_anywhere_is_refused_by_name() {
     let dir = table(&[("ann", &[1.0, 2.0]), ("bob", &[3.0, 4.0])]);
-    for name in [ROWS_FILE, INDEX_FILE] {
+    for name in [USER_ROWS, USER_INDEX] {
         let file = dir.path().join(name);
         let whole = fs::read(&file).unwrap();
         for len in 0..whole.len() {
@@ -101,7 +101,7 @@ fn a_file_cut_anywhere_is_refused_by_name() {
 #[test]
 fn a_flipped_bit_never_panics() {
     let dir = table(&[("ann", &[1.0, 2.0]), ("bob", &[3.0, 4.0]), ("zoë", &[5.0, 6.0])]);
-    for name in [ROWS_FILE, INDEX_FILE] {
+    for name in [USER_ROWS, USER_INDEX] {
         let file = dir.path().join(name);
         let whole = fs::read(&file).unwrap();
         for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
@@ -122,14 +122,14 @@ fn a_flipped_bit_never_panics() {
 #[test]
 fn index_of_another_table_is_refused() {
     let (dir, other) = (table(&[("a", &[1.0])]), table(&[("a", &[1.0]), ("b", &[1.0])]));
-    fs::copy(other.path().join(INDEX_FILE), dir.path().join(INDEX_FILE)).unwrap();
+    fs::copy(other.path().join(USER_INDEX), dir.path().join(USER_INDEX)).unwrap();
     assert!(refusal(&dir).ends_with("users.idx: count: expected 1 as in users.safetensors, found 2"));
 }
 
 #[test]
 fn foreign_index_is_refused_by_its_magic() {
     let dir = table(&[("a", &[1.0])]);
-    fs::write(dir.path().join(INDEX_FILE), [b"PRUIDX02".as_slice(), &[0; 64]].concat()).unwrap();
+    fs::write(dir.path().join(USER_INDEX), [b"PRUIDX02".as_slice(), &[0; 64]].concat()).unwrap();
     assert!(refusal(&dir).ends_with("users.idx: magic: expected PRUIDX01, found PRUIDX02"));
 }
 

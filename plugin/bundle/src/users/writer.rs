@@ -6,10 +6,11 @@ use std::path::Path;
 use half::f16;
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::{INDEX_FILE, Precision, ROWS_FILE, index};
+use super::{Precision, index};
 use crate::BundleError;
+use crate::layout::{USER_INDEX, USER_ROWS};
 
-/// Gathers users and writes both files of the table.
+/// Collects users and writes both files of the table.
 ///
 /// ```
 /// use personaroute_bundle::users::{Precision, UserTable, UserTableWriter};
@@ -35,7 +36,7 @@ pub struct UserTableWriter {
 }
 
 impl UserTableWriter {
-    /// Begins a table of embeddings of length `dim`.
+    /// Returns an empty table for embeddings of length `dim`.
     pub fn new(dim: usize, precision: Precision) -> Self {
         Self {
             dim,
@@ -52,8 +53,8 @@ impl UserTableWriter {
     ///
     /// # Errors
     ///
-    /// Refuses an embedding of another length or with values that the precision cannot hold, a preference outside 0 to
-    /// 1, and more interactions than an i32 can count.
+    /// [`BundleError::Field`] for an embedding of another length or with values that the precision cannot represent, for a
+    /// preference outside 0 to 1, and for more interactions than an i32 can represent.
     pub fn push(
         &mut self,
         id: &str,
@@ -62,7 +63,7 @@ impl UserTableWriter {
         interactions: u32,
     ) -> Result<(), BundleError> {
         let refuse = |field: &str, expected: &str, found: &dyn std::fmt::Display| {
-            BundleError::field(ROWS_FILE.as_ref(), format_args!("{field} of user {id:?}"), expected, found)
+            BundleError::field(USER_ROWS.as_ref(), format_args!("{field} of user {id:?}"), expected, found)
         };
         if embedding.len() != self.dim {
             return Err(refuse("embedding", &format!("{} values", self.dim), &embedding.len()));
@@ -88,21 +89,21 @@ impl UserTableWriter {
         Ok(())
     }
 
-    /// Returns the number of users so far.
+    /// Returns the number of users.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Returns whether there is no user yet.
+    /// Returns whether there is no user.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Writes `users.safetensors` and `users.idx` into the folder `dir`, each under another name first.
+    /// Writes `users.safetensors` and `users.idx` into the folder `dir`; each is written under another name and renamed.
     ///
     /// # Errors
     ///
-    /// Refuses two users of one id, naming it.
+    /// [`BundleError::Field`] with the id when two users have the same one; [`BundleError::Write`].
     pub fn write(&self, dir: &Path) -> Result<(), BundleError> {
         let mut start = 0;
         let ids: Vec<&str> = self
@@ -112,10 +113,10 @@ impl UserTableWriter {
             .collect();
         let index = index::build(&ids).map_err(|row| {
             let found = format!("{:?} again in row {row}", ids.get(row).copied().unwrap_or_default());
-            BundleError::field(&dir.join(INDEX_FILE), "ids", "each once", found)
+            BundleError::field(&dir.join(USER_INDEX), "ids", "each once", found)
         })?;
-        write_file(&dir.join(INDEX_FILE), &index)?;
-        write_file(&dir.join(ROWS_FILE), &self.rows(dir)?)
+        write_file(&dir.join(USER_INDEX), &index)?;
+        write_file(&dir.join(USER_ROWS), &self.rows(dir)?)
     }
 
     fn rows(&self, dir: &Path) -> Result<Vec<u8>, BundleError> {
@@ -131,7 +132,7 @@ impl UserTableWriter {
         });
         tensors
             .and_then(|tensors| safetensors::serialize(tensors, None))
-            .map_err(|error| BundleError::syntax(&dir.join(ROWS_FILE), error))
+            .map_err(|error| BundleError::syntax(&dir.join(USER_ROWS), error))
     }
 
     fn holds(&self, value: f32) -> bool {
@@ -142,7 +143,7 @@ impl UserTableWriter {
     }
 }
 
-/// Writes a file so that nobody sees half of it.
+/// Writes a file under another name and renames it, so that no reader sees a partial file.
 fn write_file(file: &Path, content: &[u8]) -> Result<(), BundleError> {
     let partial = file.with_extension("partial");
     fs::write(&partial, content).map_err(BundleError::write(&partial))?;

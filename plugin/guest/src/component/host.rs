@@ -1,4 +1,4 @@
-//! The host behind the component's imports.
+//! `Host` on the component's imports.
 
 use super::bindings::personaroute::router::{encoder, inference, log, users};
 use crate::host::{Elements, Host, Output, Tensor};
@@ -43,7 +43,7 @@ fn named<'data>(tensor: &'data Tensor<'data>) -> inference::NamedTensorParam<'da
     inference::NamedTensorParam { name: tensor.name, dims: &tensor.dims, elements }
 }
 
-/// No graph has integer outputs; one that had would be missing by name.
+/// Converts a float output; no graph of a bundle has integer outputs.
 fn output(tensor: inference::NamedTensorResult) -> Option<Output> {
     match tensor.elements {
         inference::ElementsResult::Float32(elements) => Some(Output { name: tensor.name, elements }),

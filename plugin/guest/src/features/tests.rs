@@ -1,4 +1,4 @@
-//! Facts about the scorer's inputs.
+//! The scorer's inputs for each kind of user, task and text.
 
 use super::*;
 use crate::fake::{FakeHost, model, request};
@@ -19,7 +19,7 @@ fn of_user(user: &str) -> Request {
 /// The user and the rows that one request makes.
 fn features(host: &FakeHost, request: &Request) -> (User, Features) {
     let mut features = Features::default();
-    let user = features.push(host, &model(), request, Checked { task: None }).unwrap();
+    let user = features.push(host, &model(), request, Validated { task: None }).unwrap();
     (user, features)
 }
 
@@ -39,7 +39,7 @@ fn unnamed_and_unseen_users_get_the_prior() {
     model.prior = vec![0.25, 0.5];
     for (request, state) in [(request(&["a"]), UserState::Anonymous), (of_user("eve"), UserState::New)] {
         let mut features = Features::default();
-        let user = features.push(&host, &model, &request, Checked { task: None }).unwrap();
+        let user = features.push(&host, &model, &request, Validated { task: None }).unwrap();
         assert_eq!(user, User { state, interactions: 0, declared: None });
         assert_eq!(elements(&features, "user"), (vec![1, 2], vec![0.25, 0.5]));
         assert_eq!(elements(&features, "preference"), (vec![1, 1], vec![-1.0]));
@@ -47,7 +47,7 @@ fn unnamed_and_unseen_users_get_the_prior() {
 }
 
 #[test]
-fn known_user_keeps_the_own_weights() {
+fn known_user_keeps_the_estimated_preference() {
     let host = host_knowing("ann", profile(&[1.0, 2.0], 40, Some(0.3)));
     let (user, features) = features(&host, &of_user("ann"));
     assert_eq!(user, User { state: UserState::Known, interactions: 40, declared: None });
@@ -56,7 +56,7 @@ fn known_user_keeps_the_own_weights() {
 }
 
 #[test]
-fn declared_preference_replaces_the_own() {
+fn declared_preference_replaces_the_estimated_one() {
     let host = host_knowing("ann", profile(&[1.0, 2.0], 40, Some(0.3)));
     let (user, features) = features(&host, &Request { preference: Some(0.0), ..of_user("ann") });
     assert_eq!(user.declared, Some(0.0));
@@ -64,7 +64,7 @@ fn declared_preference_replaces_the_own() {
 }
 
 #[test]
-fn standing_preference_of_a_user_without_interactions_is_declared() {
+fn stored_preference_of_a_user_without_interactions_is_declared() {
     let host = host_knowing("new", profile(&[0.0, 0.0], 0, Some(0.7)));
     assert_eq!(features(&host, &of_user("new")).0.declared, Some(0.7));
     let host = host_knowing("new", profile(&[0.0, 0.0], 0, Some(7.0)));
@@ -72,7 +72,7 @@ fn standing_preference_of_a_user_without_interactions_is_declared() {
 }
 
 #[test]
-fn profile_that_does_not_fit_gives_way_to_the_prior() {
+fn profile_that_does_not_match_is_replaced_by_the_prior() {
     for embedding in [&[1.0][..], &[f32::NAN, 0.0]] {
         let host = host_knowing("ann", profile(embedding, 40, None));
         let (user, features) = features(&host, &of_user("ann"));
@@ -85,7 +85,7 @@ fn profile_that_does_not_fit_gives_way_to_the_prior() {
 fn declared_task_is_one_hot_and_an_unknown_one_all_zero() {
     let mut features = Features::default();
     for task in [Some(1), None] {
-        features.push(&FakeHost::default(), &model(), &request(&["a"]), Checked { task }).unwrap();
+        features.push(&FakeHost::default(), &model(), &request(&["a"]), Validated { task }).unwrap();
     }
     assert_eq!(elements(&features, "task"), (vec![2, 2], vec![0.0, 1.0, 0.0, 0.0]));
 }
@@ -95,7 +95,7 @@ fn shorter_texts_are_padded_with_zeroes() {
     let mut features = Features::default();
     for text in ["", "one"] {
         let request = Request { text: text.into(), ..request(&["a"]) };
-        features.push(&FakeHost::default(), &model(), &request, Checked { task: None }).unwrap();
+        features.push(&FakeHost::default(), &model(), &request, Validated { task: None }).unwrap();
     }
     let (dims, ids) = elements(&features, "ngrams");
     assert_eq!(dims, [2, 9]);
@@ -109,9 +109,9 @@ fn shorter_texts_are_padded_with_zeroes() {
 fn embedding_comes_from_the_host() {
     let model = Model { text_encoder: TextEncoder::Embedding(2), ..model() };
     let push = |embedding: Option<Vec<f32>>| {
-        let host = FakeHost { embedding, ..FakeHost::answering(Vec::<Output>::new()) };
+        let host = FakeHost { embedding, ..FakeHost::returning(Vec::<Output>::new()) };
         let mut features = Features::default();
-        features.push(&host, &model, &request(&["a"]), Checked { task: None }).map(|_| elements(&features, "query"))
+        features.push(&host, &model, &request(&["a"]), Validated { task: None }).map(|_| elements(&features, "query"))
     };
     assert_eq!(push(Some(vec![0.6, 0.8])), Ok((vec![1, 2], vec![0.6, 0.8])));
     assert_eq!(push(Some(vec![1.0])), Err(RoutingError::Inference("encoder: expected 2 values, found 1".into())));

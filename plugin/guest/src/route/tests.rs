@@ -94,7 +94,7 @@ fn failing_scorer_fails_every_request_of_its_run() {
 #[test]
 fn outputs_of_another_shape_are_refused() {
     let output = |name: &str, n: usize| Output { name: name.into(), elements: vec![0.0; n] };
-    let refused = |outputs| route(&FakeHost::answering(outputs), &model(), &request(&["a"])).unwrap_err();
+    let refused = |outputs| route(&FakeHost::returning(outputs), &model(), &request(&["a"])).unwrap_err();
     assert_eq!(refused(Vec::new()), RoutingError::Inference("the graph has no output utility".into()));
     let short = RoutingError::Inference("output effect: expected 3 elements, found 2".into());
     assert_eq!(refused(vec![output("utility", 3), output("effect", 2)]), short);

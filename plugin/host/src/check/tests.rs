@@ -1,11 +1,11 @@
-//! Each way in which a decision can be wrong is named.
+//! Each kind of invalid decision is refused with its own fault.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     UserState,
-    component::bindings::{
+    bindings::{
         exports::personaroute::router::routing::{ExcludedCandidate, Exclusion},
         personaroute::router::users,
     },
@@ -17,7 +17,7 @@ fn candidates(count: usize) -> Vec<Candidate> {
     (0..count).map(candidate).collect()
 }
 
-fn honest(candidates: &[Candidate]) -> Decision {
+fn valid(candidates: &[Candidate]) -> Decision {
     let count = candidates.len();
     let ranking = Ranking {
         order: (0..).take(count).collect(),
@@ -33,16 +33,16 @@ fn honest(candidates: &[Candidate]) -> Decision {
 /// What is wrong with a decision that `change` has changed, on two candidates.
 fn fault(change: impl FnOnce(&mut Decision)) -> DecisionFault {
     let candidates = candidates(2);
-    let mut lie = honest(&candidates);
+    let mut lie = valid(&candidates);
     change(&mut lie);
     decision(&lie, &candidates).unwrap_err()
 }
 
 #[test]
-fn an_honest_decision_passes_whatever_its_size() {
+fn a_valid_decision_passes_whatever_its_size() {
     for count in [1, 2, 1000] {
         let candidates = candidates(count);
-        assert_eq!(decision(&honest(&candidates), &candidates), Ok(()));
+        assert_eq!(decision(&valid(&candidates), &candidates), Ok(()));
     }
 }
 
@@ -116,7 +116,7 @@ proptest! {
     #[test]
     fn only_permutations_pass(count in 1_u32..50, picks in prop::collection::vec(0_u32..50, 1..50)) {
         let candidates = candidates(count as usize);
-        let mut lie = honest(&candidates);
+        let mut lie = valid(&candidates);
         lie.ranking.order.clone_from(&picks);
         let mut sorted = picks;
         sorted.sort_unstable();

@@ -1,11 +1,12 @@
-//! Texts of similar length, padded into one batch, and the embeddings pooled from what the model says.
+//! Groups texts of similar length into padded batches, and pools the model's output into embeddings.
 
 use crate::infer::{Elements, Tensor};
 
-/// Most texts of one batch. More gain nothing on a CPU and make the first one wait.
+/// Most texts of one batch. Larger batches gain nothing on a CPU and delay the first text.
 pub(super) const MAX_GROUP: usize = 8;
 
-/// Returns where to cut texts sorted by length, so that padding stays under a quarter of the work.
+/// Returns the sizes of the groups into which texts sorted by length are cut, so that padding stays under a quarter of
+/// the work.
 pub(super) fn groups(lengths: &[usize]) -> Vec<usize> {
     let mut sizes = Vec::new();
     let (mut size, mut shortest) = (0, 0);
@@ -42,7 +43,7 @@ pub(super) fn inputs(texts: &[&[i64]]) -> [Tensor; 3] {
     ]
 }
 
-/// Returns the mean over each text's tokens of `hidden` [texts, width, dim], scaled to length one.
+/// Returns, for each text, the mean of its tokens' rows in `hidden` [texts, width, dim], scaled to length one.
 pub(super) fn pool(hidden: &[f32], lengths: &[usize], dim: usize) -> Vec<Vec<f32>> {
     let width = hidden.len() / (lengths.len() * dim).max(1);
     let rows = hidden.chunks_exact((width * dim).max(1));
@@ -54,7 +55,7 @@ fn mean<'a>(tokens: impl Iterator<Item = &'a [f32]>, dim: usize) -> Vec<f32> {
     for token in tokens {
         sum.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
     }
-    // Scaling to length one takes the division by the number of tokens with it.
+    // Scaling to length one makes the division by the number of tokens unnecessary.
     let norm = sum.iter().map(|value| value * value).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     sum.iter_mut().for_each(|value| *value /= norm);
     sum
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn padding_does_not_count_and_embeddings_have_length_one() {
+    fn padding_is_ignored_and_embeddings_have_length_one() {
         let hidden = [3.0, 0.0, 0.0, 4.0, /* second text, second token padded */ 0.0, 2.0, 9.0, 9.0];
         let pooled = pool(&hidden, &[2, 1], 2);
         assert_eq!(pooled, [vec![0.6, 0.8], vec![0.0, 1.0]]);

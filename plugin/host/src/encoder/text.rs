@@ -1,4 +1,4 @@
-//! A sentence encoder: tokenizer, model, mean pooling, length one.
+//! A sentence encoder: tokenizer, model, mean pooling, normalisation to length one.
 
 use std::{
     path::Path,
@@ -13,7 +13,7 @@ use crate::{
     bundle::manifest::{Dim, Element, TensorSpec},
     infer::{
         Elements, Tensor,
-        ort::{Pool, Runtime},
+        ort::{Runtime, SessionPool},
     },
 };
 
@@ -22,7 +22,7 @@ pub(super) const MODEL: &str = "model.onnx";
 
 const TOKENIZER: &str = "tokenizer.json";
 
-/// What the model may take, in the order of `group::inputs`.
+/// The inputs that a model may have, in the order of `group::inputs`.
 const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 
 /// A text-embedding model such as all-MiniLM-L6-v2: the first 256 tokens, mean-pooled, scaled to length one.
@@ -38,10 +38,10 @@ const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 /// ```
 pub struct TextEncoder {
     tokens: Tokens,
-    pool: Pool,
-    /// How many of `INPUTS` the model takes; the last one is optional.
+    pool: SessionPool,
+    /// How many of `INPUTS` the model has; the last one is optional.
     inputs: usize,
-    /// Place of the hidden states among the model's outputs.
+    /// Position of the hidden states among the model's outputs.
     output: usize,
     dim: usize,
     threads: usize,
@@ -61,12 +61,12 @@ impl TextEncoder {
     pub(crate) fn with_runtime(dir: &Path, runtime: &Runtime, sessions: u32) -> Result<Self, OpenError> {
         let tokens = Tokens::open(&dir.join(TOKENIZER)).map_err(OpenError::Encoder)?;
         let model = dir.join(MODEL);
-        let (pool, contract) = Pool::open_as_is(runtime, &model, sessions).map_err(OpenError::Encoder)?;
+        let (pool, signature) = SessionPool::open_as_is(runtime, &model, sessions).map_err(OpenError::Encoder)?;
         let refuse = |reason: &str| OpenError::Encoder(format!("{}: {reason}", model.display()));
-        let inputs = count_inputs(&contract.inputs).ok_or_else(|| {
-            refuse("expected the int64 inputs input_ids, attention_mask and, if any more, token_type_ids")
+        let inputs = count_inputs(&signature.inputs).ok_or_else(|| {
+            refuse("expected the int64 inputs input_ids, attention_mask and optionally token_type_ids")
         })?;
-        let (output, dim) = hidden_states(&contract.outputs)
+        let (output, dim) = hidden_states(&signature.outputs)
             .ok_or_else(|| refuse("expected a float32 output of dims [batch, tokens, N], such as last_hidden_state"))?;
         let threads = usize::try_from(sessions).unwrap_or(1).max(1);
         Ok(Self { tokens, pool, inputs, output, dim, threads })
@@ -77,30 +77,30 @@ impl TextEncoder {
         self.dim
     }
 
-    /// Returns the embedding of the first 256 tokens of `text`.
+    /// Returns the embedding of the first 256 tokens of `text`: [`dim`](Self::dim) values whose squares sum to one.
     ///
     /// # Errors
     ///
     /// [`EncoderError::Failed`] with what the tokenizer or the model said.
     pub fn embed(&self, text: &str) -> Result<Vec<f32>, EncoderError> {
         let ids = self.ids(text)?;
-        self.run(&[&ids], patience()).and_then(|embeddings| embeddings.into_iter().next().ok_or_else(short))
+        self.run(&[&ids], no_deadline()).and_then(|embeddings| embeddings.into_iter().next().ok_or_else(no_embedding))
     }
 
-    /// Returns the embedding of each text, in order, on all cores: texts of similar length share a run.
+    /// Returns the embedding of each text, in order. Texts of similar length share a run, and all cores are used.
     ///
     /// # Errors
     ///
     /// [`EncoderError::Failed`] with what the tokenizer or the model said.
     pub fn embed_batch(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EncoderError> {
-        let mut numbered = texts
+        let mut indexed = texts
             .iter()
             .enumerate()
-            .map(|(idx, text)| Ok(Numbered { idx, ids: self.ids(text)? }))
+            .map(|(idx, text)| Ok(IndexedText { idx, ids: self.ids(text)? }))
             .collect::<Result<Vec<_>, _>>()?;
-        numbered.sort_by_key(|text| text.ids.len());
-        let lengths: Vec<_> = numbered.iter().map(|text| text.ids.len()).collect();
-        let mut rest = numbered.as_slice();
+        indexed.sort_by_key(|text| text.ids.len());
+        let lengths: Vec<_> = indexed.iter().map(|text| text.ids.len()).collect();
+        let mut rest = indexed.as_slice();
         let cut = |size: usize| {
             let (group, later) = rest.split_at_checked(size)?;
             rest = later;
@@ -110,20 +110,20 @@ impl TextEncoder {
         let done = Mutex::new(vec![Vec::new(); texts.len()]);
         thread::scope(|scope| {
             let workers: Vec<_> = (0..self.threads).map(|_| scope.spawn(|| self.work(&work, &done))).collect();
-            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(short())))
+            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(no_embedding())))
         })?;
         Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn work(&self, work: &Mutex<Vec<&[Numbered]>>, done: &Mutex<Vec<Vec<f32>>>) -> Result<(), EncoderError> {
+    fn work(&self, work: &Mutex<Vec<&[IndexedText]>>, done: &Mutex<Vec<Vec<f32>>>) -> Result<(), EncoderError> {
         loop {
             let next = work.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(group) = next else { return Ok(()) };
             let texts: Vec<_> = group.iter().map(|text| text.ids.as_slice()).collect();
-            let embeddings = self.run(&texts, patience())?;
+            let embeddings = self.run(&texts, no_deadline())?;
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             for (text, embedding) in group.iter().zip(embeddings) {
-                done.get_mut(text.idx).map(|slot| *slot = embedding).ok_or_else(short)?;
+                done.get_mut(text.idx).map(|slot| *slot = embedding).ok_or_else(no_embedding)?;
             }
         }
     }
@@ -139,36 +139,36 @@ impl Encode for TextEncoder {
         let inputs = inputs.get(..self.inputs).unwrap_or(&inputs);
         let outputs = self.pool.run(inputs, deadline).map_err(|error| EncoderError::Failed(error.to_string()))?;
         let Some(Tensor { elements: Elements::Float32(hidden), .. }) = outputs.get(self.output) else {
-            return Err(short());
+            return Err(no_embedding());
         };
         let lengths: Vec<_> = texts.iter().map(|ids| ids.len()).collect();
         Ok(group::pool(hidden, &lengths, self.dim))
     }
 }
 
-/// One text of a batch and its place in it.
-struct Numbered {
+/// The tokens of a text and its position in the batch.
+struct IndexedText {
     idx: usize,
     ids: Vec<i64>,
 }
 
-/// Callers without a deadline wait for a session, but not for ever.
-fn patience() -> Instant {
+/// Returns the deadline of callers that have none: every wait is bounded.
+fn no_deadline() -> Instant {
     Instant::now() + Duration::from_secs(3600)
 }
 
-fn short() -> EncoderError {
+fn no_embedding() -> EncoderError {
     EncoderError::Failed("the model gave no embedding".to_owned())
 }
 
-/// Returns how many of [`INPUTS`] the model takes, if it takes nothing else.
+/// Returns how many of [`INPUTS`] the model has; `None` if it has any other input or lacks a required one.
 fn count_inputs(specs: &[TensorSpec]) -> Option<usize> {
     let known = specs.iter().all(|spec| INPUTS.contains(&spec.name.as_str()) && spec.element == Element::I64);
     let required = INPUTS.iter().take(2).all(|name| specs.iter().any(|spec| spec.name == *name));
     (known && required).then_some(specs.len())
 }
 
-/// Returns the place and dimension of the first output of the shape [batch, tokens, N].
+/// Returns the position and N of the first output of the shape [batch, tokens, N].
 fn hidden_states(specs: &[TensorSpec]) -> Option<(usize, usize)> {
     specs.iter().enumerate().find_map(|(idx, spec)| match (spec.element, spec.dims.as_slice()) {
         (Element::F32, [_, Dim::Symbol(_), Dim::Fixed(dim)]) => Some((idx, *dim)),

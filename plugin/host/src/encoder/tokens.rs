@@ -1,19 +1,19 @@
-//! Text to token ids, as the sentence encoders were trained to read it.
+//! Turns text into token ids, with the limits that the published sentence encoders were used with.
 
 use std::path::Path;
 
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::EncoderError;
-use crate::import::cut;
+use crate::truncate::truncate;
 
-/// Most tokens of a text, its two marks included: what the published embeddings were made with.
+/// Most tokens of a text, its start and end tokens included: the limit of the published embeddings.
 const MAX_TOKENS: usize = 256;
 
-/// Most bytes of a text that are looked at; 256 tokens lie far before.
+/// Most bytes of a text that are tokenized; 256 tokens are far shorter.
 const MAX_TEXT: usize = 64 << 10;
 
-/// The tokenizer of `tokenizer.json`, its own truncation and padding overridden.
+/// The tokenizer of `tokenizer.json`, with its truncation and padding settings replaced.
 pub(super) struct Tokens(Tokenizer);
 
 impl Tokens {
@@ -28,7 +28,7 @@ impl Tokens {
 
     /// Returns the ids of at most [`MAX_TOKENS`] tokens.
     pub(super) fn ids(&self, text: &str) -> Result<Vec<i64>, EncoderError> {
-        let encoding = self.0.encode_fast(cut(text, MAX_TEXT), true);
+        let encoding = self.0.encode_fast(truncate(text, MAX_TEXT), true);
         let encoding = encoding.map_err(|error| EncoderError::Failed(format!("tokenizer: {error}")))?;
         Ok(encoding.get_ids().iter().map(|&id| i64::from(id)).collect())
     }

@@ -1,7 +1,7 @@
 //! The `encoder` import: embeddings of query text.
 
 use crate::{
-    component::bindings::personaroute::router::encoder::{EncoderError, Host},
+    bindings::personaroute::router::encoder::{EncoderError, Host},
     context::Context,
     encoder,
 };

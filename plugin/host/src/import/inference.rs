@@ -1,12 +1,12 @@
-//! The `inference` import: checked runs of the bundle's graphs.
+//! The `inference` import: runs the bundle's graphs on checked inputs.
 
 use std::time::Instant;
 
 use crate::{
-    component::bindings::personaroute::router::inference::{self as wit, Host, InferenceError, NamedTensor},
+    bindings::personaroute::router::inference::{self as wit, Host, InferenceError, NamedTensor},
     context::Context,
-    import::cut,
     infer::{Elements, InferError, Tensor},
+    truncate::truncate,
 };
 
 impl Host for Context {
@@ -30,9 +30,9 @@ impl Context {
             self.timed_out = true;
             return Err(InferError::Timeout);
         }
-        let contract =
-            self.services.contract(graph).ok_or_else(|| InferError::UnknownGraph(cut(graph, 64).to_owned()))?;
-        let inputs = contract.check(inputs)?;
+        let signature =
+            self.services.signature(graph).ok_or_else(|| InferError::UnknownGraph(truncate(graph, 64).to_owned()))?;
+        let inputs = signature.check(inputs)?;
         let outputs = self.services.backend.run(graph, &inputs, self.deadline);
         self.timed_out |= matches!(outputs, Err(InferError::Timeout));
         outputs

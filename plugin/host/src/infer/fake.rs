@@ -1,4 +1,4 @@
-//! A backend without a model runtime: answers from a function, and counts.
+//! A backend for tests: returns what a function computes, and counts its runs.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -7,9 +7,9 @@ use std::{
 
 use super::{Backend, InferError, Tensor};
 
-type Answer = dyn Fn(&str, &[Tensor]) -> Result<Vec<Tensor>, InferError> + Send + Sync;
+type Respond = dyn Fn(&str, &[Tensor]) -> Result<Vec<Tensor>, InferError> + Send + Sync;
 
-/// Answers every run from one function.
+/// Returns for every run what one function computes.
 ///
 /// ```
 /// use std::time::Instant;
@@ -21,17 +21,17 @@ type Answer = dyn Fn(&str, &[Tensor]) -> Result<Vec<Tensor>, InferError> + Send 
 /// assert_eq!(broken.runs(), 1);
 /// ```
 pub struct Fake {
-    answer: Box<Answer>,
+    respond: Box<Respond>,
     runs: AtomicUsize,
 }
 
 impl Fake {
-    /// Returns a backend that answers with `answer(graph, inputs)`.
-    pub fn new(answer: impl Fn(&str, &[Tensor]) -> Result<Vec<Tensor>, InferError> + Send + Sync + 'static) -> Self {
-        Self { answer: Box::new(answer), runs: AtomicUsize::new(0) }
+    /// Returns a backend whose every run returns `respond(graph, inputs)`.
+    pub fn new(respond: impl Fn(&str, &[Tensor]) -> Result<Vec<Tensor>, InferError> + Send + Sync + 'static) -> Self {
+        Self { respond: Box::new(respond), runs: AtomicUsize::new(0) }
     }
 
-    /// Returns how many runs were asked for.
+    /// Returns the number of runs so far.
     pub fn runs(&self) -> usize {
         self.runs.load(Ordering::Relaxed)
     }
@@ -40,6 +40,6 @@ impl Fake {
 impl Backend for Fake {
     fn run(&self, graph: &str, inputs: &[Tensor], _deadline: Instant) -> Result<Vec<Tensor>, InferError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
-        (self.answer)(graph, inputs)
+        (self.respond)(graph, inputs)
     }
 }

@@ -1,7 +1,7 @@
-//! ONNX Runtime as a backend: a pool of sessions for each graph. Nothing outside this folder names an `ort` type.
+//! The ONNX Runtime backend: a pool of sessions for each graph. No module outside this folder names an `ort` type.
 //!
-//! A run happens on the calling thread: handing it to a session thread and back costs two wake-ups, more than the run
-//! of a small scorer itself.
+//! A run happens on the calling thread. Handing it to a session thread and back would cost two thread wake-ups, which
+//! take longer than the run of a small scorer.
 
 mod runtime;
 mod session;
@@ -10,26 +10,26 @@ use std::time::Instant;
 
 use personaroute_bundle::{folder::Bundle, manifest::GraphSpec};
 
-pub(crate) use self::{runtime::Runtime, session::Pool};
-use super::{Backend, InferError, Tensor, contract::Contract};
+pub(crate) use self::{runtime::Runtime, session::SessionPool};
+use super::{Backend, InferError, Tensor, signature::Signature};
 use crate::OpenError;
 
 /// The scorer and the adapter of one bundle.
 pub(crate) struct Ort {
-    scorer: Pool,
-    adapter: Pool,
+    scorer: SessionPool,
+    adapter: SessionPool,
 }
 
 impl Ort {
-    /// Loads the graphs of `bundle` and holds them against its manifest.
+    /// Loads the graphs of `bundle` and compares their inputs and outputs with its manifest.
     pub(crate) fn open(runtime: &Runtime, bundle: &Bundle, sessions: u32) -> Result<Self, OpenError> {
         let open = |name: &str, graph: &GraphSpec, copies| {
-            let contract = Contract::from(graph);
-            Pool::open(runtime, &bundle.dir.join(&graph.file), &contract, copies)
+            let signature = Signature::from(graph);
+            SessionPool::open(runtime, &bundle.dir.join(&graph.file), &signature, copies)
                 .map_err(|reason| OpenError::Graph { graph: name.to_owned(), reason })
         };
         let graphs = &bundle.manifest.graphs;
-        // Users adapt far less often than they ask: one copy of the adapter is enough.
+        // Adaptations are far rarer than decisions: one copy of the adapter is enough.
         Ok(Self { scorer: open("scorer", &graphs.scorer, sessions)?, adapter: open("adapter", &graphs.adapter, 1)? })
     }
 }

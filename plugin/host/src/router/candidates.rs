@@ -1,4 +1,4 @@
-//! A request's candidates as the plugin takes them: a list per fact, so that they cross the boundary in a few copies.
+//! A request's candidates in columns, as the WIT package has them, so that they are passed to the plugin in few copies.
 
 use std::collections::HashMap;
 
@@ -6,14 +6,14 @@ use foldhash::fast::RandomState;
 
 use crate::{
     Candidate, RouteError,
+    bindings::exports::personaroute::router::routing,
     bundle::catalog::{Catalog, Llm},
-    component::bindings::exports::personaroute::router::routing,
 };
 
-/// In a list of numbers: there is none.
+/// Marks a missing value in a column of numbers.
 const NONE: u32 = u32::MAX;
 
-/// Which column of the scorer each LLM of the catalog has.
+/// The scorer column of each LLM in the catalog.
 pub(super) struct Columns(HashMap<String, usize, RandomState>);
 
 impl Columns {
@@ -21,10 +21,10 @@ impl Columns {
         Self(catalog.llms.iter().enumerate().map(|(column, llm)| (llm.id.clone(), column)).collect())
     }
 
-    /// Returns the column of `llm`. Candidates often stand in the catalog's order: `likely` is looked at first.
-    pub(super) fn of(&self, llm: &str, catalog: &Catalog, likely: usize) -> Option<usize> {
-        let is_likely = catalog.llms.get(likely).is_some_and(|known: &Llm| known.id == llm);
-        if is_likely { Some(likely) } else { self.0.get(llm).copied() }
+    /// Returns the column of `llm`. Candidates are often in the catalog's order, so column `hint` is tried first.
+    pub(super) fn of(&self, llm: &str, catalog: &Catalog, hint: usize) -> Option<usize> {
+        let is_hint = catalog.llms.get(hint).is_some_and(|known: &Llm| known.id == llm);
+        if is_hint { Some(hint) } else { self.0.get(llm).copied() }
     }
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    /// Lists `candidates`, each of which must stand there once.
+    /// Converts `candidates`, whose ids must be unique.
     pub(super) fn new(candidates: &[Candidate], columns: &Columns, catalog: &Catalog) -> Result<Self, RouteError> {
         let count = candidates.len();
         let mut listed = Self {
@@ -53,24 +53,24 @@ impl Candidates {
         };
         let mut seen = vec![false; catalog.llms.len()];
         let mut unknown = Vec::new();
-        let mut likely = 0;
+        let mut hint = 0;
         for Candidate { llm, .. } in candidates {
             listed.ids.push_str(llm);
             listed.id_ends.push(narrow(listed.ids.len()));
-            let column = columns.of(llm, catalog, likely);
+            let column = columns.of(llm, catalog, hint);
             match column {
-                Some(column) => likely = column + 1,
+                Some(column) => hint = column + 1,
                 None => unknown.push(&**llm),
             }
-            let place = column.and_then(|column| seen.get_mut(column));
-            if place.is_some_and(|seen| std::mem::replace(seen, true)) {
-                return Err(twice(llm));
+            let known = column.and_then(|column| seen.get_mut(column));
+            if known.is_some_and(|seen| std::mem::replace(seen, true)) {
+                return Err(duplicate(llm));
             }
             listed.columns.push(column.map_or(NONE, narrow));
         }
         unknown.sort_unstable();
         match unknown.array_windows().find(|[left, right]| left == right) {
-            Some([llm, _]) => Err(twice(llm)),
+            Some([llm, _]) => Err(duplicate(llm)),
             None => Ok(listed),
         }
     }
@@ -87,11 +87,12 @@ impl Candidates {
     }
 }
 
-fn twice(llm: &str) -> RouteError {
-    RouteError::InvalidRequest(format!("candidate {llm} stands twice"))
+fn duplicate(llm: &str) -> RouteError {
+    RouteError::InvalidRequest(format!("candidate {llm} appears twice"))
 }
 
-/// Columns are bounded far below; ids this long would not fit the plugin's memory, and it refuses an end too early.
+/// Converts a column or an offset. The manifest bounds columns far below; the plugin refuses ids this long, as their
+/// offsets do not increase.
 fn narrow(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(NONE)
 }
@@ -129,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn a_candidate_that_stands_twice_is_named() {
+    fn a_duplicate_candidate_is_named() {
         let refusal = |ids: &[&str]| list(ids).err().unwrap().to_string();
-        assert_eq!(refusal(&["a", "bb", "a"]), "invalid request: candidate a stands twice");
-        assert_eq!(refusal(&["new", "a", "new"]), "invalid request: candidate new stands twice");
+        assert_eq!(refusal(&["a", "bb", "a"]), "invalid request: candidate a appears twice");
+        assert_eq!(refusal(&["new", "a", "new"]), "invalid request: candidate new appears twice");
     }
 }

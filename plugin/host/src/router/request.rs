@@ -1,22 +1,21 @@
-//! Requests on their way to the plugin: checked, cut into calls, put into the words of the WIT package.
+//! Prepares requests for the plugin: checks them, splits batches into calls, converts them to WIT types.
 
 use std::collections::HashMap;
 
 use crate::{
     Candidate, Profile, RouteError, RouteRequest,
+    bindings::exports::personaroute::router::routing,
     bundle::{folder::Bundle, manifest::TextEncoder},
-    component::bindings::exports::personaroute::router::routing,
-    import::cut,
+    truncate::truncate,
 };
 
 /// Most candidates of one request, as the WIT package says.
 const MAX_CANDIDATES: usize = 4096;
 
-/// Most bytes of a query that reach the plugin: encoders look at 256 tokens.
+/// Most bytes of a query that are passed to the plugin; encoders read at most 256 tokens.
 const MAX_TEXT: usize = 64 << 10;
 
-/// Accepts a request that holds to the rules of [`RouteRequest`]; that no candidate stands twice is seen when they are
-/// listed.
+/// Accepts a request that follows the rules of [`RouteRequest`]; `Candidates::new` refuses duplicate candidates.
 pub(super) fn check(request: &RouteRequest) -> Result<(), RouteError> {
     let count = request.candidates.len();
     if count == 0 || count > MAX_CANDIDATES {
@@ -31,41 +30,41 @@ pub(super) fn check(request: &RouteRequest) -> Result<(), RouteError> {
     }
 }
 
-/// Accepts a profile that fits the bundle.
+/// Accepts a profile that matches the bundle.
 pub(super) fn check_profile(profile: &Profile, user_dim: usize) -> Result<(), RouteError> {
     crate::check::profile(profile, user_dim).map_err(|fault| RouteError::InvalidRequest(fault.to_string()))
 }
 
-/// Returns the name under which the plugin asks for the request's user.
+/// Returns the id with which the plugin looks up the request's user.
 ///
-/// A profile without a user needs one too: the empty string, which is nobody's id.
+/// A request with a profile and no user has the empty string, which no user table contains.
 pub(super) fn user(request: &RouteRequest) -> Option<&str> {
     request.user.as_deref().or(request.profile.is_some().then_some(""))
 }
 
-/// Cuts `requests` into calls of at most `most`, in which no user stands with two profiles.
-pub(super) fn chunks(requests: &[RouteRequest], most: usize) -> impl Iterator<Item = &[RouteRequest]> {
+/// Splits `requests` into calls of at most `max` requests, none of which has two profiles of one user.
+pub(super) fn chunks(requests: &[RouteRequest], max: usize) -> impl Iterator<Item = &[RouteRequest]> {
     let mut rest = requests;
     std::iter::from_fn(move || {
-        let (chunk, later) = rest.split_at_checked(one_call(rest, most))?;
+        let (chunk, later) = rest.split_at_checked(one_call(rest, max))?;
         rest = later;
         (!chunk.is_empty()).then_some(chunk)
     })
 }
 
-fn one_call(requests: &[RouteRequest], most: usize) -> usize {
+fn one_call(requests: &[RouteRequest], max: usize) -> usize {
     let mut profiles: HashMap<&str, Option<&Profile>> = HashMap::new();
-    for (idx, request) in requests.iter().take(most).enumerate() {
+    for (idx, request) in requests.iter().take(max).enumerate() {
         let Some(user) = user(request) else { continue };
         let profile = request.profile.as_ref();
         if *profiles.entry(user).or_insert(profile) != profile {
             return idx;
         }
     }
-    requests.len().min(most)
+    requests.len().min(max)
 }
 
-/// Returns what the plugin must know about the bundle, with its task names as `tasks`.
+/// Returns the facts about the bundle that the plugin needs; `tasks` are its task names.
 pub(super) fn model<'a>(bundle: &'a Bundle, tasks: &'a [&'a str]) -> routing::Model<'a> {
     let manifest = &bundle.manifest;
     let text_encoder = match &manifest.text_encoder {
@@ -85,11 +84,11 @@ pub(super) fn tasks(bundle: &Bundle) -> Vec<&str> {
     bundle.tasks.tasks.iter().map(|task| task.name.as_str()).collect()
 }
 
-/// Puts a request into the words of the WIT package.
+/// Converts a request to its WIT type.
 pub(super) fn wit<'a>(request: &'a RouteRequest, candidates: routing::Candidates<'a>) -> routing::Request<'a> {
     routing::Request {
         user: user(request),
-        text: cut(&request.text, MAX_TEXT),
+        text: truncate(&request.text, MAX_TEXT),
         task: request.task.as_deref(),
         preference: request.preference,
         candidates,
@@ -97,7 +96,7 @@ pub(super) fn wit<'a>(request: &'a RouteRequest, candidates: routing::Candidates
     }
 }
 
-/// The manifest bounds these numbers far below.
+/// Converts an extent, which the manifest bounds far below the maximum.
 pub(super) fn extent(extent: usize) -> u32 {
     u32::try_from(extent).unwrap_or(u32::MAX)
 }

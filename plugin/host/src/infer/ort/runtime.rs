@@ -1,4 +1,4 @@
-//! The shared library of ONNX Runtime, loaded once, and the sessions it opens.
+//! Loads the ONNX Runtime library once per process and opens sessions on one provider.
 
 use std::{
     env,
@@ -17,7 +17,7 @@ use ort::{
 
 use crate::{OpenError, Provider};
 
-/// ONNX Runtime allows one environment in the life of a process: the first router makes it, all share it.
+/// ONNX Runtime allows one environment per process: the first router creates it and all routers share it.
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 /// ONNX Runtime, ready to open sessions on one provider.
@@ -48,7 +48,7 @@ impl Runtime {
         Self { environment, provider }.with_device()
     }
 
-    /// Refuses a provider that this machine, or this build of ONNX Runtime, does not have.
+    /// Refuses a provider that this machine or this build of ONNX Runtime does not have.
     fn with_device(self) -> Result<Self, OpenError> {
         match (self.provider, self.builder()) {
             (Provider::Cuda { .. }, Err(error)) => {
@@ -68,10 +68,10 @@ impl Runtime {
     fn builder(&self) -> ort::Result<SessionBuilder> {
         let builder = Session::builder(&self.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
-            // One thread a run: calls run side by side, and a pool of threads costs more than a small graph.
+            // One thread per run: calls run in parallel already, and a thread pool costs more than a small graph.
             .with_intra_threads(1)?
             .with_log_level(LogLevel::Warning)?;
-        // A small graph's run has its memory sooner from the process' allocator than from ONNX Runtime's own arena.
+        // For a small graph the process's allocator is faster than ONNX Runtime's own arena.
         let cpu = ort::ep::CPU::default().with_arena_allocator(false).build();
         self.with_provider(builder)?.with_execution_providers([cpu]).map_err(Into::into)
     }
@@ -119,7 +119,7 @@ fn start(path: &Path) -> Result<Environment, String> {
     let builder = ort::init_from(path).map_err(|error| error.to_string())?;
     let environment =
         builder.with_name("personaroute").with_telemetry(false).build().map_err(|error| error.to_string())?;
-    // Otherwise each run formats lines that nobody reads.
+    // At the default level each run formats log lines that are then discarded.
     environment.set_log_level(LogLevel::Warning);
     Ok(environment)
 }

@@ -1,6 +1,6 @@
-//! Sessions of one graph, lent to one run at a time.
+//! A pool of sessions of one graph; a run has a session to itself.
 //!
-//! `ort` gives a run exclusive access to its session, so calls run side by side only on copies.
+//! `ort` needs exclusive access to a session for a run, so concurrent calls need several sessions of the same graph.
 
 use std::{
     path::Path,
@@ -15,77 +15,78 @@ use ort::{
 use personaroute_bundle::manifest::{Dim, Element, TensorSpec};
 
 use super::Runtime;
-use crate::idle::Idle;
-use crate::infer::{Elements, InferError, Tensor, contract::Contract};
+use crate::affinity::AffinityPool;
+use crate::infer::{Elements, InferError, Tensor, signature::Signature};
 
-/// Copies of one graph, ready to run.
-pub(crate) struct Pool {
-    shelf: Mutex<Shelf>,
-    returned: Condvar,
-    /// For each input of the session, its place among the inputs of the contract.
+/// The sessions of one graph.
+pub(crate) struct SessionPool {
+    state: Mutex<PoolState>,
+    released: Condvar,
+    /// For each input of the session, its position among the inputs of the signature.
     inputs: Vec<usize>,
-    /// For each output of the contract, its place among the outputs of the session and its name.
+    /// For each output of the signature, its position among the outputs of the session and its name.
     outputs: Vec<(usize, String)>,
 }
 
-impl Pool {
-    /// Opens `copies` sessions of the graph at `path`, which must be what `contract` says.
-    pub(crate) fn open(runtime: &Runtime, path: &Path, contract: &Contract, copies: u32) -> Result<Self, String> {
-        Self::new(sessions(runtime, path, copies)?, contract)
+impl SessionPool {
+    /// Opens `copies` sessions of the graph at `path`, whose inputs and outputs must be those of `signature`.
+    pub(crate) fn open(runtime: &Runtime, path: &Path, signature: &Signature, copies: u32) -> Result<Self, String> {
+        Self::new(sessions(runtime, path, copies)?, signature)
     }
 
-    /// Opens `copies` sessions of any graph at `path` and says what it takes and gives.
-    pub(crate) fn open_as_is(runtime: &Runtime, path: &Path, copies: u32) -> Result<(Self, Contract), String> {
+    /// Opens `copies` sessions of any graph at `path` and returns its signature too.
+    pub(crate) fn open_as_is(runtime: &Runtime, path: &Path, copies: u32) -> Result<(Self, Signature), String> {
         let sessions = sessions(runtime, path, copies)?;
         let first = sessions.first().ok_or("no session")?;
-        let contract = Contract { inputs: specs(first.inputs())?, outputs: specs(first.outputs())? };
-        Ok((Self::new(sessions, &contract)?, contract))
+        let signature = Signature { inputs: specs(first.inputs())?, outputs: specs(first.outputs())? };
+        Ok((Self::new(sessions, &signature)?, signature))
     }
 
-    fn new(sessions: Vec<Session>, contract: &Contract) -> Result<Self, String> {
+    fn new(sessions: Vec<Session>, signature: &Signature) -> Result<Self, String> {
         let first = sessions.first().ok_or("no session")?;
-        places("input", &contract.inputs, first.inputs())?;
-        let outputs = places("output", &contract.outputs, first.outputs())?;
-        let names = contract.outputs.iter().map(|spec| spec.name.clone());
-        // `places` has found every input of the session in the contract.
-        let inputs = first.inputs().iter().filter_map(|outlet| position(&contract.inputs, outlet.name())).collect();
-        let mut idle = Idle::new();
+        match_outlets("input", &signature.inputs, first.inputs())?;
+        let outputs = match_outlets("output", &signature.outputs, first.outputs())?;
+        let names = signature.outputs.iter().map(|spec| spec.name.clone());
+        // `match_outlets` has found every input of the session in the signature.
+        let inputs = first.inputs().iter().filter_map(|outlet| position(&signature.inputs, outlet.name())).collect();
+        let mut idle = AffinityPool::new();
         sessions.into_iter().for_each(|session| idle.put(session));
         Ok(Self {
             inputs,
             outputs: outputs.into_iter().zip(names).collect(),
-            shelf: Mutex::new(Shelf { idle, waiting: 0 }),
-            returned: Condvar::new(),
+            state: Mutex::new(PoolState { idle, waiting: 0 }),
+            released: Condvar::new(),
         })
     }
 
-    /// Runs the graph on inputs in the contract's order.
+    /// Runs the graph on inputs in the signature's order.
     pub(crate) fn run(&self, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, InferError> {
         let values = self.inputs.iter().filter_map(|&idx| inputs.get(idx)).map(value).collect::<Result<Vec<_>, _>>()?;
-        let mut lent = self.lend(deadline)?;
-        let Some(session) = lent.session.as_mut() else { return Err(InferError::Timeout) };
+        let mut pooled = self.acquire(deadline)?;
+        let Some(session) = pooled.session.as_mut() else { return Err(InferError::Timeout) };
         let outputs = session.run(values.as_slice()).map_err(|error| runtime(&error))?;
         self.collect(&outputs)
     }
 
-    fn lend(&self, deadline: Instant) -> Result<Lent<'_>, InferError> {
-        let mut shelf = self.shelf();
+    /// Waits until `deadline` for a session that no run uses.
+    fn acquire(&self, deadline: Instant) -> Result<PooledSession<'_>, InferError> {
+        let mut state = self.state();
         loop {
-            if let Some(session) = shelf.idle.take() {
-                return Ok(Lent { pool: self, session: Some(session) });
+            if let Some(session) = state.idle.take() {
+                return Ok(PooledSession { pool: self, session: Some(session) });
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(InferError::Timeout);
             }
-            shelf.waiting += 1;
-            shelf = self.returned.wait_timeout(shelf, left).unwrap_or_else(PoisonError::into_inner).0;
-            shelf.waiting -= 1;
+            state.waiting += 1;
+            state = self.released.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, PoolState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn collect(&self, outputs: &SessionOutputs<'_>) -> Result<Vec<Tensor>, InferError> {
@@ -98,28 +99,28 @@ impl Pool {
     }
 }
 
-/// Sessions that nobody uses, and how many calls wait for one.
-struct Shelf {
-    idle: Idle<Session>,
+/// The sessions that no run uses, and the number of calls that wait for one.
+struct PoolState {
+    idle: AffinityPool<Session>,
     waiting: usize,
 }
 
-/// A session on loan; it goes back even when the run panics.
-struct Lent<'a> {
-    pool: &'a Pool,
+/// A session in use by one run; dropping it returns it to the pool, even when the run panics.
+struct PooledSession<'a> {
+    pool: &'a SessionPool,
     session: Option<Session>,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PooledSession<'_> {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
-        let mut shelf = self.pool.shelf();
-        shelf.idle.put(session);
-        let is_wanted = shelf.waiting > 0;
-        drop(shelf);
-        // To wake nobody is a system call all the same.
-        if is_wanted {
-            self.pool.returned.notify_one();
+        let mut state = self.pool.state();
+        state.idle.put(session);
+        let has_waiters = state.waiting > 0;
+        drop(state);
+        // Without a waiter, `notify_one` would still make a system call.
+        if has_waiters {
+            self.pool.released.notify_one();
         }
     }
 }
@@ -153,7 +154,7 @@ fn sessions(runtime: &Runtime, path: &Path, copies: u32) -> Result<Vec<Session>,
     (0..copies.max(1)).map(|_| runtime.session(path)).collect()
 }
 
-/// Returns the outlets as a manifest would describe them.
+/// Describes the outlets as a manifest does.
 fn specs(outlets: &[Outlet]) -> Result<Vec<TensorSpec>, String> {
     outlets.iter().map(spec).collect()
 }
@@ -177,15 +178,15 @@ fn position(specs: &[TensorSpec], name: &str) -> Option<usize> {
     specs.iter().position(|spec| spec.name == name)
 }
 
-/// Returns, for each of `specs`, its place among `outlets`, which must be the same tensors in any order.
-fn places(kind: &str, specs: &[TensorSpec], outlets: &[Outlet]) -> Result<Vec<usize>, String> {
+/// Returns the position of each of `specs` among `outlets`, which must be the same tensors in any order.
+fn match_outlets(kind: &str, specs: &[TensorSpec], outlets: &[Outlet]) -> Result<Vec<usize>, String> {
     if let Some(extra) = outlets.iter().find(|outlet| position(specs, outlet.name()).is_none()) {
         return Err(format!("{kind} {} of the graph is not in the manifest", extra.name()));
     }
-    specs.iter().map(|spec| place(kind, spec, outlets)).collect()
+    specs.iter().map(|spec| match_outlet(kind, spec, outlets)).collect()
 }
 
-fn place(kind: &str, spec: &TensorSpec, outlets: &[Outlet]) -> Result<usize, String> {
+fn match_outlet(kind: &str, spec: &TensorSpec, outlets: &[Outlet]) -> Result<usize, String> {
     let name = &spec.name;
     let found = outlets.iter().position(|outlet| outlet.name() == name);
     let idx = found.ok_or_else(|| format!("{kind} {name} of the manifest is not in the graph"))?;

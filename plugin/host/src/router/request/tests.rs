@@ -1,4 +1,4 @@
-//! Requests are refused by name, and batches cut where they must be.
+//! Invalid requests are refused with a named cause, and batches are split where they must be.
 
 use super::*;
 use crate::UserState;
@@ -19,12 +19,12 @@ fn adapted(user: Option<&str>, value: f32) -> RouteRequest {
     RouteRequest { profile: Some(profile), ..request(user, None) }
 }
 
-fn sizes(requests: &[RouteRequest], most: usize) -> Vec<usize> {
-    chunks(requests, most).map(<[_]>::len).collect()
+fn sizes(requests: &[RouteRequest], max: usize) -> Vec<usize> {
+    chunks(requests, max).map(<[_]>::len).collect()
 }
 
 #[test]
-fn a_request_that_breaks_a_rule_is_refused_by_name() {
+fn an_invalid_request_is_refused_by_name() {
     let refusal = |request: &RouteRequest| check(request).unwrap_err().to_string();
     let none = RouteRequest { candidates: Vec::new(), ..request(None, None) };
     assert_eq!(refusal(&none), "invalid request: 0 candidates instead of 1 to 4096");
@@ -37,7 +37,7 @@ fn a_request_that_breaks_a_rule_is_refused_by_name() {
 }
 
 #[test]
-fn a_batch_is_cut_to_size() {
+fn a_batch_is_split_at_its_maximum() {
     let requests = vec![request(Some("ada"), None); 5];
     assert_eq!(sizes(&requests, 2), [2, 2, 1]);
     assert_eq!(sizes(&requests, 9), [5]);

@@ -1,4 +1,4 @@
-//! Hostile inputs are refused by name, honest ones put in order.
+//! Invalid inputs are refused with a named cause; valid ones are put in the manifest's order.
 
 use proptest::prelude::*;
 
@@ -12,8 +12,8 @@ fn batch() -> Dim {
     Dim::Symbol("batch".to_owned())
 }
 
-fn contract() -> Contract {
-    Contract {
+fn signature() -> Signature {
+    Signature {
         inputs: vec![
             spec("user", Element::F32, &[batch(), Dim::Fixed(3)]),
             spec("ngrams", Element::I64, &[batch(), Dim::Symbol("ids".to_owned())]),
@@ -31,12 +31,12 @@ fn ngrams(dims: &[u32], len: usize) -> Tensor {
 }
 
 fn refusal(inputs: Vec<Tensor>) -> String {
-    contract().check(inputs).unwrap_err().to_string()
+    signature().check(inputs).unwrap_err().to_string()
 }
 
 #[test]
 fn inputs_are_put_in_the_order_of_the_manifest() {
-    let inputs = contract().check(vec![ngrams(&[2, 5], 10), user(&[2, 3], 6)]).unwrap();
+    let inputs = signature().check(vec![ngrams(&[2, 5], 10), user(&[2, 3], 6)]).unwrap();
     let names: Vec<_> = inputs.iter().map(|input| input.name.as_str()).collect();
     assert_eq!(names, ["user", "ngrams"]);
 }
@@ -84,7 +84,7 @@ fn another_rank_is_refused() {
 proptest! {
     #[test]
     fn what_passes_has_as_many_elements_as_its_dims_say(dims in prop::collection::vec(0_u32..6, 0..4), len in 0_usize..40) {
-        let checked = contract().check(vec![user(&dims, len), ngrams(&[1, 1], 1)]);
+        let checked = signature().check(vec![user(&dims, len), ngrams(&[1, 1], 1)]);
         let product: usize = dims.iter().map(|&dim| dim as usize).product();
         prop_assert_eq!(checked.is_ok(), dims == [1, 3] && product == len);
     }

@@ -1,11 +1,11 @@
-//! What a graph takes and gives, and the check of untrusted inputs against it.
+//! The inputs and outputs of a graph, and the check of untrusted inputs against them.
 
 use personaroute_bundle::manifest::{Dim, Element, GraphSpec, TensorSpec};
 
 use super::{Elements, InferError, Tensor};
 
-/// Largest value of a symbolic dimension. A batch of requests is at most 256, an interaction history 4,096, the ids of
-/// a text fewer.
+/// Largest value of a symbolic dimension. A batch has at most 256 requests, an interaction history 4,096 entries, and a
+/// text fewer ids than that.
 const MAX_EXTENT: usize = 4096;
 
 /// Most elements of one input: 16 MiB of floats.
@@ -13,20 +13,22 @@ const MAX_ELEMENTS: usize = 4 << 20;
 
 /// The inputs and outputs of one graph, as the manifest states them.
 #[derive(Debug, Clone)]
-pub(crate) struct Contract {
+pub(crate) struct Signature {
     pub(crate) inputs: Vec<TensorSpec>,
     pub(crate) outputs: Vec<TensorSpec>,
 }
 
-impl From<&GraphSpec> for Contract {
+impl From<&GraphSpec> for Signature {
     fn from(graph: &GraphSpec) -> Self {
         Self { inputs: graph.inputs.clone(), outputs: graph.outputs.clone() }
     }
 }
 
-impl Contract {
-    /// Returns the inputs in the manifest's order when each is there once, of the right type, and of dims that agree
-    /// with the manifest, with each other and with the number of elements.
+impl Signature {
+    /// Returns the inputs in the manifest's order.
+    ///
+    /// Each input must be present once, have the manifest's element type, and have dims that agree with the manifest,
+    /// with the other inputs and with the number of its elements.
     pub(crate) fn check(&self, mut inputs: Vec<Tensor>) -> Result<Vec<Tensor>, InferError> {
         if inputs.len() != self.inputs.len() {
             return Err(invalid(format!("{} inputs instead of {}", inputs.len(), self.inputs.len())));
@@ -86,12 +88,12 @@ fn check_dims<'a>(spec: &'a TensorSpec, input: &Tensor, extents: &mut Extents<'a
     Ok(())
 }
 
-/// The symbolic dimensions seen so far. A graph has a handful: a list is faster than a map.
+/// The symbolic dimensions bound so far. A graph has only a few, so a list is faster than a map.
 #[derive(Default)]
 struct Extents<'a>(Vec<(&'a str, usize)>);
 
 impl<'a> Extents<'a> {
-    /// Returns the value bound to `symbol`, which is `extent` the first time.
+    /// Returns the value bound to `symbol`; the first call binds it to `extent`.
     fn bind(&mut self, symbol: &'a str, extent: usize) -> usize {
         if let Some((_, bound)) = self.0.iter().find(|(known, _)| *known == symbol) {
             return *bound;

@@ -3,9 +3,6 @@
 //! A fresh instance costs some 40 µs of page work, twice as much as everything else in a small decision, so instances
 //! serve several calls, one at a time. A call that fails takes its instance with it.
 
-pub(crate) mod bindings;
-pub(crate) mod convert;
-
 use std::{
     fs,
     path::Path,
@@ -18,8 +15,13 @@ use wasmtime::{
     component::{Component, HasSelf, Linker},
 };
 
-use self::bindings::{Router, RouterPre};
-use crate::{DecisionFault, Limits, OpenError, RouteError, context::Context, engine, idle::Idle};
+use crate::{
+    DecisionFault, Limits, OpenError, RouteError,
+    affinity::AffinityPool,
+    bindings::{Router, RouterPre},
+    context::Context,
+    engine,
+};
 
 /// The loaded plugin.
 pub(crate) struct Plugin {
@@ -27,7 +29,7 @@ pub(crate) struct Plugin {
     pre: RouterPre<Context>,
     ticker: engine::Ticker,
     limits: Limits,
-    idle: Mutex<Idle<Instance>>,
+    idle: Mutex<AffinityPool<Instance>>,
 }
 
 /// An instance of the plugin between calls or in one.
@@ -45,7 +47,7 @@ impl Plugin {
         let pre = link(&engine, &bytes)
             .map_err(|error| OpenError::Plugin { path: path.to_owned(), reason: format!("{error:#}") })?;
         let ticker = engine::Ticker::start(&engine, limits.deadline)?;
-        Ok(Self { engine, pre, ticker, limits: limits.clone(), idle: Mutex::new(Idle::new()) })
+        Ok(Self { engine, pre, ticker, limits: limits.clone(), idle: Mutex::new(AffinityPool::new()) })
     }
 
     /// Runs `work` on an instance of its own, within the limits and the time that `context` has.

@@ -1,12 +1,12 @@
-//! Says in one sentence, for people, why the first of a ranking is the first.
+//! Explains a ranking in one English sentence.
 
 use std::fmt::Write;
 
 use crate::features::User;
 use crate::model::{Candidates, Ranking, TaskGuess, UserState};
 
-/// Describes a decision.
-pub fn why(candidates: &Candidates, ranking: &Ranking, user: &User, task: Option<&TaskGuess>) -> String {
+/// Returns a sentence that explains the first choice, with the scores of the first two candidates.
+pub fn explain(candidates: &Candidates, ranking: &Ranking, user: &User, task: Option<&TaskGuess>) -> String {
     // Excluded candidates come last.
     let excluded = ranking.excluded.len();
     let usable = ranking.order.len().saturating_sub(excluded);
@@ -71,7 +71,7 @@ fn push_task(text: &mut String, guess: &TaskGuess) {
     if guess.probability >= 1.0 {
         push(text, format_args!(", task {task}"));
     } else {
-        // A text that is like no task's is mostly of none.
+        // When no task reaches one half, the text most likely belongs to none of them.
         text.push_str(if guess.probability >= 0.5 { ", task probably " } else { ", most like task " });
         text.push_str(task);
         text.push_str(" (");
@@ -80,10 +80,9 @@ fn push_task(text: &mut String, guess: &TaskGuess) {
     }
 }
 
-/// Writes a number with two decimals. Formatting floats with the standard library would add a quarter to the plugin's
-/// size.
+/// Writes a number with two decimals. The standard library's float formatting would make the plugin a quarter larger.
 fn push_hundredths(text: &mut String, value: f32) {
-    // Beyond this a reader gains nothing from decimals, and the product below would saturate.
+    // Larger values would saturate the conversion to i64.
     let value = f64::from(value).clamp(-1e12, 1e12);
     #[expect(clippy::cast_possible_truncation, reason = "clamped far inside the range of i64")]
     let hundredths = (value * 100.0).round() as i64;
@@ -103,7 +102,7 @@ mod tests {
     use crate::fake::request;
     use crate::model::Exclusion;
 
-    /// The candidates in their order, with these utilities.
+    /// A ranking in the order of the candidates, with these utilities.
     fn ranking(utilities: &[f32], excluded: &[u32]) -> Ranking {
         let n = utilities.len();
         Ranking {
@@ -128,7 +127,7 @@ mod tests {
         let user = User { state: UserState::Known, interactions: 40, declared: Some(0.9) };
         let guess = TaskGuess { task: "math".into(), probability: 0.925 };
         assert_eq!(
-            why(&candidates, &ranking(&[0.6, -0.004, 9.0], &[2]), &user, Some(&guess)),
+            explain(&candidates, &ranking(&[0.6, -0.004, 9.0], &[2]), &user, Some(&guess)),
             "a has the best expected reward, 0.60 (quality 0.76, cost 0.10), before b with 0.00, for a known user \
              (40 interactions) who gives quality a weight of 0.90, task probably math (0.93); 1 candidate left out, as \
              the prompt does not fit"
@@ -139,21 +138,21 @@ mod tests {
     fn a_task_that_is_unlikely_is_not_called_probable() {
         let user = User { state: UserState::Anonymous, interactions: 0, declared: None };
         let guess = TaskGuess { task: "math".into(), probability: 0.06 };
-        let sentence = why(&request(&["a"]).candidates, &ranking(&[0.6], &[]), &user, Some(&guess));
+        let sentence = explain(&request(&["a"]).candidates, &ranking(&[0.6], &[]), &user, Some(&guess));
         assert!(sentence.ends_with(", for an unnamed user, most like task math (0.06)"), "{sentence}");
     }
 
     #[test]
     fn only_candidate_of_an_unnamed_user() {
         let user = User { state: UserState::Anonymous, interactions: 0, declared: None };
-        let sentence = why(&request(&["a"]).candidates, &ranking(&[0.6], &[]), &user, None);
+        let sentence = explain(&request(&["a"]).candidates, &ranking(&[0.6], &[]), &user, None);
         assert_eq!(sentence, "a has the best expected reward, 0.60 (quality 0.76, cost 0.10), for an unnamed user");
     }
 
     #[test]
     fn nothing_fits() {
         let user = User { state: UserState::New, interactions: 0, declared: None };
-        let sentence = why(&request(&["a"]).candidates, &ranking(&[0.6], &[0]), &user, None);
+        let sentence = explain(&request(&["a"]).candidates, &ranking(&[0.6], &[0]), &user, None);
         assert_eq!(sentence, "the prompt fits no candidate's context window");
     }
 

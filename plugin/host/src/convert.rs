@@ -1,9 +1,11 @@
-//! Between the library's types and those of the WIT package.
+//! Conversions between the library's types and those of the WIT package.
 
 use std::sync::Arc;
 
-use super::bindings::{exports::personaroute::router::routing, personaroute::router::users};
-use crate::{Candidate, Exclusion, Profile, Score, TaskGuess, UserState};
+use crate::{
+    Candidate, Exclusion, Profile, Score, TaskGuess, UserState,
+    bindings::{exports::personaroute::router::routing, personaroute::router::users},
+};
 
 impl From<Profile> for users::UserProfileResult {
     fn from(profile: Profile) -> Self {
@@ -60,7 +62,7 @@ impl From<users::UserState> for UserState {
     }
 }
 
-/// Puts the ids to the positions of a ranking that has passed the checks.
+/// Converts a ranking that has passed the checks: positions become LLM ids.
 pub(crate) fn ranking(ranking: &routing::Ranking, candidates: &[Candidate]) -> Vec<Score> {
     let mut excluded = vec![None; if ranking.excluded.is_empty() { 0 } else { candidates.len() }];
     for out in &ranking.excluded {
