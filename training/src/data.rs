@@ -9,6 +9,7 @@ pub mod error;
 pub mod fingerprint;
 pub mod float;
 pub mod gather;
+pub mod interaction;
 pub mod llm;
 pub mod load;
 pub mod npy;
@@ -23,6 +24,8 @@ pub mod visible;
 pub mod vote;
 
 use ndarray::Array2;
+
+pub use interaction::{Interaction, Interactions, SignalKind};
 
 /// Outcomes of every query on every LLM, with the texts and embeddings of queries, tasks and LLMs.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,17 +89,6 @@ pub struct Query {
     pub text: String,
 }
 
-/// What users have seen, grouped by user, then by query (compressed sparse rows).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Interactions {
-    /// Users; a user index is a position here.
-    pub users: Vec<UserInfo>,
-    /// `users + 1` positions into `entries`: those of user `u` are `offsets[u]..offsets[u + 1]`.
-    pub offsets: Vec<usize>,
-    /// One rated answer each.
-    pub entries: Vec<Entry>,
-}
-
 /// One user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UserInfo {
@@ -104,17 +96,6 @@ pub struct UserInfo {
     pub id: String,
     /// True weight on quality where the data says it: a yardstick, never shown to the trainer in [`Setting::Rewards`].
     pub preference: Option<f64>,
-}
-
-/// One answer a user has rated.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Entry {
-    /// Index of the query.
-    pub query: u32,
-    /// Index of the LLM that answered.
-    pub llm: u16,
-    /// Reward the user had from the answer.
-    pub reward: f32,
 }
 
 /// Query indices of the three parts: no query is in two of them.
@@ -145,24 +126,5 @@ impl Setting {
             Self::Rewards => "R",
             Self::EffectCost => "EC",
         }
-    }
-}
-
-impl Interactions {
-    /// Returns the entries of one user; empty for an index that does not exist.
-    pub fn of(&self, user: usize) -> &[Entry] {
-        let bounds = self.offsets.get(user).zip(self.offsets.get(user + 1));
-        bounds.and_then(|(&start, &end)| self.entries.get(start..end)).unwrap_or_default()
-    }
-
-    /// Returns the interactions whose query is marked in `kept` (one flag per query), for the same users.
-    pub fn restricted(&self, kept: &[bool]) -> Self {
-        let mut part = Self { users: self.users.clone(), offsets: vec![0], entries: Vec::new() };
-        for user in 0..self.users.len() {
-            let visible = self.of(user).iter().filter(|e| kept.get(e.query as usize).copied().unwrap_or(false));
-            part.entries.extend(visible);
-            part.offsets.push(part.entries.len());
-        }
-        part
     }
 }

@@ -83,8 +83,9 @@ fn totals(field: &Field<'_>, items: usize) -> (Array2<f64>, Array2<f64>) {
         for entry in field.seen.of(user) {
             let task = field.dataset.queries.get(entry.query as usize).map_or(0, |query| query.task as usize);
             let place = (user, task * llms + usize::from(entry.llm));
-            if let (Some(sum), Some(count)) = (sums.get_mut(place), counts.get_mut(place)) {
-                *sum += f64::from(entry.reward);
+            let totals = (sums.get_mut(place), counts.get_mut(place), entry.reward());
+            if let (Some(sum), Some(count), Some(reward)) = totals {
+                *sum += f64::from(reward);
                 *count += 1.0;
             }
         }

@@ -45,7 +45,7 @@ fn table(field: &Field<'_>, user: usize) -> Array2<f64> {
     let mut overall = vec![Mean::default(); llms];
     for entry in field.seen.of(user) {
         let task = field.dataset.queries.get(entry.query as usize).map_or(0, |query| query.task as usize);
-        let reward = f64::from(entry.reward);
+        let Some(reward) = entry.reward().map(f64::from) else { continue };
         if let Some(cell) = cells.get_mut((task, usize::from(entry.llm))) {
             cell.add(reward);
         }

@@ -1,9 +1,9 @@
-//! Collects interactions in any order and groups them by user, query and LLM.
+//! Collects interactions in any order and groups them by user, query, kind and LLM.
 
 use std::path::{Path, PathBuf};
 
 use super::error::{DataError, Place};
-use super::{Entry, Interactions, UserInfo};
+use super::{Interaction, Interactions, UserInfo};
 
 /// Interactions in the order they were read, with the lines they stand on.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct Gathered {
     files: Vec<(usize, PathBuf)>,
     users: Vec<u32>,
     lines: Vec<u32>,
-    entries: Vec<Entry>,
+    entries: Vec<Interaction>,
 }
 
 impl Gathered {
@@ -21,22 +21,22 @@ impl Gathered {
     }
 
     /// Adds an interaction of user `user` from line `line`.
-    pub fn push(&mut self, user: usize, entry: Entry, line: u64) {
+    pub fn push(&mut self, user: usize, entry: Interaction, line: u64) {
         self.users.push(u32::try_from(user).unwrap_or(u32::MAX));
         self.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
         self.entries.push(entry);
     }
 
     /// Returns the entries, to be renumbered before grouping.
-    pub fn entries_mut(&mut self) -> impl Iterator<Item = (&mut u32, &mut Entry)> {
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = (&mut u32, &mut Interaction)> {
         self.users.iter_mut().zip(&mut self.entries)
     }
 
-    /// Groups by user, then query, then LLM: a counting sort, and a sort of each user's few entries.
+    /// Groups by user, then query, kind and LLM: a counting sort, and a sort of each user's few entries.
     pub fn group(&self, users: Vec<UserInfo>) -> Result<Interactions, DataError> {
         let offsets = self.offsets(users.len());
         let mut next = offsets.clone();
-        let mut entries = vec![Entry { query: 0, llm: 0, reward: 0.0 }; self.entries.len()];
+        let mut entries = vec![Interaction::rating(0, 0, 0.0); self.entries.len()];
         for (&user, &entry) in self.users.iter().zip(&self.entries) {
             let Some(at) = next.get_mut(user as usize) else { continue };
             if let Some(place) = entries.get_mut(*at) {
@@ -47,8 +47,9 @@ impl Gathered {
         for (user, bounds) in (0_u32..).zip(offsets.windows(2)) {
             let &[start, end] = bounds else { continue };
             let own = entries.get_mut(start..end).unwrap_or_default();
-            own.sort_by_key(key);
-            let twice = own.windows(2).find(|pair| matches!(pair, [a, b] if key(a) == key(b)));
+            own.sort_by_key(Interaction::key);
+            // Repeated votes are further evidence; a second rating or choice of one answer contradicts the first.
+            let twice = own.windows(2).find(|pair| matches!(pair, [a, b] if a.key() == b.key() && !a.kind.is_vote()));
             if let Some(entry) = twice.and_then(|pair| pair.first()) {
                 let place = self.second(user, entry);
                 return Err(place.error("one reward for each user, query and LLM", "a second"));
@@ -73,9 +74,10 @@ impl Gathered {
     }
 
     /// Returns where an entry stands for the second time.
-    fn second(&self, user: u32, entry: &Entry) -> Place {
-        let same =
-            |(at, (&other, found)): (usize, (&u32, &Entry))| (other == user && key(found) == key(entry)).then_some(at);
+    fn second(&self, user: u32, entry: &Interaction) -> Place {
+        let same = |(at, (&other, found)): (usize, (&u32, &Interaction))| {
+            (other == user && found.key() == entry.key()).then_some(at)
+        };
         let at = self.users.iter().zip(&self.entries).enumerate().filter_map(same).nth(1).unwrap_or(0);
         let file = self.files.iter().rev().find(|(begin, _)| *begin <= at);
         Place {
@@ -84,8 +86,4 @@ impl Gathered {
             column: None,
         }
     }
-}
-
-fn key(entry: &Entry) -> (u32, u16) {
-    (entry.query, entry.llm)
 }

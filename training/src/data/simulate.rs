@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::error::DataError;
 use super::split::{Domain, h, sm};
-use super::user::{self, Writer};
-use super::{Dataset, Entry, Interactions, Split, UserInfo};
+use super::user::{self, Columns, Writer};
+use super::{Dataset, Interaction, Interactions, Split, UserInfo};
 
 /// Seed of the population itself: the same people for every split.
 const POPULATION: u64 = 42;
@@ -99,7 +99,7 @@ pub fn lowest(dataset: &Dataset, rows: &[u32], count: usize, hash: impl Fn(u64) 
 }
 
 /// Returns what one user has seen of the training queries, by query, then LLM.
-pub fn entries(dataset: &Dataset, train: &[u32], draw: Draw, user: u32, preference: f64) -> Vec<Entry> {
+pub fn entries(dataset: &Dataset, train: &[u32], draw: Draw, user: u32, preference: f64) -> Vec<Interaction> {
     let number = u64::from(user);
     let mut rows = match draw.seen {
         Some(count) => lowest(dataset, train, count, |id| h(draw.seed, Domain::Seen, number, id)),
@@ -117,7 +117,7 @@ pub fn entries(dataset: &Dataset, train: &[u32], draw: Draw, user: u32, preferen
 
 /// Returns the rewards of every observed answer to a query.
 #[expect(clippy::cast_possible_truncation, reason = "invariant: rewards are single precision")]
-pub fn rate(dataset: &Dataset, row: u32, preference: f64) -> impl Iterator<Item = Entry> + use<> {
+pub fn rate(dataset: &Dataset, row: u32, preference: f64) -> impl Iterator<Item = Interaction> + use<> {
     let values = |array: &ndarray::Array2<f32>| {
         let at = row as usize;
         if at < array.nrows() { array.row(at).to_vec() } else { Vec::new() }
@@ -125,7 +125,7 @@ pub fn rate(dataset: &Dataset, row: u32, preference: f64) -> impl Iterator<Item 
     let outcomes = values(&dataset.effect).into_iter().zip(values(&dataset.cost));
     (0_u16..).zip(outcomes).filter_map(move |(llm, (effect, cost))| {
         let reward = reward(preference, effect, cost);
-        reward.is_finite().then_some(Entry { query: row, llm, reward: reward as f32 })
+        reward.is_finite().then_some(Interaction::rating(row, llm, reward as f32))
     })
 }
 
@@ -156,7 +156,7 @@ pub fn disturb(all: &mut Interactions, dataset: &Dataset, (seed, deviation): (u6
     for (number, begin, end) in users {
         for entry in all.entries.get_mut(begin..end).unwrap_or_default() {
             let id = dataset.queries.get(entry.query as usize).map_or(0, |query| query.id);
-            entry.reward = disturbed(entry.reward, (seed, deviation), number, answer(dataset, id, entry.llm.into()));
+            entry.value = disturbed(entry.value, (seed, deviation), number, answer(dataset, id, entry.llm.into()));
         }
     }
 }
@@ -184,7 +184,7 @@ pub fn write(
     out: &Path,
     mut progress: impl FnMut(),
 ) -> Result<u64, DataError> {
-    let mut writer = Writer::create(out)?;
+    let mut writer = Writer::create(out, Columns::Ratings)?;
     let mut count = 0;
     for (number, user) in (0_u32..).zip(users.infos()) {
         let entries = entries(dataset, &split.train, draw, number, user.preference.unwrap_or(0.5));

@@ -24,12 +24,14 @@ pub enum Domain {
     Observed = 9,
     /// Which votes are test votes.
     Vote = 10,
-    /// Choices of the random baseline.
-    Random = 11,
+    /// In which fold all votes of a user on a query are.
+    VotePair = 11,
     /// In which fold a training vote is when ridges are chosen.
     VoteFold = 12,
     /// Noise on rewards.
     Noise = 13,
+    /// Choices of the random baseline.
+    Random = 14,
 }
 
 /// Shares of train, validation and test in thousandths, so that sizes are whole-number arithmetic.

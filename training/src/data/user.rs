@@ -10,7 +10,7 @@ use super::gather::Gathered;
 use super::open::{Output, field};
 use super::outcome::positions;
 use super::record::{Record, Records};
-use super::{Dataset, Entry, Interactions, Split, UserInfo, open};
+use super::{Dataset, Interaction, Interactions, SignalKind, Split, UserInfo, open};
 
 /// Name of the file that lists the users.
 pub const USERS: &str = "users.csv";
@@ -29,31 +29,51 @@ struct SplitFile {
     test: Vec<u64>,
 }
 
+/// Which columns a file of interactions has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Columns {
+    /// `user_id,query_id,llm,reward`: ratings only.
+    Ratings,
+    /// `kind` (`rating`, `choice` or `vote`) and `against` (of a vote) besides.
+    Kinds,
+}
+
 /// Writes interactions user by user, so that memory does not grow with their number.
 pub struct Writer {
     users: Output,
     interactions: Output,
+    columns: Columns,
 }
 
 impl Writer {
     /// Creates both files in `folder`.
-    pub fn create(folder: &Path) -> Result<Self, DataError> {
+    pub fn create(folder: &Path, columns: Columns) -> Result<Self, DataError> {
         let mut users = Output::create(&folder.join(USERS))?;
         users.line("user_id,performance_preference")?;
         let mut interactions = Output::create(&folder.join(INTERACTIONS))?;
-        interactions.line("user_id,query_id,llm,reward")?;
-        Ok(Self { users, interactions })
+        interactions.line(match columns {
+            Columns::Ratings => "user_id,query_id,llm,reward",
+            Columns::Kinds => "user_id,query_id,llm,reward,kind,against",
+        })?;
+        Ok(Self { users, interactions, columns })
     }
 
     /// Appends one user with all of its interactions.
-    pub fn push(&mut self, dataset: &Dataset, user: &UserInfo, entries: &[Entry]) -> Result<(), DataError> {
+    pub fn push(&mut self, dataset: &Dataset, user: &UserInfo, entries: &[Interaction]) -> Result<(), DataError> {
         let preference = user.preference.map(|preference| preference.to_string()).unwrap_or_default();
         let id = field(&user.id);
         self.users.line(&format!("{id},{preference}"))?;
         for entry in entries {
             let query = dataset.queries.get(entry.query as usize).map_or(0, |query| query.id);
-            let llm = dataset.llms.get(usize::from(entry.llm)).map(|llm| field(&llm.id)).unwrap_or_default();
-            self.interactions.line(&format!("{id},{query},{llm},{}", entry.reward))?;
+            let name = |llm: u16| dataset.llms.get(usize::from(llm)).map(|llm| field(&llm.id)).unwrap_or_default();
+            let (llm, value) = (name(entry.llm), entry.value);
+            let signal = match (self.columns, entry.kind) {
+                (Columns::Ratings, _) => String::new(),
+                (Columns::Kinds, SignalKind::Rating) => ",rating,".to_owned(),
+                (Columns::Kinds, SignalKind::Choice) => ",choice,".to_owned(),
+                (Columns::Kinds, SignalKind::Vote { against, .. }) => format!(",vote,{}", name(against)),
+            };
+            self.interactions.line(&format!("{id},{query},{llm},{value}{signal}"))?;
         }
         Ok(())
     }
@@ -136,32 +156,109 @@ pub(crate) fn share(record: &Record<'_>, column: usize) -> Result<f64, DataError
     }
 }
 
+/// Reads a yes or no: 1 or 0.
+pub(crate) fn flag(record: &Record<'_>, column: usize) -> Result<f64, DataError> {
+    let number = record.number(column)?;
+    match number == 0.0 || number == 1.0 {
+        true => Ok(number),
+        false => Err(record.place(Some(column)).error("0 or 1", number.to_string())),
+    }
+}
+
 /// Reads interactions of `users` with queries and LLMs of `dataset`.
-#[expect(clippy::cast_possible_truncation, reason = "invariant: rewards are single precision")]
 pub(crate) fn read_interactions(
     file: &Path,
     dataset: &Dataset,
     users: Vec<UserInfo>,
 ) -> Result<Interactions, DataError> {
     let mut records = Records::open(file)?;
-    let [user, query, llm, reward] = ["user_id", "query_id", "llm", "reward"].map(|name| records.column(name));
-    let (user, query, llm, reward) = (user?, query?, llm?, reward?);
-    let user_rows = positions(users.iter().map(|user| user.id.as_str()));
-    let query_rows: HashMap<u64, u32> = (0..).zip(&dataset.queries).map(|(row, query)| (query.id, row)).collect();
-    let llm_rows: HashMap<&str, u16> = (0..).zip(&dataset.llms).map(|(row, llm)| (llm.id.as_str(), row)).collect();
+    let rows = Rows::new(&records, dataset, &users)?;
     let mut gathered = Gathered::default();
     gathered.begin(file);
     while let Some(record) = records.next()? {
-        let (name, id, answer) = (record.text(user)?, record.whole(query)?, record.text(llm)?);
-        let unknown =
-            |column, expected: &str, found: &str| record.place(Some(column)).error(expected, format!("`{found}`"));
-        let row = user_rows.get(name.as_ref()).ok_or_else(|| unknown(user, "a user of users.csv", &name))?;
-        let question = query_rows.get(&id).ok_or_else(|| unknown(query, "a query of queries.csv", &id.to_string()))?;
-        let answerer = llm_rows.get(answer.as_ref()).ok_or_else(|| unknown(llm, "an LLM of llms.json", &answer))?;
-        let entry = Entry { query: *question, llm: *answerer, reward: record.number(reward)? as f32 };
-        gathered.push(*row, entry, record.line);
+        let (user, entry) = rows.read(&record)?;
+        gathered.push(user, entry, record.line);
     }
     gathered.group(users)
+}
+
+/// Columns of a file of interactions, and what may stand in them.
+struct Rows<'a> {
+    user: usize,
+    query: usize,
+    llm: usize,
+    reward: usize,
+    kind: Option<usize>,
+    against: Option<usize>,
+    users: HashMap<String, usize>,
+    queries: HashMap<u64, u32>,
+    llms: HashMap<&'a str, u16>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(records: &Records, dataset: &'a Dataset, users: &[UserInfo]) -> Result<Self, DataError> {
+        Ok(Self {
+            user: records.column("user_id")?,
+            query: records.column("query_id")?,
+            llm: records.column("llm")?,
+            reward: records.column("reward")?,
+            kind: records.optional("kind"),
+            against: records.optional("against"),
+            users: positions(users.iter().map(|user| user.id.as_str())),
+            queries: dataset.queries.iter().map(|query| query.id).zip(0..).collect(),
+            llms: dataset.llms.iter().map(|llm| llm.id.as_str()).zip(0..).collect(),
+        })
+    }
+
+    /// Returns the user's position and the signal of a row.
+    #[expect(clippy::cast_possible_truncation, reason = "invariant: rewards are single precision")]
+    fn read(&self, record: &Record<'_>) -> Result<(usize, Interaction), DataError> {
+        let (name, id) = (record.text(self.user)?, record.whole(self.query)?);
+        let unknown =
+            |column, expected: &str, found: &str| record.place(Some(column)).error(expected, format!("`{found}`"));
+        let user = self.users.get(name.as_ref()).ok_or_else(|| unknown(self.user, "a user of users.csv", &name))?;
+        let query = self.queries.get(&id);
+        let query = query.ok_or_else(|| unknown(self.query, "a query of queries.csv", &id.to_string()))?;
+        let llm = self.llm(record, self.llm)?;
+        let (kind, value) = self.signal(record, llm)?;
+        Ok((*user, Interaction { query: *query, llm, value: value as f32, kind }))
+    }
+
+    fn llm(&self, record: &Record<'_>, column: usize) -> Result<u16, DataError> {
+        let name = record.text(column)?;
+        let found = self.llms.get(name.as_ref()).copied();
+        found.ok_or_else(|| record.place(Some(column)).error("an LLM of llms.json", format!("`{name}`")))
+    }
+
+    fn signal(&self, record: &Record<'_>, llm: u16) -> Result<(SignalKind, f64), DataError> {
+        let Some(kind) = self.kind else { return Ok((SignalKind::Rating, record.number(self.reward)?)) };
+        match record.bytes(kind).as_ref() {
+            b"rating" => Ok((SignalKind::Rating, record.number(self.reward)?)),
+            b"choice" => Ok((SignalKind::Choice, flag(record, self.reward)?)),
+            b"vote" => self.vote(record, llm),
+            other => {
+                let found = format!("`{}`", String::from_utf8_lossy(other));
+                Err(record.place(Some(kind)).error("rating, choice or vote", found))
+            }
+        }
+    }
+
+    /// Reads a vote; on which side an answer stood, this layout does not say.
+    fn vote(&self, record: &Record<'_>, llm: u16) -> Result<(SignalKind, f64), DataError> {
+        let Some(column) = self.against else {
+            return Err(record.place(None).error("a column `against` for votes", "none"));
+        };
+        let against = self.llm(record, column)?;
+        if against == llm {
+            let found = format!("`{}`", record.text(column)?);
+            return Err(record.place(Some(column)).error("another LLM than `llm`", found));
+        }
+        let value = record.number(self.reward)?;
+        match [0.0, 0.5, 1.0].contains(&value) {
+            true => Ok((SignalKind::Vote { against, is_left: false }, value)),
+            false => Err(record.place(Some(self.reward)).error("0, 0.5 or 1 of a vote", value.to_string())),
+        }
+    }
 }
 
 #[cfg(test)]

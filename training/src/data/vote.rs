@@ -10,7 +10,7 @@ use super::error::DataError;
 use super::outcome::{embeddings, positions, query_embeddings, read_queries};
 use super::record::{Record, Records};
 use super::split::{Domain, h};
-use super::{Dataset, UserInfo, fingerprint, llm, open};
+use super::{Dataset, Interaction, Interactions, SignalKind, UserInfo, fingerprint, llm, open};
 
 /// Name of the file that makes a folder one of votes.
 pub const VOTES: &str = "votes.csv";
@@ -20,6 +20,8 @@ const FREQUENT: usize = 20;
 const TEST_SHARE: u64 = 5;
 /// Parts of the training votes that take turns in choosing ridges.
 pub const FOLDS: u64 = 4;
+/// Parts of all votes that take turns in being predicted.
+pub const PAIR_FOLDS: u64 = 5;
 
 /// Votes, and what they are about.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +74,15 @@ pub struct VoteSplit {
 impl Winner {
     /// Returns the left answer's share of the win: 1, 0, or ½ for a tie.
     pub fn share(self) -> f64 {
+        match self {
+            Self::Left => 1.0,
+            Self::Right => 0.0,
+            Self::Tie => 0.5,
+        }
+    }
+
+    /// Returns the same as the value of an interaction.
+    pub fn value(self) -> f32 {
         match self {
             Self::Left => 1.0,
             Self::Right => 0.0,
@@ -159,6 +170,51 @@ impl Votes {
         split
     }
 
+    /// Returns the votes as interactions of their users: the left LLM against the right one.
+    pub fn interactions(&self) -> Interactions {
+        let mut own: Vec<Vec<Interaction>> = vec![Vec::new(); self.users.len()];
+        for vote in &self.votes {
+            let kind = SignalKind::Vote { against: vote.right, is_left: true };
+            let entry = Interaction { query: vote.query, llm: vote.left, value: vote.winner.value(), kind };
+            if let Some(own) = own.get_mut(vote.user as usize) {
+                own.push(entry);
+            }
+        }
+        let mut all = Interactions { users: self.users.clone(), offsets: vec![0], entries: Vec::new() };
+        for mut entries in own {
+            entries.sort_by_key(Interaction::key);
+            all.entries.append(&mut entries);
+            all.offsets.push(all.entries.len());
+        }
+        all
+    }
+
+    /// Returns the fold of each vote, 0 to [`PAIR_FOLDS`]` - 1`, and whether its user is tested at all.
+    ///
+    /// All votes of a user on a query are in one fold, so that no model is tested on an answer whose quality it was told
+    /// by the same user. Users are numbered in the order of their ids, numbers before words.
+    pub fn pair_folds(&self) -> Vec<(u64, bool)> {
+        let mut order: Vec<usize> = (0..self.users.len()).collect();
+        order.sort_by_cached_key(|&user| self.users.get(user).map(|user| order_key(&user.id)));
+        let mut numbers = vec![0_u64; order.len()];
+        for (number, user) in (0..).zip(order) {
+            if let Some(place) = numbers.get_mut(user) {
+                *place = number;
+            }
+        }
+        let mut counts = vec![0_u64; self.users.len()];
+        for vote in &self.votes {
+            place(&mut counts, vote.user);
+        }
+        let fold = |vote: &Vote| {
+            let number = numbers.get(vote.user as usize).copied().unwrap_or(0);
+            let query = self.dataset.queries.get(vote.query as usize).map_or(0, |query| query.id);
+            let is_frequent = counts.get(vote.user as usize).is_some_and(|&count| count >= FREQUENT as u64);
+            (h(0, Domain::VotePair, number, query) % PAIR_FOLDS, is_frequent)
+        };
+        self.votes.iter().map(fold).collect()
+    }
+
     /// The data set's own fingerprint says nothing of the votes.
     fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
@@ -179,6 +235,11 @@ fn place(counts: &mut [u64], user: u32) -> u64 {
     let Some(count) = counts.get_mut(user as usize) else { return 0 };
     *count += 1;
     *count - 1
+}
+
+/// Returns the place of an id among others: numbers by their value, then words.
+fn order_key(id: &str) -> (u64, String) {
+    (id.parse().unwrap_or(u64::MAX), id.to_owned())
 }
 
 /// Returns the number that stands for a user in hashes: the id itself where it is one, else its FNV-1a hash.

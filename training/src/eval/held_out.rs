@@ -103,9 +103,9 @@ fn rated(dataset: &Dataset, split: &Split, support: Support, user: u32, preferen
             reward: match support.noise > 0.0 {
                 true => {
                     let answer = answer(dataset, query.id, entry.llm.into());
-                    disturbed(entry.reward, (support.seed, support.noise), number, answer)
+                    disturbed(entry.value, (support.seed, support.noise), number, answer)
                 }
-                false => entry.reward,
+                false => entry.value,
             },
         }));
     }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn held_out_users_are_not_among_the_rest() {
         let users = ["0", "1", "2"].map(|id| UserInfo { id: id.to_owned(), preference: Some(0.25) }).to_vec();
-        let entry = |query| crate::data::Entry { query, llm: 0, reward: 0.0 };
+        let entry = |query| crate::data::Interaction::rating(query, 0, 0.0);
         let all = Interactions { users, offsets: vec![0, 1, 3, 4], entries: (0..4).map(entry).collect() };
         let held_out = HeldOut::new(&all, vec![1]);
         let queries: Vec<u32> = held_out.rest.entries.iter().map(|entry| entry.query).collect();

@@ -5,7 +5,7 @@ use ndarray::{Array2, Axis};
 
 use crate::data::simulate::lowest;
 use crate::data::split::{Domain, h};
-use crate::data::{Dataset, Entry, Interactions};
+use crate::data::{Dataset, Interaction, Interactions};
 use crate::model::Model;
 use crate::model::column::{Column, NewColumn};
 use crate::train;
@@ -74,9 +74,9 @@ impl NewLlms {
         }
         let mut shown = Interactions { users: all.users.clone(), offsets: vec![0], entries: Vec::new() };
         for user in 0..all.users.len() {
-            let known = |entry: &Entry| {
+            let known = |entry: &Interaction| {
                 let llm = place.get(usize::from(entry.llm)).copied().flatten()?;
-                Some(Entry { llm, ..*entry })
+                Some(Interaction { llm, ..*entry })
             };
             shown.entries.extend(all.of(user).iter().filter_map(known));
             shown.offsets.push(shown.entries.len());

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use ndarray::{Array2, ArrayView1};
 
 use crate::data::simulate::reward;
-use crate::data::{Dataset, Entry, Interactions};
+use crate::data::{Dataset, Interaction, Interactions};
 
 /// Rewards of every user, query and LLM.
 #[derive(Debug, Clone)]
@@ -118,11 +118,11 @@ pub fn means(array: &Array2<f32>, rows: &[u32]) -> Vec<f64> {
 }
 
 /// Returns the mean reward of each LLM, NaN where nothing is known.
-pub fn mean_rewards(entries: &[Entry], llms: usize) -> Vec<f64> {
+pub fn mean_rewards(entries: &[Interaction], llms: usize) -> Vec<f64> {
     let mut means = vec![Mean::default(); llms];
     for entry in entries {
-        if let Some(mean) = means.get_mut(usize::from(entry.llm)) {
-            mean.add(f64::from(entry.reward));
+        if let (Some(mean), Some(reward)) = (means.get_mut(usize::from(entry.llm)), entry.reward()) {
+            mean.add(f64::from(reward));
         }
     }
     means.iter().map(Mean::value).collect()
@@ -149,8 +149,9 @@ fn observed(interactions: &Interactions, user: usize, queries: &[u32], llms: usi
     let mut rewards = Array2::from_elem((queries.len(), llms), f64::NAN);
     for entry in interactions.of(user) {
         let row = rows.get(&entry.query);
-        if let Some(value) = row.and_then(|&row| rewards.get_mut((row, usize::from(entry.llm)))) {
-            *value = f64::from(entry.reward);
+        let place = row.and_then(|&row| rewards.get_mut((row, usize::from(entry.llm))));
+        if let (Some(value), Some(reward)) = (place, entry.reward()) {
+            *value = f64::from(reward);
         }
     }
     rewards

@@ -10,7 +10,7 @@ use tch::Device;
 use super::hparams::{Hparams, TextEncoder};
 use super::seed::Rng;
 use super::{Progress, TrainInput, fit};
-use crate::data::{Dataset, Entry, Interactions, LlmInfo, Query, Setting, Split, TaskInfo, UserInfo};
+use crate::data::{Dataset, Interaction, Interactions, LlmInfo, Query, Setting, Split, TaskInfo, UserInfo};
 use crate::model::Model;
 use crate::model::tensors::single;
 
@@ -140,7 +140,7 @@ fn interactions(dataset: &Dataset, train: &[u32], preferences: &[f32]) -> Intera
         seen.truncate(20);
         seen.sort_unstable();
         for query in seen {
-            let rate = |(column, llm)| Entry { query, llm: column, reward: reward(dataset, preference, query, llm) };
+            let rate = |(column, llm)| Interaction::rating(query, column, reward(dataset, preference, query, llm));
             out.entries.extend((0_u16..).zip(0..LLMS).map(rate));
         }
         out.offsets.push(out.entries.len());

@@ -126,8 +126,9 @@ pub fn heard(
         let taste = taste.get(user).copied().unwrap_or(0.0);
         for entry in seen.of(user).iter().filter(|entry| is_observed(entry.query)) {
             let row = components.queries.binary_search(&entry.query).ok();
-            if let Some((row, of)) = row.zip(heard.get_mut(usize::from(entry.llm))) {
-                of.push(Heard { row, position, reward: f64::from(entry.reward) - taste });
+            let rated = row.zip(entry.reward());
+            if let Some(((row, reward), of)) = rated.zip(heard.get_mut(usize::from(entry.llm))) {
+                of.push(Heard { row, position, reward: f64::from(reward) - taste });
             }
         }
     }

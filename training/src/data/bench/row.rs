@@ -2,8 +2,8 @@
 
 use crate::data::error::DataError;
 use crate::data::record::{Record, Records};
-use crate::data::user::share;
-use crate::data::{Entry, LlmInfo};
+use crate::data::user::{flag, share};
+use crate::data::{Interaction, LlmInfo, SignalKind};
 
 /// Columns of a file; those in `Option` may be missing.
 pub(super) struct Columns {
@@ -30,6 +30,8 @@ pub(super) struct Outcome {
     pub(super) reward: f64,
     /// What preference, effect and cost say the reward is; nothing where a judge decides.
     pub(super) formula: Option<f64>,
+    /// A choice where a judge decides, else a rating.
+    kind: SignalKind,
 }
 
 impl Columns {
@@ -76,7 +78,7 @@ impl Columns {
         let llm = (0_u16..).zip(llms).find(|(_, llm)| llm.id == name).map(|(at, _)| at);
         let llm =
             llm.ok_or_else(|| record.place(Some(self.llm)).error("an LLM of the metadata", format!("`{name}`")))?;
-        let best = number(self.best_answer)?;
+        let best = self.best_answer.map(|column| flag(record, column)).transpose()?;
         let effect = number(self.effect)?.or(best).unwrap_or(0.0);
         let cost = number(self.cost)?.unwrap_or(0.0);
         let formula = preference.filter(|_| best.is_none()).map(|p| p * effect - (1.0 - p) * cost);
@@ -85,13 +87,14 @@ impl Columns {
             None => number(self.reward)?,
         };
         let reward = written.or(formula).unwrap_or(effect);
-        Ok(Outcome { llm, effect: effect as f32, cost: cost as f32, reward, formula })
+        let kind = if best.is_some() { SignalKind::Choice } else { SignalKind::Rating };
+        Ok(Outcome { llm, effect: effect as f32, cost: cost as f32, reward, formula, kind })
     }
 }
 
 impl Outcome {
     #[expect(clippy::cast_possible_truncation, reason = "invariant: rewards are single precision")]
-    pub(super) fn entry(&self, query: u32) -> Entry {
-        Entry { query, llm: self.llm, reward: self.reward as f32 }
+    pub(super) fn entry(&self, query: u32) -> Interaction {
+        Interaction { query, llm: self.llm, value: self.reward as f32, kind: self.kind }
     }
 }

@@ -1,10 +1,10 @@
 //! Facts about reading PersonaRoute-Bench files.
 
 use super::*;
-use crate::data::Setting;
 use crate::data::load::{Source, load};
 use crate::data::outcome::tests::shared;
 use crate::data::visible::visible;
+use crate::data::{Setting, SignalKind};
 
 const LLMS: &str = r#"{"small": {"input_price": 0.1}, "large": {"input_price": 2}}"#;
 const HEADER: &str =
@@ -42,7 +42,7 @@ fn the_sample_is_read_with_the_values_python_reads() {
     // numpy and pandas give these.
     let near =
         |found: f64, expected: f64| assert!((found - expected).abs() < 1e-4 * expected.abs(), "{found} {expected}");
-    near(loaded.interactions.entries.iter().map(|e| f64::from(e.reward)).sum(), 1_010.031_763);
+    near(loaded.interactions.entries.iter().map(|e| f64::from(e.value)).sum(), 1_010.031_763);
     near(data.effect.iter().map(|&v| f64::from(v)).sum::<f64>() * 9.0, 1782.0);
     near(data.cost.iter().map(|&v| f64::from(v)).sum::<f64>() * 9.0, 147.920_592);
     let first =
@@ -65,7 +65,7 @@ fn three_files_make_the_split_and_the_same_data() {
     assert_eq!(loaded.interactions, whole.interactions);
     let split = &loaded.split;
     assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (18, 6, 6));
-    let sum: f64 = loaded.training().entries.iter().map(|entry| f64::from(entry.reward)).sum();
+    let sum: f64 = loaded.training().entries.iter().map(|entry| f64::from(entry.value)).sum();
     assert!((sum - 609.775_78).abs() < 1e-3, "{sum}");
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
 }
@@ -100,7 +100,7 @@ fn rows_may_stand_in_any_order_and_columns_too() {
 fn missing_columns_have_the_documented_defaults() {
     let loaded = read_text("user_id,task_id,query,effect,llm\na,t,q,0.75,large\n").unwrap();
     let entry = loaded.interactions.entries[0];
-    assert_eq!((entry.llm, entry.reward, loaded.dataset.cost[[0, 1]]), (1, 0.75, 0.0));
+    assert_eq!((entry.llm, entry.value, loaded.dataset.cost[[0, 1]]), (1, 0.75, 0.0));
     assert_eq!(loaded.interactions.users[0].preference, Some(1.0));
     assert_eq!((loaded.dataset.query_embeddings.ncols(), loaded.dataset.task_embeddings.ncols()), (0, 0));
 }
@@ -109,8 +109,12 @@ fn missing_columns_have_the_documented_defaults() {
 fn in_the_judge_variant_the_best_answer_is_the_reward_of_each_user() {
     let rows = "1,t,q,0.5,0.1,small,1\n1,t,q,0.6,0.2,large,0\n2,t,q,0.5,0.1,small,0\n2,t,q,0.6,0.2,large,1\n";
     let loaded = read_text(&format!("user_id,task_id,query,effect,cost,llm,best_answer\n{rows}")).unwrap();
-    let rewards: Vec<f32> = loaded.interactions.entries.iter().map(|entry| entry.reward).collect();
+    let rewards: Vec<f32> = loaded.interactions.entries.iter().map(|entry| entry.value).collect();
     assert_eq!(rewards, [1.0, 0.0, 0.0, 1.0]);
+    assert!(loaded.interactions.entries.iter().all(|entry| entry.kind == SignalKind::Choice));
+    let half = "user_id,task_id,query,llm,best_answer\n1,t,q,small,0.5\n";
+    let error = read_text(half).unwrap_err().to_string();
+    assert!(error.ends_with("line 2, column `best_answer`: expected 0 or 1, found 0.5"), "{error}");
     assert!(!loaded.explained);
     assert_eq!(loaded.interactions.users[0].preference, None);
 }

@@ -29,14 +29,14 @@ fn dataset() -> Dataset {
     }
 }
 
-fn entry(query: u32, llm: u16, reward: f32) -> Entry {
-    Entry { query, llm, reward }
+fn entry(query: u32, llm: u16, reward: f32) -> Interaction {
+    Interaction::rating(query, llm, reward)
 }
 
 #[test]
 fn what_is_written_is_read_back() {
     let (folder, data) = (tempfile::tempdir().unwrap(), dataset());
-    let mut writer = Writer::create(folder.path()).unwrap();
+    let mut writer = Writer::create(folder.path(), Columns::Ratings).unwrap();
     let users =
         [("x", Some(0.1)), ("y \"z\"", None)].map(|(id, preference)| UserInfo { id: id.to_owned(), preference });
     writer.push(&data, &users[0], &[entry(0, 1, 0.1), entry(2, 0, -1e-7)]).unwrap();
@@ -47,6 +47,41 @@ fn what_is_written_is_read_back() {
     assert_eq!(read.of(0), [entry(0, 1, 0.1), entry(2, 0, -1e-7)]);
     assert_eq!(read.of(1), [entry(1, 0, 0.5)]);
     assert_eq!(read.of(2), []);
+}
+
+#[test]
+fn every_kind_of_signal_is_written_and_read_back() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), dataset());
+    let mut writer = Writer::create(folder.path(), Columns::Kinds).unwrap();
+    let user = UserInfo { id: "x".to_owned(), preference: None };
+    let choice = |llm, value| Interaction { kind: SignalKind::Choice, ..entry(0, llm, value) };
+    let vote = |value| Interaction { kind: SignalKind::Vote { against: 1, is_left: false }, ..entry(0, 0, value) };
+    let all = [entry(0, 1, 0.25), choice(0, 0.0), choice(1, 1.0), vote(0.5), vote(0.0), vote(0.0)];
+    writer.push(&data, &user, &all).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(read(folder.path(), &data).unwrap().of(0), all);
+}
+
+#[test]
+fn signals_that_make_no_sense_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(USERS), "user_id\n1\n").unwrap();
+    let error = |row: &str| {
+        let rows = format!("user_id,query_id,llm,reward,kind,against\n{row}\n");
+        std::fs::write(folder.path().join("interactions.csv"), rows).unwrap();
+        let error = read(folder.path(), &dataset()).unwrap_err().to_string();
+        error.split_once("interactions.csv").unwrap().1.to_owned()
+    };
+    assert_eq!(error("1,10,a,1,like,"), ", line 2, column `kind`: expected rating, choice or vote, found `like`");
+    assert_eq!(error("1,10,a,0.5,choice,"), ", line 2, column `reward`: expected 0 or 1, found 0.5");
+    assert_eq!(
+        error("1,10,a,0.7,vote,\"b,c\""),
+        ", line 2, column `reward`: expected 0, 0.5 or 1 of a vote, found 0.7"
+    );
+    assert_eq!(error("1,10,a,1,vote,a"), ", line 2, column `against`: expected another LLM than `llm`, found `a`");
+    assert_eq!(error("1,10,a,1,vote,"), ", line 2, column `against`: expected an LLM of llms.json, found ``");
+    let twice = error("1,10,a,1,choice,\n1,10,a,0,choice,");
+    assert_eq!(twice, ", line 3: expected one reward for each user, query and LLM, found a second");
 }
 
 #[test]

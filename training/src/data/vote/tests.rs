@@ -37,6 +37,36 @@ fn votes_are_read_in_order_with_users_by_first_appearance() {
 }
 
 #[test]
+fn votes_become_interactions_of_the_left_answer_against_the_right() {
+    let folder =
+        folder(&["zoe,7,logic,a,b,right", "ada,7,logic,b,a,tie", "zoe,4,jokes,a,b,left", "zoe,7,logic,a,b,left"]);
+    let votes = read(folder.path(), &[]).unwrap();
+    let all = votes.interactions();
+    let vote = |query, llm, against, value| Interaction {
+        query,
+        llm,
+        value,
+        kind: SignalKind::Vote { against, is_left: true },
+    };
+    // `b` comes first in llms.json; votes on one pair keep their order.
+    assert_eq!(all.of(0), [vote(0, 1, 0, 1.0), vote(1, 1, 0, 0.0), vote(1, 1, 0, 1.0)]);
+    assert_eq!(all.of(1), [vote(1, 0, 1, 0.5)]);
+}
+
+#[test]
+fn all_votes_of_a_user_on_a_query_share_their_fold() {
+    let rows: Vec<String> = (0..80).map(|at| format!("{},{},jokes,a,b,left", 9 + at % 3, [4, 7][at % 2])).collect();
+    let folder = folder(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+    let votes = read(folder.path(), &[]).unwrap();
+    let folds = votes.pair_folds();
+    for (vote, &(fold, is_tested)) in votes.votes.iter().zip(&folds) {
+        // Users 9, 10 and 11 are numbers 0, 1 and 2 although "10" sorts before "9" as text.
+        let query = [4, 7][vote.query as usize];
+        assert_eq!((fold, is_tested), (h(0, Domain::VotePair, vote.user.into(), query) % 5, true));
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_vote_is_said_with_its_place() {
     assert_eq!(error("ada,5,jokes,a,b,left"), "`query_id`: expected a query of queries.csv, found 5");
     assert_eq!(error("ada,4,jokes,a,c,left"), "`llm_right`: expected an LLM of llms.json, found `c`");
@@ -79,4 +109,9 @@ fn real_votes_split_as_the_protocol_says() {
     let split = votes.split();
     let decided = split.test.iter().filter(|&&at| votes.votes[at].winner != Winner::Tie).count();
     assert_eq!((votes.votes.len(), votes.users.len(), votes.dataset.llms.len(), decided), (8931, 124, 59, 1006));
+    let folds = votes.pair_folds();
+    let tested: Vec<_> =
+        votes.votes.iter().zip(&folds).filter(|(vote, fold)| vote.winner != Winner::Tie && fold.1).collect();
+    let users: std::collections::HashSet<u32> = tested.iter().map(|(vote, _)| vote.user).collect();
+    assert_eq!((tested.len(), users.len()), (5076, 72));
 }

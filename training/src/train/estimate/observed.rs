@@ -33,7 +33,7 @@ impl Observed {
     /// Flattens the interactions.
     pub fn new(dataset: &Dataset, interactions: &Interactions, device: Device) -> Self {
         let mut row_of: Vec<i64> = vec![-1; dataset.queries.len()];
-        for entry in &interactions.entries {
+        for entry in interactions.entries.iter().filter(|entry| entry.reward().is_some()) {
             if let Some(row) = row_of.get_mut(entry.query as usize) {
                 *row = 0;
             }
@@ -51,11 +51,12 @@ impl Observed {
         let mut reward = Vec::with_capacity(count);
         for number in 0..interactions.users.len() {
             for entry in interactions.of(number) {
-                let Some(&row) = row_of.get(entry.query as usize) else { continue };
+                let known = row_of.get(entry.query as usize).zip(entry.reward());
+                let Some((&row, rating)) = known else { continue };
                 user.push(number as i64);
                 slot.push(row * llms + i64::from(entry.llm));
                 cell.push(task(entry.query) * llms + i64::from(entry.llm));
-                reward.push(f64::from(entry.reward));
+                reward.push(f64::from(rating));
             }
         }
         let flat = |column: &[i64]| Tensor::from_slice(column).to_device(device);

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::super::components::Components;
 use super::super::seed::Rng;
 use super::estimate;
-use crate::data::{Dataset, Entry, Interactions, LlmInfo, Query, Setting, TaskInfo, UserInfo};
+use crate::data::{Dataset, Interaction, Interactions, LlmInfo, Query, Setting, TaskInfo, UserInfo};
 use crate::model::tensors::single;
 
 const TASKS: usize = 2;
@@ -70,7 +70,7 @@ impl World {
                     let at = [query as usize, usize::from(llm)];
                     let (effect, cost) = (f64::from(self.dataset.effect[at]), f64::from(self.dataset.cost[at]));
                     let reward = single(p * effect - (1.0 - p) * cost + noise * rng.normal());
-                    all.entries.push(Entry { query, llm, reward });
+                    all.entries.push(Interaction::rating(query, llm, reward));
                 }
             }
             all.offsets.push(all.entries.len());
@@ -153,7 +153,7 @@ fn an_answer_nobody_rated_is_what_its_task_suggests_and_says_so() {
     let world = World::new();
     let mut ratings = world.ratings(40, false, 0.0);
     // LLM 2 was never asked anything of task 1.
-    let keep = |entry: &Entry| !(entry.llm == 2 && entry.query % 2 == 1);
+    let keep = |entry: &Interaction| !(entry.llm == 2 && entry.query % 2 == 1);
     let mut shown = Interactions { users: ratings.users.clone(), offsets: vec![0], entries: Vec::new() };
     for user in 0..USERS {
         shown.entries.extend(ratings.of(user).iter().copied().filter(keep));
@@ -177,7 +177,7 @@ fn nothing_degenerate_stops_estimation() {
             UserInfo { id: "none".to_owned(), preference: None },
         ],
         offsets: vec![0, 2, 2],
-        entries: vec![Entry { query: 5, llm: 1, reward: 0.5 }; 2],
+        entries: vec![Interaction::rating(5, 1, 0.5); 2],
     };
     for setting in [Setting::Rewards, Setting::EffectCost] {
         let found = world.estimate(&single, setting);

@@ -4,12 +4,12 @@ use ndarray::Array3;
 
 use super::super::fixture::Fixture;
 use super::{all, best_single, reward};
-use crate::data::{Entry, Setting};
+use crate::data::{Interaction, Setting};
 use crate::model::tensors::single;
 use crate::train::seed::Rng;
 
 /// Trains on interactions as `rewrite` leaves them, and returns all users' utilities of the test queries.
-fn utilities(fixture: &mut Fixture, mut rewrite: impl FnMut(usize, Entry) -> Vec<Entry>) -> Array3<f32> {
+fn utilities(fixture: &mut Fixture, mut rewrite: impl FnMut(usize, Interaction) -> Vec<Interaction>) -> Array3<f32> {
     let before = std::mem::take(&mut fixture.interactions);
     let after = &mut fixture.interactions;
     after.offsets.push(0);
@@ -29,8 +29,9 @@ fn utilities(fixture: &mut Fixture, mut rewrite: impl FnMut(usize, Entry) -> Vec
 fn noisy_rewards_still_beat_each_users_best_single_llm() {
     let mut fixture = Fixture::new();
     let mut rng = Rng::new(21, &[]);
-    let noisy =
-        utilities(&mut fixture, |_, entry| vec![Entry { reward: entry.reward + single(0.1 * rng.normal()), ..entry }]);
+    let noisy = utilities(&mut fixture, |_, entry| {
+        vec![Interaction { value: entry.value + single(0.1 * rng.normal()), ..entry }]
+    });
     let (routed, single) = (reward(&fixture, &noisy), best_single(&fixture));
     assert!(routed > single, "{routed} against {single}");
 }
@@ -40,8 +41,8 @@ fn users_who_contradict_themselves_do_not_spoil_the_others() {
     let mut fixture = Fixture::new();
     let mut rng = Rng::new(22, &[]);
     let mixed = utilities(&mut fixture, |user, entry| {
-        let reward = if user % 4 == 1 { single(rng.normal()) } else { entry.reward };
-        vec![Entry { reward, ..entry }]
+        let value = if user % 4 == 1 { single(rng.normal()) } else { entry.value };
+        vec![Interaction { value, ..entry }]
     });
     // The best single LLM of every user is found from true rewards, those of the contradictory included.
     let honest: Vec<usize> = (0..fixture.preferences.len()).filter(|user| user % 4 != 1).collect();

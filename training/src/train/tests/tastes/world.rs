@@ -5,7 +5,7 @@ use personaroute_bundle::lexical::Lexical;
 use personaroute_bundle::signals::Rated;
 use tch::Tensor;
 
-use crate::data::{Dataset, Entry, Interactions, LlmInfo, Query, Setting, Split, TaskInfo, UserInfo};
+use crate::data::{Dataset, Interaction, Interactions, LlmInfo, Query, Setting, Split, TaskInfo, UserInfo};
 use crate::model::Model;
 use crate::model::tensors::{single, to_rows};
 use crate::train::hparams::{Hparams, Part, TextEncoder};
@@ -113,11 +113,11 @@ impl World {
         let mut support = self.split.validation.clone();
         let mut rng = Rng::new(34, &[user as u64]);
         rng.shuffle(&mut support);
-        let rate = |entry: Entry| Rated {
+        let rate = |entry: Interaction| Rated {
             llm: entry.llm.into(),
             task: Some(entry.query % 3),
             query: entry.query.into(),
-            reward: entry.reward,
+            reward: entry.value,
         };
         let seen = support.into_iter().take(queries);
         seen.flat_map(|query| self.rate(user, query, feedback, &mut rng)).map(rate).collect()
@@ -181,13 +181,12 @@ impl World {
         self.plain(user, query, llm) + self.tastes[user][llm]
     }
 
-    fn rate(&self, user: usize, query: u32, feedback: Feedback, rng: &mut Rng) -> Vec<Entry> {
+    fn rate(&self, user: usize, query: u32, feedback: Feedback, rng: &mut Rng) -> Vec<Interaction> {
         let only = rng.index(LLMS);
         let kept = |llm: &usize| feedback == Feedback::Full || *llm == only;
-        let mut rate = |llm: usize| Entry {
-            query,
-            llm: u16::try_from(llm).unwrap(),
-            reward: single(self.reward(user, query, llm) + self.noise * rng.normal()),
+        let mut rate = |llm: usize| {
+            let reward = single(self.reward(user, query, llm) + self.noise * rng.normal());
+            Interaction::rating(query, u16::try_from(llm).unwrap(), reward)
         };
         (0..LLMS).filter(kept).map(&mut rate).collect()
     }
