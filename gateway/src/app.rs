@@ -201,7 +201,7 @@ impl App {
 
     fn around(snapshot: Snapshot) -> Result<Self, StartError> {
         let config = &snapshot.config;
-        let (metrics, health) = (Arc::new(Metrics::new(config.limits.accounts)), Arc::<Health>::default());
+        let (metrics, health) = (Arc::new(Metrics::new(config.limits.max_tracked_users)), Arc::<Health>::default());
         let (ledger, courier) = spending::open(config)?;
         let connections = Connections::new(&config.limits, &config.timeouts);
         let permits = Arc::new(Semaphore::new(config.limits.connections));

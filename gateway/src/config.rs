@@ -27,9 +27,7 @@ pub use self::{
     auth::{Auth, Key},
     error::{Error, Fault, Place},
     load::{Loaded, load, parse},
-    raw::{
-        Allowance, Breaker, Hedge, Kind, Limits, Log, LogFormat, Period, Probe, Quota, Retry, Router, Timeouts, Tls,
-    },
+    raw::{Breaker, Budget, Hedge, Kind, Limits, Log, LogFormat, Period, Probe, Quota, Retry, Router, Timeouts, Tls},
     secret::Secret,
     shared::Shared,
     traces::{Sampling, Traces},
@@ -117,7 +115,7 @@ pub struct Upstream {
     /// How it is probed between requests; none is not.
     pub health: Option<Probe>,
     /// Pause between the chunks of a simulated answer.
-    pub pace: std::time::Duration,
+    pub chunk_delay: std::time::Duration,
 }
 
 /// An LLM and one place that serves it. Entries with the same `llm` are endpoints of one LLM.

@@ -28,8 +28,7 @@ fn what_would_not_route_is_refused() {
     assert_eq!(refusal("", ""), None);
     let task = refusal("", ", task: nonsense").unwrap();
     assert!(task.starts_with("f.yaml:4:25: task `nonsense` is not defined; defined are: "), "{task}");
-    for (more, key) in [("plugin: {component: gone.wasm}", "plugin.component"), ("onnxruntime: gone.so", "onnxruntime")]
-    {
+    for (more, key) in [("plugin: {wasm: gone.wasm}", "plugin.wasm"), ("onnxruntime: gone.so", "onnxruntime")] {
         let missing = refusal(more, "").unwrap();
         assert!(missing.starts_with(&format!("no `{key}` found; looked at: gone.")), "{missing}");
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 fn demo() -> Gateway {
     let text = std::fs::read_to_string(path::root().join("configs/demo.yaml")).unwrap();
     let anywhere = text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:8081", "127.0.0.1:0");
-    Gateway::start(&anywhere.replace("pace: 15ms", "pace: 0ms")).unwrap()
+    Gateway::start(&anywhere.replace("chunk_delay: 15ms", "chunk_delay: 0ms")).unwrap()
 }
 
 /// The questions of the README's first block of text.

@@ -64,7 +64,7 @@ fn what_the_schema_refuses_the_program_refuses() {
         "virtual_models: [{name: v, preference: 1.5}]",
         "virtual_models: [{preference: 0.5}]",
         "auth: {mode: keys, keys: [{name: k, sha256: abc}]}",
-        "auth: {user_limits: {budget: {usd: 1, per: week}}}",
+        "auth: {per_user_limits: {budget: {week: 1}}}",
         "retry: {statuses: [many]}",
     ];
     let judge = |text: &str| {

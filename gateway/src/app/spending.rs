@@ -14,7 +14,7 @@ pub(super) fn open(config: &Config) -> Result<(Arc<Ledger>, Option<Courier>), St
         Some(file) => Arc::new(Disk::open(file)?),
         None => Arc::<Memory>::default(),
     };
-    let most = config.limits.accounts;
+    let most = config.limits.max_tracked_users;
     let Some(shared) = &config.state.shared else { return Ok((Arc::new(Ledger::new(most, store)), None)) };
     let (ledger, courier) = Ledger::sharing(most, store, shared)?;
     Ok((Arc::new(ledger), Some(courier)))

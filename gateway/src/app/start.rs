@@ -37,9 +37,9 @@ impl Start {
             ("limits.headers", limits.headers != new_limits.headers),
             ("limits.connections", limits.connections != new_limits.connections),
             ("limits.requests", limits.requests != new_limits.requests),
-            ("limits.accounts", limits.accounts != new_limits.accounts),
-            ("timeouts.client_head", timeouts.client_head != new_timeouts.client_head),
-            ("timeouts.client_read", timeouts.client_read != new_timeouts.client_read),
+            ("limits.max_tracked_users", limits.max_tracked_users != new_limits.max_tracked_users),
+            ("timeouts.header_read", timeouts.header_read != new_timeouts.header_read),
+            ("timeouts.write", timeouts.write != new_timeouts.write),
             ("timeouts.handshake", timeouts.handshake != new_timeouts.handshake),
             ("timeouts.drain", timeouts.drain != new_timeouts.drain),
             ("log", old.log != new.log),
@@ -93,9 +93,9 @@ virtual_models: [{{name: auto}}]
             ("limits.headers", "limits: {headers: 1}"),
             ("limits.connections", "limits: {connections: 1}"),
             ("limits.requests", "limits: {requests: 1}"),
-            ("limits.accounts", "limits: {accounts: 1}"),
-            ("timeouts.client_head", "timeouts: {client_head: 1s}"),
-            ("timeouts.client_read", "timeouts: {client_read: 1s}"),
+            ("limits.max_tracked_users", "limits: {max_tracked_users: 1}"),
+            ("timeouts.header_read", "timeouts: {header_read: 1s}"),
+            ("timeouts.write", "timeouts: {write: 1s}"),
             ("timeouts.handshake", "timeouts: {handshake: 1s}"),
             ("timeouts.drain", "timeouts: {drain: 1s}"),
             ("log", "log: {filter: debug}"),
@@ -105,7 +105,7 @@ virtual_models: [{{name: auto}}]
             assert_eq!(start.waiting(&config(more)), [key], "{more}");
         }
         let taken_over = "limits: {body: 1, batch: 1, user_chars: 1, assumed_output: 1}\n\
-                          timeouts: {client_body: 1s, connect: 1s, first_byte: 1s, idle: 1s, total: 1s}";
+                          timeouts: {body_read: 1s, connect: 1s, first_byte: 1s, idle: 1s, total: 1s}";
         assert_eq!(start.waiting(&config(taken_over)), [""; 0]);
     }
 }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Fault, Place,
-    raw::{self, Allowance, Period, Quota},
+    raw::{self, Budget, Quota},
 };
 
 /// Who may call.
@@ -31,9 +31,9 @@ pub struct Key {
     /// Whose requests these are.
     pub user: Option<Arc<str>>,
     /// Whether its requests may name other users.
-    pub speaks_for_users: bool,
+    pub can_impersonate: bool,
     /// Whether its requests may override what is decided.
-    pub overrides: bool,
+    pub allow_overrides: bool,
     /// The models it may name; none means all.
     pub models: Option<Vec<Arc<str>>>,
     /// What it may use.
@@ -60,8 +60,8 @@ impl Key {
                 raw.certificate.as_ref(),
             )?,
             user: raw.user.as_deref().map(Arc::from),
-            speaks_for_users: raw.speaks_for_users,
-            overrides: raw.overrides.unwrap_or(raw.speaks_for_users),
+            can_impersonate: raw.can_impersonate,
+            allow_overrides: raw.allow_overrides.unwrap_or(raw.can_impersonate),
             models,
             quota: raw.limits,
         })
@@ -83,31 +83,20 @@ pub(super) fn quota(quota: &Quota) -> Result<(), Fault> {
     if let Some((key, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
         return Err(Fault::Value { key, expected: "must be at least 1", found: "0".to_owned() });
     }
-    quota.budget.map_or(Ok(()), |budget| allowance(&budget))
+    quota.budget.map_or(Ok(()), |budget| check_budget(&budget))
 }
 
-fn allowance(budget: &Allowance) -> Result<(), Fault> {
-    let given = [("budget.usd", budget.usd), ("budget.day", budget.day), ("budget.month", budget.month)];
-    for (key, usd) in given {
+fn check_budget(budget: &Budget) -> Result<(), Fault> {
+    if budget.day.is_none() && budget.month.is_none() {
+        let expected = "must give the USD for each `day`, `month`, or both";
+        return Err(Fault::Value { key: "budget", expected, found: "neither".to_owned() });
+    }
+    for (key, usd) in [("budget.day", budget.day), ("budget.month", budget.month)] {
         if let Some(usd) = usd.filter(|usd| !(usd.is_finite() && *usd > 0.0)) {
             return Err(Fault::Value { key, expected: "must be more than 0", found: usd.to_string() });
         }
     }
-    let refused = |expected, found: &str| Err(Fault::Value { key: "budget", expected, found: found.to_owned() });
-    let is_twice = match budget.per {
-        Some(Period::Day) => budget.day.is_some(),
-        Some(Period::Month) => budget.month.is_some(),
-        None => false,
-    };
-    match (budget.usd, budget.per) {
-        (Some(_), None) => refused("must say `per: day` or `per: month` beside `usd`", "usd alone"),
-        (None, Some(_)) => refused("must say `usd` beside `per`", "per alone"),
-        (Some(_), Some(_)) if is_twice => refused("must name each period once", "two amounts for one period"),
-        (None, None) if budget.day.is_none() && budget.month.is_none() => {
-            refused("must name `day`, `month`, or `usd` with `per`", "nothing")
-        }
-        (Some(_), Some(_)) | (None, None) => Ok(()),
-    }
+    Ok(())
 }
 
 /// What was written may be the key itself, so that a refusal does not repeat it.
@@ -145,19 +134,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_names_each_period_at_most_once_and_one_at_least() {
+    fn a_budget_has_an_amount_for_one_period_or_both() {
         let check = |text: &str| {
-            let budget: Allowance = serde_saphyr::from_str(text).unwrap();
-            allowance(&budget).map_err(|fault| fault.to_string())
+            let budget: Budget = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+            check_budget(&budget).map_err(|fault| fault.to_string())
         };
-        for good in ["{usd: 1, per: day}", "{day: 1, month: 20}", "{usd: 1, per: day, month: 20}", "{month: 3}"] {
+        for good in ["{day: 1}", "{day: 1, month: 20}", "{month: 3}"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         let refusals = [
-            ("{}", "must name `day`"),
-            ("{usd: 1}", "`per: day`"),
-            ("{per: day}", "`usd` beside"),
-            ("{usd: 1, per: day, day: 2}", "each period once"),
+            ("{}", "must give the USD for each `day`, `month`, or both"),
+            ("{usd: 1, per: day}", "usd"),
             ("{day: 0}", "`budget.day` must be more than 0"),
             ("{month: -1}", "`budget.month` must be more than 0"),
         ];

@@ -99,12 +99,12 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("limits.body", limits.body),
         ("limits.head", limits.head),
         ("limits.headers", limits.headers),
-        ("limits.answer", limits.answer),
+        ("limits.response_buffer", limits.response_buffer),
         ("limits.connections", limits.connections),
         ("limits.requests", limits.requests),
         ("limits.batch", limits.batch),
         ("limits.user_chars", limits.user_chars),
-        ("limits.accounts", limits.accounts),
+        ("limits.max_tracked_users", limits.max_tracked_users),
         ("router.threads", router.threads),
         ("router.queue", router.queue),
         ("router.batch", router.batch),
@@ -132,9 +132,9 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
     }
     let timeouts = &raw.timeouts;
     let spans = [
-        ("timeouts.client_head", timeouts.client_head),
-        ("timeouts.client_body", timeouts.client_body),
-        ("timeouts.client_read", timeouts.client_read),
+        ("timeouts.header_read", timeouts.header_read),
+        ("timeouts.body_read", timeouts.body_read),
+        ("timeouts.write", timeouts.write),
         ("timeouts.handshake", timeouts.handshake),
         ("timeouts.connect", timeouts.connect),
         ("timeouts.first_byte", timeouts.first_byte),
@@ -192,7 +192,7 @@ fn upstream(raw: &raw::Upstream, env: &dyn Fn(&str) -> Option<String>) -> Checke
         api_key,
         headers: raw.headers.clone(),
         health: raw.health.clone(),
-        pace: raw.pace,
+        chunk_delay: raw.chunk_delay,
     })
 }
 
@@ -340,7 +340,7 @@ fn policy(raw: &raw::VirtualModel, models: &[Model]) -> Checked<Policy> {
 }
 
 fn auth(raw: &raw::Auth, models: &[Model], virtual_models: &[VirtualModel]) -> Checked<Auth> {
-    let written = raw.user_limits;
+    let written = raw.per_user_limits;
     super::auth::quota(&written.unwrap_or_default()).map_err(|fault| (Place::default(), fault))?;
     let has_keys = !raw.keys.is_empty() || raw.keys_file.is_some();
     match raw.mode {

@@ -125,7 +125,7 @@ auth:
   keys:
   - name: a
     limits: {concurrency: 1}
-  user_limits:
+  per_user_limits:
     concurrency: 0
     budget: {day: -1}
 retry:

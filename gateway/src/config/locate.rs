@@ -36,7 +36,7 @@ pub fn files(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Fi
     let written = (raw.bundle != Path::new("default")).then(|| loaded.beside(&raw.bundle));
     Ok(Files {
         bundle: bundle(written.as_deref(), env)?,
-        plugin: plugin(raw.plugin.component.as_deref().map(|path| loaded.beside(path)), env)?,
+        plugin: plugin(raw.plugin.wasm.as_deref().map(|path| loaded.beside(path)), env)?,
         onnxruntime: raw.onnxruntime.as_deref().map(|path| loaded.beside(path)),
         encoder: env("PERSONAROUTE_ENCODER_DIR")
             .map(PathBuf::from)
@@ -51,7 +51,7 @@ pub fn files(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Fi
 /// Fails for the first one, naming it.
 pub fn check(loaded: &Loaded) -> Result<(), Missing> {
     let raw = &loaded.raw;
-    let named = [("`plugin.component`", &raw.plugin.component), ("`onnxruntime`", &raw.onnxruntime)];
+    let named = [("`plugin.wasm`", &raw.plugin.wasm), ("`onnxruntime`", &raw.onnxruntime)];
     for (what, written) in named {
         let path = written.as_deref().map(|path| loaded.beside(path));
         if let Some(path) = path.filter(|path| !path.is_file()) {

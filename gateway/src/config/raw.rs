@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 pub use self::{
-    auth::{Allowance, Auth, AuthMode, Key, Period, Quota},
+    auth::{Auth, AuthMode, Budget, Key, Period, Quota},
     resilience::{Breaker, Hedge, Probe, Retry},
     state::{Shared, State},
     tls::{ClientCertificate, Tls},
@@ -86,7 +86,7 @@ pub struct Config {
 pub struct Plugin {
     /// The WASM component; by default the one that is installed or built beside the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub component: Option<PathBuf>,
+    pub wasm: Option<PathBuf>,
 }
 
 /// What decisions may use.
@@ -167,7 +167,7 @@ pub struct Upstream {
     /// Pause between the chunks of a simulated answer.
     #[serde(default, with = "duration")]
     #[schemars(with = "duration::Written")]
-    pub pace: Duration,
+    pub chunk_delay: Duration,
 }
 
 /// Which protocol an upstream speaks.
@@ -297,7 +297,7 @@ pub struct Limits {
     /// Most bytes of an answer that are held until they are whole: an event of a stream, an answer to translate.
     #[serde(with = "size")]
     #[schemars(with = "size::Written")]
-    pub answer: usize,
+    pub response_buffer: usize,
     /// Most open connections; further ones wait in the kernel's queue.
     pub connections: usize,
     /// Most requests in flight; one more is refused with 503.
@@ -309,7 +309,7 @@ pub struct Limits {
     /// Tokens set aside for an answer whose request names no most, until the upstream has counted.
     pub assumed_output: u32,
     /// Most keys and users whose use is remembered, and most rows of `/usage`.
-    pub accounts: usize,
+    pub max_tracked_users: usize,
 }
 
 impl Default for Limits {
@@ -320,14 +320,14 @@ impl Default for Limits {
             head: 64 << 10,
             headers: 100,
             // An image in one event is some MiB.
-            answer: 32 << 20,
+            response_buffer: 32 << 20,
             connections: 10_000,
             requests: 4_096,
             batch: 4_096,
             user_chars: 256,
             assumed_output: 1_000,
             // Some 20 MB when all are taken.
-            accounts: 100_000,
+            max_tracked_users: 100_000,
         }
     }
 }
@@ -339,15 +339,15 @@ pub struct Timeouts {
     /// A client sending its request head.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
-    pub client_head: Duration,
+    pub header_read: Duration,
     /// A client sending its whole body.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
-    pub client_body: Duration,
+    pub body_read: Duration,
     /// A client that has stopped taking its answer.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
-    pub client_read: Duration,
+    pub write: Duration,
     /// A client making a TLS connection.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
@@ -378,9 +378,9 @@ impl Default for Timeouts {
     fn default() -> Self {
         // Answers that are not streamed arrive whole, so the first byte may take minutes; OpenAI's clients wait 600 s.
         Self {
-            client_head: Duration::from_secs(10),
-            client_body: Duration::from_secs(60),
-            client_read: Duration::from_secs(60),
+            header_read: Duration::from_secs(10),
+            body_read: Duration::from_secs(60),
+            write: Duration::from_secs(60),
             handshake: Duration::from_secs(10),
             connect: Duration::from_secs(5),
             first_byte: Duration::from_secs(120),

@@ -65,7 +65,7 @@ fn every_refusal_names_file_line_column_and_expectation() {
         ("version: 1\n", "version: 1\nauth: {mode: keys}\n", "f.yaml:2:7: `auth.keys` needs at least one entry"),
         (
             "version: 1\n",
-            "version: 1\nauth: {user_limits: {concurrency: 0}}\n",
+            "version: 1\nauth: {per_user_limits: {concurrency: 0}}\n",
             "f.yaml:2:35: `concurrency` must be at",
         ),
         (
@@ -113,7 +113,7 @@ fn a_task_is_one_of_the_bundles() {
 #[test]
 fn what_is_named_must_be_there() {
     for (named, expected) in [
-        ("plugin: {component: gone.wasm}", "no `plugin.component` found; looked at: gone.wasm"),
+        ("plugin: {wasm: gone.wasm}", "no `plugin.wasm` found; looked at: gone.wasm"),
         ("onnxruntime: gone.so", "no `onnxruntime` found; looked at: gone.so"),
     ] {
         let loaded = read(&format!("{GOOD}{named}\n")).unwrap();

@@ -46,11 +46,11 @@ impl Caller {
         };
         let speaks_for_another = overrides.user.is_some() && overrides.user.as_deref() != key.user.as_deref();
         let steering = [
-            ("x-personaroute-user", speaks_for_another && !key.speaks_for_users),
-            ("x-personaroute-preference", overrides.preference.is_some() && !key.overrides),
-            ("x-personaroute-task", overrides.task.is_some() && !key.overrides),
-            ("x-personaroute-candidates", overrides.candidates.is_some() && !key.overrides),
-            ("x-personaroute-bypass", overrides.bypass && !key.overrides),
+            ("x-personaroute-user", speaks_for_another && !key.can_impersonate),
+            ("x-personaroute-preference", overrides.preference.is_some() && !key.allow_overrides),
+            ("x-personaroute-task", overrides.task.is_some() && !key.allow_overrides),
+            ("x-personaroute-candidates", overrides.candidates.is_some() && !key.allow_overrides),
+            ("x-personaroute-bypass", overrides.bypass && !key.allow_overrides),
         ];
         match steering.into_iter().find(|(_, is_refused)| *is_refused) {
             Some((header, _)) => Err(Error::Forbidden(Right::Header(header))),
@@ -69,7 +69,7 @@ impl Caller {
     /// Returns whose request it is: the key's user, unless the key speaks for others and the request names one.
     pub(super) fn user(&self, named: Option<&str>) -> Option<Arc<str>> {
         match &self.key {
-            Some(key) if key.speaks_for_users => named.map(Arc::from).or_else(|| key.user.clone()),
+            Some(key) if key.can_impersonate => named.map(Arc::from).or_else(|| key.user.clone()),
             Some(key) => key.user.clone(),
             None => named.map(Arc::from),
         }
@@ -138,8 +138,8 @@ mod tests {
             digest: Some(Sha256::digest(b"secret").into()),
             certificate: Some([7; 32]),
             user: Some(Arc::from("ada")),
-            speaks_for_users: false,
-            overrides: false,
+            can_impersonate: false,
+            allow_overrides: false,
             models: Some(vec![Arc::from("auto")]),
             quota: Quota::default(),
         }
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_speaking_key_names_users() {
-        let caller = caller(Key { speaks_for_users: true, ..key() }, "x-api-key", "secret").unwrap();
+        let caller = caller(Key { can_impersonate: true, ..key() }, "x-api-key", "secret").unwrap();
         assert_eq!(caller.user(Some("bob")).as_deref(), Some("bob"));
         assert_eq!(caller.user(None).as_deref(), Some("ada"));
     }

@@ -80,7 +80,7 @@ pub(super) async fn read_body<B: Incoming>(parts: &Parts, body: B, config: &Conf
         return Err(Error::BodyTooLarge { limit });
     }
     let collected = Box::pin(Limited::new(body, limit).collect());
-    match tokio::time::timeout(config.timeouts.client_body, collected).await {
+    match tokio::time::timeout(config.timeouts.body_read, collected).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge { limit }),
         Ok(Err(error)) => Err(Error::BodyBroken(error)),

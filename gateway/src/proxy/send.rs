@@ -264,7 +264,7 @@ impl<'a> Letter<'a> {
         let translation = self.inbound.translation().map_err(|_| Failure::Unsupported)?;
         let Opened { mut head, first, body, seat } = opened;
         let (config, is_success) = (&self.snapshot.config, head.status.is_success());
-        let (timeouts, most) = (&config.timeouts, config.limits.answer);
+        let (timeouts, most) = (&config.timeouts, config.limits.response_buffer);
         let answering = translated::answer(translation, &mut head, first, body, Bounds { idle: timeouts.idle, most });
         let body = match is_success {
             true => answering.await?,

@@ -49,7 +49,7 @@ pub(super) fn relay(
         body,
         wire,
         ready: first.into_iter().collect(),
-        splitter: is_events.then(|| Splitter::new(config.limits.answer)),
+        splitter: is_events.then(|| Splitter::new(config.limits.response_buffer)),
         tally: Tally::new(wire, is_events && head.status.is_success(), record.is_traced()),
         patience: Patience { end: deadline.into(), idle: config.timeouts.idle, heard: Instant::now(), timer: None },
         state: State::Open,

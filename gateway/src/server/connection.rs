@@ -46,8 +46,8 @@ pub struct Connections {
     http1: http1::Builder,
     head: u32,
     headers: usize,
-    client_head: Duration,
-    client_read: Duration,
+    header_read: Duration,
+    write_timeout: Duration,
 }
 
 /// How a connection comes to its end.
@@ -64,7 +64,7 @@ impl Connections {
     /// Returns connections with these limits.
     pub fn new(limits: &Limits, timeouts: &Timeouts) -> Self {
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(timeouts.client_head).max_buf_size(limits.head);
+        http1.timer(TokioTimer::new()).header_read_timeout(timeouts.header_read).max_buf_size(limits.head);
         if limits.headers != HEADERS {
             http1.max_headers(limits.headers);
         }
@@ -72,8 +72,8 @@ impl Connections {
             http1,
             head: u32::try_from(limits.head).unwrap_or(u32::MAX),
             headers: limits.headers,
-            client_head: timeouts.client_head,
-            client_read: timeouts.client_read,
+            header_read: timeouts.header_read,
+            write_timeout: timeouts.write,
         }
     }
 
@@ -90,7 +90,7 @@ impl Connections {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let known = tokio::select! {
-            known = tokio::time::timeout(self.client_head, version::read(&mut stream)) => known,
+            known = tokio::time::timeout(self.header_read, version::read(&mut stream)) => known,
             // A client that has asked for nothing has nothing to wait for.
             () = stop.cancelled() => return,
         };
@@ -102,7 +102,7 @@ impl Connections {
         let service = service_fn(|request: Request<Incoming>| {
             is_asked.store(true, Ordering::Relaxed);
             // A write over HTTP/1 that waits is `stalled`; one over HTTP/2 is not begun without a window.
-            let piece = (request.version() == http::Version::HTTP_2).then_some(self.client_read);
+            let piece = (request.version() == http::Version::HTTP_2).then_some(self.write_timeout);
             let refused = refusal::of(&request, self.headers);
             let answered = refused.map_or_else(|| Ok(answer(request)), Err);
             async move {
@@ -113,8 +113,8 @@ impl Connections {
                 Ok::<_, Infallible>(Taken::of(response, piece))
             }
         });
-        let stream = TokioIo::new(Stalled::new(stream, first, self.client_read));
-        let turns = Turns { stop, cut, grace: self.client_read };
+        let stream = TokioIo::new(Stalled::new(stream, first, self.write_timeout));
+        let turns = Turns { stop, cut, grace: self.write_timeout };
         let served = match version {
             Version::One => {
                 let connection = pin!(self.http1.serve_connection(stream, service));
@@ -126,7 +126,7 @@ impl Connections {
             Version::Two => {
                 let streams = Streams::new();
                 let connection = pin!(self.http2(streams.clone()).serve_connection(stream, service));
-                let quiet = || streams.quiet(self.client_head);
+                let quiet = || streams.quiet(self.header_read);
                 // Without streams it leaves by itself.
                 turns.follow(connection, http2::Connection::graceful_shutdown, quiet, || true).await
             }
@@ -144,7 +144,7 @@ impl Connections {
             .max_header_list_size(self.head)
             // What waits here is not seen as being taken.
             .max_send_buf_size(SEND_BUFFER)
-            .keep_alive_interval(Some(self.client_head));
+            .keep_alive_interval(Some(self.header_read));
         http2
     }
 }

@@ -129,7 +129,7 @@ impl Books {
         for (name, quota) in holders {
             let Some(budget) = quota.budget else { continue };
             for per in Period::ALL {
-                if let Some(most) = budget.most(per) {
+                if let Some(most) = budget.limit(per) {
                     let (period, rest) = calendar::period(per, times.date);
                     let line = Line { account: name.clone(), per, period, most, rest };
                     self.turn(accounts, &line, times)?;
@@ -187,7 +187,7 @@ impl Books {
             let next = self.sweep(&mut accounts.swept, times);
             if is_users && self.store.len() >= self.most_kept() {
                 account.begin(per, 0, 0.0);
-                return Err(Refusal { limit: "accounts", wait: calendar::period(next, times.date).1 });
+                return Err(Refusal { limit: "max_tracked_users", wait: calendar::period(next, times.date).1 });
             }
         }
         Ok(())

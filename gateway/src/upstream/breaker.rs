@@ -158,14 +158,14 @@ impl Breaker {
         let are_many = state.failures.max(state.breaks) >= self.settings.failures;
         if was_probe || (state.until.is_none() && are_many) {
             let cooldown = self.settings.cooldown.saturating_mul(1 << state.openings.min(16));
-            state.until = Some(now + cooldown.min(self.settings.longest));
+            state.until = Some(now + cooldown.min(self.settings.max_cooldown));
             state.openings = state.openings.saturating_add(1);
         }
     }
 
     /// Keeps requests away for `wait` from `now`, as the upstream asked; never longer than the longest cool-down.
     pub fn cool(&self, now: Instant, wait: Duration) {
-        let until = now + wait.min(self.settings.longest);
+        let until = now + wait.min(self.settings.max_cooldown);
         self.change(|state| {
             state.until = Some(state.until.map_or(until, |earlier| earlier.max(until)));
             state.probing = None;
@@ -209,7 +209,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn breaker() -> Breaker {
-        Breaker::new(Settings { failures: 2, cooldown: 10 * SECOND, longest: 15 * SECOND })
+        Breaker::new(Settings { failures: 2, cooldown: 10 * SECOND, max_cooldown: 15 * SECOND })
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Peer {
     /// Fails when no answer begins; an answer with an error status is an answer.
     pub async fn send(&self, call: Call<'_>) -> Result<Response<Body>, Failure> {
         let Some(base) = &self.config.base_url else {
-            return Ok(simulated::answer(&call, self.config.pace));
+            return Ok(simulated::answer(&call, self.config.chunk_delay));
         };
         let Some(translation) = call.translation else {
             return self.client.send(self.request(base, call)?).await;

@@ -26,8 +26,8 @@ pub struct Offered<'a> {
     pub why: &'a str,
 }
 
-/// Returns the answer to `call`, streamed when it asks so, with `pace` between chunks.
-pub fn answer(call: &Call<'_>, pace: Duration) -> Response<Body> {
+/// Returns the answer to `call`, streamed when it asks so, with `chunk_delay` between chunks.
+pub fn answer(call: &Call<'_>, chunk_delay: Duration) -> Response<Body> {
     let request = std::str::from_utf8(&call.body).ok().and_then(|text| Fields::parse(text).ok()).unwrap_or_default();
     let reply = Reply {
         text: text(call.offered),
@@ -44,7 +44,7 @@ pub fn answer(call: &Call<'_>, pace: Duration) -> Response<Body> {
     let options = request.find("stream_options").and_then(|options| Fields::parse(options.get()).ok());
     let with_usage = options.is_some_and(|options| options.is_true("include_usage"));
     let events = if is_messages { reply.message_events() } else { reply.completion_events(with_usage) };
-    respond("text/event-stream", paced(events, pace))
+    respond("text/event-stream", chunks_of(events, chunk_delay))
 }
 
 fn text(offered: Offered<'_>) -> String {
@@ -65,11 +65,11 @@ fn respond(kind: &'static str, body: Body) -> Response<Body> {
     response
 }
 
-fn paced(events: Vec<String>, pace: Duration) -> Body {
+fn chunks_of(events: Vec<String>, chunk_delay: Duration) -> Body {
     let events = stream::unfold(events.into_iter(), move |mut events| async move {
         let event = events.next()?;
-        if !pace.is_zero() {
-            tokio::time::sleep(pace).await;
+        if !chunk_delay.is_zero() {
+            tokio::time::sleep(chunk_delay).await;
         }
         Some((Ok(Frame::data(Bytes::from(event))), events))
     });

@@ -15,15 +15,15 @@ const TEAM: &str = "e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb
 const SERVICE: &str = "bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e";
 
 /// A bound key and a speaking one, with the limits of each key and user.
-fn keys(limits: &str, user_limits: &str) -> String {
+fn keys(limits: &str, per_user_limits: &str) -> String {
     format!(
         "
 auth:
   mode: keys
   keys:
     - {{name: team, sha256: {TEAM}, user: ada, limits: {limits}}}
-    - {{name: service, sha256: {SERVICE}, speaks_for_users: true, limits: {limits}}}
-  user_limits: {user_limits}
+    - {{name: service, sha256: {SERVICE}, can_impersonate: true, limits: {limits}}}
+  per_user_limits: {per_user_limits}
 "
     )
 }
@@ -55,7 +55,7 @@ async fn usage(stage: &Stage) -> Result<Vec<Value>> {
 #[tokio::test]
 async fn requests_at_the_same_time_do_not_overspend_together() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
-    let stage = Stage::between(&upstream, &upstream, &keys("{budget: {usd: 0.55, per: day}}", "{}"))?;
+    let stage = Stage::between(&upstream, &upstream, &keys("{budget: {day: 0.55}}", "{}"))?;
     let mut asked = JoinSet::new();
     let address = stage.address;
     for _ in 0..40 {
@@ -96,7 +96,7 @@ async fn a_day_and_a_month_hold_at_the_same_time() -> Result<()> {
 #[tokio::test]
 async fn each_user_has_a_budget_of_its_own_whoever_speaks_for_it() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
-    let stage = Stage::between(&upstream, &upstream, &keys("{}", "{budget: {usd: 0.15, per: month}}"))?;
+    let stage = Stage::between(&upstream, &upstream, &keys("{}", "{budget: {month: 0.15}}"))?;
     assert_eq!(ask(&stage, "service-key", &tenth("ada")).await?.status, 200);
     assert_eq!(code(&ask(&stage, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
     assert_eq!(ask(&stage, "service-key", &tenth("bob")).await?.status, 200);
@@ -106,7 +106,7 @@ async fn each_user_has_a_budget_of_its_own_whoever_speaks_for_it() -> Result<()>
 #[tokio::test]
 async fn several_answers_of_one_request_are_all_set_aside() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
-    let stage = Stage::between(&upstream, &upstream, &keys("{budget: {usd: 0.15, per: day}}", "{}"))?;
+    let stage = Stage::between(&upstream, &upstream, &keys("{budget: {day: 0.15}}", "{}"))?;
     let mut body = tenth("ada");
     body["n"] = json!(8);
     assert_eq!(code(&ask(&stage, "team-key", &body).await?), (429, "insufficient_quota".to_owned()));
@@ -118,7 +118,7 @@ async fn several_answers_of_one_request_are_all_set_aside() -> Result<()> {
 async fn who_answers_in_place_of_a_cooling_llm_was_set_aside_for() -> Result<()> {
     let tired = FakeUpstream::always(Reply::json(429, &json!({"error": {}})).with_header("retry-after", "60"))?;
     let dear = FakeUpstream::always(dear_answer())?;
-    let more = format!("{}retry: {{attempts: 1}}\n", keys("{budget: {usd: 0.15, per: day}}", "{}"));
+    let more = format!("{}retry: {{attempts: 1}}\n", keys("{budget: {day: 0.15}}", "{}"));
     let stage = Stage::between(&tired, &dear, &more)?;
     assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 429);
     let mut body = tenth("ada");
@@ -133,7 +133,7 @@ async fn what_was_spent_outlives_the_process() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
     let folder = tempfile::tempdir()?;
     let state = format!("state: {{file: '{}'}}", folder.path().join("state.redb").display());
-    let limits = format!("{}{state}\n", keys("{budget: {usd: 0.15, per: month}}", "{}"));
+    let limits = format!("{}{state}\n", keys("{budget: {month: 0.15}}", "{}"));
     let stage = Stage::between(&upstream, &upstream, &limits)?;
     assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 200);
     drop(stage);

@@ -60,7 +60,7 @@ async fn a_slow_llm_is_overtaken_cancelled_and_not_counted() -> Result<()> {
 async fn an_llm_that_another_one_overtakes_is_not_taken_for_ill() -> Result<()> {
     let slow = FakeUpstream::start(|_, before| if before == 0 { held(&Gate::closed()) } else { Reply::chat("slow") })?;
     let quick = FakeUpstream::always(Reply::chat("ok"))?;
-    let breaker = "breaker: {failures: 1, cooldown: 10m, longest: 10m}";
+    let breaker = "breaker: {failures: 1, cooldown: 10m, max_cooldown: 10m}";
     let stage = Stage::between(&slow, &quick, &format!("{HEDGE}\n{breaker}"))?;
     assert_eq!(ask(&stage).await?.header("x-personaroute-hedge"), "won");
     let body = json!({"model": "cheap", "messages": [{"role": "user", "content": "hi"}]});
@@ -74,7 +74,7 @@ async fn a_hedge_that_is_refused_speaks_against_nobody() -> Result<()> {
     let refusal = Reply::json(401, &json!({"error": {"message": "wrong key"}}));
     let (slow, refusing) = (FakeUpstream::always(held(&Gate::closed()))?, FakeUpstream::always(refusal)?);
     let stage =
-        Stage::between(&slow, &refusing, &format!("{HEDGE}\nbreaker: {{failures: 1, cooldown: 10m, longest: 10m}}"))?;
+        Stage::between(&slow, &refusing, &format!("{HEDGE}\nbreaker: {{failures: 1, cooldown: 10m, max_cooldown: 10m}}"))?;
     for _ in 0..2 {
         assert_eq!(ask(&stage).await?.status, 401);
     }

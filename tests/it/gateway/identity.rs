@@ -19,8 +19,8 @@ fn keys(more: &str) -> String {
 auth:
   mode: keys
   keys:
-    - {{name: team, sha256: {TEAM}, user: ada, overrides: false, models: [auto], {more}}}
-    - {{name: service, sha256: {SERVICE}, speaks_for_users: true}}
+    - {{name: team, sha256: {TEAM}, user: ada, allow_overrides: false, models: [auto], {more}}}
+    - {{name: service, sha256: {SERVICE}, can_impersonate: true}}
 "
     )
 }
@@ -119,7 +119,7 @@ async fn requests_over_the_rate_are_refused_with_retry_after() -> Result<()> {
 async fn a_budget_is_set_aside_before_and_settled_after() -> Result<()> {
     let usage = json!({"prompt_tokens": 100_000, "completion_tokens": 100_000});
     let upstream = FakeUpstream::always(Reply::json(200, &json!({"choices": [], "usage": usage})))?;
-    let limits = "limits: {budget: {usd: 0.5, per: month}}";
+    let limits = "limits: {budget: {month: 0.5}}";
     let stage = Stage::between(&upstream, &upstream, &keys(limits))?;
     // 200,000 tokens at 1 and 2 dollars a million cost 0.3 dollars; the second request overdraws, the third is refused.
     for _ in 0..2 {
@@ -136,7 +136,7 @@ async fn a_budget_is_set_aside_before_and_settled_after() -> Result<()> {
 #[tokio::test]
 async fn a_request_that_could_cost_more_than_the_budget_is_refused_unsent() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &keys("limits: {budget: {usd: 0.5, per: day}}"))?;
+    let stage = Stage::between(&upstream, &upstream, &keys("limits: {budget: {day: 0.5}}"))?;
     let answer = ask(&stage, "team-key", &[], json!({"max_tokens": 1_000_000})).await?;
     assert_eq!(code(&answer), (429, "insufficient_quota".to_owned()));
     assert_eq!(upstream.count(), 0);

@@ -205,7 +205,7 @@ async fn an_upstream_that_is_described_as_before_keeps_its_breaker() -> Result<(
     let well = FakeUpstream::always(Reply::chat("ok"))?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("gateway.yaml");
-    let configuration = two(&broken, &well, "breaker: {failures: 1, cooldown: 10m, longest: 10m}");
+    let configuration = two(&broken, &well, "breaker: {failures: 1, cooldown: 10m, max_cooldown: 10m}");
     fs::write(&file, &configuration)?;
     let stage = Stage::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
     let ask = |model: &'static str| {

@@ -18,7 +18,7 @@ async fn ask(stage: &Stage, model: &str) -> Result<Answer> {
 async fn an_upstream_that_keeps_failing_is_left_alone() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&broken, &dear, "breaker: {failures: 2, cooldown: 10m, longest: 10m}")?;
+    let stage = Stage::between(&broken, &dear, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
     for _ in 0..4 {
         assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "dear");
     }
@@ -42,7 +42,7 @@ async fn an_upstream_whose_answers_break_off_is_left_alone_and_whole_ones_betwee
             _ => Reply::chat("ok"),
         })?,
     );
-    let stage = Stage::between(&cheap, &dear, "breaker: {failures: 2, cooldown: 10m, longest: 10m}")?;
+    let stage = Stage::between(&cheap, &dear, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
     for _ in 0..2 {
         assert!(ask(&stage, "cheap").await.is_err(), "it breaks off");
     }

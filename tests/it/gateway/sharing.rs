@@ -25,15 +25,15 @@ const SERVICE: &str = "bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62be
 const PRICE: u64 = 99_981_000;
 
 /// A key with `budget` and one without, each user's limits, and the store at `url`.
-fn sharing(budget: &str, user_limits: &str, url: &str, more: &str) -> String {
+fn sharing(budget: &str, per_user_limits: &str, url: &str, more: &str) -> String {
     format!(
         "
 auth:
   mode: keys
   keys:
-    - {{name: team, sha256: {TEAM}, speaks_for_users: true, limits: {{budget: {budget}}}}}
-    - {{name: service, sha256: {SERVICE}, speaks_for_users: true}}
-  user_limits: {user_limits}
+    - {{name: team, sha256: {TEAM}, can_impersonate: true, limits: {{budget: {budget}}}}}
+    - {{name: service, sha256: {SERVICE}, can_impersonate: true}}
+  per_user_limits: {per_user_limits}
 state:
   {more}
   shared: {{url: '{url}', timeout: 10s}}
@@ -105,7 +105,7 @@ async fn unshared(stage: &Stage) -> Result<String> {
 #[tokio::test]
 async fn two_gateways_together_do_not_overspend() -> Result<()> {
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
-    let configuration = sharing("{usd: 0.55, per: day}", "{}", &at(&store), "");
+    let configuration = sharing("{day: 0.55}", "{}", &at(&store), "");
     let start = || Stage::between(&upstream, &upstream, &configuration);
     let stages = [start()?, start()?];
     let mut asked = JoinSet::new();
@@ -133,7 +133,7 @@ async fn two_gateways_together_do_not_overspend() -> Result<()> {
 #[tokio::test]
 async fn a_key_and_a_user_are_charged_together_or_not_at_all() -> Result<()> {
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
-    let budgets = ("{day: 5.0, month: 50.0}", "{budget: {usd: 0.15, per: month}}");
+    let budgets = ("{day: 5.0, month: 50.0}", "{budget: {month: 0.15}}");
     let configuration = sharing(budgets.0, budgets.1, &at(&store), "");
     let start = || Stage::between(&upstream, &upstream, &configuration);
     let (first, second) = (start()?, start()?);
@@ -159,7 +159,7 @@ async fn while_the_store_is_gone_each_is_bounded_by_what_it_knows_and_nothing_is
     let mut held = dear();
     held.frames.insert(0, Frame::Wait(gate.clone()));
     let (mut store, upstream, slow) = (Store::start()?, FakeUpstream::always(dear())?, FakeUpstream::always(held)?);
-    let configuration = sharing("{usd: 0.55, per: day}", "{}", &at(&store), "");
+    let configuration = sharing("{day: 0.55}", "{}", &at(&store), "");
     let first = Stage::between(&slow, &upstream, &configuration)?;
     let second = Stage::between(&upstream, &upstream, &configuration)?;
     // A request that is under way when the store goes.
@@ -198,7 +198,7 @@ async fn until_shared(stage: &Stage) -> Result<()> {
 async fn without_a_budget_nobody_waits_for_the_store() -> Result<()> {
     let (mut store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     store.kill();
-    let stage = Stage::between(&upstream, &upstream, &sharing("{usd: 9, per: day}", "{}", &at(&store), ""))?;
+    let stage = Stage::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
     assert_eq!(fallback(&ask(stage.address).await?), (200, "state=unshared"));
     assert_eq!(fallback(&ask_as(stage.address, "service-key", "ada").await?), (200, ""));
     assert_eq!(unshared(&stage).await?, "1");
@@ -209,7 +209,7 @@ async fn without_a_budget_nobody_waits_for_the_store() -> Result<()> {
 async fn a_store_that_stalls_holds_no_request_and_what_it_hears_late_counts_once() -> Result<()> {
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let way = Stall::before(store.port()).await?;
-    let configuration = sharing("{usd: 500, per: day}", "{}", &format!("redis://{}", way.address()), "");
+    let configuration = sharing("{day: 500}", "{}", &format!("redis://{}", way.address()), "");
     let patient = Stage::between(&upstream, &upstream, &configuration)?;
     let hasty = Stage::between(&upstream, &upstream, &configuration.replace("timeout: 10s", "timeout: 100ms"))?;
     assert_eq!(fallback(&ask(patient.address).await?), (200, ""));
@@ -231,7 +231,7 @@ async fn a_store_that_stalls_holds_no_request_and_what_it_hears_late_counts_once
 async fn what_was_said_before_a_new_connection_and_is_heard_after_it_changes_nothing() -> Result<()> {
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let way = Stall::before(store.port()).await?;
-    let configuration = sharing("{usd: 500, per: day}", "{}", &format!("redis://{}", way.address()), "");
+    let configuration = sharing("{day: 500}", "{}", &format!("redis://{}", way.address()), "");
     let stage = Stage::between(&upstream, &upstream, &configuration.replace("timeout: 10s", "timeout: 100ms"))?;
     let mut served = 0;
     // A stall may as well hold an answer back instead of a batch: then there is nothing to be heard late.
@@ -261,7 +261,7 @@ async fn what_was_spent_without_the_store_outlives_the_process_where_there_is_a_
     let (mut store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let folder = tempfile::tempdir()?;
     let file = format!("file: '{}'", folder.path().join("state.redb").display());
-    let configuration = sharing("{usd: 0.35, per: month}", "{}", &at(&store), &file);
+    let configuration = sharing("{month: 0.35}", "{}", &at(&store), &file);
     let stage = Stage::between(&upstream, &upstream, &configuration)?;
     assert_eq!(fallback(&ask(stage.address).await?), (200, ""));
     store.kill();
@@ -282,7 +282,7 @@ async fn a_gateway_that_drains_tells_the_store_all_it_spent() -> Result<()> {
     let mut held = Reply::json(200, &half);
     held.frames.insert(0, Frame::Wait(gate.clone()));
     let (store, upstream) = (Store::start()?, FakeUpstream::always(held)?);
-    let mut stage = Stage::between(&upstream, &upstream, &sharing("{usd: 9, per: day}", "{}", &at(&store), ""))?;
+    let mut stage = Stage::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
     let mut running = JoinSet::new();
     let address = stage.address;
     running.spawn(async move { ask(address).await });
@@ -313,7 +313,7 @@ async fn over_tls_with_a_password_only_a_store_that_the_authority_vouches_for_is
     let store = Store::start_with(Some("sk-upstream"), &options)?;
     let upstream = FakeUpstream::always(dear())?;
     let url = format!("rediss://127.0.0.1:{port}', password: '${{PASSWORD}}', ca: '{}", file("ca.pem"));
-    let trusting = sharing("{usd: 9, per: day}", "{}", &url, "");
+    let trusting = sharing("{day: 9}", "{}", &url, "");
     let stage = Stage::between(&upstream, &upstream, &trusting)?;
     assert_eq!(fallback(&ask(stage.address).await?), (200, ""));
     settled(&store, "day/key:team", PRICE).await;
@@ -333,8 +333,8 @@ async fn over_tls_with_a_password_only_a_store_that_the_authority_vouches_for_is
 #[tokio::test]
 async fn the_store_keeps_no_text_and_names_accounts_alone() -> Result<()> {
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
-    let limits = "{budget: {usd: 9, per: day}}";
-    let stage = Stage::between(&upstream, &upstream, &sharing("{usd: 9, per: day}", limits, &at(&store), ""))?;
+    let limits = "{budget: {day: 9}}";
+    let stage = Stage::between(&upstream, &upstream, &sharing("{day: 9}", limits, &at(&store), ""))?;
     let user = "ada {x}:day/key:team \u{e9}";
     assert_eq!(fallback(&ask_as(stage.address, "team-key", user).await?), (200, ""));
     settled(&store, "day/user:ada ?x?:day/key:team *", PRICE).await;

@@ -23,7 +23,7 @@ use super::stage::Stage;
 const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame.
 const SETTINGS: &str = "\0\0\0\x04\0\0\0\0\0";
-const PATIENCE: &str = "timeouts: {client_head: 100ms, client_read: 100ms}";
+const PATIENCE: &str = "timeouts: {header_read: 100ms, write: 100ms}";
 
 /// Says `words` and then nothing; returns when the gateway has closed the connection.
 async fn closed(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> Result<()> {
@@ -111,7 +111,7 @@ async fn an_http2_client_that_opens_no_window_loses_its_answer_and_its_upstream_
         0 => Reply::events(vec![piece.clone(), piece.clone(), Frame::Wait(Gate::closed())]),
         _ => Reply::chat("whole"),
     })?;
-    let more = "timeouts: {client_read: 100ms}\nlimits: {requests: 1}";
+    let more = "timeouts: {write: 100ms}\nlimits: {requests: 1}";
     let stage = Stage::between(&upstream, &upstream, more)?;
     let mut tasks = JoinSet::new();
     let mut sender = http2(stage.address, 0, &mut tasks).await?;
@@ -145,7 +145,7 @@ async fn headers_over_the_limit_are_refused_over_http2() -> Result<()> {
 #[tokio::test]
 async fn a_connection_that_asks_for_nothing_does_not_hold_the_drain() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let mut stage = Stage::between(&upstream, &upstream, "timeouts: {client_head: 10m, drain: 10m}")?;
+    let mut stage = Stage::between(&upstream, &upstream, "timeouts: {header_read: 10m, drain: 10m}")?;
     let mut silent = Vec::new();
     for words in ["", "PRI", "GET /healthz HTTP/1.1\r\nhost: a\r\n"] {
         let mut stream = TcpStream::connect(stage.address).await?;

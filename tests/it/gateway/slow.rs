@@ -28,7 +28,7 @@ async fn exchange(stage: &Stage, text: &str) -> Result<String> {
 #[tokio::test]
 async fn a_head_that_never_ends_is_cut() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, "timeouts: {client_head: 100ms}")?;
+    let stage = Stage::between(&upstream, &upstream, "timeouts: {header_read: 100ms}")?;
     let answer = exchange(&stage, "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await?;
     assert!(!answer.contains(" 200 "), "{answer}");
     assert_eq!(upstream.count(), 0);
@@ -38,7 +38,7 @@ async fn a_head_that_never_ends_is_cut() -> Result<()> {
 #[tokio::test]
 async fn a_body_that_comes_too_slowly_is_refused_and_the_connection_closed() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, "timeouts: {client_body: 100ms}")?;
+    let stage = Stage::between(&upstream, &upstream, "timeouts: {body_read: 100ms}")?;
     let text = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{\"model\"";
     let answer = exchange(&stage, text).await?;
     assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_timeout"), "{answer}");
@@ -93,7 +93,7 @@ async fn a_client_that_stops_reading_is_cut_and_its_upstream_call_with_it() -> R
     let mut frames: Vec<Frame> = (0..64).map(|_| Frame::event(&json!({"choices": [], "pad": piece}))).collect();
     frames.push(Frame::Wait(Gate::closed()));
     let upstream = FakeUpstream::always(Reply::events(frames))?;
-    let stage = Stage::between(&upstream, &upstream, "timeouts: {client_read: 200ms}")?;
+    let stage = Stage::between(&upstream, &upstream, "timeouts: {write: 200ms}")?;
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]}).to_string();
     let head =
         format!("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());

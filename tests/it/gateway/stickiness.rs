@@ -61,8 +61,8 @@ async fn keys_without_a_user_do_not_share_a_session_of_the_same_name() -> Result
 auth:
   mode: keys
   keys:
-    - {name: a, overrides: true, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8}
-    - {name: b, overrides: true, sha256: bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e}
+    - {name: a, allow_overrides: true, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8}
+    - {name: b, allow_overrides: true, sha256: bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e}
 ";
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let sticky = "{name: auto, stickiness: {margin: 100.0}}";

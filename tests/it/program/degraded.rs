@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::running::{Running, configuration};
 
-const SIMULATED: &str = "kind: simulated, pace: 0ms";
+const SIMULATED: &str = "kind: simulated, chunk_delay: 0ms";
 
 async fn ask(address: SocketAddr, text: String) -> Result<Answer> {
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": text}]});
@@ -36,7 +36,7 @@ async fn said(program: &mut Running, answer: &Answer, reason: &str) -> Result<()
 
 #[tokio::test]
 async fn a_plugin_that_traps_is_served_in_the_fallback_order() -> Result<()> {
-    let plugin = format!("plugin: {{component: '{}'}}", path::guest("traps").display());
+    let plugin = format!("plugin: {{wasm: '{}'}}", path::guest("traps").display());
     let mut program = Running::start(&configuration(SIMULATED, &plugin))?;
     let (address, _) = program.addresses().await?;
     let answer = ask(address, "hi".to_owned()).await?;
@@ -103,7 +103,7 @@ async fn spending_that_cannot_be_written_stops_no_request_and_is_written_when_th
 auth:
   mode: keys
   keys: [{name: team, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8, user: ada,
-          limits: {requests_per_minute: null, tokens_per_minute: null, budget: {usd: 1000.0, per: month}}}]";
+          limits: {requests_per_minute: null, tokens_per_minute: null, budget: {month: 1000.0}}}]";
     let mut program = Running::start(&configuration(SIMULATED, more))?;
     let (address, admin) = program.addresses().await?;
     ask_until(address, str::is_empty).await?;
@@ -127,7 +127,7 @@ async fn a_store_that_refuses_the_password_stops_no_request_and_the_log_says_why
 auth:
   mode: keys
   keys: [{{name: team, sha256: e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8, user: ada,
-          limits: {{budget: {{usd: 1000.0, per: month}}}}}}]",
+          limits: {{budget: {{month: 1000.0}}}}}}]",
         store.port()
     );
     let wrong = [("STATE_PASSWORD", "wrong-password")];

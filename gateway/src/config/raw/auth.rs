@@ -18,7 +18,7 @@ pub struct Auth {
     pub keys_file: Option<PathBuf>,
     /// What each user may use, whichever key speaks for it; by default unlimited where nobody needs a key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_limits: Option<Quota>,
+    pub per_user_limits: Option<Quota>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -52,11 +52,11 @@ pub struct Key {
     pub user: Option<String>,
     /// Whether its requests may name other users.
     #[serde(default)]
-    pub speaks_for_users: bool,
+    pub can_impersonate: bool,
     /// Whether its requests may override preference, task and candidates, or bypass the router; by default those of keys
     /// that speak for users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overrides: Option<bool>,
+    pub allow_overrides: Option<bool>,
     /// The models it may name; all by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
@@ -74,7 +74,7 @@ pub struct Quota {
     pub tokens_per_minute: Option<u32>,
     /// Requests in flight.
     pub concurrency: Option<u32>,
-    pub budget: Option<Allowance>,
+    pub budget: Option<Budget>,
 }
 
 impl Default for Quota {
@@ -95,15 +95,10 @@ impl Quota {
         Self { requests_per_minute: None, tokens_per_minute: None, concurrency: None, budget: None };
 }
 
-/// Money for each day, for each month, or for both; `usd` and `per` are the short form of one.
+/// Most USD of each day, of each month, or of both. Periods are those of UTC's calendar.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Allowance {
-    /// USD for the period that `per` names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub usd: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub per: Option<Period>,
+pub struct Budget {
     /// USD for each day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub day: Option<f64>,
@@ -112,25 +107,26 @@ pub struct Allowance {
     pub month: Option<f64>,
 }
 
-impl Allowance {
-    /// Returns an allowance for one period.
+impl Budget {
+    /// Returns a budget for one period.
     pub fn of(usd: f64, per: Period) -> Self {
-        Self { usd: Some(usd), per: Some(per), ..Self::default() }
+        match per {
+            Period::Day => Self { day: Some(usd), month: None },
+            Period::Month => Self { day: None, month: Some(usd) },
+        }
     }
 
-    /// Returns the USD for each `per`; none is no limit.
-    pub fn most(&self, per: Period) -> Option<f64> {
-        let short = self.usd.filter(|_| self.per == Some(per));
+    /// Returns the USD that may be spent in each `per`; none is no limit.
+    pub fn limit(&self, per: Period) -> Option<f64> {
         match per {
-            Period::Day => self.day.or(short),
-            Period::Month => self.month.or(short),
+            Period::Day => self.day,
+            Period::Month => self.month,
         }
     }
 }
 
 /// A period of UTC's calendar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Period {
     Day,
     Month,

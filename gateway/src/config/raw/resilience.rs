@@ -50,12 +50,12 @@ pub struct Breaker {
     /// Longest cool-down, also of those that `retry-after` asks for.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
-    pub longest: Duration,
+    pub max_cooldown: Duration,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { failures: 5, cooldown: Duration::from_secs(5), longest: Duration::from_secs(120) }
+        Self { failures: 5, cooldown: Duration::from_secs(5), max_cooldown: Duration::from_secs(120) }
     }
 }
 

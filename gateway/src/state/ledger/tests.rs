@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    config::{Allowance, Period},
+    config::{Budget, Period},
     state::{Disk, Need, Spending, books::SWEEP, calendar},
 };
 
@@ -16,7 +16,7 @@ fn holders(key: Quota, user: Quota) -> Vec<(String, Quota)> {
 }
 
 fn budget(usd: f64) -> Quota {
-    Quota { budget: Some(Allowance::of(usd, Period::Month)), ..Quota::UNLIMITED }
+    Quota { budget: Some(Budget::of(usd, Period::Month)), ..Quota::UNLIMITED }
 }
 
 fn price(usd: f64) -> Need {
@@ -102,19 +102,14 @@ fn a_full_store_makes_room_only_by_periods_that_are_over() {
         reserved
     };
     assert!(spend("a", now, date).is_ok() && spend("b", now, date).is_ok());
-    assert_eq!(spend("c", now, date).unwrap_err().limit, "accounts");
+    assert_eq!(spend("c", now, date).unwrap_err().limit, "max_tracked_users");
     assert!(spend("a", now, date).is_ok(), "who has spent is still known");
     let (later, next) = (now + SWEEP * 2, date + Duration::from_secs(40 * 86_400));
     assert!(spend("c", later, next).is_ok());
 }
 
 /// Has `name` spend half a dollar of the budget `budget`; returns how long it is to wait when there is no room.
-fn spend_half(
-    ledger: &Ledger,
-    name: &str,
-    budget: Allowance,
-    date: SystemTime,
-) -> Result<(), (&'static str, Duration)> {
+fn spend_half(ledger: &Ledger, name: &str, budget: Budget, date: SystemTime) -> Result<(), (&'static str, Duration)> {
     let quota = Quota { budget: Some(budget), ..Quota::UNLIMITED };
     let mut ticket = ledger.enter(vec![(name.to_owned(), quota)], Instant::now()).unwrap();
     let reserved = reserve(&mut ticket, price(0.5), Instant::now(), date);
@@ -125,7 +120,7 @@ fn spend_half(
 #[test]
 fn users_leave_keys_their_room() {
     let ledger = Ledger::new(2, Arc::new(Memory::default()));
-    let (month, date) = (Allowance::of(1.0, Period::Month), SystemTime::now());
+    let (month, date) = (Budget::of(1.0, Period::Month), SystemTime::now());
     let served = (0..100).filter(|user| spend_half(&ledger, &format!("user:{user}"), month, date).is_ok()).count();
     assert_eq!(served, 4, "two accounts with a day and a month each");
     for key in ["key:a", "key:b", "key:c"] {
@@ -142,7 +137,7 @@ fn keys_of_periods_that_are_over_are_forgotten_too() {
     let day = Duration::from_secs(86_400);
     for days in 1..21 {
         let date = SystemTime::UNIX_EPOCH + day * days;
-        assert_eq!(spend_half(&ledger, &format!("key:{days}"), Allowance::of(1.0, Period::Day), date), Ok(()));
+        assert_eq!(spend_half(&ledger, &format!("key:{days}"), Budget::of(1.0, Period::Day), date), Ok(()));
     }
     assert!(memory.len() <= 4, "{}", memory.len());
 }
@@ -161,7 +156,7 @@ fn users_do_not_make_a_resting_key_begin_anew() {
 
 #[test]
 fn who_finds_no_room_is_told_when_there_will_be() {
-    let (day, month) = (Allowance::of(9.0, Period::Day), Allowance::of(9.0, Period::Month));
+    let (day, month) = (Budget::of(9.0, Period::Day), Budget::of(9.0, Period::Month));
     // The middle of a month, so that the next day is in the same one.
     let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_789_560_000);
     for (kept, per) in [(day, Period::Day), (month, Period::Month)] {
@@ -170,8 +165,8 @@ fn who_finds_no_room_is_told_when_there_will_be() {
             assert_eq!(spend_half(&ledger, user, kept, noon), Ok(()));
         }
         let rest = calendar::period(per, noon).1;
-        assert_eq!(spend_half(&ledger, "user:c", day, noon), Err(("accounts", rest)));
-        assert_eq!(spend_half(&ledger, "user:c", month, noon), Err(("accounts", rest)));
+        assert_eq!(spend_half(&ledger, "user:c", day, noon), Err(("max_tracked_users", rest)));
+        assert_eq!(spend_half(&ledger, "user:c", month, noon), Err(("max_tracked_users", rest)));
         assert_eq!(spend_half(&ledger, "user:c", day, noon + rest), Ok(()), "and there is, at once");
     }
 }
@@ -197,7 +192,7 @@ fn a_restart_remembers_what_was_spent_and_what_was_set_aside() {
 fn a_day_and_a_month_both_outlive_the_process() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.redb");
-    let both = Allowance { day: Some(1.0), month: Some(1.5), ..Allowance::default() };
+    let both = Budget { day: Some(1.0), month: Some(1.5) };
     let quota = Quota { budget: Some(both), ..Quota::UNLIMITED };
     // The middle of a month, so that the next day is in the same one.
     let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_789_560_000);
@@ -235,7 +230,7 @@ fn what_is_set_aside_cannot_be_spent_twice() {
 
 #[test]
 fn who_is_over_a_day_and_a_month_waits_for_the_month() {
-    let both = Allowance { day: Some(1.0), month: Some(1.5), ..Allowance::default() };
+    let both = Budget { day: Some(1.0), month: Some(1.5) };
     let quota = Quota { budget: Some(both), ..Quota::UNLIMITED };
     let ledger = Arc::new(Ledger::default());
     // The middle of a month, so that the next day is in the same one.
@@ -271,7 +266,7 @@ fn left_alone() -> (Ledger, Courier, Arc<Memory>, Vec<(String, Quota)>) {
     let memory = Arc::new(Memory::default());
     let store: Arc<dyn Store> = Arc::<Memory>::clone(&memory);
     let (ledger, courier) = Ledger::sharing(10, store, &shared).unwrap();
-    let quota = Quota { budget: Some(Allowance::of(1.0, Period::Day)), ..Quota::UNLIMITED };
+    let quota = Quota { budget: Some(Budget::of(1.0, Period::Day)), ..Quota::UNLIMITED };
     (ledger, courier, memory, vec![("key:k".to_owned(), quota)])
 }
 

@@ -47,8 +47,8 @@ fn knows(store: &Store, expected: &BTreeMap<String, u64>) -> bool {
 async fn after(seed: u64) -> Result<()> {
     let (mut store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let way = Stall::before(store.port()).await?;
-    let (url, users) = (format!("redis://{}", way.address()), "{budget: {usd: 1000, per: day}}");
-    let configuration = sharing("{usd: 1000, per: day}", users, &url, "").replace("timeout: 10s", "timeout: 30ms");
+    let (url, users) = (format!("redis://{}", way.address()), "{budget: {day: 1000}}");
+    let configuration = sharing("{day: 1000}", users, &url, "").replace("timeout: 10s", "timeout: 30ms");
     let start = || Stage::between(&upstream, &upstream, &configuration);
     let stages = [start()?, start()?, start()?];
     let mut dice = Dice(seed);
