@@ -185,7 +185,7 @@ impl Error {
             Self::Limited(refusal) if refusal.limit == "budget" => "insufficient_quota",
             Self::Limited(_) => "rate_limit_exceeded",
             Self::Busy => "busy",
-            Self::Cooling { .. } => "upstream_cooling",
+            Self::Cooling { .. } => "upstream_circuit_open",
             Self::Upstream(failure) => match failure {
                 Failure::Connect(_) => "upstream_unreachable",
                 Failure::Closed(_) => "upstream_closed",

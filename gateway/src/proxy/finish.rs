@@ -207,9 +207,9 @@ impl Record {
     }
 
     /// Notes that an LLM was not asked because its upstream is left alone.
-    pub(super) fn passed_over(&mut self, llm: &str) {
-        self.metrics.attempt_failed(llm, "cooling");
-        headers::failed(&mut self.fallback, llm, "cooling");
+    pub(super) fn skipped(&mut self, llm: &str) {
+        self.metrics.attempt_failed(llm, "circuit_open");
+        headers::failed(&mut self.fallback, llm, "circuit_open");
     }
 
     /// Notes that an answer has begun, from `target`.

@@ -120,7 +120,7 @@ impl<'a> Sender<'a> {
         for target in targets {
             if let Gate::Shut(wait) = target.endpoint.enter(now) {
                 self.shut = Some(self.shut.map_or(wait, |shortest| shortest.min(wait)));
-                record.passed_over(&target.endpoint.offer.llm);
+                record.skipped(&target.endpoint.offer.llm);
                 continue;
             }
             self.attempts += 1;

@@ -138,8 +138,8 @@ impl Spans {
             }
             let is_slow = number < attempt;
             match is_slow {
-                true => step.attributes.text("error.type", "slow"),
-                false => step.attributes.text("personaroute.outcome", "overtaken"),
+                true => step.attributes.text("error.type", "hedge_timeout"),
+                false => step.attributes.text("personaroute.outcome", "hedge_cancelled"),
             }
             live.trace.end(step, is_slow);
         }

@@ -73,8 +73,11 @@ async fn an_llm_that_another_one_overtakes_is_not_taken_for_ill() -> Result<()> 
 async fn a_hedge_that_is_refused_speaks_against_nobody() -> Result<()> {
     let refusal = Reply::json(401, &json!({"error": {"message": "wrong key"}}));
     let (slow, refusing) = (FakeUpstream::always(held(&Gate::closed()))?, FakeUpstream::always(refusal)?);
-    let stage =
-        Stage::between(&slow, &refusing, &format!("{HEDGE}\nbreaker: {{failures: 1, cooldown: 10m, max_cooldown: 10m}}"))?;
+    let stage = Stage::between(
+        &slow,
+        &refusing,
+        &format!("{HEDGE}\nbreaker: {{failures: 1, cooldown: 10m, max_cooldown: 10m}}"),
+    )?;
     for _ in 0..2 {
         assert_eq!(ask(&stage).await?.status, 401);
     }
@@ -160,7 +163,7 @@ async fn an_upstream_that_probes_find_ill_gets_no_requests_until_it_is_well() ->
     counted(&stage, "personaroute_upstream_up{upstream=\"a\"} 0").await?;
     let answer = ask(&stage).await?;
     assert_eq!(answer.header("x-personaroute-model"), "dear");
-    assert_eq!(answer.header("x-personaroute-fallback"), "cheap=cooling");
+    assert_eq!(answer.header("x-personaroute-fallback"), "cheap=circuit_open");
     let seen = cheap.requests();
     assert!(seen.iter().all(|request| request.method == Method::GET && request.path == "/v1/models"), "{seen:?}");
     assert_eq!(seen[0].header("authorization"), "Bearer sk-upstream");

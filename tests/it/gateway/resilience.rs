@@ -23,9 +23,9 @@ async fn an_upstream_that_keeps_failing_is_left_alone() -> Result<()> {
         assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "dear");
     }
     assert_eq!((broken.count(), dear.count()), (2, 4));
-    assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-fallback"), "cheap=cooling");
+    assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-fallback"), "cheap=circuit_open");
     let alone = ask(&stage, "cheap").await?;
-    assert_eq!((alone.status, alone.json()["error"]["code"].as_str()), (503, Some("upstream_cooling")));
+    assert_eq!((alone.status, alone.json()["error"]["code"].as_str()), (503, Some("upstream_circuit_open")));
     assert!(alone.header("retry-after").parse::<u64>()? > 500);
     Ok(())
 }
@@ -47,7 +47,7 @@ async fn an_upstream_whose_answers_break_off_is_left_alone_and_whole_ones_betwee
         assert!(ask(&stage, "cheap").await.is_err(), "it breaks off");
     }
     let shut = ask(&stage, "cheap").await?;
-    assert_eq!((shut.status, shut.json()["error"]["code"].as_str()), (503, Some("upstream_cooling")));
+    assert_eq!((shut.status, shut.json()["error"]["code"].as_str()), (503, Some("upstream_circuit_open")));
     for is_whole in [false, true, false, true, false] {
         assert_eq!(ask(&stage, "dear").await.is_ok(), is_whole);
     }

@@ -161,9 +161,11 @@ async fn of_two_that_are_asked_each_has_its_span_and_the_one_that_answers_the_su
         match is_first_to_win {
             true => assert_eq!(
                 (text(loser, "personaroute.outcome").as_str(), code(loser)),
-                ("overtaken", StatusCode::Unset)
+                ("hedge_cancelled", StatusCode::Unset)
             ),
-            false => assert_eq!((text(loser, "error.type").as_str(), code(loser)), ("slow", StatusCode::Error)),
+            false => {
+                assert_eq!((text(loser, "error.type").as_str(), code(loser)), ("hedge_timeout", StatusCode::Error))
+            }
         }
     }
     Ok(())
