@@ -39,7 +39,7 @@ use crate::{
         self, Connections,
         tls::{self, TlsError},
     },
-    state::{Courier, DiskError, LinkError},
+    state::{FileStoreError, SharedStoreError, StoreSync},
     telemetry::{Health, Metrics, Tracer},
     upstream::{
         Body, Roster,
@@ -61,10 +61,10 @@ pub enum StartError {
     Router(#[from] OpenError),
     /// The file of what was spent cannot be used.
     #[error(transparent)]
-    State(#[from] DiskError),
+    State(#[from] FileStoreError),
     /// The store that gateways share cannot be set up.
     #[error("the shared store cannot be set up")]
-    Shared(#[from] LinkError),
+    Shared(#[from] SharedStoreError),
     /// No TLS for upstreams.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
@@ -100,8 +100,8 @@ pub struct App {
     drain: Duration,
     /// Sends spans, when requests are traced.
     exporter: Option<Exporter>,
-    /// Tells the shared store what is spent, when there is one.
-    courier: Option<Courier>,
+    /// Sends spending to the shared store, when one is configured.
+    store_sync: Option<StoreSync>,
     /// Serve connections; without any, the runtime that accepts them does.
     workers: Workers,
 }
@@ -202,7 +202,7 @@ impl App {
     fn around(snapshot: Snapshot) -> Result<Self, StartError> {
         let config = &snapshot.config;
         let (metrics, health) = (Arc::new(Metrics::new(config.limits.max_tracked_users)), Arc::<Health>::default());
-        let (ledger, courier) = spending::open(config)?;
+        let (ledger, store_sync) = spending::open(config)?;
         let connections = Connections::new(&config.limits, &config.timeouts);
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (handshake, drain) = (config.timeouts.handshake, config.timeouts.drain);
@@ -217,7 +217,7 @@ impl App {
             handshake,
             drain,
             exporter,
-            courier,
+            store_sync,
             workers: Workers::default(),
         })
     }
@@ -241,8 +241,8 @@ impl App {
         if let Some(exporter) = self.exporter.take() {
             behind.spawn(exporter.run(last.clone()));
         }
-        if let Some(courier) = self.courier.take() {
-            behind.spawn(courier.run(last.clone()));
+        if let Some(store_sync) = self.store_sync.take() {
+            behind.spawn(store_sync.run(last.clone()));
         }
         behind.close();
         let app = Arc::new(self);

@@ -161,13 +161,13 @@ impl Proxy {
         record.hold(self.permit()?);
         let inbound = Inbound::read(wire, parts, body, &snapshot.config).await?;
         record.asked(&inbound);
-        let ticket = admit::enter(&self.ledger, &snapshot.config.auth, &inbound)?;
+        let lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &inbound)?;
         let started = Instant::now();
         let mut plan = decide::decide(snapshot, &self.sessions, &inbound).await?;
         plan.elapsed = started.elapsed();
         record.decided(&plan, inbound.overrides.explain, started);
-        if let Some(ticket) = ticket {
-            record.pay(admit::reserve(ticket, snapshot, &inbound, &plan).await?);
+        if let Some(lease) = lease {
+            record.charge(admit::reserve(lease, snapshot, &inbound, &plan).await?);
         }
         let opened = send::send(snapshot, &inbound, &plan, record).await?;
         if let (Some(_), Some(llm)) = (&plan.virtual_model, record.llm()) {

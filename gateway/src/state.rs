@@ -1,27 +1,28 @@
-//! What is remembered from request to request: who used how much.
+//! State that outlives a request: rate limits, budgets and spending of keys and users.
+//!
+//! Modules are listed from low to high: each uses only those above it.
 
-pub mod account;
-pub mod calendar;
-pub mod store;
-pub mod disk;
-mod untold;
-mod books;
-pub mod shared;
-pub mod ticket;
-pub mod ledger;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod lock;
+mod calendar;
+mod spending_store;
+mod file_store;
+mod bucket;
+mod account;
+mod accounts;
+mod budget_period;
+mod retention;
+mod dirty_keys;
+mod account_store;
+mod reservation;
+mod shared;
+mod quota_lease;
+mod ledger;
 
 pub use self::{
-    account::{Need, Refusal},
-    disk::{Disk, DiskError},
+    account::{Cost, LimitExceeded},
+    file_store::{FileStore, FileStoreError},
     ledger::Ledger,
-    shared::{Courier, LinkError},
-    store::{Memory, Spending, Store},
-    ticket::Ticket,
+    quota_lease::QuotaLease,
+    shared::{SharedStoreError, StoreSync},
+    spending_store::{MemoryStore, Spending, SpendingStore},
 };
-
-/// Locks `mutex`; nothing here leaves a value half changed when it panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -1,4 +1,4 @@
-//! What a request may use: refused before it costs anything, set aside before it is sent.
+//! Quotas of a request: checked when it arrives, and its estimated cost reserved before it is sent.
 
 use std::{
     sync::Arc,
@@ -10,34 +10,38 @@ use crate::{
     api::{Usage, Wire},
     config::{Auth, Quota},
     decide::Plan,
-    state::{Ledger, Need, Ticket},
+    state::{Cost, Ledger, QuotaLease},
 };
 
-/// Admits the request on the accounts of its key and user; none where neither has limits.
-pub(super) fn enter(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>) -> Result<Option<Ticket>, Error> {
+/// Admits the request on the accounts of its key and user; none if neither has limits.
+pub(super) fn try_admit(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>) -> Result<Option<QuotaLease>, Error> {
     let holders = inbound.caller.holders(auth, inbound.user.as_deref());
-    enter_on(ledger, holders)
+    try_admit_holders(ledger, holders)
 }
 
-/// Admits a decision without a call, which only the key pays for: it may be about any number of users.
-pub(super) fn enter_decision(ledger: &Arc<Ledger>, auth: &Auth, caller: &Caller) -> Result<Option<Ticket>, Error> {
-    enter_on(ledger, caller.holders(auth, None))
+/// Admits a decision without a call on the account of its key only: it may be about any number of users.
+pub(super) fn try_admit_decision(
+    ledger: &Arc<Ledger>,
+    auth: &Auth,
+    caller: &Caller,
+) -> Result<Option<QuotaLease>, Error> {
+    try_admit_holders(ledger, caller.holders(auth, None))
 }
 
-fn enter_on(ledger: &Ledger, holders: Vec<(String, Quota)>) -> Result<Option<Ticket>, Error> {
+fn try_admit_holders(ledger: &Ledger, holders: Vec<(String, Quota)>) -> Result<Option<QuotaLease>, Error> {
     if holders.is_empty() {
         return Ok(None);
     }
-    ledger.enter(holders, Instant::now()).map(Some).map_err(Error::Limited)
+    ledger.try_admit(holders, Instant::now()).map(Some).map_err(Error::Limited)
 }
 
-/// Sets aside what the request may cost at the dearest LLM that may come to answer it.
+/// Reserves what the request may cost at the most expensive LLM that may answer it.
 pub(super) async fn reserve(
-    mut ticket: Ticket,
+    mut lease: QuotaLease,
     snapshot: &Snapshot,
     inbound: &Inbound<'_>,
     plan: &Plan,
-) -> Result<Ticket, Error> {
+) -> Result<QuotaLease, Error> {
     let facts = &inbound.facts;
     let assumed = if inbound.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
     let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: facts.output_tokens(assumed) };
@@ -46,7 +50,7 @@ pub(super) async fn reserve(
     let llms = plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm));
     let places = llms.flat_map(|llm| fit.places(llm));
     let dearest = places.map(|(_, place)| usd(usage, &place.offer)).fold(0.0, f64::max);
-    let need = Need { tokens: usage.input.saturating_add(usage.output), usd: dearest };
-    ticket.reserve(need, Instant::now(), SystemTime::now()).await.map_err(Error::Limited)?;
-    Ok(ticket)
+    let cost = Cost { tokens: usage.input.saturating_add(usage.output), usd: dearest };
+    lease.reserve(cost, Instant::now(), SystemTime::now()).await.map_err(Error::Limited)?;
+    Ok(lease)
 }

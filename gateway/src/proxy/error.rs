@@ -8,7 +8,7 @@ use tracing::Level;
 use crate::{
     api::Invalid,
     decide::LeftOut,
-    state::Refusal,
+    state::LimitExceeded,
     upstream::{Failure, body::BodyError},
 };
 
@@ -64,7 +64,7 @@ pub enum Error {
     Forbidden(Right),
     /// A limit of the key or user is reached.
     #[error("the limit {} is reached", .0.limit)]
-    Limited(Refusal),
+    Limited(LimitExceeded),
     /// Too many requests are in flight.
     #[error("too many requests are in flight")]
     Busy,
@@ -159,7 +159,7 @@ impl Error {
             // Overload passes when requests in flight end.
             Self::Busy => Some(Duration::from_secs(1)),
             Self::Cooling { wait } => Some(*wait),
-            Self::Limited(refusal) => Some(refusal.wait),
+            Self::Limited(refusal) => Some(refusal.retry_after),
             Self::Unauthenticated | Self::Forbidden(_) | Self::Foreign(_) => None,
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => None,

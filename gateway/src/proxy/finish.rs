@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::Usage,
     decide::{Offer, Plan},
-    state::{Need, Ticket},
+    state::{Cost, QuotaLease},
     telemetry::{Metrics, Used},
     upstream::{Endpoint, Failure},
 };
@@ -56,7 +56,7 @@ pub(super) struct Record {
     route: &'static str,
     metrics: Arc<Metrics>,
     permit: Option<OwnedSemaphorePermit>,
-    ticket: Option<Ticket>,
+    lease: Option<QuotaLease>,
     key: Arc<str>,
     user: Option<Arc<str>>,
     prompt_tokens: u64,
@@ -96,7 +96,7 @@ impl Record {
             route,
             metrics,
             permit: None,
-            ticket: None,
+            lease: None,
             key: Arc::default(),
             user: None,
             prompt_tokens: 0,
@@ -138,20 +138,20 @@ impl Record {
         self.spans.asked(inbound);
     }
 
-    /// Keeps what was set aside for the request until it is settled; says so when that cannot be written down, or when
-    /// this process alone has allowed it.
-    pub(super) fn pay(&mut self, ticket: Ticket) {
-        self.state = match (ticket.is_written(), ticket.is_shared()) {
-            (true, true) => "",
-            (false, true) => "unwritten",
-            (true, false) => "unshared",
-            (false, false) => "unwritten, unshared",
+    /// Holds the request's quotas until it ends; reports when its spending could not be persisted, or when the shared
+    /// store did not answer.
+    pub(super) fn charge(&mut self, lease: QuotaLease) {
+        self.state = match (lease.is_persist_failed(), lease.is_store_unavailable()) {
+            (false, false) => "",
+            (true, false) => "persist_failed",
+            (false, true) => "store_unavailable",
+            (true, true) => "persist_failed, store_unavailable",
         };
         for reason in self.state.split(", ").filter(|reason| !reason.is_empty()) {
             self.metrics.state_failed(reason);
             headers::failed(&mut self.fallback, "state", reason);
         }
-        self.ticket = Some(ticket);
+        self.lease = Some(lease);
     }
 
     /// Notes the decision, which began at `began`.
@@ -348,8 +348,8 @@ impl Drop for Record {
                 usd: cost,
                 estimated: self.estimated,
             });
-            if let Some(ticket) = &mut self.ticket {
-                ticket.used(Need { tokens: usage.input.saturating_add(usage.output), usd: cost });
+            if let Some(lease) = &mut self.lease {
+                lease.record_usage(Cost { tokens: usage.input.saturating_add(usage.output), usd: cost });
             }
         }
         let trace = self.spans.trace_id();

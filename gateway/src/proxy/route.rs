@@ -36,7 +36,7 @@ impl Proxy {
     ) -> Result<Response<Body>, Error> {
         let _permit = self.permit()?;
         let caller = Caller::identify(&snapshot.config.auth, parts)?;
-        let _ticket = admit::enter_decision(&self.ledger, &snapshot.config.auth, &caller)?;
+        let _lease = admit::try_admit_decision(&self.ledger, &snapshot.config.auth, &caller)?;
         let bytes = read::read_body(parts, body, &snapshot.config).await?;
         let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| Error::NotJson(error.to_string()))?;

@@ -1,26 +1,26 @@
-//! One account: buckets that refill, requests in flight, money spent and set aside. Time is handed in.
+//! One account: its rate limits, its requests in flight, and its spending in the current day and month.
 
 use std::time::{Duration, Instant};
 
-use super::store::Spending;
+use super::{bucket::Bucket, spending_store::Spending};
 use crate::config::{Period, Quota};
 
-/// What a request needs, as far as it is known before it is sent.
+/// The estimated or actual cost of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Need {
-    /// Tokens of prompt and answer.
+pub struct Cost {
+    /// Input and output tokens.
     pub tokens: u64,
     /// Their price.
     pub usd: f64,
 }
 
-/// Why an account cannot pay.
+/// A limit that refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// The limit that is reached, as the configuration spells it.
+pub struct LimitExceeded {
+    /// The limit's key in the configuration.
     pub limit: &'static str,
-    /// When it is worth trying again.
-    pub wait: Duration,
+    /// When a retry may succeed.
+    pub retry_after: Duration,
 }
 
 /// The state of one key or user.
@@ -29,143 +29,112 @@ pub(super) struct Account {
     requests: Bucket,
     tokens: Bucket,
     in_flight: u32,
-    day: Purse,
-    month: Purse,
-    pub(super) touched: Instant,
+    day: PeriodSpend,
+    month: PeriodSpend,
+    pub(super) last_used: Instant,
 }
 
-/// The money of one period.
+/// Money spent and reserved in one period.
 #[derive(Debug, Clone, Copy, Default)]
-struct Purse {
+struct PeriodSpend {
     /// The period's number; 0 before the first reservation.
     period: u64,
     spent: f64,
     reserved: f64,
 }
 
-/// A token bucket that holds one minute's worth; it may be overdrawn by what was not foreseen.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    /// None while there is no limit: one that comes with a reload begins with a full minute, whatever was used before.
-    level: Option<f64>,
-    at: Instant,
-}
-
-impl Bucket {
-    /// Lets flow in what has come since, and returns how long until `amount` is there; a bucket that is full gives
-    /// whatever is asked, or nothing ever could.
-    fn wait(&mut self, amount: f64, per_minute: Option<u32>, now: Instant) -> Option<Duration> {
-        let Some(most) = per_minute.map(f64::from) else {
-            self.level = None;
-            return None;
-        };
-        let minutes = now.saturating_duration_since(self.at).as_secs_f64() / 60.0;
-        let level = self.level.map_or(most, |level| (level + minutes * most).min(most));
-        (self.level, self.at) = (Some(level), now);
-        let missing = amount.min(most) - level;
-        (missing > 1e-9).then(|| Duration::from_secs_f64((missing / most * 60.0).clamp(0.001, 3_600.0)))
-    }
-
-    /// Puts `amount` in, or draws it when it is negative, for a request whose quota had a limit.
-    fn put(&mut self, amount: f64, per_minute: Option<u32>) {
-        if let Some(level) = self.level.as_mut().filter(|_| per_minute.is_some()) {
-            *level += amount;
-        }
-    }
-}
-
 impl Account {
     pub(super) fn new(quota: &Quota, now: Instant) -> Self {
-        let full = |per_minute: Option<u32>| Bucket { level: per_minute.map(f64::from), at: now };
         Self {
-            requests: full(quota.requests_per_minute),
-            tokens: full(quota.tokens_per_minute),
+            requests: Bucket::full(quota.requests_per_minute, now),
+            tokens: Bucket::full(quota.tokens_per_minute, now),
             in_flight: 0,
-            day: Purse::default(),
-            month: Purse::default(),
-            touched: now,
+            day: PeriodSpend::default(),
+            month: PeriodSpend::default(),
+            last_used: now,
         }
     }
 
-    /// Returns why one more request cannot be admitted, if so.
-    pub(super) fn may_enter(&mut self, quota: &Quota, now: Instant) -> Result<(), Refusal> {
-        self.touched = now;
-        if quota.concurrency.is_some_and(|most| self.in_flight >= most) {
-            return Err(Refusal { limit: "concurrency", wait: Duration::from_secs(1) });
+    /// Checks whether one more request may be admitted.
+    pub(super) fn check_admission(&mut self, quota: &Quota, now: Instant) -> Result<(), LimitExceeded> {
+        self.last_used = now;
+        if quota.concurrency.is_some_and(|limit| self.in_flight >= limit) {
+            return Err(LimitExceeded { limit: "concurrency", retry_after: Duration::from_secs(1) });
         }
-        match self.requests.wait(1.0, quota.requests_per_minute, now) {
-            Some(wait) => Err(Refusal { limit: "requests_per_minute", wait }),
+        match self.requests.refill_and_wait(1.0, quota.requests_per_minute, now) {
+            Some(retry_after) => Err(LimitExceeded { limit: "requests_per_minute", retry_after }),
             None => Ok(()),
         }
     }
 
     /// Admits a request: one more in flight, one less in this minute.
-    pub(super) fn enter(&mut self, quota: &Quota) {
-        self.requests.put(-1.0, quota.requests_per_minute);
+    pub(super) fn admit(&mut self, quota: &Quota) {
+        self.requests.add(-1.0, quota.requests_per_minute);
         self.in_flight += 1;
     }
 
-    /// Returns why `tokens` cannot be set aside, if so.
-    pub(super) fn may_take(&mut self, quota: &Quota, tokens: u64, now: Instant) -> Result<(), Refusal> {
-        match self.tokens.wait(count(tokens), quota.tokens_per_minute, now) {
-            Some(wait) => Err(Refusal { limit: "tokens_per_minute", wait }),
+    /// Checks whether `tokens` may be reserved.
+    pub(super) fn check_tokens(&mut self, quota: &Quota, tokens: u64, now: Instant) -> Result<(), LimitExceeded> {
+        match self.tokens.refill_and_wait(as_f64(tokens), quota.tokens_per_minute, now) {
+            Some(retry_after) => Err(LimitExceeded { limit: "tokens_per_minute", retry_after }),
             None => Ok(()),
         }
     }
 
-    /// Sets `tokens` aside until the request leaves.
-    pub(super) fn take(&mut self, quota: &Quota, tokens: u64) {
-        self.tokens.put(-count(tokens), quota.tokens_per_minute);
+    /// Reserves `tokens` until the request is released.
+    pub(super) fn reserve_tokens(&mut self, quota: &Quota, tokens: u64) {
+        self.tokens.add(-as_f64(tokens), quota.tokens_per_minute);
     }
 
-    /// Ends a request: the tokens set aside are replaced by those used.
-    pub(super) fn leave(&mut self, quota: &Quota, reserved: u64, used: u64) {
+    /// Ends a request: the tokens used replace the tokens reserved.
+    pub(super) fn release(&mut self, quota: &Quota, reserved: u64, used: u64) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.tokens.put(count(reserved) - count(used), quota.tokens_per_minute);
+        self.tokens.add(as_f64(reserved) - as_f64(used), quota.tokens_per_minute);
     }
 
-    /// Sets `usd` aside of the day or month.
-    pub(super) fn set_aside(&mut self, per: Period, usd: f64) {
-        self.purse(per).reserved += usd;
+    /// Reserves `usd` of the day's or the month's budget.
+    pub(super) fn reserve(&mut self, per: Period, usd: f64) {
+        self.period_spend(per).reserved += usd;
     }
 
-    /// Replaces what was set aside of the day or month by what was spent.
-    pub(super) fn pay(&mut self, per: Period, reserved: f64, spent: f64) {
-        let purse = self.purse(per);
-        purse.reserved = (purse.reserved - reserved).max(0.0);
-        purse.spent += spent;
+    /// Replaces what was reserved of the day's or the month's budget by what was spent.
+    pub(super) fn settle(&mut self, per: Period, reserved: f64, spent: f64) {
+        let spend = self.period_spend(per);
+        spend.reserved = (spend.reserved - reserved).max(0.0);
+        spend.spent += spent;
     }
 
-    /// Begins the day or month with this number, of which `spent` is gone already.
-    pub(super) fn begin(&mut self, per: Period, period: u64, spent: f64) {
-        let purse = self.purse(per);
-        *purse = Purse { period, spent, ..*purse };
+    /// Starts the day or the month numbered `period`, of whose budget `spent` is gone already. Reservations of running
+    /// requests move into it.
+    pub(super) fn start_period(&mut self, per: Period, period: u64, spent: f64) {
+        let spend = self.period_spend(per);
+        *spend = PeriodSpend { period, spent, ..*spend };
     }
 
-    /// Returns what is gone of the day's or month's budget, money set aside included.
+    /// Returns what is gone of the day's or the month's budget, reservations included.
     pub(super) fn spending(&self, per: Period) -> Spending {
-        let purse = match per {
+        let spend = match per {
             Period::Day => &self.day,
             Period::Month => &self.month,
         };
-        Spending { period: purse.period, usd: purse.spent + purse.reserved }
+        Spending { period: spend.period, usd: spend.spent + spend.reserved }
     }
 
-    fn purse(&mut self, per: Period) -> &mut Purse {
+    /// Returns whether no request is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight == 0
+    }
+
+    fn period_spend(&mut self, per: Period) -> &mut PeriodSpend {
         match per {
             Period::Day => &mut self.day,
             Period::Month => &mut self.month,
         }
     }
-
-    /// Returns whether no request is running on it.
-    pub(super) fn is_idle(&self) -> bool {
-        self.in_flight == 0
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "invariant: token counts stay far below 2^53")]
-fn count(tokens: u64) -> f64 {
+fn as_f64(tokens: u64) -> f64 {
     tokens as f64
 }
 
@@ -174,15 +143,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn enter(account: &mut Account, quota: &Quota, now: Instant) -> Result<(), Refusal> {
-        account.may_enter(quota, now)?;
-        account.enter(quota);
+    fn admit(account: &mut Account, quota: &Quota, now: Instant) -> Result<(), LimitExceeded> {
+        account.check_admission(quota, now)?;
+        account.admit(quota);
         Ok(())
     }
 
-    fn take(account: &mut Account, quota: &Quota, tokens: u64) -> Result<(), Refusal> {
-        account.may_take(quota, tokens, account.touched)?;
-        account.take(quota, tokens);
+    fn reserve_tokens(account: &mut Account, quota: &Quota, tokens: u64) -> Result<(), LimitExceeded> {
+        account.check_tokens(quota, tokens, account.last_used)?;
+        account.reserve_tokens(quota, tokens);
         Ok(())
     }
 
@@ -191,78 +160,78 @@ mod tests {
         let quota = Quota { requests_per_minute: Some(2), ..Quota::UNLIMITED };
         let now = Instant::now();
         let mut account = Account::new(&quota, now);
-        assert!(enter(&mut account, &quota, now).is_ok() && enter(&mut account, &quota, now).is_ok());
-        let refusal = enter(&mut account, &quota, now).unwrap_err();
-        assert_eq!((refusal.limit, refusal.wait.as_secs()), ("requests_per_minute", 30));
-        assert!(enter(&mut account, &quota, now + Duration::from_secs(31)).is_ok());
+        assert!(admit(&mut account, &quota, now).is_ok() && admit(&mut account, &quota, now).is_ok());
+        let refusal = admit(&mut account, &quota, now).unwrap_err();
+        assert_eq!((refusal.limit, refusal.retry_after.as_secs()), ("requests_per_minute", 30));
+        assert!(admit(&mut account, &quota, now + Duration::from_secs(31)).is_ok());
     }
 
     #[test]
     fn tokens_are_settled_by_what_was_used() {
         let quota = Quota { tokens_per_minute: Some(100), ..Quota::UNLIMITED };
         let mut account = Account::new(&quota, Instant::now());
-        take(&mut account, &quota, 90).unwrap();
-        assert_eq!(take(&mut account, &quota, 20).unwrap_err().limit, "tokens_per_minute");
-        account.leave(&quota, 90, 10);
-        assert!(take(&mut account, &quota, 20).is_ok());
+        reserve_tokens(&mut account, &quota, 90).unwrap();
+        assert_eq!(reserve_tokens(&mut account, &quota, 20).unwrap_err().limit, "tokens_per_minute");
+        account.release(&quota, 90, 10);
+        assert!(reserve_tokens(&mut account, &quota, 20).is_ok());
     }
 
     #[test]
-    fn a_limit_that_comes_later_does_not_ask_for_what_was_used_before() {
+    fn a_new_limit_ignores_earlier_usage() {
         let now = Instant::now();
         let limited = Quota { requests_per_minute: Some(2), tokens_per_minute: Some(100), ..Quota::UNLIMITED };
         let mut account = Account::new(&Quota::UNLIMITED, now);
         for _ in 0..50 {
-            enter(&mut account, &Quota::UNLIMITED, now).unwrap();
-            take(&mut account, &Quota::UNLIMITED, 1_000).unwrap();
+            admit(&mut account, &Quota::UNLIMITED, now).unwrap();
+            reserve_tokens(&mut account, &Quota::UNLIMITED, 1_000).unwrap();
         }
-        assert!(enter(&mut account, &limited, now).is_ok() && enter(&mut account, &limited, now).is_ok());
-        assert!(enter(&mut account, &limited, now).is_err(), "a minute's worth and no more");
-        take(&mut account, &limited, 90).unwrap();
-        account.leave(&Quota::UNLIMITED, 1_000, 0);
-        assert!(take(&mut account, &limited, 20).is_err(), "what was never drawn is not put back");
-        account.leave(&Quota::UNLIMITED, 1_000, 5_000);
-        assert!(take(&mut account, &limited, 10).is_ok());
-        assert!(enter(&mut account, &Quota::UNLIMITED, now).is_ok());
-        assert!(enter(&mut account, &limited, now).is_ok(), "a limit that was lifted begins anew");
+        assert!(admit(&mut account, &limited, now).is_ok() && admit(&mut account, &limited, now).is_ok());
+        assert!(admit(&mut account, &limited, now).is_err(), "one minute's worth only");
+        reserve_tokens(&mut account, &limited, 90).unwrap();
+        account.release(&Quota::UNLIMITED, 1_000, 0);
+        assert!(reserve_tokens(&mut account, &limited, 20).is_err(), "tokens that were never taken are not returned");
+        account.release(&Quota::UNLIMITED, 1_000, 5_000);
+        assert!(reserve_tokens(&mut account, &limited, 10).is_ok());
+        assert!(admit(&mut account, &Quota::UNLIMITED, now).is_ok());
+        assert!(admit(&mut account, &limited, now).is_ok(), "a limit that was removed starts full again");
     }
 
     #[test]
-    fn a_request_larger_than_the_limit_passes_when_the_minute_is_unused() {
+    fn a_request_larger_than_the_limit_passes_a_full_bucket() {
         let quota = Quota { tokens_per_minute: Some(100), ..Quota::UNLIMITED };
         let mut account = Account::new(&quota, Instant::now());
-        assert!(take(&mut account, &quota, 1_000).is_ok());
-        assert!(take(&mut account, &quota, 1).is_err());
+        assert!(reserve_tokens(&mut account, &quota, 1_000).is_ok());
+        assert!(reserve_tokens(&mut account, &quota, 1).is_err());
     }
 
     #[test]
-    fn what_was_spent_takes_the_place_of_what_was_set_aside() {
+    fn settled_spending_replaces_the_reservation() {
         let mut account = Account::new(&Quota::UNLIMITED, Instant::now());
-        account.begin(Period::Day, 1, 0.5);
-        account.set_aside(Period::Day, 0.25);
+        account.start_period(Period::Day, 1, 0.5);
+        account.reserve(Period::Day, 0.25);
         assert_eq!(account.spending(Period::Day), Spending { period: 1, usd: 0.75 });
-        account.pay(Period::Day, 0.25, 0.125);
+        account.settle(Period::Day, 0.25, 0.125);
         assert_eq!(account.spending(Period::Day), Spending { period: 1, usd: 0.625 });
-        account.begin(Period::Day, 2, 0.0);
+        account.start_period(Period::Day, 2, 0.0);
         assert_eq!(account.spending(Period::Day).usd, 0.0, "a new period is a new budget");
-        assert_eq!(account.spending(Period::Month).usd, 0.0, "the month was not touched");
+        assert_eq!(account.spending(Period::Month).usd, 0.0, "the month is unchanged");
     }
 
     #[test]
-    fn concurrency_is_given_back() {
+    fn release_frees_concurrency() {
         let quota = Quota { concurrency: Some(1), ..Quota::UNLIMITED };
         let now = Instant::now();
         let mut account = Account::new(&quota, now);
-        enter(&mut account, &quota, now).unwrap();
-        assert_eq!(enter(&mut account, &quota, now).unwrap_err().limit, "concurrency");
-        account.leave(&quota, 0, 0);
-        assert!(enter(&mut account, &quota, now).is_ok());
+        admit(&mut account, &quota, now).unwrap();
+        assert_eq!(admit(&mut account, &quota, now).unwrap_err().limit, "concurrency");
+        account.release(&quota, 0, 0);
+        assert!(admit(&mut account, &quota, now).is_ok());
     }
 
     proptest! {
-        /// A bucket gives at most its size and what flowed in since, however the requests are spread.
+        /// A bucket admits at most its capacity plus the refill since, for any arrival pattern.
         #[test]
-        fn no_pattern_of_requests_beats_the_rate(per_minute in 1u32..1_000, gaps in prop::collection::vec(0u64..5_000, 1..200)) {
+        fn no_arrival_pattern_exceeds_the_rate(per_minute in 1u32..1_000, gaps in prop::collection::vec(0u64..5_000, 1..200)) {
             let quota = Quota { requests_per_minute: Some(per_minute), ..Quota::UNLIMITED };
             let start = Instant::now();
             let mut account = Account::new(&quota, start);
@@ -270,12 +239,12 @@ mod tests {
             for gap in gaps {
                 elapsed += gap;
                 let now = start + Duration::from_millis(elapsed);
-                match enter(&mut account, &quota, now) {
+                match admit(&mut account, &quota, now) {
                     Ok(()) => admitted += 1.0,
                     Err(refusal) => {
-                        // Who waits as long as told gets in.
-                        let later = now + refusal.wait + Duration::from_millis(1);
-                        prop_assert!(account.clone().may_enter(&quota, later).is_ok());
+                        // A retry after `retry_after` is admitted.
+                        let later = now + refusal.retry_after + Duration::from_millis(1);
+                        prop_assert!(account.clone().check_admission(&quota, later).is_ok());
                     }
                 }
                 let minutes = Duration::from_millis(elapsed).as_secs_f64() / 60.0;

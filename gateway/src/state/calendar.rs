@@ -7,7 +7,7 @@ use crate::config::Period;
 const DAY: u64 = 86_400;
 
 /// Returns the number of the period that holds `now`, and how long it still lasts.
-pub fn period(per: Period, now: SystemTime) -> (u64, Duration) {
+pub(super) fn period(per: Period, now: SystemTime) -> (u64, Duration) {
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let day = seconds / DAY;
     match per {
@@ -22,7 +22,7 @@ pub fn period(per: Period, now: SystemTime) -> (u64, Duration) {
 }
 
 /// Returns the numbers of the day and the month that hold `now`.
-pub(super) fn running(now: SystemTime) -> [u64; 2] {
+pub(super) fn current(now: SystemTime) -> [u64; 2] {
     Period::ALL.map(|per| period(per, now).0)
 }
 

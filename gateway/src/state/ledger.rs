@@ -1,69 +1,73 @@
-//! Who may make a request, and what it may spend.
+//! The entry point to the quotas: admits requests on the accounts of their key and user.
 //!
-//! Rates and concurrency hold for this process alone. So does money, unless there is a [`Desk`]: then it is asked for at
-//! the shared store, and the books of this process bound only what is spent while that is away.
+//! Rates and concurrency are limited by each process alone. So are budgets without a shared store. With one, each
+//! reservation is made there, and the accounts of this process limit only what is spent while the store is unavailable.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    account::Refusal,
-    books::Books,
-    shared::{Courier, Desk, LinkError},
-    store::{Memory, Store},
-    ticket::Ticket,
-    untold::Untold,
+    account::LimitExceeded,
+    account_store::AccountStore,
+    dirty_keys::DirtyKeys,
+    quota_lease::QuotaLease,
+    shared::{ReservationQueue, SharedStoreError, StoreSync},
+    spending_store::{MemoryStore, SpendingStore},
 };
 use crate::config::{Quota, Shared};
 
-/// The books of this process, and the desk at which it asks for more.
+/// The accounts of this process, and the queue to the shared store.
 #[derive(Debug)]
 pub struct Ledger {
-    books: Arc<Books>,
-    desk: Option<Arc<Desk>>,
+    accounts: Arc<AccountStore>,
+    queue: Option<Arc<ReservationQueue>>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self::new(100_000, Arc::new(Memory::default()))
+        Self::new(100_000, Arc::new(MemoryStore::default()))
     }
 }
 
 impl Ledger {
-    /// Returns a ledger of at most `most` accounts whose money `store` remembers.
-    pub fn new(most: usize, store: Arc<dyn Store>) -> Self {
-        Self { books: Arc::new(Books::new(most, store, None)), desk: None }
+    /// Returns a ledger of at most `max_accounts` accounts whose spending `spending` remembers.
+    pub fn new(max_accounts: usize, spending: Arc<dyn SpendingStore>) -> Self {
+        Self { accounts: Arc::new(AccountStore::new(max_accounts, spending, None)), queue: None }
     }
 
-    /// Returns a ledger whose budgets are shared with all who write to the store that `shared` names, and the task that
+    /// Returns a ledger whose budgets are shared with all processes that use the store of `shared`, and the task that
     /// talks to that store.
     ///
     /// # Errors
     ///
-    /// Fails when the file of the store's authorities is of no use. Whether the store is there is not asked.
-    pub fn sharing(most: usize, store: Arc<dyn Store>, shared: &Shared) -> Result<(Self, Courier), LinkError> {
-        let untold = Arc::<Untold>::default();
-        let books = Arc::new(Books::new(most, store, Some(Arc::clone(&untold))));
-        let desk = Arc::new(Desk::new(shared.timeout));
-        let courier = Courier::new(Arc::clone(&books), untold, Arc::clone(&desk), shared)?;
-        Ok((Self { books, desk: Some(desk) }, courier))
+    /// Fails when the file of the store's certificate authorities cannot be used. The store is not contacted.
+    pub fn with_shared_store(
+        max_accounts: usize,
+        spending: Arc<dyn SpendingStore>,
+        shared: &Shared,
+    ) -> Result<(Self, StoreSync), SharedStoreError> {
+        let dirty = Arc::<DirtyKeys>::default();
+        let accounts = Arc::new(AccountStore::new(max_accounts, spending, Some(Arc::clone(&dirty))));
+        let queue = Arc::new(ReservationQueue::new(shared.timeout));
+        let sync = StoreSync::new(Arc::clone(&accounts), dirty, Arc::clone(&queue), shared)?;
+        Ok((Self { accounts, queue: Some(queue) }, sync))
     }
 
     /// Admits a request on every account of `holders`, all of which have limits, or on none.
     ///
     /// # Errors
     ///
-    /// Fails with the first limit that is reached.
-    pub fn enter(&self, holders: Vec<(String, Quota)>, now: Instant) -> Result<Ticket, Refusal> {
-        self.books.enter(&holders, now)?;
-        Ok(Ticket::new(Arc::clone(&self.books), self.desk.clone(), holders))
+    /// Fails with the first limit that is exceeded.
+    pub fn try_admit(&self, holders: Vec<(String, Quota)>, now: Instant) -> Result<QuotaLease, LimitExceeded> {
+        self.accounts.try_admit(&holders, now)?;
+        Ok(QuotaLease::new(Arc::clone(&self.accounts), self.queue.clone(), holders))
     }
 
-    /// Returns how many accounts there are.
+    /// Returns the number of accounts.
     pub fn len(&self) -> usize {
-        self.books.open().len()
+        self.accounts.lock().accounts.len()
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there is no account.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

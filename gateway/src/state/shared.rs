@@ -1,14 +1,14 @@
-//! Budgets that several processes keep together, in a store that speaks Redis's protocol.
+//! Budgets that several processes share, in a store that speaks Redis's protocol.
 //!
-//! Requests lay what they ask for on the [`Desk`]; the [`Courier`], one task with one connection, carries it to the store
-//! in batches and brings the verdicts back. Each process writes only what it has spent itself, as an absolute amount, so
-//! that a batch may be sent again, late, or to a store that has forgotten everything, and the sum is right all the same.
+//! Requests wait in the [`ReservationQueue`]; [`StoreSync`], one task, sends them to the store in batches. Each process
+//! writes only its own spending, as an absolute amount, so a batch may be repeated, delayed, or sent to a store that has
+//! lost its data, and the sum is still correct.
 
-mod desk;
 mod resp;
-mod link;
+mod connection;
+mod reservation_queue;
 mod batch;
-mod courier;
+mod store_sync;
 
-pub(super) use self::desk::{Desk, Verdict};
-pub use self::{courier::Courier, link::LinkError};
+pub(super) use self::reservation_queue::{ReservationQueue, ReserveReply};
+pub use self::{connection::SharedStoreError, store_sync::StoreSync};

@@ -104,8 +104,8 @@ pub struct Metrics {
     spend: Family<SpendLabels, Usd>,
     meters: RwLock<HashMap<SpendLabels, Meter>>,
     estimated: Family<ModelLabels, Counter>,
-    unwritten: Counter,
-    unshared: Counter,
+    persist_failures: Counter,
+    store_unavailable: Counter,
     spans: Family<OutcomeLabels, Counter>,
     usage: UsageTable,
     decision: Histogram,
@@ -143,8 +143,8 @@ impl Metrics {
             spend: Family::default(),
             meters: RwLock::default(),
             estimated: Family::default(),
-            unwritten: Counter::default(),
-            unshared: Counter::default(),
+            persist_failures: Counter::default(),
+            store_unavailable: Counter::default(),
             spans: Family::default(),
             usage: UsageTable::new(rows),
             decision: Histogram::new(DECISION),
@@ -170,11 +170,15 @@ impl Metrics {
         registry.register("spend_usd", "Cost by the catalog's prices", self.spend.clone());
         registry.register("usage_estimated", "Answers whose tokens were estimated", self.estimated.clone());
         registry.register(
-            "spending_unwritten",
-            "Requests served while spending cannot be written",
-            self.unwritten.clone(),
+            "persist_failures",
+            "Requests whose spending could not be persisted in the state file",
+            self.persist_failures.clone(),
         );
-        registry.register("spending_unshared", "Requests served while the shared store is away", self.unshared.clone());
+        registry.register(
+            "store_unavailable",
+            "Requests whose budget was reserved locally because the shared store did not answer",
+            self.store_unavailable.clone(),
+        );
         registry.register("spans", "Spans of traces by what became of them", self.spans.clone());
         registry.register("decision_seconds", "Time of a decision", self.decision.clone());
         registry.register("first_byte_seconds", "Time until the first byte of an answer", self.first_byte.clone());
@@ -237,11 +241,11 @@ impl Metrics {
         self.handshakes_failed.get_or_create(&ReasonLabels { reason }).inc();
     }
 
-    /// Counts a request whose spending is `unwritten` or `unshared`.
+    /// Counts a request whose spending has `persist_failed`, or whose shared store was `store_unavailable`.
     pub fn state_failed(&self, reason: &str) {
         match reason {
-            "unwritten" => self.unwritten.inc(),
-            _ => self.unshared.inc(),
+            "persist_failed" => self.persist_failures.inc(),
+            _ => self.store_unavailable.inc(),
         };
     }
 

@@ -96,9 +96,9 @@ async fn settled(store: &Store, account: &str, total: u64) {
     assert_eq!(parts, total);
 }
 
-async fn unshared(stage: &Stage) -> Result<String> {
+async fn store_unavailable(stage: &Stage) -> Result<String> {
     let metrics = wire::get(stage.admin, "/metrics").await?.text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("personaroute_spending_unshared_total "));
+    let line = metrics.lines().find_map(|line| line.strip_prefix("personaroute_store_unavailable_total "));
     Ok(line.unwrap_or_default().to_owned())
 }
 
@@ -169,8 +169,8 @@ async fn while_the_store_is_gone_each_is_bounded_by_what_it_knows_and_nothing_is
     until(|| slow.count() == 1).await;
     assert_eq!(fallback(&ask(second.address).await?), (200, ""));
     store.kill();
-    let mut served = ask_until(second.address, "state=unshared").await?;
-    assert_ne!(unshared(&second).await?, "0");
+    let mut served = ask_until(second.address, "state=store_unavailable").await?;
+    assert_ne!(store_unavailable(&second).await?, "0");
     while !is_refused(&ask(second.address).await?) {
         served += 1;
     }
@@ -188,9 +188,9 @@ async fn while_the_store_is_gone_each_is_bounded_by_what_it_knows_and_nothing_is
 
 /// Waits until a request without a budget left is refused by the store.
 async fn until_shared(stage: &Stage) -> Result<()> {
-    let before = unshared(stage).await?;
+    let before = store_unavailable(stage).await?;
     assert!(is_refused(&ask(stage.address).await?));
-    assert_eq!(unshared(stage).await?, before);
+    assert_eq!(store_unavailable(stage).await?, before);
     Ok(())
 }
 
@@ -199,9 +199,9 @@ async fn without_a_budget_nobody_waits_for_the_store() -> Result<()> {
     let (mut store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     store.kill();
     let stage = Stage::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
-    assert_eq!(fallback(&ask(stage.address).await?), (200, "state=unshared"));
+    assert_eq!(fallback(&ask(stage.address).await?), (200, "state=store_unavailable"));
     assert_eq!(fallback(&ask_as(stage.address, "service-key", "ada").await?), (200, ""));
-    assert_eq!(unshared(&stage).await?, "1");
+    assert_eq!(store_unavailable(&stage).await?, "1");
     Ok(())
 }
 
@@ -216,9 +216,9 @@ async fn a_store_that_stalls_holds_no_request_and_what_it_hears_late_counts_once
     let mut served = 1 + ask_until(hasty.address, "").await?;
     way.stall();
     // Nothing ends the stall but the end of this test, so that being answered is not having waited for the store.
-    served += ask_until(hasty.address, "state=unshared").await?;
+    served += ask_until(hasty.address, "state=store_unavailable").await?;
     for _ in 0..3 {
-        assert_eq!(fallback(&ask(hasty.address).await?), (200, "state=unshared"));
+        assert_eq!(fallback(&ask(hasty.address).await?), (200, "state=store_unavailable"));
         served += 1;
     }
     way.go_on();
@@ -239,7 +239,7 @@ async fn what_was_said_before_a_new_connection_and_is_heard_after_it_changes_not
         way.go_on();
         served += ask_until(stage.address, "").await?;
         way.stall();
-        served += ask_until(stage.address, "state=unshared").await?;
+        served += ask_until(stage.address, "state=store_unavailable").await?;
     }
     way.let_new();
     served += ask_until(stage.address, "").await?;
@@ -265,7 +265,7 @@ async fn what_was_spent_without_the_store_outlives_the_process_where_there_is_a_
     let stage = Stage::between(&upstream, &upstream, &configuration)?;
     assert_eq!(fallback(&ask(stage.address).await?), (200, ""));
     store.kill();
-    let served = 1 + ask_until(stage.address, "state=unshared").await?;
+    let served = 1 + ask_until(stage.address, "state=store_unavailable").await?;
     drop(stage);
     store.start_again()?;
     let stage = Stage::between(&upstream, &upstream, &configuration)?;
@@ -320,7 +320,7 @@ async fn over_tls_with_a_password_only_a_store_that_the_authority_vouches_for_is
     let doubting = trusting.replace(&format!(", ca: '{}'", file("ca.pem")), "");
     assert_ne!(doubting, trusting);
     let stage = Stage::between(&upstream, &upstream, &doubting)?;
-    assert_eq!(fallback(&ask(stage.address).await?), (200, "state=unshared"));
+    assert_eq!(fallback(&ask(stage.address).await?), (200, "state=store_unavailable"));
     let missing = trusting.replace("ca.pem", "gone.pem");
     let error = Stage::between(&upstream, &upstream, &missing).err().map(|error| format!("{error:#}"));
     assert!(

@@ -108,14 +108,14 @@ auth:
     let (address, admin) = program.addresses().await?;
     ask_until(address, str::is_empty).await?;
     program.limit_files("1")?;
-    ask_until(address, |fallback| fallback == "state=unwritten").await?;
-    program.line(|line| line["message"] == "request finished" && line["state"] == "unwritten").await?;
+    ask_until(address, |fallback| fallback == "state=persist_failed").await?;
+    program.line(|line| line["message"] == "request finished" && line["state"] == "persist_failed").await?;
     let metrics = wire::get(admin, "/metrics").await?.text();
-    let counted = metrics.lines().find(|line| line.starts_with("personaroute_spending_unwritten_total"));
+    let counted = metrics.lines().find(|line| line.starts_with("personaroute_persist_failures_total"));
     assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
     program.limit_files("unlimited")?;
     ask_until(address, str::is_empty).await?;
-    program.line(|line| line["message"] == "spending is written again").await?;
+    program.line(|line| line["message"] == "spending is persisted again").await?;
     Ok(())
 }
 
@@ -133,19 +133,20 @@ auth:
     let wrong = [("STATE_PASSWORD", "wrong-password")];
     let mut program = Running::start_knowing(&configuration(SIMULATED, &more), &wrong)?;
     let (address, admin) = program.addresses().await?;
-    ask_until(address, |fallback| fallback == "state=unshared").await?;
-    program.line(|line| line["message"] == "request finished" && line["state"] == "unshared").await?;
-    let away = |line: &serde_json::Value| line["message"].as_str().is_some_and(|text| text.contains("store is away"));
+    ask_until(address, |fallback| fallback == "state=store_unavailable").await?;
+    program.line(|line| line["message"] == "request finished" && line["state"] == "store_unavailable").await?;
+    let away =
+        |line: &serde_json::Value| line["message"].as_str().is_some_and(|text| text.contains("store is unavailable"));
     let line = program.line(away).await?;
     assert_eq!(line["error"], "the username and password are refused (WRONGPASS)");
     assert_eq!(line["store"], format!("redis://127.0.0.1:{}/0", store.port()));
     let metrics = wire::get(admin, "/metrics").await?.text();
-    let counted = metrics.lines().find(|line| line.starts_with("personaroute_spending_unshared_total"));
+    let counted = metrics.lines().find(|line| line.starts_with("personaroute_store_unavailable_total"));
     assert!(counted.is_some_and(|line| !line.ends_with(" 0")), "{metrics}");
     // The store takes the password that the gateway has, and the gateway finds its way back.
     store.ask(&["CONFIG", "SET", "requirepass", "wrong-password"])?;
     ask_until(address, str::is_empty).await?;
-    program.line(|line| line["message"].as_str().is_some_and(|text| text.contains("shared store is back"))).await?;
+    program.line(|line| line["message"].as_str().is_some_and(|text| text.contains("store is available again"))).await?;
     let log = format!("{:?}", program.lines());
     assert!(!log.contains("wrong-password") && !log.contains("right-password"), "{log}");
     Ok(())

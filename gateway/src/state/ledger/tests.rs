@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     config::{Budget, Period},
-    state::{Disk, Need, Spending, books::SWEEP, calendar},
+    state::{Cost, FileStore, Spending, calendar, retention::SCAN_INTERVAL},
 };
 
 fn holders(key: Quota, user: Quota) -> Vec<(String, Quota)> {
@@ -19,13 +19,13 @@ fn budget(usd: f64) -> Quota {
     Quota { budget: Some(Budget::of(usd, Period::Month)), ..Quota::UNLIMITED }
 }
 
-fn price(usd: f64) -> Need {
-    Need { tokens: 0, usd }
+fn price(usd: f64) -> Cost {
+    Cost { tokens: 0, usd }
 }
 
 /// Reserves where there is nobody to wait for.
-fn reserve(ticket: &mut Ticket, need: Need, now: Instant, date: SystemTime) -> Result<(), Refusal> {
-    ticket.reserve(need, now, date).now_or_never().expect("a ledger of its own waits for nothing")
+fn reserve(lease: &mut QuotaLease, cost: Cost, now: Instant, date: SystemTime) -> Result<(), LimitExceeded> {
+    lease.reserve(cost, now, date).now_or_never().expect("a ledger of its own waits for nothing")
 }
 
 #[test]
@@ -34,37 +34,37 @@ fn a_refusal_on_one_account_leaves_nothing_on_the_other() {
     let now = Instant::now();
     let key = Quota { concurrency: Some(2), requests_per_minute: Some(2), ..Quota::UNLIMITED };
     let user = Quota { concurrency: Some(1), ..Quota::UNLIMITED };
-    let first = ledger.enter(holders(key, user), now).unwrap();
+    let first = ledger.try_admit(holders(key, user), now).unwrap();
     for _ in 0..10 {
-        assert_eq!(ledger.enter(holders(key, user), now).unwrap_err().limit, "concurrency");
+        assert_eq!(ledger.try_admit(holders(key, user), now).unwrap_err().limit, "concurrency");
     }
-    let second = ledger.enter(holders(key, Quota::UNLIMITED), now);
+    let second = ledger.try_admit(holders(key, Quota::UNLIMITED), now);
     assert!(second.is_ok(), "a refused user costs the key no request");
     drop((first, second));
-    assert_eq!(ledger.enter(holders(key, user), now).unwrap_err().limit, "requests_per_minute");
+    assert_eq!(ledger.try_admit(holders(key, user), now).unwrap_err().limit, "requests_per_minute");
 }
 
 #[test]
 fn money_is_set_aside_on_all_accounts_or_none() {
     let ledger = Arc::new(Ledger::default());
     let (now, date) = (Instant::now(), SystemTime::now());
-    let mut ticket = ledger.enter(holders(budget(10.0), budget(1.0)), now).unwrap();
-    assert_eq!(reserve(&mut ticket, price(2.0), now, date).unwrap_err().limit, "budget");
-    drop(ticket);
-    let mut other = ledger.enter(holders(budget(10.0), Quota::UNLIMITED), now).unwrap();
+    let mut lease = ledger.try_admit(holders(budget(10.0), budget(1.0)), now).unwrap();
+    assert_eq!(reserve(&mut lease, price(2.0), now, date).unwrap_err().limit, "budget");
+    drop(lease);
+    let mut other = ledger.try_admit(holders(budget(10.0), Quota::UNLIMITED), now).unwrap();
     assert!(reserve(&mut other, price(10.0), now, date).is_ok(), "nothing was left behind");
-    other.used(price(9.5));
+    other.record_usage(price(9.5));
     drop(other);
-    let mut last = ledger.enter(holders(budget(10.0), Quota::UNLIMITED), now).unwrap();
+    let mut last = ledger.try_admit(holders(budget(10.0), Quota::UNLIMITED), now).unwrap();
     assert!(reserve(&mut last, price(1.0), now, date).is_err());
 }
 
 #[test]
 fn the_accounts_are_bounded_and_the_oldest_idle_one_goes() {
-    let ledger = Arc::new(Ledger::new(8, Arc::new(Memory::default())));
+    let ledger = Arc::new(Ledger::new(8, Arc::new(MemoryStore::default())));
     let start = Instant::now();
     let quota = Quota { concurrency: Some(1), ..Quota::UNLIMITED };
-    let enter = |name: &str, now| ledger.enter(vec![(name.to_owned(), quota)], now);
+    let enter = |name: &str, now| ledger.try_admit(vec![(name.to_owned(), quota)], now);
     let busy = enter("user:busy", start).unwrap();
     for user in 0..1_000 {
         let now = start + Duration::from_millis(user);
@@ -77,49 +77,49 @@ fn the_accounts_are_bounded_and_the_oldest_idle_one_goes() {
 
 #[test]
 fn an_account_that_made_room_has_not_forgotten_its_spending() {
-    let ledger = Arc::new(Ledger::new(4, Arc::new(Memory::default())));
+    let ledger = Arc::new(Ledger::new(4, Arc::new(MemoryStore::default())));
     let (now, date) = (Instant::now(), SystemTime::now());
-    let mut ticket = ledger.enter(vec![("user:ada".to_owned(), budget(1.0))], now).unwrap();
-    reserve(&mut ticket, price(0.9), now, date).unwrap();
-    ticket.used(price(0.9));
-    drop(ticket);
+    let mut lease = ledger.try_admit(vec![("user:ada".to_owned(), budget(1.0))], now).unwrap();
+    reserve(&mut lease, price(0.9), now, date).unwrap();
+    lease.record_usage(price(0.9));
+    drop(lease);
     let idle = Quota { concurrency: Some(1), ..Quota::UNLIMITED };
     for user in 0..100 {
-        drop(ledger.enter(vec![(format!("user:{user}"), idle)], now + Duration::from_secs(1)).unwrap());
+        drop(ledger.try_admit(vec![(format!("user:{user}"), idle)], now + Duration::from_secs(1)).unwrap());
     }
-    let mut again = ledger.enter(vec![("user:ada".to_owned(), budget(1.0))], now).unwrap();
+    let mut again = ledger.try_admit(vec![("user:ada".to_owned(), budget(1.0))], now).unwrap();
     assert_eq!(reserve(&mut again, price(0.2), now, date).unwrap_err().limit, "budget");
 }
 
 #[test]
 fn a_full_store_makes_room_only_by_periods_that_are_over() {
-    let ledger = Arc::new(Ledger::new(1, Arc::new(Memory::default())));
+    let ledger = Arc::new(Ledger::new(1, Arc::new(MemoryStore::default())));
     let (now, date) = (Instant::now(), SystemTime::now());
     let spend = |user: &str, now, date| {
-        let mut ticket = ledger.enter(vec![(format!("user:{user}"), budget(1.0))], now).unwrap();
-        let reserved = reserve(&mut ticket, price(0.5), now, date);
-        ticket.used(price(0.5));
+        let mut lease = ledger.try_admit(vec![(format!("user:{user}"), budget(1.0))], now).unwrap();
+        let reserved = reserve(&mut lease, price(0.5), now, date);
+        lease.record_usage(price(0.5));
         reserved
     };
     assert!(spend("a", now, date).is_ok() && spend("b", now, date).is_ok());
     assert_eq!(spend("c", now, date).unwrap_err().limit, "max_tracked_users");
     assert!(spend("a", now, date).is_ok(), "who has spent is still known");
-    let (later, next) = (now + SWEEP * 2, date + Duration::from_secs(40 * 86_400));
+    let (later, next) = (now + SCAN_INTERVAL * 2, date + Duration::from_secs(40 * 86_400));
     assert!(spend("c", later, next).is_ok());
 }
 
 /// Has `name` spend half a dollar of the budget `budget`; returns how long it is to wait when there is no room.
 fn spend_half(ledger: &Ledger, name: &str, budget: Budget, date: SystemTime) -> Result<(), (&'static str, Duration)> {
     let quota = Quota { budget: Some(budget), ..Quota::UNLIMITED };
-    let mut ticket = ledger.enter(vec![(name.to_owned(), quota)], Instant::now()).unwrap();
-    let reserved = reserve(&mut ticket, price(0.5), Instant::now(), date);
-    ticket.used(price(0.5));
-    reserved.map_err(|refusal| (refusal.limit, refusal.wait))
+    let mut lease = ledger.try_admit(vec![(name.to_owned(), quota)], Instant::now()).unwrap();
+    let reserved = reserve(&mut lease, price(0.5), Instant::now(), date);
+    lease.record_usage(price(0.5));
+    reserved.map_err(|refusal| (refusal.limit, refusal.retry_after))
 }
 
 #[test]
 fn users_leave_keys_their_room() {
-    let ledger = Ledger::new(2, Arc::new(Memory::default()));
+    let ledger = Ledger::new(2, Arc::new(MemoryStore::default()));
     let (month, date) = (Budget::of(1.0, Period::Month), SystemTime::now());
     let served = (0..100).filter(|user| spend_half(&ledger, &format!("user:{user}"), month, date).is_ok()).count();
     assert_eq!(served, 4, "two accounts with a day and a month each");
@@ -132,8 +132,8 @@ fn users_leave_keys_their_room() {
 
 #[test]
 fn keys_of_periods_that_are_over_are_forgotten_too() {
-    let memory = Arc::new(Memory::default());
-    let ledger = Ledger::new(2, Arc::<Memory>::clone(&memory));
+    let memory = Arc::new(MemoryStore::default());
+    let ledger = Ledger::new(2, Arc::<MemoryStore>::clone(&memory));
     let day = Duration::from_secs(86_400);
     for days in 1..21 {
         let date = SystemTime::UNIX_EPOCH + day * days;
@@ -144,9 +144,9 @@ fn keys_of_periods_that_are_over_are_forgotten_too() {
 
 #[test]
 fn users_do_not_make_a_resting_key_begin_anew() {
-    let ledger = Ledger::new(8, Arc::new(Memory::default()));
+    let ledger = Ledger::new(8, Arc::new(MemoryStore::default()));
     let (now, quota) = (Instant::now(), Quota { requests_per_minute: Some(1), ..Quota::UNLIMITED });
-    let enter = |name: String, now| ledger.enter(vec![(name, quota)], now).map(drop);
+    let enter = |name: String, now| ledger.try_admit(vec![(name, quota)], now).map(drop);
     enter("key:k".to_owned(), now).unwrap();
     for user in 0..100 {
         enter(format!("user:{user}"), now + Duration::from_millis(user)).unwrap();
@@ -160,7 +160,7 @@ fn who_finds_no_room_is_told_when_there_will_be() {
     // The middle of a month, so that the next day is in the same one.
     let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_789_560_000);
     for (kept, per) in [(day, Period::Day), (month, Period::Month)] {
-        let ledger = Ledger::new(1, Arc::new(Memory::default()));
+        let ledger = Ledger::new(1, Arc::new(MemoryStore::default()));
         for user in ["user:a", "user:b"] {
             assert_eq!(spend_half(&ledger, user, kept, noon), Ok(()));
         }
@@ -176,16 +176,16 @@ fn a_restart_remembers_what_was_spent_and_what_was_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.redb");
     let (now, date) = (Instant::now(), SystemTime::now());
-    let open = || Arc::new(Ledger::new(10, Arc::new(Disk::open(&path).unwrap())));
+    let open = || Arc::new(Ledger::new(10, Arc::new(FileStore::open(&path).unwrap())));
     let ledger = open();
-    let mut ended = ledger.enter(holders(budget(1.0), Quota::UNLIMITED), now).unwrap();
+    let mut ended = ledger.try_admit(holders(budget(1.0), Quota::UNLIMITED), now).unwrap();
     reserve(&mut ended, price(0.6), now, date).unwrap();
-    ended.used(price(0.5));
+    ended.record_usage(price(0.5));
     drop((ended, ledger));
     let ledger = open();
-    let mut ticket = ledger.enter(holders(budget(1.0), Quota::UNLIMITED), now).unwrap();
-    assert_eq!(reserve(&mut ticket, price(0.6), now, date).unwrap_err().limit, "budget");
-    assert!(reserve(&mut ticket, price(0.4), now, date).is_ok());
+    let mut lease = ledger.try_admit(holders(budget(1.0), Quota::UNLIMITED), now).unwrap();
+    assert_eq!(reserve(&mut lease, price(0.6), now, date).unwrap_err().limit, "budget");
+    assert!(reserve(&mut lease, price(0.4), now, date).is_ok());
 }
 
 #[test]
@@ -197,11 +197,11 @@ fn a_day_and_a_month_both_outlive_the_process() {
     // The middle of a month, so that the next day is in the same one.
     let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_789_560_000);
     let spend = |usd: f64, date: SystemTime| {
-        let ledger = Arc::new(Ledger::new(10, Arc::new(Disk::open(&path).unwrap())));
-        let mut ticket = ledger.enter(vec![("key:k".to_owned(), quota)], Instant::now()).unwrap();
-        let reserved = reserve(&mut ticket, price(usd), Instant::now(), date);
+        let ledger = Arc::new(Ledger::new(10, Arc::new(FileStore::open(&path).unwrap())));
+        let mut lease = ledger.try_admit(vec![("key:k".to_owned(), quota)], Instant::now()).unwrap();
+        let reserved = reserve(&mut lease, price(usd), Instant::now(), date);
         if reserved.is_ok() {
-            ticket.used(price(usd));
+            lease.record_usage(price(usd));
         }
         reserved.is_ok()
     };
@@ -217,13 +217,13 @@ fn a_day_and_a_month_both_outlive_the_process() {
 fn what_is_set_aside_cannot_be_spent_twice() {
     let ledger = Arc::new(Ledger::default());
     let (now, date) = (Instant::now(), SystemTime::now());
-    let enter = || ledger.enter(vec![("key:k".to_owned(), budget(1.0))], now).unwrap();
+    let enter = || ledger.try_admit(vec![("key:k".to_owned(), budget(1.0))], now).unwrap();
     let mut first = enter();
     reserve(&mut first, price(0.625), now, date).unwrap();
     let refusal = reserve(&mut enter(), price(0.625), now, date).unwrap_err();
     let rest = calendar::period(Period::Month, date).1;
-    assert_eq!((refusal.limit, refusal.wait), ("budget", rest));
-    first.used(price(0.125));
+    assert_eq!((refusal.limit, refusal.retry_after), ("budget", rest));
+    first.record_usage(price(0.125));
     drop(first);
     assert!(reserve(&mut enter(), price(0.625), now, date).is_ok(), "what was not used is free again");
 }
@@ -237,10 +237,10 @@ fn who_is_over_a_day_and_a_month_waits_for_the_month() {
     let (now, noon) = (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_789_560_000));
     let tomorrow = noon + Duration::from_secs(86_400);
     let spend = |usd, date| {
-        let mut ticket = ledger.enter(vec![("key:k".to_owned(), quota)], now).unwrap();
-        let reserved = reserve(&mut ticket, price(usd), now, date);
-        ticket.used(price(usd));
-        reserved.map_err(|refusal| refusal.wait)
+        let mut lease = ledger.try_admit(vec![("key:k".to_owned(), quota)], now).unwrap();
+        let reserved = reserve(&mut lease, price(usd), now, date);
+        lease.record_usage(price(usd));
+        reserved.map_err(|refusal| refusal.retry_after)
     };
     let rest = |per, date| Err(calendar::period(per, date).1);
     assert_eq!(spend(0.875, noon), Ok(()));
@@ -251,7 +251,7 @@ fn who_is_over_a_day_and_a_month_waits_for_the_month() {
 }
 
 /// A ledger that asks for its one account's dollar where nobody answers, and what it remembers.
-fn left_alone() -> (Ledger, Courier, Arc<Memory>, Vec<(String, Quota)>) {
+fn left_alone() -> (Ledger, StoreSync, Arc<MemoryStore>, Vec<(String, Quota)>) {
     let shared = Shared {
         host: "nowhere".to_owned(),
         port: 1,
@@ -263,28 +263,28 @@ fn left_alone() -> (Ledger, Courier, Arc<Memory>, Vec<(String, Quota)>) {
         timeout: Duration::from_millis(20),
         prefix: "p".to_owned(),
     };
-    let memory = Arc::new(Memory::default());
-    let store: Arc<dyn Store> = Arc::<Memory>::clone(&memory);
-    let (ledger, courier) = Ledger::sharing(10, store, &shared).unwrap();
+    let memory = Arc::new(MemoryStore::default());
+    let store: Arc<dyn SpendingStore> = Arc::<MemoryStore>::clone(&memory);
+    let (ledger, sync) = Ledger::with_shared_store(10, store, &shared).unwrap();
     let quota = Quota { budget: Some(Budget::of(1.0, Period::Day)), ..Quota::UNLIMITED };
-    (ledger, courier, memory, vec![("key:k".to_owned(), quota)])
+    (ledger, sync, memory, vec![("key:k".to_owned(), quota)])
 }
 
 #[tokio::test]
 async fn who_gets_no_answer_is_bounded_by_what_is_known_of_all() {
-    let (ledger, _courier, memory, holders) = left_alone();
+    let (ledger, _sync, memory, holders) = left_alone();
     let (now, date) = (Instant::now(), SystemTime::now());
     let period = calendar::period(Period::Day, date).0;
-    memory.learn("day/key:k", period, 0.5);
-    let mut first = ledger.enter(holders.clone(), now).unwrap();
+    memory.set_others("day/key:k", period, 0.5);
+    let mut first = ledger.try_admit(holders.clone(), now).unwrap();
     first.reserve(price(0.375), now, date).await.unwrap();
-    assert!(!first.is_shared());
-    let mut second = ledger.enter(holders.clone(), now).unwrap();
+    assert!(first.is_store_unavailable());
+    let mut second = ledger.try_admit(holders.clone(), now).unwrap();
     let refusal = second.reserve(price(0.25), now, date).await.unwrap_err();
     assert_eq!(refusal.limit, "budget", "others have spent 0.5, this process 0.375");
-    first.used(price(0.125));
+    first.record_usage(price(0.125));
     drop(first);
-    assert_eq!(memory.recall("day/key:k"), Some(Spending { period, usd: 0.125 }));
+    assert_eq!(memory.own("day/key:k"), Some(Spending { period, usd: 0.125 }));
 }
 
 #[tokio::test]
@@ -292,9 +292,9 @@ async fn without_a_budget_nobody_is_asked() {
     let (ledger, ..) = left_alone();
     let quota = Quota { concurrency: Some(1), ..Quota::UNLIMITED };
     let now = Instant::now();
-    let mut ticket = ledger.enter(vec![("user:u".to_owned(), quota)], now).unwrap();
-    reserve(&mut ticket, Need { tokens: 1, usd: 5.0 }, now, SystemTime::now()).unwrap();
-    assert!(ticket.is_shared() && ticket.is_written());
+    let mut lease = ledger.try_admit(vec![("user:u".to_owned(), quota)], now).unwrap();
+    reserve(&mut lease, Cost { tokens: 1, usd: 5.0 }, now, SystemTime::now()).unwrap();
+    assert!(!lease.is_store_unavailable() && !lease.is_persist_failed());
 }
 
 #[test]
@@ -303,9 +303,9 @@ fn many_threads_together_do_not_overspend() {
     let (now, date) = (Instant::now(), SystemTime::now());
     let admitted = std::sync::atomic::AtomicU32::new(0);
     let spend = || {
-        let mut ticket = ledger.enter(holders(budget(1.0), budget(1.0)), now).unwrap();
-        if reserve(&mut ticket, price(0.125), now, date).is_ok() {
-            ticket.used(price(0.125));
+        let mut lease = ledger.try_admit(holders(budget(1.0), budget(1.0)), now).unwrap();
+        if reserve(&mut lease, price(0.125), now, date).is_ok() {
+            lease.record_usage(price(0.125));
             admitted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
     };
@@ -328,15 +328,15 @@ proptest! {
         let (now, date) = (Instant::now(), SystemTime::now());
         let mut running = Vec::new();
         for (estimate, share, ends_one) in requests {
-            let mut ticket = ledger.enter(vec![("key:k".to_owned(), budget(usd))], now).unwrap();
-            if reserve(&mut ticket, price(estimate), now, date).is_ok() {
-                ticket.used(price(estimate * share));
-                running.push(ticket);
+            let mut lease = ledger.try_admit(vec![("key:k".to_owned(), budget(usd))], now).unwrap();
+            if reserve(&mut lease, price(estimate), now, date).is_ok() {
+                lease.record_usage(price(estimate * share));
+                running.push(lease);
             }
             if ends_one {
                 running.pop();
             }
-            let spent = ledger.books.store.recall("month/key:k").map_or(0.0, |spending| spending.usd);
+            let spent = ledger.accounts.spending.own("month/key:k").map_or(0.0, |spending| spending.usd);
             prop_assert!(spent <= usd + 1e-9);
         }
     }

@@ -24,10 +24,10 @@ pub(super) enum Reply {
 /// The answer is not of this protocol, or longer than anything that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the answer is not of Redis's protocol")]
-pub struct Foreign;
+pub struct ProtocolError;
 
 /// Returns the bytes that say `words`.
-pub(super) fn say(words: &[impl AsRef<str>]) -> Vec<u8> {
+pub(super) fn encode(words: &[impl AsRef<str>]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
     for word in words.iter().map(AsRef::as_ref) {
         bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
@@ -38,35 +38,35 @@ pub(super) fn say(words: &[impl AsRef<str>]) -> Vec<u8> {
 }
 
 /// Returns the answer that `bytes` begin with and its length, or none while it is not there as a whole.
-pub(super) fn hear(bytes: &[u8]) -> Result<Option<(Reply, usize)>, Foreign> {
-    let mut rest = bytes;
-    match reply(&mut rest, MOST_DEPTH)? {
-        Some(reply) => Ok(Some((reply, bytes.len() - rest.len()))),
-        None if bytes.len() > MOST_BYTES => Err(Foreign),
+pub(super) fn decode(bytes: &[u8]) -> Result<Option<(Reply, usize)>, ProtocolError> {
+    let mut remaining = bytes;
+    match reply(&mut remaining, MOST_DEPTH)? {
+        Some(reply) => Ok(Some((reply, bytes.len() - remaining.len()))),
+        None if bytes.len() > MOST_BYTES => Err(ProtocolError),
         None => Ok(None),
     }
 }
 
-fn reply(rest: &mut &[u8], depth: usize) -> Result<Option<Reply>, Foreign> {
-    let Some(line) = line(rest) else { return Ok(None) };
-    let (kind, text) = line.split_at_checked(1).ok_or(Foreign)?;
-    let text = std::str::from_utf8(text).map_err(|_| Foreign)?;
-    let number = || text.parse::<i64>().map_err(|_| Foreign);
+fn reply(remaining: &mut &[u8], depth: usize) -> Result<Option<Reply>, ProtocolError> {
+    let Some(budget) = budget(remaining) else { return Ok(None) };
+    let (kind, text) = budget.split_at_checked(1).ok_or(ProtocolError)?;
+    let text = std::str::from_utf8(text).map_err(|_| ProtocolError)?;
+    let number = || text.parse::<i64>().map_err(|_| ProtocolError);
     match kind {
         b"+" => Ok(Some(Reply::Text(text.to_owned()))),
         b"-" => Ok(Some(Reply::Error(text.to_owned()))),
         b":" => Ok(Some(Reply::Number(number()?))),
         b"$" | b"*" if number()? == -1 => Ok(Some(Reply::Nil)),
-        b"$" => bulk(rest, length(number()?)?),
-        b"*" => list(rest, length(number()?)?, depth.checked_sub(1).ok_or(Foreign)?),
-        _ => Err(Foreign),
+        b"$" => bulk(remaining, length(number()?)?),
+        b"*" => list(remaining, length(number()?)?, depth.checked_sub(1).ok_or(ProtocolError)?),
+        _ => Err(ProtocolError),
     }
 }
 
-fn list(rest: &mut &[u8], count: usize, depth: usize) -> Result<Option<Reply>, Foreign> {
+fn list(remaining: &mut &[u8], count: usize, depth: usize) -> Result<Option<Reply>, ProtocolError> {
     let mut items = Vec::new();
     for _ in 0..count {
-        match reply(rest, depth)? {
+        match reply(remaining, depth)? {
             Some(item) => items.push(item),
             None => return Ok(None),
         }
@@ -74,26 +74,26 @@ fn list(rest: &mut &[u8], count: usize, depth: usize) -> Result<Option<Reply>, F
     Ok(Some(Reply::List(items)))
 }
 
-fn bulk(rest: &mut &[u8], length: usize) -> Result<Option<Reply>, Foreign> {
-    let Some((text, after)) = rest.split_at_checked(length) else { return Ok(None) };
+fn bulk(remaining: &mut &[u8], length: usize) -> Result<Option<Reply>, ProtocolError> {
+    let Some((text, after)) = remaining.split_at_checked(length) else { return Ok(None) };
     let Some((end, after)) = after.split_at_checked(2) else { return Ok(None) };
     if end != b"\r\n" {
-        return Err(Foreign);
+        return Err(ProtocolError);
     }
-    *rest = after;
-    Ok(Some(Reply::Text(String::from_utf8(text.to_vec()).map_err(|_| Foreign)?)))
+    *remaining = after;
+    Ok(Some(Reply::Text(String::from_utf8(text.to_vec()).map_err(|_| ProtocolError)?)))
 }
 
-fn length(number: i64) -> Result<usize, Foreign> {
-    usize::try_from(number).ok().filter(|length| *length <= MOST_BYTES).ok_or(Foreign)
+fn length(number: i64) -> Result<usize, ProtocolError> {
+    usize::try_from(number).ok().filter(|length| *length <= MOST_BYTES).ok_or(ProtocolError)
 }
 
-/// Takes the line that `rest` begins with, if it is there as a whole.
-fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
-    let (line, after) = rest.split_at_checked(end)?;
-    *rest = after.get(2..)?;
-    Some(line)
+/// Takes the budget that `remaining` begins with, if it is there as a whole.
+fn budget<'a>(remaining: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = remaining.windows(2).position(|pair| pair == b"\r\n")?;
+    let (budget, after) = remaining.split_at_checked(end)?;
+    *remaining = after.get(2..)?;
+    Some(budget)
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn words_are_said_by_their_length_in_bytes() {
-        assert_eq!(say(&["GET", "\u{e9}\r\n"]), b"*2\r\n$3\r\nGET\r\n$4\r\n\xc3\xa9\r\n\r\n");
+        assert_eq!(encode(&["GET", "\u{e9}\r\n"]), b"*2\r\n$3\r\nGET\r\n$4\r\n\xc3\xa9\r\n\r\n");
     }
 
     #[test]
@@ -117,9 +117,9 @@ mod tests {
             Reply::Nil,
             Reply::Error("ERR no".into()),
         ];
-        assert_eq!(hear(bytes), Ok(Some((Reply::List(items.to_vec()), bytes.len() - 4))));
+        assert_eq!(decode(bytes), Ok(Some((Reply::List(items.to_vec()), bytes.len() - 4))));
         for whole in 0..bytes.len() - 4 {
-            assert_eq!(hear(&bytes[..whole]), Ok(None), "{whole} bytes are not all");
+            assert_eq!(decode(&bytes[..whole]), Ok(None), "{whole} bytes are not all");
         }
     }
 
@@ -129,15 +129,15 @@ mod tests {
         for bytes in
             ["HTTP/1.1 400 Bad Request\r\n", ":x\r\n", "$3\r\nabcde", "$-2\r\n", "$99999999999\r\n", "\r\n", &nested]
         {
-            assert_eq!(hear(bytes.as_bytes()), Err(Foreign), "{bytes}");
+            assert_eq!(decode(bytes.as_bytes()), Err(ProtocolError), "{bytes}");
         }
-        assert_eq!(hear(&vec![b'+'; MOST_BYTES + 1]), Err(Foreign));
+        assert_eq!(decode(&vec![b'+'; MOST_BYTES + 1]), Err(ProtocolError));
     }
 
     proptest! {
         #[test]
         fn no_bytes_are_too_odd(bytes in prop::collection::vec(prop::sample::select(b"*$:+-01239\r\na".to_vec()), 0..64)) {
-            let _heard = hear(&bytes);
+            let _heard = decode(&bytes);
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::resp::{self, Foreign, Reply};
+use super::resp::{self, ProtocolError, Reply};
 use crate::config::Shared;
 
 /// Longest making of a connection, which no request waits for.
@@ -27,7 +27,7 @@ const SCRIPT: &str = include_str!("script.lua");
 
 /// Why the store cannot be used. Tells no secret: some servers repeat what they were sent.
 #[derive(Debug, thiserror::Error)]
-pub enum LinkError {
+pub enum SharedStoreError {
     /// The file of the authorities is of no use.
     #[error("`state.shared.ca`: {} holds no certificate in PEM form", path.display())]
     Authority {
@@ -48,7 +48,7 @@ pub enum LinkError {
     Connection(#[from] io::Error),
     /// No answer in time.
     #[error("no answer came within {0:?}")]
-    Slow(Duration),
+    Timeout(Duration),
     /// The password is wrong, or none is needed.
     #[error("the username and password are refused ({0})")]
     Password(String),
@@ -63,8 +63,8 @@ pub enum LinkError {
     Stale,
 }
 
-impl From<Foreign> for LinkError {
-    fn from(_: Foreign) -> Self {
+impl From<ProtocolError> for SharedStoreError {
+    fn from(_: ProtocolError) -> Self {
         Self::Answer
     }
 }
@@ -75,32 +75,32 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// How connections are made.
-pub(super) struct Way {
+pub(super) struct Connector {
     shared: Shared,
     tls: Option<TlsConnector>,
 }
 
 /// A connection on which the script is known.
-pub(super) struct Link {
+pub(super) struct Connection {
     stream: Box<dyn Stream>,
-    heard: Vec<u8>,
+    received: Vec<u8>,
     script: String,
 }
 
-impl Way {
-    /// Returns the way that `shared` describes.
-    pub(super) fn new(shared: Shared) -> Result<Self, LinkError> {
+impl Connector {
+    /// Returns the connector that `shared` describes.
+    pub(super) fn new(shared: Shared) -> Result<Self, SharedStoreError> {
         let tls = if shared.tls { Some(TlsConnector::from(Arc::new(client(&shared)?))) } else { None };
         Ok(Self { shared, tls })
     }
 
     /// Connects, and makes this process and the script known.
-    pub(super) async fn open(&self) -> Result<Link, LinkError> {
+    pub(super) async fn open(&self) -> Result<Connection, SharedStoreError> {
         let opened = tokio::time::timeout(CONNECT, Box::pin(self.opened())).await;
-        opened.unwrap_or(Err(LinkError::Slow(CONNECT)))
+        opened.unwrap_or(Err(SharedStoreError::Timeout(CONNECT)))
     }
 
-    async fn opened(&self) -> Result<Link, LinkError> {
+    async fn opened(&self) -> Result<Connection, SharedStoreError> {
         let Shared { host, port, .. } = &self.shared;
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
         stream.set_nodelay(true)?;
@@ -108,38 +108,38 @@ impl Way {
             Some(tls) => Box::new(tls.connect(ServerName::try_from(host.clone())?, stream).await?),
             None => Box::new(stream),
         };
-        let mut link = Link { stream, heard: Vec::new(), script: String::new() };
+        let mut connection = Connection { stream, received: Vec::new(), script: String::new() };
         if let Some(password) = &self.shared.password {
             let mut words = vec!["AUTH"];
             words.extend(self.shared.username.as_deref());
             words.push(password.expose());
-            if let Reply::Error(text) = link.ask(&words).await? {
-                return Err(LinkError::Password(code(&text)));
+            if let Reply::Error(text) = connection.request(&words).await? {
+                return Err(SharedStoreError::Password(code(&text)));
             }
         }
         if self.shared.database > 0 {
-            link.done(&["SELECT", &self.shared.database.to_string()]).await?;
+            connection.done(&["SELECT", &self.shared.database.to_string()]).await?;
         }
-        match link.done(&["SCRIPT", "LOAD", SCRIPT]).await? {
-            Reply::Text(script) => link.script = script,
-            Reply::Number(_) | Reply::Nil | Reply::List(_) | Reply::Error(_) => return Err(LinkError::Answer),
+        match connection.done(&["SCRIPT", "LOAD", SCRIPT]).await? {
+            Reply::Text(script) => connection.script = script,
+            Reply::Number(_) | Reply::Nil | Reply::List(_) | Reply::Error(_) => return Err(SharedStoreError::Answer),
         }
-        Ok(link)
+        Ok(connection)
     }
 }
 
-impl Link {
+impl Connection {
     /// Returns the number kept at `key`, 0 when there is none.
-    pub(super) async fn number(&mut self, key: &str) -> Result<u64, LinkError> {
+    pub(super) async fn number(&mut self, key: &str) -> Result<u64, SharedStoreError> {
         match self.done(&["GET", key]).await? {
             Reply::Nil => Ok(0),
-            Reply::Text(text) => text.parse().map_err(|_| LinkError::Answer),
-            Reply::Number(_) | Reply::List(_) | Reply::Error(_) => Err(LinkError::Answer),
+            Reply::Text(text) => text.parse().map_err(|_| SharedStoreError::Answer),
+            Reply::Number(_) | Reply::List(_) | Reply::Error(_) => Err(SharedStoreError::Answer),
         }
     }
 
     /// Runs the script.
-    pub(super) async fn run(&mut self, keys: Vec<String>, arguments: Vec<String>) -> Result<Reply, LinkError> {
+    pub(super) async fn run(&mut self, keys: Vec<String>, arguments: Vec<String>) -> Result<Reply, SharedStoreError> {
         let mut words = vec!["EVALSHA".to_owned(), self.script.clone(), keys.len().to_string()];
         words.extend(keys);
         words.extend(arguments);
@@ -147,36 +147,36 @@ impl Link {
     }
 
     /// Waits until the store closes the connection, or says something that nobody has asked for.
-    pub(super) async fn broken(&mut self) -> LinkError {
+    pub(super) async fn broken(&mut self) -> SharedStoreError {
         match self.stream.read_u8().await {
-            Ok(_) => LinkError::Answer,
-            Err(error) => LinkError::Connection(error),
+            Ok(_) => SharedStoreError::Answer,
+            Err(error) => SharedStoreError::Connection(error),
         }
     }
 
-    async fn done(&mut self, words: &[impl AsRef<str>]) -> Result<Reply, LinkError> {
-        match self.ask(words).await? {
-            Reply::Error(text) => Err(LinkError::Refused(text)),
+    async fn done(&mut self, words: &[impl AsRef<str>]) -> Result<Reply, SharedStoreError> {
+        match self.request(words).await? {
+            Reply::Error(text) => Err(SharedStoreError::Refused(text)),
             reply @ (Reply::Text(_) | Reply::Number(_) | Reply::Nil | Reply::List(_)) => Ok(reply),
         }
     }
 
-    async fn ask(&mut self, words: &[impl AsRef<str>]) -> Result<Reply, LinkError> {
-        self.stream.write_all(&resp::say(words)).await?;
+    async fn request(&mut self, words: &[impl AsRef<str>]) -> Result<Reply, SharedStoreError> {
+        self.stream.write_all(&resp::encode(words)).await?;
         self.stream.flush().await?;
         loop {
-            if let Some((reply, length)) = resp::hear(&self.heard)? {
-                self.heard.drain(..length);
+            if let Some((reply, length)) = resp::decode(&self.received)? {
+                self.received.drain(..length);
                 return Ok(reply);
             }
-            if self.stream.read_buf(&mut self.heard).await? == 0 {
-                return Err(LinkError::Connection(io::ErrorKind::UnexpectedEof.into()));
+            if self.stream.read_buf(&mut self.received).await? == 0 {
+                return Err(SharedStoreError::Connection(io::ErrorKind::UnexpectedEof.into()));
             }
         }
     }
 }
 
-/// The code that an error begins with; the rest may repeat the password.
+/// The code that an error begins with; the remaining may repeat the password.
 fn code(text: &str) -> String {
     let first = text.split(' ').next().unwrap_or_default();
     let is_code = !first.is_empty() && first.len() <= 20 && first.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -184,13 +184,13 @@ fn code(text: &str) -> String {
 }
 
 /// Returns TLS settings that trust the file's authorities, or the public web's.
-fn client(shared: &Shared) -> Result<ClientConfig, LinkError> {
+fn client(shared: &Shared) -> Result<ClientConfig, SharedStoreError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let Some(path) = &shared.ca else {
         return Ok(builder.with_webpki_roots().with_no_client_auth());
     };
-    let refused = |source| LinkError::Authority { path: path.clone(), source };
+    let refused = |source| SharedStoreError::Authority { path: path.clone(), source };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(refused)? {
         roots.add(certificate.map_err(refused)?)?;
