@@ -14,7 +14,8 @@ pub mod ridge;
 
 use anyhow::Result;
 
-use crate::eval::{Field, Router};
+use crate::eval::Field;
+use crate::model::Router;
 
 /// Returns every baseline that the field allows, in the order of the table.
 ///

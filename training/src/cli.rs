@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::raw::{Encoder, Setting};
 use crate::data::outcome::Cost;
 use crate::data::simulate::Feedback;
+use crate::model::kind::ModelKind;
 
 /// Trains and measures routers for PersonaRoute.
 #[derive(Debug, Parser)]
@@ -46,6 +47,9 @@ pub struct Train {
     /// Folder of the run instead of the configuration's.
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
+    /// Model to train; the configuration's, else closed_form.
+    #[arg(long)]
+    pub model: Option<ModelKind>,
     /// cpu, cuda or cuda:N.
     #[arg(long, default_value = "cpu")]
     pub device: String,
@@ -53,7 +57,7 @@ pub struct Train {
     #[arg(long)]
     pub quiet: bool,
     /// Continue an interrupted run.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "data", "run"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "data", "run", "model"])]
     pub resume: Option<PathBuf>,
 }
 
@@ -162,6 +166,9 @@ pub struct Protocol {
     /// Standard deviation of normal noise on the rewards that users have seen.
     #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = deviation)]
     pub noise: f64,
+    /// Model to train; the configuration's, else closed_form.
+    #[arg(long)]
+    pub model: Option<ModelKind>,
     /// Training configuration, for its hyperparameters.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -1,10 +1,10 @@
 //! The commands, and the one place where an error becomes an exit code.
 
+pub mod add_llm;
 pub mod download;
 pub mod evaluate;
 pub mod experiment;
 pub mod export;
-pub mod newcomer;
 pub mod progress;
 pub mod protocol;
 pub mod run;

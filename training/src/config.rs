@@ -10,7 +10,8 @@ use crate::data::Setting;
 use crate::data::load::Source;
 use crate::data::outcome::Cost;
 use crate::data::split::Ratio;
-use crate::train::hparams::Hparams;
+use crate::model::hparams::Hparams;
+use crate::model::kind::ModelKind;
 
 /// What is meant, with all defaults.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Config {
     pub cost: Cost,
     /// What the router may know.
     pub setting: Setting,
+    /// Which model is trained.
+    pub model: ModelKind,
     /// Hyperparameters.
     pub hparams: Hparams,
     /// Seed of the split where the data brings none, and of training.

@@ -4,7 +4,7 @@ pub mod bundle;
 pub mod choice;
 pub mod held_out;
 pub mod metric;
-pub mod net;
+pub mod model_router;
 pub mod new_llm;
 pub mod truth;
 pub mod unseen_task;
@@ -13,19 +13,11 @@ use anyhow::Result;
 use ndarray::Array2;
 
 use crate::data::{Dataset, Interactions, Split, simulate};
+use crate::model::Router;
 
 use choice::Choices;
 use metric::{Metrics, Tally};
 use truth::{Mean, Truth};
-
-/// A way to choose LLMs; the net and every baseline stand behind it and in the same table.
-pub trait Router {
-    /// Returns the name in tables and JSON.
-    fn name(&self) -> &str;
-
-    /// Returns a score for every query and LLM, `[queries, llms]`; the highest is chosen, the first among equals.
-    fn utilities(&self, user: usize, queries: &[u32]) -> Result<Array2<f64>>;
-}
 
 /// What routers are measured on.
 #[derive(Debug, Clone)]

@@ -1,12 +1,13 @@
 //! Export: two ONNX graphs, proven against libtorch, written as a model bundle.
 
-pub mod adapter;
 pub mod builder;
-pub mod parity;
 pub mod proto;
+
+pub mod closed_form;
+
+pub mod embedder;
+pub mod parity;
 pub mod runtime;
-pub mod scorer;
-pub mod taste;
 
 #[cfg(test)]
 mod tests;
@@ -20,13 +21,13 @@ use personaroute_bundle::folder::{Bundle, BundleWriter};
 use personaroute_bundle::layout::{ADAPTER, SCORER};
 use personaroute_bundle::lexical::ENCODING_VERSION;
 use personaroute_bundle::manifest::{
-    self, EmbeddingEncoder, FORMAT_VERSION, Graphs, Manifest, Parity, Setting, TextEncoder, Training,
+    self, EmbeddingEncoder, FORMAT_VERSION, GraphSpec, Graphs, Manifest, Parity, Setting, TextEncoder, Training,
 };
 use personaroute_bundle::users::{Precision, UserTableWriter};
 
-use crate::model::Model;
+use crate::graph::query;
 use crate::model::tensors::to_rows;
-use crate::train::hparams;
+use crate::train::Trained;
 
 /// What a bundle says besides the model.
 #[derive(Debug, Clone, Default)]
@@ -48,17 +49,17 @@ pub struct ExportOptions {
 }
 
 /// Writes the bundle in place of whatever the folder `out` holds.
-pub fn write(model: &Model, out: &Path, options: &ExportOptions) -> Result<Bundle> {
+pub fn write(model: &Trained, out: &Path, options: &ExportOptions) -> Result<Bundle> {
     let encoder = text_encoder(model, options);
-    let graphs = Graphs::expected(model.user_dim(), model.llms(), model.facts.tasks.len(), &encoder);
-    let scorer = scorer::build(model, &graphs.scorer);
-    let adapter = adapter::build(model, &graphs.adapter);
-    let parity = parity::check(model, &scorer, &adapter).context("parity of the export")?;
+    let graphs = Graphs::expected(model.user_dim(), model.llms(), model.facts().tasks.len(), &encoder);
+    let scorer = scorer(model, &graphs.scorer);
+    let adapter = adapter(model, &graphs.adapter);
+    let parity = parity::check(&**model, &scorer, &adapter).context("parity of the export")?;
     let mut writer = BundleWriter::create(out)?;
     writer.add(SCORER, &scorer)?;
     writer.add(ADAPTER, &adapter)?;
-    writer.add_catalog(&Catalog { llms: model.facts.llms.clone() })?;
-    writer.add_tasks(&Tasks { tasks: model.facts.tasks.clone() })?;
+    writer.add_catalog(&Catalog { llms: model.facts().llms.clone() })?;
+    writer.add_tasks(&Tasks { tasks: model.facts().tasks.clone() })?;
     writer.add_users(&users(model, &options.named)?)?;
     for (name, path) in &options.files {
         writer.add_file(name, path)?;
@@ -66,11 +67,23 @@ pub fn write(model: &Model, out: &Path, options: &ExportOptions) -> Result<Bundl
     Ok(writer.finish(manifest(model, options, (encoder, graphs, parity)))?)
 }
 
-fn text_encoder(model: &Model, options: &ExportOptions) -> TextEncoder {
-    match model.facts.hparams.text {
-        hparams::TextEncoder::Lexical(lexical) => TextEncoder::Lexical(lexical),
-        hparams::TextEncoder::Embedding => TextEncoder::Embedding(EmbeddingEncoder {
-            dim: model.facts.embedding,
+fn scorer(model: &Trained, spec: &GraphSpec) -> Vec<u8> {
+    match model {
+        Trained::ClosedForm(model) => closed_form::scorer::build(model, spec),
+    }
+}
+
+fn adapter(model: &Trained, spec: &GraphSpec) -> Vec<u8> {
+    match model {
+        Trained::ClosedForm(model) => closed_form::adapter::build(model, spec),
+    }
+}
+
+fn text_encoder(model: &Trained, options: &ExportOptions) -> TextEncoder {
+    match model.facts().hparams.text {
+        query::TextEncoder::Lexical(lexical) => TextEncoder::Lexical(lexical),
+        query::TextEncoder::Embedding => TextEncoder::Embedding(EmbeddingEncoder {
+            dim: model.facts().embedding,
             encoder_id: options.encoder_id.clone().unwrap_or_else(|| "all-MiniLM-L6-v2".to_owned()),
             sha256: None,
         }),
@@ -78,10 +91,10 @@ fn text_encoder(model: &Model, options: &ExportOptions) -> TextEncoder {
 }
 
 /// The training users, and the named ones.
-fn users(model: &Model, named: &[(String, f32)]) -> Result<UserTableWriter> {
+fn users(model: &Trained, named: &[(String, f32)]) -> Result<UserTableWriter> {
     let mut table = UserTableWriter::new(model.user_dim(), Precision::F16);
-    let preferences = model.preferences(&model.users);
-    let rows: Vec<_> = to_rows(&model.users).into_iter().zip(preferences).zip(&model.facts.users).collect();
+    let preferences = model.preference_scores(model.users());
+    let rows: Vec<_> = to_rows(model.users()).into_iter().zip(preferences).zip(&model.facts().users).collect();
     for ((row, preference), (id, interactions)) in &rows {
         table.push(id, row, Some(*preference), *interactions)?;
     }
@@ -95,11 +108,11 @@ fn users(model: &Model, named: &[(String, f32)]) -> Result<UserTableWriter> {
 }
 
 fn manifest(
-    model: &Model,
+    model: &Trained,
     options: &ExportOptions,
     (text_encoder, graphs, parity): (TextEncoder, Graphs, Parity),
 ) -> Manifest {
-    let facts = &model.facts;
+    let facts = model.facts();
     let [queries, outcomes, interactions] = facts.counts;
     let config = match serde_json::to_value(&facts.hparams) {
         Ok(serde_json::Value::Object(map)) => map.into_iter().map(|(key, value)| (key, value.to_string())).collect(),

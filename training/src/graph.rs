@@ -1,7 +1,4 @@
-//! The heterogeneous graph as the network reads it: users' edges to answers, and query nodes with their text.
-//!
-//! Ratings themselves stay flat columns ([`crate::train::estimate::observed`]), and edges between similar queries are a
-//! kernel ([`crate::train::features`]).
+//! What models read: interactions of users as padded lists, and queries as features of their text.
 
-pub mod sample;
-pub mod text;
+pub mod interaction;
+pub mod query;

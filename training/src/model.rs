@@ -1,225 +1,103 @@
-//! The trained router: everything that scoring, saving and exporting need, and nothing that only training needs.
+//! What a router and a trained model are, whichever way the model was trained.
+//!
+//! Evaluation, export and the baselines know models by these traits alone. A way to train has a module of its own
+//! ([`crate::closed_form`]); [`crate::train`] picks one by [`kind::ModelKind`].
 
-pub mod axis;
-pub mod belief;
-pub mod column;
+pub mod columns;
+pub mod facts;
+pub mod fit;
+pub mod hparams;
+pub mod kind;
+pub mod log;
+pub mod rng;
 pub mod score;
 pub mod store;
-pub mod taste;
 pub mod tensors;
-pub mod text;
+
+use std::path::Path;
 
 use anyhow::Result;
-use ndarray::Array3;
-use personaroute_bundle::catalog::{Llm, Task};
-use personaroute_bundle::signals::{Rated, signals};
-use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use ndarray::Array2;
+use personaroute_bundle::signals::Rated;
+use tch::Tensor;
 
 use crate::data::Dataset;
-use crate::graph::sample::{Message, Visible};
-use crate::graph::text::QueryInputs;
-use crate::train::hparams::Hparams;
+use crate::graph::interaction::InteractionBatch;
 
-use axis::Axis;
-use belief::Belief;
-use text::FrozenText;
+use facts::Facts;
+use score::ScorerInputs;
 
-/// Queries scored at once: bounds the memory of a score.
-const SCORE_CHUNK: usize = 1024;
+/// Chooses LLMs: trained models, exported bundles and baselines stand behind it and in the same tables.
+pub trait Router {
+    /// Returns the name in tables and JSON.
+    fn name(&self) -> &str;
 
-/// Weight beside quality that a declared preference takes a user's own to have, at least: tastes at most double.
-pub const LEAST_REST: f64 = 0.5;
-
-/// A trained router, on the CPU.
-#[derive(Debug)]
-pub struct Model {
-    /// What the numbers are about.
-    pub facts: Facts,
-    /// Interactions to user embedding.
-    pub adapter: Belief,
-    /// User embedding to preference weights: `[user_dim, weights]` and bias.
-    pub weights: (Tensor, Tensor),
-    /// `[tasks, llms · weights]`.
-    pub values: Tensor,
-    /// The query node.
-    pub text: FrozenText,
-    /// Quality and cost ends of the preference weights.
-    pub axis: Axis,
-    /// `[tasks, llms]`: standard deviation of the expected reward.
-    pub deviation: Tensor,
-    /// `[users, user_dim]`: the training users.
-    pub users: Tensor,
+    /// Returns a score for every query and LLM, `[queries, llms]`; the highest is chosen, the first among equals.
+    fn utilities(&self, user: usize, queries: &[u32]) -> Result<Array2<f64>>;
 }
 
-/// What a model was trained on and how.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Facts {
-    /// LLMs in column order.
-    pub llms: Vec<Llm>,
-    /// Tasks in column order.
-    pub tasks: Vec<Task>,
-    /// `R` or `EC`.
-    pub setting: String,
-    /// Hyperparameters.
-    pub hparams: Hparams,
-    /// Length of a query embedding; 0 for the lexical encoder.
-    pub embedding: usize,
-    /// Ids and interaction counts of the training users.
-    pub users: Vec<(String, u32)>,
-    /// The data set's name.
-    pub dataset: String,
-    /// The data set's fingerprint.
-    pub fingerprint: String,
-    /// Queries, outcomes and interactions trained on.
-    pub counts: [u64; 3],
-    /// Seed.
-    pub seed: u64,
-    /// Epochs until the kept one.
-    pub epochs: usize,
-    /// Share of the query-dependent part that validation let in, 0 to 1.
-    pub gate: f64,
-    /// Validation score of the kept epoch.
-    pub validation: f64,
-}
+/// A trained model: an embedding for every user, and utilities of LLMs for embeddings and queries.
+pub trait Model {
+    /// Returns what the model was trained on and how.
+    fn facts(&self) -> &Facts;
 
-/// Values of queries before a user comes in.
-#[derive(Debug)]
-pub struct QueryValues {
-    /// `[queries, llms, weights]`.
-    pub values: Tensor,
-    /// `[queries, tasks]`: declared or guessed; what a guess lacks to 1 is that of no known task.
-    pub tasks: Tensor,
-}
-
-impl Model {
-    /// Returns the number of LLM columns.
-    pub fn llms(&self) -> usize {
-        self.facts.llms.len()
-    }
+    /// Returns the embeddings of the training users, `[users, user_dim]`, in the order of [`Facts::users`].
+    fn users(&self) -> &Tensor;
 
     /// Returns the length of a user embedding.
-    pub fn user_dim(&self) -> usize {
-        tensors::extents(&self.weights.0).0
-    }
+    fn user_dim(&self) -> usize;
 
-    /// Returns the number of preference weights.
-    pub fn weight_count(&self) -> i64 {
-        self.weights.1.size().first().copied().unwrap_or(1)
-    }
+    /// Returns where users stand between cost (0) and effect (1), `[users]`, from their embeddings.
+    fn preference_scores(&self, embeddings: &Tensor) -> Vec<f32>;
 
-    /// Returns utilities `[users, queries, llms]` of training users, by index, for queries of `dataset`.
-    pub fn score(
-        &self,
+    /// Reads queries of `dataset` once, for users of these embeddings `[users, user_dim]`.
+    fn predictor<'a>(
+        &'a self,
         dataset: &Dataset,
-        users: &[usize],
         queries: &[u32],
-        declared_task: bool,
-    ) -> Result<Array3<f32>> {
-        let idx: Vec<i64> = users.iter().map(|&user| user as i64).collect();
-        let embeddings = self.users.index_select(0, &Tensor::from_slice(&idx));
-        self.score_embeddings(dataset, &embeddings, queries, declared_task)
-    }
-
-    /// Returns utilities `[users, queries, llms]` of user embeddings `[users, user_dim]`.
-    pub fn score_embeddings(
-        &self,
-        dataset: &Dataset,
+        task: TaskInput,
         embeddings: &Tensor,
-        queries: &[u32],
-        declared_task: bool,
-    ) -> Result<Array3<f32>> {
-        let _guard = tch::no_grad_guard();
-        let weights = self.preference_weights(embeddings); // [U, K]
-        let mut parts = Vec::new();
-        for chunk in queries.chunks(SCORE_CHUNK) {
-            let values = self.query_values(dataset, chunk, declared_task).values;
-            let flat = values.view([-1, self.weight_count()]).matmul(&weights.tr()); // [Q · L, U]
-            parts.push(flat.tr().reshape([-1, chunk.len() as i64, self.llms() as i64]));
-        }
-        if parts.is_empty() {
-            return Ok(Array3::zeros((tensors::extents(&weights).0, 0, self.llms())));
-        }
-        tensors::to_array3(&Tensor::cat(&parts, 1))
-    }
+    ) -> Result<Box<dyn Predictor + 'a>>;
 
-    /// Returns the values of queries of `dataset`; with `declared_task` their task is told, else guessed.
-    pub fn query_values(&self, dataset: &Dataset, queries: &[u32], declared_task: bool) -> QueryValues {
-        let inputs = QueryInputs::build(&self.facts.hparams.text, dataset, queries);
-        let positions: Vec<usize> = (0..queries.len()).collect();
-        let batch = inputs.batch(&positions);
-        let reading = self.text.forward(&batch);
-        let told = || {
-            let task = |query: &u32| dataset.queries.get(*query as usize).map_or(0, |query| i64::from(query.task));
-            let tasks: Vec<i64> = queries.iter().map(task).collect();
-            Tensor::from_slice(&tasks).one_hot(self.facts.tasks.len() as i64).to_kind(Kind::Float)
-        };
-        let tasks = if declared_task { told() } else { reading.tasks.shallow_clone() };
-        QueryValues { values: self.text.values(&reading, &tasks, &self.values), tasks }
-    }
+    /// Returns what the exported scorer computes, in the manifest's order: `utility`, `effect`, `cost`, `uncertainty`,
+    /// each `[batch, llms]`, and `task_probability` `[batch, tasks]`.
+    fn scorer(&self, inputs: &ScorerInputs) -> [Tensor; 5];
 
-    /// Returns the preference weights `[users, weights]` of user embeddings.
-    pub fn preference_weights(&self, embeddings: &Tensor) -> Tensor {
-        embeddings.matmul(&self.weights.0) + &self.weights.1
-    }
+    /// Returns what the exported adapter computes: `user` `[users, user_dim]` and `preference` `[users]`.
+    fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 2];
 
-    /// Returns the number of tastes: the last of the weights, and of a user embedding.
-    pub fn tastes(&self) -> i64 {
-        self.adapter.tastes.as_ref().map_or(0, taste::Tastes::count)
-    }
+    /// Writes the model into a folder.
+    fn save(&self, dir: &Path) -> Result<()>;
 
-    /// Returns the preference weights `[batch, weights]` of users `[batch, user_dim]` who declare a preference `[batch, 1]`.
-    ///
-    /// Tastes stay, and fade towards quality alone: what is weighed against quality is cost less taste, in the proportion
-    /// in which the user weighs them. So the larger preference never chooses the smaller effect, as without tastes.
-    pub fn declared(&self, preference: &Tensor, embeddings: &Tensor) -> Tensor {
-        let declared = self.axis.declared(preference);
-        let tastes = self.tastes();
-        if tastes == 0 {
-            return declared;
-        }
-        let own = self.preference_weights(embeddings);
-        let rest: Tensor = 1.0 - self.axis.preference(&own).unsqueeze(1);
-        let share: Tensor = (1.0 - preference) / rest.clamp_min(LEAST_REST);
-        let ends = self.weight_count() - tastes;
-        Tensor::cat(&[declared.narrow(1, 0, ends), own.narrow(1, ends, tastes) * share], 1)
-    }
-
-    /// Returns where users stand between cost (0) and quality (1).
-    pub fn preferences(&self, embeddings: &Tensor) -> Vec<f32> {
-        tensors::to_vec(&self.axis.preference(&self.preference_weights(embeddings)))
-    }
-
-    /// Returns the embedding of a user with these interactions.
-    pub fn embed_user(&self, rated: &[Rated]) -> Vec<f32> {
-        tensors::to_vec(&self.embed_users(&[rated.to_vec()]))
+    /// Returns the number of LLMs.
+    fn llms(&self) -> usize {
+        self.facts().llms.len()
     }
 
     /// Returns the embeddings `[users, user_dim]` of users with these interactions.
-    pub fn embed_users(&self, users: &[Vec<Rated>]) -> Tensor {
-        tch::no_grad(|| self.adapter.forward(&self.visible(users), self.facts.tasks.len()))
-    }
-
-    /// Returns these interactions as the adapter takes them.
-    pub fn visible(&self, users: &[Vec<Rated>]) -> Visible {
-        let unknown = self.facts.tasks.len() as i64;
-        let lists: Vec<Vec<Message>> = users
-            .iter()
-            .map(|rated| {
-                let message = |(rated, signals): (&Rated, [f32; 3])| Message {
-                    llm: i64::from(rated.llm),
-                    task: rated.task.map_or(unknown, i64::from),
-                    signals,
-                };
-                rated.iter().zip(signals(rated)).map(message).collect()
-            })
-            .collect();
-        Visible::pad(&lists, self.facts.tasks.len())
+    fn embed_users(&self, users: &[Vec<Rated>]) -> Tensor {
+        let [embeddings, _] = tch::no_grad(|| self.adapter(&InteractionBatch::rated(users, self.facts().tasks.len())));
+        embeddings
     }
 
     /// Returns the embedding of a user nothing is known about.
-    pub fn prior(&self) -> Vec<f32> {
-        self.embed_user(&[])
+    fn prior(&self) -> Vec<f32> {
+        tensors::to_vec(&self.embed_users(&[Vec::new()]))
     }
+}
+
+/// Predicts utilities for users and queries that a model has read.
+pub trait Predictor {
+    /// Returns utilities `[positions, llms]` of one user, by its row among the embeddings; `positions` are places among
+    /// the queries.
+    fn utilities(&self, user: usize, positions: &[usize]) -> Result<Array2<f32>>;
+}
+
+/// Where the task of a query comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskInput {
+    /// The request declares it.
+    Declared,
+    /// The model infers it from the query.
+    Inferred,
 }

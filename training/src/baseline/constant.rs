@@ -4,8 +4,9 @@ use anyhow::Result;
 use ndarray::Array2;
 
 use crate::data::LlmInfo;
+use crate::eval::Field;
 use crate::eval::truth::{mean_rewards, means};
-use crate::eval::{Field, Router};
+use crate::model::Router;
 
 /// The same LLM for everybody.
 pub struct Constant {

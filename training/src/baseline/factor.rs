@@ -7,7 +7,8 @@ use ndarray::{Array1, Array2, Axis};
 
 use crate::data::Dataset;
 use crate::data::split::{Domain, h};
-use crate::eval::{Field, Router};
+use crate::eval::Field;
+use crate::model::Router;
 
 use super::linear::solve;
 

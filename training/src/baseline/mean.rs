@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use anyhow::Result;
 use ndarray::Array2;
 
+use crate::eval::Field;
 use crate::eval::truth::{Mean, means};
-use crate::eval::{Field, Router};
+use crate::model::Router;
 
 /// Predicted effect and cost of some queries, shared by all users.
 pub struct Predicted {

@@ -6,8 +6,8 @@ use tch::nn::OptimizerConfig;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::eval::Field;
+use crate::model::rng::Rng;
 use crate::model::tensors;
-use crate::train::seed::Rng;
 
 use super::mean::Predicted;
 use super::ridge::{features, outcomes};

@@ -4,8 +4,9 @@ use anyhow::Result;
 use ndarray::Array2;
 
 use crate::data::Dataset;
+use crate::eval::Field;
 use crate::eval::truth::Mean;
-use crate::eval::{Field, Router};
+use crate::model::Router;
 
 /// The best LLM per user and task; over all tasks where the user has seen nothing of one.
 pub struct Own<'a> {

@@ -5,7 +5,8 @@ use ndarray::Array2;
 
 use crate::data::Dataset;
 use crate::data::split::{Domain, h};
-use crate::eval::{Field, Router};
+use crate::eval::Field;
+use crate::model::Router;
 
 /// Chooses by hash, so that the choice is the same on every run.
 pub struct Random<'a> {

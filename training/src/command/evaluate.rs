@@ -13,11 +13,12 @@ use super::{print, vote};
 use crate::cli::Evaluate;
 use crate::config::Config;
 use crate::data::load::Source;
+use crate::eval::Outcome;
 use crate::eval::bundle::{self, Bundle};
-use crate::eval::net::Net;
-use crate::eval::{Outcome, Router};
-use crate::model::Model;
+use crate::eval::model_router::ModelRouter;
+use crate::model::Router;
 use crate::report::{self, Row};
+use crate::train;
 
 /// Measures, prints, and writes what was asked for.
 pub fn run(args: &Evaluate) -> Result<()> {
@@ -56,13 +57,13 @@ struct Measured {
 
 fn from_run(args: &Evaluate) -> Result<Measured> {
     let (folder, config) = chosen(args)?;
-    let model = Model::load(&folder)?;
+    let model = train::load(&folder)?;
     let experiment = Experiment::open(&config)?;
     let truth = experiment.truth();
     let field = experiment.field(&truth);
     let (dataset, users, test) = (field.dataset, experiment.users(), &field.split.test);
-    let declared = Net::declared(&model, dataset, users, test)?;
-    let unknown = Net::unknown(&model, dataset, users, test)?;
+    let declared = ModelRouter::declared(&*model, dataset, users, test)?;
+    let unknown = ModelRouter::unknown(&*model, dataset, users, test)?;
     let (rows, outcome) = table(&field, &[&declared, &unknown], experiment.sparse())?;
     drop(field);
     drop(truth);

@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::data::load::{Loaded, Options, load};
 use crate::data::{Interactions, UserInfo};
 use crate::eval::truth::Truth;
-use crate::eval::{Field, Outcome, Router, measure};
+use crate::eval::{Field, Outcome, measure};
+use crate::model::Router;
 use crate::report::Row;
 
 /// Data, and what routers may learn from it.

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::run::Info;
-use super::{newcomer, print};
+use super::{add_llm, print};
 use crate::cli::Export;
 use crate::export::{self, ExportOptions};
-use crate::model::Model;
+use crate::train;
 
 /// Files of a run's report that a bundle carries.
 const REPORT: [&str; 3] = ["report/report.md", "report/gap.svg", "report/metrics.json"];
@@ -18,9 +18,9 @@ const REPORT: [&str; 3] = ["report/report.md", "report/gap.svg", "report/metrics
 /// Writes the bundle and says where it is.
 pub fn run(args: Export) -> Result<()> {
     let (info, config) = Info::read(&args.run)?;
-    let mut model = Model::load(&args.run)?;
+    let mut model = train::load(&args.run)?;
     if let Some(file) = &args.add_llm {
-        model = newcomer::add(&model, &args.run, &config, (file, args.ratings.as_deref()))?;
+        model = add_llm::add(&model, &args.run, &config, (file, args.ratings.as_deref()))?;
     }
     let files = REPORT.map(|name| (name.to_owned(), args.run.join(name)));
     let options = ExportOptions {

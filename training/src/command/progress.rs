@@ -2,7 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::train::Progress;
+use crate::model::fit::Progress;
 
 /// A bar that changes its meaning when training enters another stage.
 pub struct Bar {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
 
 use super::experiment::table;
 use super::progress::Bar;
@@ -21,14 +22,14 @@ use crate::data::simulate::{Draw, Users, disturb, population};
 use crate::data::split::{Ratio, split};
 use crate::data::visible::visible;
 use crate::data::{Dataset, Interactions, Setting, Split, encode, outcome, vote};
-use crate::eval::net::Net;
+use crate::eval::Field;
+use crate::eval::model_router::ModelRouter;
 use crate::eval::truth::Truth;
-use crate::eval::{Field, Router};
-use crate::model::Model;
+use crate::graph::query::TextEncoder;
+use crate::model::Router;
+use crate::model::fit::{FitInput, Progress};
 use crate::report;
-use crate::train::components::Components;
-use crate::train::hparams::TextEncoder;
-use crate::train::{self, Progress, TrainInput};
+use crate::train::{self, Trained, device::device};
 
 use sheet::{Seed, Sheet};
 
@@ -40,6 +41,12 @@ struct Lab<'a> {
     args: &'a Protocol,
     config: Config,
     dataset: Dataset,
+}
+
+/// A trained model, and the folder of its run while it is needed.
+struct Fit {
+    model: Trained,
+    run: TempDir,
 }
 
 /// Runs all seeds, prints the means.
@@ -69,6 +76,9 @@ fn configuration(args: &Protocol) -> Result<Config> {
         Some(file) => Config::read(file)?,
         None => Config::parse(Path::new("the default configuration"), "{}")?,
     };
+    if let Some(model) = args.model {
+        config.model = model;
+    }
     if let Some(setting) = args.setting {
         config.setting = Setting::from(setting);
     }
@@ -93,15 +103,15 @@ impl Lab<'_> {
         let started = Instant::now();
         let model = match args.baselines_only {
             true => None,
-            false => Some(self.fit((&split, seed), dataset, &interactions)?.0),
+            false => Some(self.fit((&split, seed), dataset, &interactions)?.model),
         };
         let train_seconds = started.elapsed().as_secs_f64();
-        let mut nets: Vec<Net> = Vec::new();
+        let mut models: Vec<ModelRouter<'_>> = Vec::new();
         if let Some(model) = &model {
-            nets.push(Net::declared(model, dataset, &interactions.users, &split.test)?);
-            nets.push(Net::unknown(model, dataset, &interactions.users, &split.test)?);
+            models.push(ModelRouter::declared(&**model, dataset, &interactions.users, &split.test)?);
+            models.push(ModelRouter::unknown(&**model, dataset, &interactions.users, &split.test)?);
         }
-        let routers: Vec<&dyn Router> = nets.iter().map(|router| router as &dyn Router).collect();
+        let routers: Vec<&dyn Router> = models.iter().map(|router| router as &dyn Router).collect();
         let (rows, outcome) = table(&field, &routers, seen.is_some())?;
         if let (Some(file), Some(outcome)) = (&args.choices, outcome) {
             outcome.choices.write(&choices_file(file, seed, args.seeds().len()), dataset)?;
@@ -132,12 +142,7 @@ impl Lab<'_> {
 
     /// Trains on some interactions with the queries of `dataset`, whose split is `split`; of the outcomes training sees
     /// what the setting allows.
-    fn fit(
-        &self,
-        (split, seed): (&Split, u64),
-        dataset: &Dataset,
-        interactions: &Interactions,
-    ) -> Result<(Model, Components)> {
+    fn fit(&self, (split, seed): (&Split, u64), dataset: &Dataset, interactions: &Interactions) -> Result<Fit> {
         let run = tempfile::tempdir().context("a folder for the run")?;
         let shown = visible(dataset, self.config.setting, split);
         let mut bar = Bar::new(self.args.quiet);
@@ -145,20 +150,23 @@ impl Lab<'_> {
             bar.epoch(progress);
             ControlFlow::Continue(())
         };
-        let model = train::fit(&mut TrainInput {
-            dataset: &shown,
-            interactions,
-            split,
-            setting: self.config.setting,
-            hparams: self.config.hparams.clone(),
-            device: train::device(&self.args.device)?,
-            seed,
-            run_dir: run.path(),
-            initial: self.config.initial.clone(),
-            resume: false,
-            progress: &mut progress,
-        })?;
-        Ok((model, Components::of_run(run.path())?))
+        let model = train::fit(
+            self.config.model,
+            &mut FitInput {
+                dataset: &shown,
+                interactions,
+                split,
+                setting: self.config.setting,
+                hparams: self.config.hparams.clone(),
+                device: device(&self.args.device)?,
+                seed,
+                run_dir: run.path(),
+                initial: self.config.initial.clone(),
+                resume: false,
+                progress: &mut progress,
+            },
+        )?;
+        Ok(Fit { model, run })
     }
 }
 

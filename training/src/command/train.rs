@@ -14,10 +14,11 @@ use crate::cli::Train;
 use crate::config::Config;
 use crate::data::load::Source;
 use crate::data::visible::visible;
-use crate::eval::net::Net;
+use crate::eval::model_router::ModelRouter;
 use crate::model::Model;
+use crate::model::fit::{FitInput, Progress};
 use crate::report;
-use crate::train::{self, Progress, TrainInput};
+use crate::train::{self, device::device};
 
 /// Most users whose choices a run's report is made of: means over more move by less than their last digit, and take as
 /// long as the training. `evaluate` measures all.
@@ -40,7 +41,7 @@ pub fn run(args: Train) -> Result<()> {
     if let Some(Source::Votes(folder)) = &plan.config.source {
         return vote::train(folder, (&plan.info, &plan.config), &plan.folder, args.quiet);
     }
-    let device = train::device(&plan.info.device)?;
+    let device = device(&plan.info.device)?;
     let experiment = Experiment::open(&plan.config)?;
     if !args.quiet {
         note(&experiment.summary());
@@ -55,21 +56,24 @@ pub fn run(args: Train) -> Result<()> {
         }
         ControlFlow::Continue(())
     };
-    let model = train::fit(&mut TrainInput {
-        dataset: &shown,
-        interactions: &experiment.seen,
-        split: &experiment.loaded.split,
-        setting: plan.config.setting,
-        hparams: plan.config.hparams.clone(),
-        device,
-        seed: plan.info.seed,
-        run_dir: &plan.folder,
-        initial: plan.config.initial.clone(),
-        resume: plan.resume,
-        progress: &mut progress,
-    })?;
+    let model = train::fit(
+        plan.config.model,
+        &mut FitInput {
+            dataset: &shown,
+            interactions: &experiment.seen,
+            split: &experiment.loaded.split,
+            setting: plan.config.setting,
+            hparams: plan.config.hparams.clone(),
+            device,
+            seed: plan.info.seed,
+            run_dir: &plan.folder,
+            initial: plan.config.initial.clone(),
+            resume: plan.resume,
+            progress: &mut progress,
+        },
+    )?;
     drop(bar);
-    let rows = measure(&experiment, &model)?;
+    let rows = measure(&experiment, &*model)?;
     report::write(&plan.folder.join("report"), &title(&experiment, &plan), &rows, &plan.config.weights)?;
     if !args.quiet {
         note(&report::table::markdown(&rows));
@@ -87,6 +91,9 @@ fn begun(args: &Train) -> Result<Plan> {
     };
     if let Some(data) = &args.data {
         config.source = Some(Source::recognise(data)?);
+    }
+    if let Some(model) = args.model {
+        config.model = model;
     }
     let info = Info::now(config.seed, args.data.as_deref(), &args.device)?;
     let folder = args.run.clone().or_else(|| config.run.clone()).unwrap_or_else(|| default_folder(&config));
@@ -110,12 +117,12 @@ pub fn default_folder(config: &Config) -> PathBuf {
     Path::new("runs").join(format!("{}-{}", name.unwrap_or_else(|| "run".to_owned()), config.seed))
 }
 
-fn measure(experiment: &Experiment, model: &Model) -> Result<Vec<report::Row>> {
+fn measure(experiment: &Experiment, model: &dyn Model) -> Result<Vec<report::Row>> {
     let truth = experiment.truth();
     let field = experiment.field(&truth).at_most(REPORTED);
     let (dataset, users, test) = (field.dataset, experiment.users(), &field.split.test);
-    let declared = Net::declared(model, dataset, users, test)?;
-    let unknown = Net::unknown(model, dataset, users, test)?;
+    let declared = ModelRouter::declared(model, dataset, users, test)?;
+    let unknown = ModelRouter::unknown(model, dataset, users, test)?;
     Ok(table(&field, &[&declared, &unknown], experiment.sparse())?.0)
 }
 

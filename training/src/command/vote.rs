@@ -10,10 +10,10 @@ use super::{note, print};
 use crate::cli::Protocol;
 use crate::config::Config;
 use crate::data::vote::{VoteSplit, Votes, read, verdicts};
-use crate::eval::Router;
-use crate::eval::net::Net;
+use crate::eval::model_router::ModelRouter;
 use crate::model::Model;
-use crate::train::device;
+use crate::model::Router;
+use crate::train::{self, device::device};
 use crate::vote::design::{Block, Design};
 use crate::vote::score::{Called, Row, markdown, row};
 use crate::vote::serve::{Fitted, SERVED, positions};
@@ -70,9 +70,9 @@ pub fn train(folder: &Path, (info, config): (&Info, &Config), run: &Path, quiet:
 
 /// Measures a run on votes.
 pub fn evaluate(folder: &Path, config: &Config, run: &Path, json: bool) -> Result<()> {
-    let model = Model::load(run)?;
+    let model = train::load(run)?;
     let lab = Lab::open(folder, config, "cpu")?;
-    let rows = lab.table(&model, folder)?;
+    let rows = lab.table(&*model, folder)?;
     match json {
         true => print(&Value::Object(lab.json(&rows)).to_string()),
         false => print(&format!("{}\n\n{}", lab.summary(), markdown(&rows))),
@@ -110,19 +110,19 @@ impl Lab {
         Fitted::new(&self.votes, &self.design, ridges, &self.split.train)
     }
 
-    fn table(&self, model: &Model, folder: &Path) -> Result<Vec<Row>> {
+    fn table(&self, model: &dyn Model, folder: &Path) -> Result<Vec<Row>> {
         let mut rows = vec![self.measure("router", model, true)?, self.measure("router_task_unknown", model, false)?];
         rows.extend(self.baselines(folder)?);
         Ok(rows)
     }
 
     /// Measures the router as it is served: utilities of both answers and the user's leaning.
-    fn measure(&self, name: &str, model: &Model, declared: bool) -> Result<Row> {
+    fn measure(&self, name: &str, model: &dyn Model, declared: bool) -> Result<Row> {
         let (data, users) = (&self.votes.dataset, &self.votes.users);
         let queries: Vec<u32> = (0..).take(data.queries.len()).collect();
         let net = match declared {
-            true => Net::declared(model, data, users, &queries)?,
-            false => Net::unknown(model, data, users, &queries)?,
+            true => ModelRouter::declared(model, data, users, &queries)?,
+            false => ModelRouter::unknown(model, data, users, &queries)?,
         };
         let leaning = positions(model, users);
         let (mut utilities, mut logits) = (vec![None; users.len()], Vec::new());

@@ -7,7 +7,8 @@ use super::{Config, ConfigError, Expected};
 use crate::data::Setting;
 use crate::data::load::{Bench, Source};
 use crate::data::split::Ratio;
-use crate::train::hparams::{Hparams, TextEncoder};
+use crate::graph::query::TextEncoder;
+use crate::model::hparams::Hparams;
 
 /// Figures that `metric.weights` may weigh.
 const FIGURES: [&str; 3] = ["cost", "performance", "reward"];
@@ -28,6 +29,7 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
         source: checked.source(&raw.data_path)?,
         cost: raw.cost.unwrap_or_default(),
         setting: raw.setting.map_or(Setting::Rewards, Setting::from),
+        model: raw.model.unwrap_or_default(),
         hparams: checked.hparams(&raw.hparam, encoder)?,
         seed: raw.hparam.random_state.unwrap_or(42),
         ratio,

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::data::outcome::Cost;
-use crate::train::hparams::Part;
+use crate::model::hparams::Part;
+use crate::model::kind::ModelKind;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -20,6 +21,8 @@ pub struct Config {
     pub hparam: Hparam,
     /// Weights of figures.
     pub metric: Metric,
+    /// Which model is trained: `closed_form`.
+    pub model: Option<ModelKind>,
     /// `R` (rewards only, the default) or `EC` (effect and cost too).
     pub setting: Option<Setting>,
     /// Which cost column of an outcomes folder counts.

@@ -99,7 +99,7 @@ fn counts_the_data_contradicts_are_said_with_both_numbers() {
 fn our_own_keys_are_read() {
     let config = parse("setting: EC\ncost: cost\nencoder: embedding\nrun: runs/x\ndata_path: {outcomes: d}\n").unwrap();
     assert_eq!((config.setting, config.cost), (Setting::EffectCost, Cost::Cost));
-    assert_eq!(config.hparams.text, crate::train::hparams::TextEncoder::Embedding);
+    assert_eq!(config.hparams.text, crate::graph::query::TextEncoder::Embedding);
     assert_eq!(config.run.as_deref(), Some(Path::new("runs/x")));
     assert!(matches!(config.source, Some(Source::Outcomes(_))));
 }

@@ -8,7 +8,7 @@ use personaroute_host::{Candidate, RouteRequest, Router as Host, RouterOptions};
 
 use crate::data::{Dataset, UserInfo};
 
-use super::Router;
+use crate::model::Router;
 
 /// Queries handed to the host at once.
 const BATCH: usize = 64;

@@ -7,12 +7,12 @@ use tch::Tensor;
 use crate::data::simulate::{Feedback, answer, disturbed, lowest, rate};
 use crate::data::split::{Domain, h};
 use crate::data::{Dataset, Interactions, Split, UserInfo};
-use crate::model::Model;
+use crate::model::{Model, Router, TaskInput};
 
 use super::metric::Metrics;
-use super::net::Net;
 use super::truth::Truth;
-use super::{Field, Router, measure};
+use super::{Field, measure};
+use crate::eval::model_router::ModelRouter;
 
 /// Sizes of support that are measured.
 pub const SUPPORTS: [usize; 6] = [0, 1, 3, 5, 10, 20];
@@ -65,15 +65,16 @@ impl HeldOut {
     }
 
     /// Measures the model on these users, embedded as `[users, user_dim]`, with their task declared.
-    pub fn measure(&self, model: &Model, field: &Field<'_>, embeddings: &Tensor) -> Result<Metrics> {
-        let net = Net::new("held_out", model, field.dataset, (&field.split.test, true), embeddings)?;
+    pub fn measure(&self, model: &dyn Model, field: &Field<'_>, embeddings: &Tensor) -> Result<Metrics> {
+        let net =
+            ModelRouter::new("held_out", model, field.dataset, (&field.split.test, TaskInput::Declared), embeddings)?;
         self.on(field, &net)
     }
 
     /// Measures a model that was trained on everybody, on these users only.
-    pub fn trained(&self, model: &Model, all: &[UserInfo], field: &Field<'_>) -> Result<Metrics> {
+    pub fn trained(&self, model: &dyn Model, all: &[UserInfo], field: &Field<'_>) -> Result<Metrics> {
         let own: Vec<UserInfo> = self.users.iter().filter_map(|&user| all.get(user as usize)).cloned().collect();
-        let net = Net::declared(model, field.dataset, &own, &field.split.test)?;
+        let net = ModelRouter::declared(model, field.dataset, &own, &field.split.test)?;
         self.on(field, &net)
     }
 

@@ -1,18 +1,17 @@
 //! LLMs that training has never seen, then seen on a few queries.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use ndarray::{Array2, Axis};
 
 use crate::data::simulate::lowest;
 use crate::data::split::{Domain, h};
-use crate::data::{Dataset, Interaction, Interactions};
-use crate::model::Model;
-use crate::model::column::{Column, NewColumn};
-use crate::train;
-use crate::train::components::Components;
-use crate::train::newcomer::{Peers, heard, log_price};
-
-use super::Router;
+use crate::data::{Dataset, Interaction, Interactions, LlmInfo};
+use crate::model::Router;
+use crate::model::columns::{LlmColumn, LlmColumns};
+use crate::model::facts;
+use crate::train::Trained;
 
 /// How many LLMs a draw takes away.
 const NEW: usize = 3;
@@ -85,32 +84,28 @@ impl NewLlms {
     }
 
     /// Returns the model of all LLMs, in the order of `dataset`: the new ones enter from their price and from what users
-    /// rated of their answers to the first `count` queries; `known` was trained on the others.
+    /// rated of their answers to the first `count` queries; `known` was trained on the others, in the folder `run`.
     pub fn insert(
         &self,
-        (known, components): (&Model, &Components),
+        (known, run): (&Trained, &Path),
         dataset: &Dataset,
         seen: &Interactions,
         count: usize,
-    ) -> Result<Model> {
-        let prices = known.facts.llms.iter().map(|llm| log_price(llm.input_price, llm.output_price));
-        let peers = Peers::new(components, &prices.collect::<Vec<_>>())?;
-        let mut observed: Vec<u32> = self.order.iter().take(count).copied().collect();
-        observed.sort_unstable();
-        let heard = heard(components, seen, self.new.len(), |query| observed.binary_search(&query).is_ok());
-        let mut columns = Vec::new();
-        let mut next = 0;
-        for ((llm, &new), heard) in dataset.llms.iter().zip(&self.new).zip(&heard) {
-            if new {
-                let found = peers.estimate(log_price(llm.input_price, llm.output_price), heard);
-                let (high, low, deviation) = (found.high, found.low, found.deviation);
-                columns.push(Column::New(NewColumn { llm: train::llm(llm), high, low, deviation }));
-            } else {
-                columns.push(Column::Known(next));
-                next += 1;
+    ) -> Result<Trained> {
+        let mut observed = vec![false; dataset.queries.len()];
+        for &query in self.order.iter().take(count) {
+            if let Some(flag) = observed.get_mut(query as usize) {
+                *flag = true;
             }
         }
-        known.with_columns(&columns).context("new LLMs")
+        let ratings = seen.restricted(&observed);
+        let mut trained = 0..;
+        let column = |(llm, &new): (&LlmInfo, &bool)| match new {
+            true => LlmColumn::New(facts::llm(llm)),
+            false => LlmColumn::Trained(trained.next().unwrap_or(0)),
+        };
+        let columns: Vec<LlmColumn> = dataset.llms.iter().zip(&self.new).map(column).collect();
+        known.with_llms(LlmColumns { run, columns: &columns, ratings: &ratings }).context("new LLMs")
     }
 
     fn columns(&self, new: bool) -> Vec<usize> {

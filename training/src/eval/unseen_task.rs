@@ -64,7 +64,7 @@ fn without(dataset: &Dataset, task: u32, kept: &[u32]) -> Dataset {
 mod tests {
     use super::*;
     use crate::data::split::{Ratio, split};
-    use crate::train::fixture::Fixture;
+    use crate::fixture::Fixture;
 
     #[test]
     fn nothing_of_the_left_out_task_is_left_to_learn_from() {

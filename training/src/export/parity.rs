@@ -5,14 +5,14 @@ use personaroute_bundle::manifest::Parity;
 use tch::Tensor;
 
 use super::runtime::{Elements, Graph, Input};
-use crate::graph::sample::{Message, Visible};
-use crate::graph::text::QueryInputs;
+use crate::graph::interaction::{InteractionBatch, InteractionFeatures};
+use crate::graph::query::QueryInputs;
+use crate::graph::query::SHAPE_TOKENS;
+use crate::graph::query::TextEncoder;
 use crate::model::Model;
+use crate::model::rng::Rng;
 use crate::model::score::ScorerInputs;
 use crate::model::tensors::{from_rows, single, to_vec};
-use crate::train::hparams::TextEncoder;
-use crate::train::seed::Rng;
-use crate::train::shape::TOKENS;
 
 /// Random batches of each graph.
 const SAMPLES: u64 = 100;
@@ -22,11 +22,11 @@ const ROWS: usize = 6;
 const LENGTH: usize = 120;
 
 /// Compares both graphs and returns the largest difference; one above the bundle's limit is an error.
-pub fn check(model: &Model, scorer: &[u8], adapter: &[u8]) -> Result<Parity> {
+pub fn check(model: &dyn Model, scorer: &[u8], adapter: &[u8]) -> Result<Parity> {
     let (mut scorer, mut adapter) = (Graph::load(scorer)?, Graph::load(adapter)?);
     let mut worst = 0.0_f64;
     for sample in 0..SAMPLES {
-        let mut rng = Rng::new(model.facts.seed, &[7, sample]);
+        let mut rng = Rng::new(model.facts().seed, &[7, sample]);
         worst = worst.max(scorer_difference(model, &mut scorer, &mut rng)?);
         worst = worst.max(adapter_difference(model, &mut adapter, &mut rng)?);
     }
@@ -36,12 +36,12 @@ pub fn check(model: &Model, scorer: &[u8], adapter: &[u8]) -> Result<Parity> {
     Ok(Parity { samples: SAMPLES, max_abs_difference: worst })
 }
 
-fn scorer_difference(model: &Model, graph: &mut Graph, rng: &mut Rng) -> Result<f64> {
+fn scorer_difference(model: &dyn Model, graph: &mut Graph, rng: &mut Rng) -> Result<f64> {
     let rows = 1 + rng.index(ROWS);
     let user = random_users(model, rows, rng);
     let preference: Vec<f32> =
         (0..rows).map(|_| if rng.below(2) == 0 { -1.0 } else { single(rng.uniform()) }).collect();
-    let tasks = model.facts.tasks.len();
+    let tasks = model.facts().tasks.len();
     let told: Vec<usize> = (0..rows).map(|_| rng.index(2 * tasks)).collect();
     let task: Vec<f32> =
         told.iter().flat_map(|&told| (0..tasks).map(move |task| if task == told { 1.0 } else { 0.0 })).collect();
@@ -65,14 +65,13 @@ fn scorer_difference(model: &Model, graph: &mut Graph, rng: &mut Rng) -> Result<
     difference(&expected, &found)
 }
 
-fn adapter_difference(model: &Model, graph: &mut Graph, rng: &mut Rng) -> Result<f64> {
-    let (tasks, llms) = (model.facts.tasks.len(), model.llms());
+fn adapter_difference(model: &dyn Model, graph: &mut Graph, rng: &mut Rng) -> Result<f64> {
+    let (tasks, llms) = (model.facts().tasks.len(), model.llms());
     let rows = 1 + rng.index(ROWS);
-    let lists: Vec<Vec<Message>> =
+    let lists: Vec<Vec<InteractionFeatures>> =
         (0..rows).map(|_| (0..rng.index(LENGTH)).map(|_| random_message(tasks, llms, rng)).collect()).collect();
-    let visible = Visible::pad(&lists, tasks);
-    let user = tch::no_grad(|| model.adapter.forward(&visible, tasks));
-    let preference = model.axis.preference(&model.preference_weights(&user));
+    let visible = InteractionBatch::pad(&lists, tasks);
+    let expected = tch::no_grad(|| model.adapter(&visible));
     let dims = [rows as i64, visible.width as i64];
     let found = graph.run(&[
         Input { dims: &dims, elements: Elements::I64(&visible.llm) },
@@ -80,7 +79,7 @@ fn adapter_difference(model: &Model, graph: &mut Graph, rng: &mut Rng) -> Result
         Input { dims: &[rows as i64, visible.width as i64, 3], elements: Elements::F32(&visible.signals) },
         Input { dims: &dims, elements: Elements::F32(&visible.mask) },
     ])?;
-    difference(&[user, preference], &found)
+    difference(&expected, &found)
 }
 
 fn difference(expected: &[Tensor], found: &[Vec<f32>]) -> Result<f64> {
@@ -103,17 +102,17 @@ fn difference(expected: &[Tensor], found: &[Vec<f32>]) -> Result<f64> {
 }
 
 /// Users scattered around the trained ones.
-fn random_users(model: &Model, rows: usize, rng: &mut Rng) -> Vec<Vec<f32>> {
-    let spread = to_vec(&model.users).iter().fold(0.1_f32, |most, x| most.max(x.abs()));
+fn random_users(model: &dyn Model, rows: usize, rng: &mut Rng) -> Vec<Vec<f32>> {
+    let spread = to_vec(model.users()).iter().fold(0.1_f32, |most, x| most.max(x.abs()));
     (0..rows).map(|_| (0..model.user_dim()).map(|_| spread * single(rng.normal())).collect()).collect()
 }
 
-fn random_message(tasks: usize, llms: usize, rng: &mut Rng) -> Message {
+fn random_message(tasks: usize, llms: usize, rng: &mut Rng) -> InteractionFeatures {
     let grouped = rng.below(2) as f32;
     let [reward, relative] = [single(rng.normal()), grouped * single(rng.normal())];
     // One before the first task and one after the last both stand for an unknown one.
     let task = rng.index(tasks + 2) as i64 - 1;
-    Message { llm: rng.index(llms) as i64, task, signals: [reward, relative, grouped] }
+    InteractionFeatures { llm: rng.index(llms) as i64, task, signals: [reward, relative, grouped] }
 }
 
 /// The query input as the graph takes it.
@@ -133,11 +132,11 @@ impl Padded {
     }
 }
 
-fn random_queries(model: &Model, rows: usize, rng: &mut Rng) -> (QueryInputs, Padded) {
-    match model.facts.hparams.text {
+fn random_queries(model: &dyn Model, rows: usize, rng: &mut Rng) -> (QueryInputs, Padded) {
+    match model.facts().hparams.text {
         TextEncoder::Lexical(lexical) => {
             // Texts without n-grams are a case of their own.
-            let most = if rng.below(4) == 0 { TOKENS } else { LENGTH };
+            let most = if rng.below(4) == 0 { SHAPE_TOKENS } else { LENGTH };
             let mut text = || (0..1 + rng.index(most)).map(|_| 1 + rng.below(lexical.buckets.into()) as i64).collect();
             let texts: Vec<Vec<i64>> = (0..rows).map(|_| text()).collect();
             let width = texts.iter().map(Vec::len).max().unwrap_or(0);
@@ -146,8 +145,8 @@ fn random_queries(model: &Model, rows: usize, rng: &mut Rng) -> (QueryInputs, Pa
             (QueryInputs::Lexical(texts), Padded::Ngrams(padded))
         }
         TextEncoder::Embedding => {
-            let scale = (model.facts.embedding as f64).sqrt().recip();
-            let mut text = || (0..model.facts.embedding).map(|_| single(scale * rng.normal())).collect::<Vec<f32>>();
+            let scale = (model.facts().embedding as f64).sqrt().recip();
+            let mut text = || (0..model.facts().embedding).map(|_| single(scale * rng.normal())).collect::<Vec<f32>>();
             let texts: Vec<Vec<f32>> = (0..rows).map(|_| text()).collect();
             let flat = texts.concat();
             (QueryInputs::Embedding(texts), Padded::Query(flat))

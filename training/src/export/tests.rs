@@ -8,8 +8,10 @@ use personaroute_bundle::manifest::Parity;
 
 use super::{ExportOptions, write};
 use crate::data::Setting;
-use crate::train::fixture::{Fixture, hparams};
-use crate::train::hparams::{Hparams, TextEncoder};
+use crate::fixture::{Fixture, hparams};
+use crate::graph::query::TextEncoder;
+use crate::model::hparams::Hparams;
+use crate::train::Trained;
 
 fn bundle(text: TextEncoder) -> (tempfile::TempDir, Bundle) {
     let dir = tempfile::tempdir().unwrap();
@@ -20,7 +22,7 @@ fn bundle(text: TextEncoder) -> (tempfile::TempDir, Bundle) {
         named: vec![("quality-first".to_owned(), 1.0), ("cost-first".to_owned(), 0.0)],
         ..ExportOptions::default()
     };
-    let bundle = write(&model, &dir.path().join("bundle"), &options).unwrap();
+    let bundle = write(&Trained::ClosedForm(model), &dir.path().join("bundle"), &options).unwrap();
     (dir, bundle)
 }
 

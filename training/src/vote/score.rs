@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::data::vote::{Votes, Winner};
-use crate::train::seed::Rng;
+use crate::model::rng::Rng;
 
 /// Samples of the bootstrap.
 const SAMPLES: usize = 1000;

@@ -11,18 +11,22 @@ use tch::{Device, Kind, Tensor};
 
 use super::design::{Block, Design};
 use super::solve::{Problem, Ridges, doubles};
+use crate::closed_form::ClosedForm;
+use crate::closed_form::model::adapter::Belief;
+use crate::closed_form::model::preference::Axis;
+use crate::closed_form::model::text::Tables;
+use crate::closed_form::model::text::{Border, FrozenText, Input};
+use crate::closed_form::text::shape::Shapes;
 use crate::data::vote::Votes;
 use crate::data::{Dataset, UserInfo};
-use crate::graph::text::QueryInputs;
-use crate::model::axis::Axis;
-use crate::model::belief::Belief;
+use crate::graph::query::QueryInputs;
+use crate::graph::query::SHAPE_TOKENS;
+use crate::graph::query::TextEncoder;
+use crate::model::Model;
+use crate::model::facts::{self, Facts};
+use crate::model::hparams::Hparams;
+use crate::model::kind::ModelKind;
 use crate::model::tensors::{rounded, single, to_vec};
-use crate::model::text::{Border, FrozenText, Input};
-use crate::model::{Facts, Model};
-use crate::train;
-use crate::train::features::Tables;
-use crate::train::hparams::{Hparams, TextEncoder};
-use crate::train::shape::{Shapes, TOKENS};
 
 /// Blocks that a router can use for queries nobody has voted on, and for known ones.
 pub const SERVED: [Block; 7] = [
@@ -76,7 +80,7 @@ impl<'a> Fitted<'a> {
     }
 
     /// Returns the router.
-    pub fn model(&self, hparams: Hparams, seed: u64) -> Model {
+    pub fn model(&self, hparams: Hparams, seed: u64) -> ClosedForm {
         let shape = self.shape();
         let Shape { users, tasks, llms, .. } = shape;
         let (basis, tastes) = self.tastes();
@@ -92,7 +96,7 @@ impl<'a> Fitted<'a> {
         let to_weights = Tensor::zeros([dim, weights], kinds);
         to_weights.narrow(0, 1, dim - 1).narrow(1, SHARED, dim - 1).copy_(&Tensor::eye(dim - 1, kinds));
         let text = self.text(&hparams);
-        Model {
+        ClosedForm {
             facts: self.facts(hparams, seed),
             adapter: self.adapter(&values, &embeddings),
             weights: (to_weights, unit(weights, 0)),
@@ -244,13 +248,11 @@ impl<'a> Fitted<'a> {
     fn facts(&self, hparams: Hparams, seed: u64) -> Facts {
         let data = &self.votes.dataset;
         Facts {
-            llms: data.llms.iter().map(train::llm).collect(),
-            tasks: data.tasks.iter().map(train::task).collect(),
+            model: ModelKind::ClosedForm,
+            llms: data.llms.iter().map(facts::llm).collect(),
+            tasks: data.tasks.iter().map(facts::task).collect(),
             setting: "R".to_owned(),
-            embedding: match hparams.text {
-                TextEncoder::Lexical(_) => 0,
-                TextEncoder::Embedding => data.query_embeddings.ncols(),
-            },
+            embedding: Facts::embedding_of(&hparams, data),
             hparams,
             users: self.votes.users.iter().map(|user| user.id.clone()).zip(self.counts()).collect(),
             dataset: data.name.clone(),
@@ -288,7 +290,7 @@ fn features(inputs: &QueryInputs, encoder: &TextEncoder, data: &Dataset) -> Tens
 
 /// Shape tokens come first and say nothing of which query it is.
 fn grams(ids: &[i64]) -> Vec<(usize, f32)> {
-    let grams = ids.get(TOKENS..).unwrap_or_default();
+    let grams = ids.get(SHAPE_TOKENS..).unwrap_or_default();
     let share = single((grams.len().max(1) as f64).sqrt().recip());
     grams.iter().map(|&id| (usize::try_from(id).unwrap_or(0), share)).collect()
 }
@@ -328,9 +330,9 @@ fn likelihood(utilities: &Tensor) -> Tensor {
 }
 
 /// Returns the leaning of users to the left side, in logits; everybody's for those the model does not know.
-pub fn positions(model: &Model, users: &[UserInfo]) -> Vec<f64> {
+pub fn positions(model: &dyn Model, users: &[UserInfo]) -> Vec<f64> {
     let known: HashMap<&str, f32> =
-        model.facts.users.iter().map(|(id, _)| id.as_str()).zip(to_vec(&model.users.select(1, 0))).collect();
+        model.facts().users.iter().map(|(id, _)| id.as_str()).zip(to_vec(&model.users().select(1, 0))).collect();
     let everybody = model.prior().first().copied().unwrap_or(0.0);
     users.iter().map(|user| f64::from(known.get(user.id.as_str()).copied().unwrap_or(everybody))).collect()
 }

@@ -9,14 +9,17 @@ use super::serve::{Fitted, SERVED, positions};
 use super::solve::{Problem, Ridges, doubles};
 use super::tune::{Folds, start};
 use super::{baseline, solve};
+use crate::closed_form::ClosedForm;
 use crate::data::vote::{Vote, Votes, Winner};
 use crate::data::{Dataset, LlmInfo, Query, TaskInfo, UserInfo};
 use crate::export::runtime::{Elements, Graph, Input};
 use crate::export::{self, ExportOptions};
-use crate::model::Model;
+use crate::graph::query::TextEncoder;
+use crate::model::Model as _;
+use crate::model::hparams::Hparams;
+use crate::model::rng::Rng;
 use crate::model::tensors::to_vec;
-use crate::train::hparams::{Hparams, TextEncoder};
-use crate::train::seed::Rng;
+use crate::train;
 
 const LLMS: usize = 6;
 const USERS: usize = 24;
@@ -73,7 +76,7 @@ fn votes() -> Votes {
     Votes { dataset: dataset(), users, votes: all }
 }
 
-fn router(votes: &Votes, encoder: TextEncoder) -> Model {
+fn router(votes: &Votes, encoder: TextEncoder) -> ClosedForm {
     let (design, split) = (Design::build(votes, tch::Device::Cpu), votes.split());
     let hparams = Hparams { text: encoder, ..Hparams::default() };
     Fitted::new(votes, &design, &start(&SERVED), &split.train).model(hparams, 0)
@@ -147,7 +150,9 @@ fn an_exported_router_scores_in_onnx_runtime_as_trained() {
     for encoder in [TextEncoder::default(), TextEncoder::Embedding] {
         let model = router(&votes, encoder);
         let folder = tempfile::tempdir().unwrap();
-        let bundle = export::write(&model, &folder.path().join("bundle"), &ExportOptions::default()).unwrap();
+        model.save(&folder.path().join("run")).unwrap();
+        let trained = train::load(&folder.path().join("run")).unwrap();
+        let bundle = export::write(&trained, &folder.path().join("bundle"), &ExportOptions::default()).unwrap();
         assert_eq!(bundle.users.len(), USERS);
         let expected = model.score(&votes.dataset, &[3], &[1], true).unwrap();
         let mut graph = Graph::open(&bundle.dir.join(SCORER)).unwrap();

@@ -8,10 +8,11 @@ use crate::baseline::{constant, mean};
 use crate::data::simulate::{Draw, population};
 use crate::data::{Interactions, Split, UserInfo};
 use crate::eval::metric::Metrics;
-use crate::eval::net::Net;
+use crate::eval::model_router::ModelRouter;
 use crate::eval::truth::Truth;
 use crate::eval::unseen_task::LeftOut;
-use crate::eval::{Field, Router, measure};
+use crate::eval::{Field, measure};
+use crate::model::Router;
 use crate::report::Row;
 
 /// Rows of one left-out task.
@@ -52,15 +53,16 @@ impl Lab<'_> {
         let means = mean::over_tasks(&field, &preferences);
         let hindsight = constant::BestPerUser::in_hindsight(&field);
         let mut routers: Vec<&dyn Router> = vec![&overall, &single, &means, &hindsight];
-        let net = match self.args.baselines_only {
+        let fit = match self.args.baselines_only {
             true => None,
-            false => {
-                let (model, _) = self.fit((&left.learned, draw.seed), &left.known, &seen)?;
-                Some(Net::unknown(&model, &self.dataset, &measured, &left.measured.test)?)
-            }
+            false => Some(self.fit((&left.learned, draw.seed), &left.known, &seen)?),
         };
-        if let Some(net) = &net {
-            routers.insert(0, net);
+        let router = match &fit {
+            None => None,
+            Some(fit) => Some(ModelRouter::unknown(&*fit.model, &self.dataset, &measured, &left.measured.test)?),
+        };
+        if let Some(router) = &router {
+            routers.insert(0, router);
         }
         let row = |router: &dyn Router| {
             measure(&field, router).map(|outcome| Row { name: outcome.name, metrics: outcome.metrics })

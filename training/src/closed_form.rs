@@ -1,0 +1,120 @@
+//! The closed-form estimator: users and answers by alternating least squares and covariance estimation, query text by
+//! kernel ridge regression. Nothing here takes a gradient step.
+//!
+//! [`fit`] is the way in. [`estimate`] finds users' preference scores and factors and the answers' coefficients, [`text`]
+//! fits what query text adds to them, [`adapter`] the table by which users unknown to training are placed, and [`add_llms`]
+//! puts LLMs unknown to training beside the others. [`model`] is what comes out.
+
+pub mod model;
+
+pub mod components;
+pub mod estimate;
+pub mod text;
+
+pub mod adapter;
+pub mod add_llms;
+pub mod new_llm;
+
+#[cfg(test)]
+mod tests;
+
+use anyhow::Result;
+use tch::{Device, Kind, Tensor};
+
+use crate::model::facts::{Facts, llm, task};
+use crate::model::fit::{FitInput, Progress};
+use crate::model::kind::ModelKind;
+use crate::model::log::Log;
+
+pub use model::ClosedForm;
+
+use components::{COMPONENTS, Components, Tastes};
+use model::preference::Axis;
+use text::Fitted;
+
+/// Estimates a model.
+pub fn fit(input: &mut FitInput<'_>) -> Result<ClosedForm> {
+    let components = components(input)?;
+    let fitted = text::fit(input, &components);
+    let (loss, validation) = (1.0 - fitted.accuracy, fitted.strength);
+    input.step(Progress { stage: "queries", epoch: 1, epochs: 1, loss, validation })?;
+    Ok(assemble(input, &components, fitted))
+}
+
+/// Estimates users and answers, or reads what an interrupted run has estimated.
+fn components(input: &mut FitInput<'_>) -> Result<Components> {
+    let path = input.run_dir.join(COMPONENTS);
+    let log = Log::new(input.run_dir)?;
+    if input.resume && path.is_file() {
+        let kept = Components::load(&path)?;
+        let fits = |kept: &Components| kept.positions.numel() == input.interactions.users.len();
+        if let Some(kept) = kept.filter(fits) {
+            log.keep(1)?;
+            return Ok(kept);
+        }
+    }
+    log.keep(0)?;
+    let found =
+        estimate::estimate((input.dataset, input.interactions), input.setting, &input.hparams.leave_out, input.device);
+    found.save(&path)?;
+    input.step(Progress { stage: "users", epoch: 1, epochs: 1, loss: found.noise, validation: -found.noise })?;
+    Ok(found)
+}
+
+/// Puts the parts together: a user embedding is a position between two ends, and tastes where users have any.
+fn assemble(input: &FitInput<'_>, components: &Components, fitted: Fitted) -> ClosedForm {
+    let single = |table: &Tensor| table.to_kind(Kind::Float);
+    let ends = Tensor::stack(&[&components.cell_high, &components.cell_low], 2); // [T, L, 2]
+    let [tasks, llms] = [components.task_count(), components.llms()];
+    let tastes = match &components.tastes {
+        Some(Tastes { loadings, coordinates }) => [single(loadings), single(coordinates)],
+        None => {
+            [llms, components.positions.numel() as i64].map(|rows| Tensor::zeros([rows, 0], (Kind::Float, Device::Cpu)))
+        }
+    };
+    let [loadings, coordinates] = tastes;
+    let count = loadings.size().last().copied().unwrap_or(0);
+    let shared = loadings.unsqueeze(0).expand([tasks, llms, count], false);
+    let values = Tensor::cat(&[single(&ends), shared], 2); // [T, L, 2 + K]
+    let unit = Tensor::eye(2 + count, (Kind::Float, Device::Cpu));
+    let end = |k: i64| unit.get(k);
+    let position = end(0) - end(1);
+    let weights = Tensor::cat(&[position.unsqueeze(0), unit.narrow(0, 2, count)], 0); // [1 + K, 2 + K]
+    let users = Tensor::cat(&[single(&components.positions).unsqueeze(1), coordinates], 1);
+    ClosedForm {
+        facts: facts(input, components, &fitted),
+        adapter: adapter::fit(components, |places| single(places).unsqueeze(1).constant_pad_nd([0, count])),
+        weights: (weights, end(1)),
+        axis: Axis::beside(end(0), end(1), &values, count),
+        values: values.flatten(1, 2),
+        text: fitted.text,
+        deviation: single(&components.deviation()),
+        users,
+    }
+}
+
+fn facts(input: &FitInput<'_>, components: &Components, fitted: &Fitted) -> Facts {
+    let dataset = input.dataset;
+    let count = |user: usize| u32::try_from(input.interactions.of(user).len()).unwrap_or(u32::MAX);
+    let users = input.interactions.users.iter().enumerate();
+    Facts {
+        model: ModelKind::ClosedForm,
+        llms: dataset.llms.iter().map(llm).collect(),
+        tasks: dataset.tasks.iter().map(task).collect(),
+        setting: input.setting.as_str().to_owned(),
+        hparams: input.hparams.clone(),
+        embedding: Facts::embedding_of(&input.hparams, dataset),
+        users: users.map(|(idx, user)| (user.id.clone(), count(idx))).collect(),
+        dataset: dataset.name.clone(),
+        fingerprint: dataset.fingerprint.clone(),
+        counts: [
+            input.split.train.len() as u64,
+            (input.split.train.len() * dataset.llms.len()) as u64,
+            input.interactions.entries.len() as u64,
+        ],
+        seed: input.seed,
+        epochs: 1,
+        gate: fitted.strength,
+        validation: -components.noise,
+    }
+}

@@ -1,0 +1,86 @@
+//! Hyperparameters: one default configuration for every data set.
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::query::TextEncoder;
+
+/// What the configuration's `hparam` section decides about the model.
+///
+/// Estimation and ridge regression take no steps, so the keys of gradient descent are accepted, recorded, and change
+/// nothing: every field up to `text_dropout` but `text`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hparams {
+    /// Width of node states in PersonalizedRouter; a user embedding here is a position.
+    pub embedding_dim: usize,
+    /// Features of an outcome edge, 1 to 4.
+    pub edge_dim: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Weight decay.
+    pub weight_decay: f64,
+    /// Most epochs.
+    pub train_epoch: usize,
+    /// Users in a minibatch.
+    pub batch_size: usize,
+    /// Share of a user's queries that is masked; every edge is masked once, in closed form.
+    pub train_mask_rate: f64,
+    /// Preference weights of a user: two, for both ends.
+    pub weights: usize,
+    /// Epochs without a better validation score before the end.
+    pub patience: usize,
+    /// How query text is read.
+    pub text: TextEncoder,
+    /// Width of the query representation.
+    pub text_dim: usize,
+    /// Epochs over the training queries.
+    pub text_epoch: usize,
+    /// Learning rate of the query representation.
+    pub text_learning_rate: f64,
+    /// Share of a query's n-grams (or embedding entries) dropped while training.
+    pub text_dropout: f64,
+    /// Parts of the model to leave out: for measuring what they earn.
+    pub leave_out: Vec<Part>,
+}
+
+/// A part of the model that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What text says about each LLM.
+    Own,
+    /// How much more an LLM gains than others when a query is easy.
+    Slopes,
+    /// What text says about costs.
+    Cost,
+    /// Shape tokens.
+    Shape,
+    /// That a text may be of no known task.
+    Unfamiliar,
+    /// Belief propagation and the covariance of LLMs: users and pairs from pair means alone.
+    Covariance,
+    /// What users think of LLMs beyond cost and quality.
+    Tastes,
+}
+
+impl Default for Hparams {
+    fn default() -> Self {
+        Self {
+            embedding_dim: 64,
+            edge_dim: 4,
+            learning_rate: 3e-3,
+            weight_decay: 1e-3,
+            train_epoch: 30,
+            batch_size: 32,
+            train_mask_rate: 0.3,
+            weights: 4,
+            patience: 15,
+            text: TextEncoder::default(),
+            text_dim: 32,
+            text_epoch: 20,
+            text_learning_rate: 5e-3,
+            text_dropout: 0.3,
+            leave_out: Vec::new(),
+        }
+    }
+}
