@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::{
-    proxy::is_for_here,
+    proxy::targets_loopback,
     telemetry::{Health, Metrics},
     upstream::{Body, body},
 };
@@ -13,7 +13,7 @@ const EXPOSITION: &str = "application/openmetrics-text; version=1.0.0; charset=u
 
 /// Answers `request`; `is_local` says that it came over the loopback, where pages of other sites could ask as well.
 pub fn answer<B>(request: &Request<B>, is_local: bool, health: &Health, metrics: &Metrics) -> Response<Body> {
-    if is_local && !is_for_here(request.headers(), request.uri()) {
+    if is_local && !targets_loopback(request.headers(), request.uri()) {
         let message = "the `host` header names another host than 127.0.0.1 or localhost\n";
         return respond(StatusCode::FORBIDDEN, "text/plain", message.to_owned());
     }

@@ -18,7 +18,7 @@ pub mod usage;
 
 pub use self::{
     error::{ErrorBody, Invalid},
-    facts::{Facts, Turn},
+    facts::{Facts, LastMessage},
     fields::{Document, Fields},
     overrides::Overrides,
     usage::Usage,

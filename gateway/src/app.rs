@@ -33,7 +33,7 @@ use crate::{
         look::{self, Looks},
         raw,
     },
-    proxy::{Proxy, Snapshot, retry::Budget},
+    proxy::{Proxy, Snapshot, retry::RetryBudget},
     routing::{self, RoutePool, Scorer},
     server::{
         self, Connections,
@@ -42,7 +42,7 @@ use crate::{
     state::{FileStoreError, SharedStoreError, StoreSync},
     telemetry::{Health, Metrics, Tracer},
     upstream::{
-        Body, Roster,
+        Body, ModelRegistry,
         http_client::{self, HttpClient},
     },
 };
@@ -195,8 +195,8 @@ impl App {
     /// # Errors
     ///
     /// Fails when the system gives no threads, or the state's file cannot be used.
-    pub fn assemble(config: Config, roster: Roster, scorer: &Arc<dyn Scorer>) -> Result<Self, StartError> {
-        Self::around(snapshot(config, roster, scorer)?)
+    pub fn assemble(config: Config, models: ModelRegistry, scorer: &Arc<dyn Scorer>) -> Result<Self, StartError> {
+        Self::around(snapshot(config, models, scorer)?)
     }
 
     fn around(snapshot: Snapshot) -> Result<Self, StartError> {
@@ -207,7 +207,8 @@ impl App {
         let permits = Arc::new(Semaphore::new(config.limits.connections));
         let (handshake, drain) = (config.timeouts.handshake, config.timeouts.drain);
         let (tracer, exporter) = tracing_to(config, &metrics)?;
-        let proxy = Proxy::new(Arc::new(snapshot), ledger, Arc::clone(&metrics), Arc::clone(&health)).traced(tracer);
+        let proxy =
+            Proxy::new(Arc::new(snapshot), ledger, Arc::clone(&metrics), Arc::clone(&health)).with_tracer(tracer);
         Ok(Self {
             proxy: Arc::new(proxy),
             metrics,
@@ -373,9 +374,9 @@ pub fn open(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Sna
     look::remember(&mut looks, &files.bundle.join("manifest.yaml"));
     look::remember(&mut looks, &files.plugin);
     let router = Router::open(&options(&loaded.raw, files))?;
-    let roster = roster(loaded, router.bundle())?;
+    let models = models(loaded, router.bundle())?;
     let scorer: Arc<dyn Scorer> = Arc::new(router);
-    let mut snapshot = snapshot(loaded.config.clone(), roster, &scorer)?;
+    let mut snapshot = snapshot(loaded.config.clone(), models, &scorer)?;
     snapshot.files.append(&mut looks);
     Ok(snapshot)
 }
@@ -385,21 +386,21 @@ pub fn open(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Sna
 /// # Errors
 ///
 /// Fails when the listener's certificates cannot be used, or the system gives no threads.
-pub fn snapshot(config: Config, roster: Roster, scorer: &Arc<dyn Scorer>) -> Result<Snapshot, StartError> {
+pub fn snapshot(config: Config, models: ModelRegistry, scorer: &Arc<dyn Scorer>) -> Result<Snapshot, StartError> {
     let tls = config.tls.as_ref().map(tls::settings).transpose()?;
     let files = config.files.clone();
     let raw::Router { threads, queue, batch, deadline, .. } = config.router;
-    let routing = RoutePool::start(scorer, routing::Limits { threads, queue, batch, deadline });
+    let routing = RoutePool::start(scorer, routing::PoolLimits { threads, queue, batch, deadline });
     let routing = routing.map_err(StartError::Thread)?;
-    Ok(Snapshot { retries: Budget::new(config.retry.budget), config, roster, routing, tls, files })
+    Ok(Snapshot { retry_budget: RetryBudget::new(config.retry.budget), config, models, routing, tls, files })
 }
 
 /// Joins the configuration with the bundle; faults name their place in the file.
-fn roster(loaded: &Loaded, bundle: &Bundle) -> Result<Roster, StartError> {
+fn models(loaded: &Loaded, bundle: &Bundle) -> Result<ModelRegistry, StartError> {
     let refused = |(place, fault)| config::Error::Invalid { path: loaded.path.clone(), place, fault };
     loaded.config.check_tasks(bundle.tasks.tasks.iter().map(|task| task.name.as_str())).map_err(refused)?;
-    let roster = Roster::build(&loaded.config, &bundle.catalog, &http_client::tls()?);
-    Ok(roster.map_err(refused)?)
+    let models = ModelRegistry::build(&loaded.config, &bundle.catalog, &http_client::tls()?);
+    Ok(models.map_err(refused)?)
 }
 
 /// Checks `loaded` against its bundle without opening the router, as `personaroute check` does.
@@ -407,14 +408,14 @@ fn roster(loaded: &Loaded, bundle: &Bundle) -> Result<Roster, StartError> {
 /// # Errors
 ///
 /// Fails when the bundle is missing or refused, or the configuration does not fit it.
-pub fn check(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Roster, StartError> {
+pub fn check(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<ModelRegistry, StartError> {
     loaded.config.tls.as_ref().map(tls::settings).transpose()?;
     spending::check(&loaded.config)?;
     let written = (loaded.raw.bundle != std::path::Path::new("default")).then(|| loaded.beside(&loaded.raw.bundle));
     let dir = locate::bundle(written.as_deref(), env)?;
     let bundle = Bundle::open(&dir).map_err(OpenError::Bundle)?;
     locate::check(loaded)?;
-    roster(loaded, &bundle)
+    models(loaded, &bundle)
 }
 
 fn options(raw: &raw::Config, files: Files) -> RouterOptions {

@@ -1,7 +1,7 @@
 //! Deciding which LLM answers: pure functions over facts; nothing here waits or does I/O.
 
 pub mod capability;
-pub mod offer;
+pub mod spec;
 pub mod policy;
 pub mod candidates;
 pub mod fallback;
@@ -9,10 +9,10 @@ pub mod plan;
 pub mod explain;
 
 pub use self::{
-    candidates::{Demand, Eligible, LeftOut, Reason, eligible},
-    capability::{Capability, Needs},
-    fallback::Degraded,
-    offer::Offer,
+    candidates::{Eligible, ExcludedCandidate, ExclusionReason, Requirements, eligible},
+    capability::{Capability, RequiredCapabilities},
+    fallback::FallbackReason,
     plan::{Plan, Ranked},
     policy::{Constraints, Policy},
+    spec::ModelSpec,
 };

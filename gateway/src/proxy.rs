@@ -1,7 +1,7 @@
-//! The way of one request: read, decide, send, stream, finish; and the replies that need no upstream.
+//! The phases of one request: read, decide, send, stream, finish; and the responses that need no upstream.
 
 pub mod snapshot;
-mod foreign;
+mod host_check;
 mod identify;
 mod read;
 mod admit;
@@ -9,16 +9,16 @@ mod sessions;
 mod decide;
 mod headers;
 pub mod retry;
-mod fit;
-mod seat;
+mod endpoint_filter;
+mod endpoint_guard;
 mod send;
 mod stream;
-mod finish;
+mod request_log;
 mod spans;
 mod route;
 mod local;
 pub mod error;
-mod rescue;
+mod error_response;
 
 use std::{
     pin::{Pin, pin},
@@ -31,8 +31,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, request::Parts};
 use tokio::sync::{Notify, Semaphore};
 
-pub use self::{error::Error, foreign::is_for_here, identify::Fingerprint, snapshot::Snapshot};
-use self::{finish::Record, read::Inbound, sessions::Sessions, spans::Spans};
+pub use self::{error::Error, host_check::targets_loopback, identify::Fingerprint, snapshot::Snapshot};
+use self::{read::ParsedRequest, request_log::RequestLog, sessions::Sessions, spans::Spans};
 use crate::{
     api::Wire,
     state::Ledger,
@@ -55,9 +55,9 @@ pub struct Proxy {
 }
 
 /// What can carry a request's body in.
-pub trait Incoming: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send {}
+pub trait RequestBody: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send {}
 
-impl<B: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send> Incoming for B {}
+impl<B: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send> RequestBody for B {}
 
 /// Returns the future of `make` in a box. It is made there: futures of some kilobytes are dear to move.
 fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
@@ -83,32 +83,32 @@ impl Proxy {
 
     /// Returns the same proxy, its requests traced by `tracer`.
     #[must_use]
-    pub fn traced(self, tracer: Option<Arc<Tracer>>) -> Self {
+    pub fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
         Self { tracer, ..self }
     }
 
     /// Answers `request`, whatever happens.
-    pub async fn handle<B: Incoming>(&self, request: Request<B>) -> Response<Body> {
+    pub async fn handle<B: RequestBody>(&self, request: Request<B>) -> Response<Body> {
         let snapshot = self.live.load_full();
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        if let Err(error) = foreign::check(&snapshot.config.auth, &parts) {
-            return rescue::reply(&error, Wire::of(path), None);
+        if let Err(error) = host_check::check(&snapshot.config.auth, &parts) {
+            return error_response::build(&error, Wire::of(path), None);
         }
         if let Some(wire) = Wire::of(path) {
             return match parts.method {
                 Method::POST => boxed(|| self.forward(snapshot, wire, &parts, body)).await,
-                _ => rescue::reply(&Error::Method { allowed: "POST" }, Some(wire), None),
+                _ => error_response::build(&Error::Method { allowed: "POST" }, Some(wire), None),
             };
         }
         let reply = match (&parts.method, path) {
             (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, &parts, body)).await,
             (_, "/v1/route") => Err(Error::Method { allowed: "POST" }),
             (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, &parts),
-            (_, path) if local::knows(path) => Err(Error::Method { allowed: "GET, HEAD" }),
+            (_, path) if local::serves(path) => Err(Error::Method { allowed: "GET, HEAD" }),
             _ => Err(Error::UnknownPath),
         };
-        reply.unwrap_or_else(|error| rescue::reply(&error, None, None))
+        reply.unwrap_or_else(|error| error_response::build(&error, None, None))
     }
 
     /// Puts `snapshot` in place of the live one; running requests keep theirs.
@@ -127,7 +127,7 @@ impl Proxy {
         self.live.load_full()
     }
 
-    async fn forward<B: Incoming>(
+    async fn forward<B: RequestBody>(
         &self,
         snapshot: Arc<Snapshot>,
         wire: Wire,
@@ -136,44 +136,44 @@ impl Proxy {
     ) -> Response<Body> {
         let trace = self.tracer.as_ref().and_then(|tracer| tracer.begin(&parts.headers));
         let scheme = if snapshot.tls.is_some() { "https" } else { "http" };
-        let mut record = Record::begin(wire.as_str(), Arc::clone(&self.metrics), Spans::new(trace, wire, scheme));
-        let deadline = record.started + snapshot.config.timeouts.total;
+        let mut log = RequestLog::begin(wire.as_str(), Arc::clone(&self.metrics), Spans::new(trace, wire, scheme));
+        let deadline = log.started + snapshot.config.timeouts.total;
         let sent = {
             // Pinned where it is, as moving it would cost.
-            let phases = pin!(self.phases(&snapshot, wire, parts, body, &mut record));
+            let phases = pin!(self.phases(&snapshot, wire, parts, body, &mut log));
             tokio::time::timeout_at(deadline.into(), phases).await.unwrap_or(Err(Error::Timeout))
         };
         match sent {
-            Ok(opened) => stream::relay(opened, wire, deadline, &snapshot.config, record),
-            Err(error) => rescue::reply(&error, Some(wire), Some(record)),
+            Ok(response) => stream::relay(response, wire, deadline, &snapshot.config, log),
+            Err(error) => error_response::build(&error, Some(wire), Some(log)),
         }
     }
 
     /// Read, decide, send: everything before the first byte of the answer.
-    async fn phases<B: Incoming>(
+    async fn phases<B: RequestBody>(
         &self,
         snapshot: &Snapshot,
         wire: Wire,
         parts: &Parts,
         body: B,
-        record: &mut Record,
-    ) -> Result<seat::Opened, Error> {
-        record.hold(self.permit()?);
-        let inbound = Inbound::read(wire, parts, body, &snapshot.config).await?;
-        record.asked(&inbound);
-        let lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &inbound)?;
+        log: &mut RequestLog,
+    ) -> Result<endpoint_guard::UpstreamResponse, Error> {
+        log.hold_permit(self.permit()?);
+        let request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
+        log.record_request(&request);
+        let lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &request)?;
         let started = Instant::now();
-        let mut plan = decide::decide(snapshot, &self.sessions, &inbound).await?;
+        let mut plan = decide::decide(snapshot, &self.sessions, &request).await?;
         plan.elapsed = started.elapsed();
-        record.decided(&plan, inbound.overrides.explain, started);
+        log.record_decision(&plan, request.overrides.explain, started);
         if let Some(lease) = lease {
-            record.charge(admit::reserve(lease, snapshot, &inbound, &plan).await?);
+            log.hold_reservation(admit::reserve(lease, snapshot, &request, &plan).await?);
         }
-        let opened = send::send(snapshot, &inbound, &plan, record).await?;
-        if let (Some(_), Some(llm)) = (&plan.virtual_model, record.llm()) {
-            self.sessions.answered(decide::session(&self.sessions, &inbound), llm, Instant::now());
+        let response = send::send(snapshot, &request, &plan, log).await?;
+        if let (Some(_), Some(llm)) = (&plan.virtual_model, log.llm()) {
+            self.sessions.record(decide::session(&self.sessions, &request), llm, Instant::now());
         }
-        Ok(opened)
+        Ok(response)
     }
 
     fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {

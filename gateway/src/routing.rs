@@ -3,8 +3,8 @@
 
 pub mod pool;
 mod batcher;
-mod pace;
-mod question;
+mod latency;
+mod job;
 mod queue;
 
 use std::time::Duration;
@@ -13,17 +13,17 @@ use personaroute_bundle::manifest::TextEncoder;
 use personaroute_host::{Decision, RouteError, RouteRequest, Router};
 
 pub use self::{
-    pool::{Limits, RoutePool},
-    question::Question,
+    job::RouteJob,
+    pool::{PoolLimits, RoutePool},
 };
 
 /// Most candidates, and most bytes of text, of a decision that can be quick: with so many it takes 60 µs on one core.
-const QUICK_CANDIDATES: usize = 100;
-const QUICK_TEXT: usize = 2 << 10;
+const INLINE_MAX_CANDIDATES: usize = 100;
+const INLINE_MAX_TEXT: usize = 2 << 10;
 
 /// Time of a quick decision before it is given up: an order of magnitude more than it takes. Each further one of a call adds
 /// a quarter of it.
-const QUICK: Duration = Duration::from_millis(1);
+const INLINE_DEADLINE: Duration = Duration::from_millis(1);
 
 /// What ranks candidates: the plugin's router, or a stand-in in tests.
 pub trait Scorer: Send + Sync + 'static {
@@ -37,12 +37,12 @@ pub trait Scorer: Send + Sync + 'static {
     fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>>;
 
     /// Returns whether the request is of those whose candidates are ranked quickly as a rule.
-    fn is_quick(&self, _: &RouteRequest) -> bool {
+    fn can_run_inline(&self, _: &RouteRequest) -> bool {
         false
     }
 
     /// Ranks the candidates of a few quick requests as [`Self::route_batch`] does, but gives up early.
-    fn route_quickly(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+    fn route_inline(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         self.route_batch(requests)
     }
 }
@@ -60,17 +60,17 @@ impl Scorer for Router {
         self.route_batch(requests)
     }
 
-    fn is_quick(&self, request: &RouteRequest) -> bool {
+    fn can_run_inline(&self, request: &RouteRequest) -> bool {
         let is_lexical = matches!(self.bundle().manifest.text_encoder, TextEncoder::Lexical(_));
-        is_lexical && request.candidates.len() <= QUICK_CANDIDATES && request.text.len() <= QUICK_TEXT
+        is_lexical && request.candidates.len() <= INLINE_MAX_CANDIDATES && request.text.len() <= INLINE_MAX_TEXT
     }
 
-    fn route_quickly(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+    fn route_inline(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         match requests {
-            [request] => vec![self.route_within(request, QUICK)],
+            [request] => vec![self.route_within(request, INLINE_DEADLINE)],
             requests => {
                 let quarters = u32::try_from(requests.len()).unwrap_or(u32::MAX).saturating_add(3);
-                self.route_batch_within(requests, QUICK / 4 * quarters)
+                self.route_batch_within(requests, INLINE_DEADLINE / 4 * quarters)
             }
         }
     }

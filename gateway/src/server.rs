@@ -4,9 +4,9 @@ pub mod accept;
 pub mod connection;
 pub mod tls;
 mod version;
-mod stalled;
-mod taken;
-mod streams;
-mod refusal;
+mod timeout_stream;
+mod write_deadline;
+mod active_streams;
+mod request_check;
 
 pub use self::{accept::accept, connection::Connections};

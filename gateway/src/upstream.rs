@@ -2,22 +2,22 @@
 
 pub mod body;
 pub mod failure;
-mod line;
+mod connection_pool;
 pub mod http_client;
 pub mod breaker;
 pub mod load;
 pub mod simulated;
 pub mod translated;
-pub mod peer;
+pub mod client;
 pub mod probe;
-pub mod roster;
+pub mod registry;
 
 pub use self::{
     body::Body,
-    breaker::{Breaker, Gate},
+    breaker::{Breaker, Circuit},
+    client::{Protocol, Upstream, UpstreamRequest},
     failure::Failure,
     load::{InFlight, Load},
-    peer::{Call, Peer, Way},
-    roster::{Endpoint, Llm, Roster},
-    simulated::Offered,
+    registry::{Endpoint, Llm, ModelRegistry},
+    simulated::SimulatedRequest,
 };

@@ -9,8 +9,8 @@
 //! | 500 passed on as configured | `fallback::which_statuses_move_on_is_configured` |
 //! | 500 fallen back as configured | `fallback::a_server_error_moves_on_to_the_next_llm_and_the_header_says_so` |
 //! | events flushed as they come | `streaming::each_event_arrives_before_the_next_one_is_written` |
-//! | leaving cancels, streaming | `leaving::leaving_a_stream_cancels_the_upstream_call` |
-//! | leaving cancels, not streaming | `leaving::leaving_before_the_answer_cancels_the_upstream_call` |
+//! | leaving cancels, streaming | `client_disconnect::leaving_a_stream_cancels_the_upstream_call` |
+//! | leaving cancels, not streaming | `client_disconnect::leaving_before_the_answer_cancels_the_upstream_call` |
 //! | upstream dies mid-stream | `streaming::a_stream_cut_by_the_upstream_ends_in_an_error_event_and_never_in_done` |
 //! | SIGTERM mid-stream completes | `program::signals::sigterm_in_the_middle_of_a_stream_lets_it_complete` |
 //! | 200, then silence, falls back | `fallback::a_200_and_then_silence_moves_on` |
@@ -18,16 +18,16 @@
 //! | overload sheds with `retry-after` | `overload::requests_over_the_limit_are_shed_with_retry_after_until_a_place_is_free` |
 //! | overload spares the accepted | `overload::under_overload_every_request_is_served_whole_or_shed_and_the_accepted_ones_stay_quick` |
 
-mod stage;
+mod test_gateway;
 mod forwarding;
 mod streaming;
 mod fallback;
-mod degraded;
+mod fallback_order;
 mod refusals;
 mod deciding;
-mod leaving;
+mod client_disconnect;
 mod draining;
-mod places;
+mod endpoints;
 mod resilience;
 mod identity;
 mod budget;
@@ -35,12 +35,12 @@ mod sharing;
 mod stickiness;
 mod reloading;
 mod overload;
-mod secure;
+mod tls;
 mod hedging;
-mod slow;
-mod silent;
+mod slow_clients;
+mod idle_connections;
 mod messages;
-mod translation;
-mod foreign;
+mod chat_over_anthropic;
+mod messages_over_openai;
 mod traces;
-mod page;
+mod chat_page;

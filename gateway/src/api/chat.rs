@@ -1,7 +1,7 @@
 //! OpenAI chat completions: the facts of `messages`.
 
-use super::{Facts, Fields, Invalid, Turn, content};
-use crate::decide::{Capability, Needs};
+use super::{Facts, Fields, Invalid, LastMessage, content};
+use crate::decide::{Capability, RequiredCapabilities};
 
 /// Reads the facts.
 pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
@@ -13,7 +13,7 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         if let Some(value) = message.find("content") {
             let content = content::read(value, &mut facts.needs);
             facts.prompt_bytes += content.bytes();
-            facts.open(&last_role, &content.text);
+            facts.push_opening(&last_role, &content.text);
             if last_role == "user" && content.has_text {
                 facts.text = content.text;
             }
@@ -21,7 +21,8 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         let calls = ["tool_calls", "function_call"].into_iter().filter_map(|name| message.find(name));
         facts.prompt_bytes += calls.map(|calls| calls.get().len()).sum::<usize>();
     })?;
-    facts.turn = if matches!(last_role.as_str(), "tool" | "function") { Turn::Tool } else { Turn::User };
+    facts.last_message =
+        if matches!(last_role.as_str(), "tool" | "function") { LastMessage::Tool } else { LastMessage::User };
     Ok(facts)
 }
 
@@ -40,8 +41,8 @@ pub(super) fn each_message<'a>(fields: &Fields<'a>, each: impl FnMut(&Fields<'a>
     }
 }
 
-fn needs(fields: &Fields<'_>) -> Needs {
-    let mut needs = Needs::default();
+fn needs(fields: &Fields<'_>) -> RequiredCapabilities {
+    let mut needs = RequiredCapabilities::default();
     if fields.is_filled("tools") || fields.is_filled("functions") {
         needs.add(Capability::Tools);
     }
@@ -75,7 +76,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(facts.text, "new\ner");
-        assert_eq!(facts.needs.unmet(&[Capability::Tools]), Some(Capability::Vision));
+        assert_eq!(facts.needs.first_missing(&[Capability::Tools]), Some(Capability::Vision));
         assert_eq!((facts.user.as_deref(), facts.stream, facts.max_tokens), (Some("ada"), true, Some(7)));
         assert_eq!(facts.prompt_bytes, "oldhmnew\ner".len());
     }
@@ -87,7 +88,7 @@ mod tests {
                 {"role":"tool","content":"42"}]}"#,
         )
         .unwrap();
-        assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
+        assert_eq!((facts.text.as_str(), facts.last_message), ("q", LastMessage::Tool));
     }
 
     #[test]
@@ -96,8 +97,8 @@ mod tests {
             r#"{"messages":[{"role":"user","content":"q"}],"tools":[{"type":"function"}],"response_format":{"type":"json_object"}}"#,
         )
         .unwrap();
-        assert_eq!(facts.needs.unmet(&[Capability::Json]), Some(Capability::Tools));
-        assert_eq!(facts.needs.unmet(&[Capability::Tools]), Some(Capability::Json));
+        assert_eq!(facts.needs.first_missing(&[Capability::Json]), Some(Capability::Tools));
+        assert_eq!(facts.needs.first_missing(&[Capability::Tools]), Some(Capability::Json));
     }
 
     #[test]

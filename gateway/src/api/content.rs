@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::Fields;
-use crate::decide::{Capability, Needs};
+use crate::decide::{Capability, RequiredCapabilities};
 
 /// Bytes of text to one token: the rule of thumb of English prose for BPE vocabularies. Estimates made with it only
 /// hold prompts against context windows and budgets before the upstream has counted.
@@ -31,7 +31,7 @@ pub fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
 }
 
 /// Reads `value` and adds what its parts need to `needs`. A form nobody knows is left to the upstream to judge.
-pub fn read(value: &RawValue, needs: &mut Needs) -> Content {
+pub fn read(value: &RawValue, needs: &mut RequiredCapabilities) -> Content {
     let mut content = Content::default();
     if let Ok(text) = serde_json::from_str::<String>(value.get()) {
         return Content { text, has_text: true, ..Content::default() };
@@ -112,7 +112,7 @@ mod tests {
 
     fn bytes(content: &str) -> (usize, String) {
         let value: Box<RawValue> = serde_json::from_str(content).unwrap();
-        let content = read(&value, &mut Needs::default());
+        let content = read(&value, &mut RequiredCapabilities::default());
         (content.bytes(), content.text)
     }
 

@@ -1,7 +1,7 @@
 //! What the gateway acts on in a request, whatever its format.
 
 use super::{Fields, Invalid, Wire, chat, completions, content::BYTES_PER_TOKEN, messages, responses};
-use crate::decide::Needs;
+use crate::decide::RequiredCapabilities;
 
 /// What a request says, as far as deciding needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Facts {
     /// The query: the text of the last user message.
     pub text: String,
     /// Whether the last message is the user's.
-    pub turn: Turn,
+    pub last_message: LastMessage,
     /// What opened the conversation: everything up to the first user message.
     pub opening: String,
     /// Whether something was answered already.
@@ -19,11 +19,11 @@ pub struct Facts {
     /// Most tokens the client wants back, as far as it says so: the largest of what an upstream may read.
     pub max_tokens: Option<u32>,
     /// Whether it says so in a way that an upstream may read otherwise.
-    pub is_vague: bool,
+    pub is_ambiguous: bool,
     /// How many answers the client wants; none means one.
     pub choices: Option<u32>,
     /// What an LLM must be able to do.
-    pub needs: Needs,
+    pub needs: RequiredCapabilities,
     /// Whether the answer is to be streamed.
     pub stream: bool,
     /// The format's own `user` field.
@@ -32,7 +32,7 @@ pub struct Facts {
 
 /// Who spoke last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Turn {
+pub enum LastMessage {
     /// The user: a query.
     #[default]
     User,
@@ -57,9 +57,9 @@ impl Facts {
             Wire::Messages => (&["max_tokens"], Some("output_config")),
             Wire::Completions | Wire::Embeddings => (&["max_tokens"], None),
         };
-        let most = fields.most(most);
-        (facts.max_tokens, facts.is_vague) = (most.number, most.is_vague);
-        let asked = fields.most(&["n", "best_of"]).number.unwrap_or(1).max(1);
+        let most = fields.upper_bound(most);
+        (facts.max_tokens, facts.is_ambiguous) = (most.number, most.is_ambiguous);
+        let asked = fields.upper_bound(&["n", "best_of"]).number.unwrap_or(1).max(1);
         facts.choices = Some(facts.choices.unwrap_or(1).saturating_mul(asked));
         facts.user = facts.user.or_else(|| fields.string("user"));
         let read = [Some("tools"), Some("functions"), schema].into_iter().flatten();
@@ -68,7 +68,7 @@ impl Facts {
     }
 
     /// Adds a message to the opening, which ends with the first user message.
-    pub(super) fn open(&mut self, role: &str, text: &str) {
+    pub(super) fn push_opening(&mut self, role: &str, text: &str) {
         if self.text.is_empty() && !self.continues {
             self.opening.push_str(role);
             self.opening.push('\0');
@@ -78,12 +78,12 @@ impl Facts {
 
     /// Returns the estimated tokens of the prompt.
     pub fn prompt_tokens(&self) -> u32 {
-        estimate(self.prompt_bytes)
+        estimate_tokens(self.prompt_bytes)
     }
 
     /// Returns the most tokens of all answers together, where one that names no most has `assumed`.
     pub fn output_tokens(&self, assumed: u32) -> u64 {
-        let least = if self.is_vague { assumed } else { 0 };
+        let least = if self.is_ambiguous { assumed } else { 0 };
         let each = self.max_tokens.unwrap_or(assumed).max(least);
         u64::from(each) * u64::from(self.choices.unwrap_or(1).max(1))
     }
@@ -95,7 +95,7 @@ impl Facts {
 }
 
 /// Returns the estimated tokens of `bytes` of text.
-pub fn estimate(bytes: usize) -> u32 {
+pub fn estimate_tokens(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX)
 }
 

@@ -41,9 +41,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the largest number that any of `names` may be read as, wherever it stands and however it is written.
-    pub fn most(&self, names: &[&str]) -> Most {
-        let values = self.0.iter().filter(|(key, _)| names.contains(&&**key)).map(|(_, value)| Most::of(value));
-        values.fold(Most::default(), Most::or_more)
+    pub fn upper_bound(&self, names: &[&str]) -> UpperBound {
+        let values = self.0.iter().filter(|(key, _)| names.contains(&&**key)).map(|(_, value)| UpperBound::of(value));
+        values.fold(UpperBound::default(), UpperBound::max)
     }
 
     /// Returns whether `name` is an array or object with something in it.
@@ -104,26 +104,26 @@ impl<'de, F: FnMut(&Fields<'de>)> Visitor<'de> for EachVisitor<F> {
 
 /// How much a client wants at most; upstreams differ in what they take for a number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Most {
+pub struct UpperBound {
     /// The number; none when there is nothing that could be one.
     pub number: Option<u32>,
     /// Whether anything stands there that is no number from 0, such as a string or -1, which means "no limit" to some.
-    pub is_vague: bool,
+    pub is_ambiguous: bool,
 }
 
-impl Most {
+impl UpperBound {
     fn of(value: &RawValue) -> Self {
         let written = value.get();
         if let Ok(number) = written.parse::<f64>() {
-            return Self { number: saturate(number), is_vague: number < 0.0 };
+            return Self { number: saturate(number), is_ambiguous: number < 0.0 };
         }
         // Python's readers take `100_000` too.
         let text = serde_json::from_str::<String>(written).unwrap_or_default().replace('_', "");
-        Self { number: text.trim().parse().ok().and_then(saturate), is_vague: written != "null" }
+        Self { number: text.trim().parse().ok().and_then(saturate), is_ambiguous: written != "null" }
     }
 
-    fn or_more(self, other: Self) -> Self {
-        Self { number: self.number.max(other.number), is_vague: self.is_vague || other.is_vague }
+    fn max(self, other: Self) -> Self {
+        Self { number: self.number.max(other.number), is_ambiguous: self.is_ambiguous || other.is_ambiguous }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Anthropic messages: the facts of `messages` and `system`.
 
-use super::{Facts, Fields, Invalid, Turn, chat::each_message, content};
+use super::{Facts, Fields, Invalid, LastMessage, chat::each_message, content};
 use crate::decide::Capability;
 
 /// Reads the facts.
@@ -24,9 +24,10 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         let role = message.string("role").unwrap_or_default();
         facts.prompt_bytes += content.bytes();
         facts.continues |= role == "assistant";
-        facts.open(&role, &content.text);
+        facts.push_opening(&role, &content.text);
         if role == "user" {
-            facts.turn = if content.has_tool_result && !content.has_text { Turn::Tool } else { Turn::User };
+            facts.last_message =
+                if content.has_tool_result && !content.has_text { LastMessage::Tool } else { LastMessage::User };
             if content.has_text {
                 facts.text = content.text;
             }
@@ -40,7 +41,7 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::Wire, decide::Needs};
+    use crate::{api::Wire, decide::RequiredCapabilities};
 
     #[test]
     fn a_tool_result_is_not_a_query() {
@@ -49,7 +50,7 @@ mod tests {
             {"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"42"}]}],
             "metadata":{"user_id":"ada"}}"#;
         let facts = Facts::read(Wire::Messages, &Fields::parse(body).unwrap()).unwrap();
-        assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
+        assert_eq!((facts.text.as_str(), facts.last_message), ("q", LastMessage::Tool));
         assert_eq!(facts.user.as_deref(), Some("ada"));
         assert_eq!(facts.prompt_bytes, "be briefq{}42".len());
     }
@@ -60,7 +61,7 @@ mod tests {
             let body = format!(r#"{{"messages":[{{"role":"user","content":"q"}}],"output_config":{config}}}"#);
             Facts::read(Wire::Messages, &Fields::parse(&body).unwrap()).unwrap().needs
         };
-        let mut expected = Needs::default();
+        let mut expected = RequiredCapabilities::default();
         assert_eq!(needs(r#"{"effort":"low"}"#), expected);
         expected.add(Capability::Json);
         assert_eq!(needs(r#"{"format":{"type":"json_schema","schema":{}}}"#), expected);

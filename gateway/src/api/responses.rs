@@ -1,7 +1,7 @@
 //! OpenAI responses: the facts of `input`.
 
-use super::{Facts, Fields, Invalid, Turn, content};
-use crate::decide::{Capability, Needs};
+use super::{Facts, Fields, Invalid, LastMessage, content};
+use crate::decide::{Capability, RequiredCapabilities};
 
 /// Reads the facts.
 pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
@@ -35,7 +35,7 @@ fn item_facts(item: &str, facts: &mut Facts) {
         return;
     };
     let is_output = item.string("type").is_some_and(|kind| kind.ends_with("_call_output"));
-    facts.turn = if is_output { Turn::Tool } else { Turn::User };
+    facts.last_message = if is_output { LastMessage::Tool } else { LastMessage::User };
     let said = ["arguments", "input", "output"].into_iter().filter_map(|name| item.find(name));
     let done = ["action", "tools"].into_iter().filter_map(|name| item.find(name));
     facts.prompt_bytes += said.map(content::weigh).sum::<usize>() + done.map(|value| value.get().len()).sum::<usize>();
@@ -46,14 +46,14 @@ fn item_facts(item: &str, facts: &mut Facts) {
     let role = item.string("role").unwrap_or_default();
     facts.prompt_bytes += content.bytes();
     facts.continues |= role == "assistant";
-    facts.open(&role, &content.text);
+    facts.push_opening(&role, &content.text);
     if role == "user" && content.has_text {
         facts.text = content.text;
     }
 }
 
-fn needs(fields: &Fields<'_>) -> Needs {
-    let mut needs = Needs::default();
+fn needs(fields: &Fields<'_>) -> RequiredCapabilities {
+    let mut needs = RequiredCapabilities::default();
     if fields.is_filled("tools") {
         needs.add(Capability::Tools);
     }
@@ -79,7 +79,7 @@ mod tests {
         let body = r#"{"input":[{"role":"user","content":[{"type":"input_text","text":"q"}]},
             {"type":"function_call","name":"f"},{"type":"function_call_output","output":"42"}]}"#;
         let facts = facts(body).unwrap();
-        assert_eq!((facts.text.as_str(), facts.turn), ("q", Turn::Tool));
+        assert_eq!((facts.text.as_str(), facts.last_message), ("q", LastMessage::Tool));
     }
 
     #[test]

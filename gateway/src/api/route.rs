@@ -7,7 +7,7 @@ use super::{Facts, Fields, Invalid, Wire};
 /// What a client asks.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawQuery {
     model: Option<String>,
     user: Option<String>,
     text: Option<String>,
@@ -21,7 +21,7 @@ struct Written {
 
 /// One decision that is asked for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Query {
+pub struct RouteQuery {
     /// The virtual model; none takes the first one.
     pub model: Option<String>,
     /// Who asks.
@@ -40,19 +40,19 @@ pub struct Query {
 
 /// One query or many.
 #[derive(Debug)]
-pub enum Ask {
+pub enum RouteBody {
     /// A single object.
-    One(Box<Query>),
+    Single(Box<RouteQuery>),
     /// `{"requests": […]}` or a bare list; each may be faulty on its own.
-    Many(Vec<Result<Query, Invalid>>),
+    Batch(Vec<Result<RouteQuery, Invalid>>),
 }
 
 /// Reads a body; a batch holds at most `most` queries.
-pub fn read(text: &str, most: usize) -> Result<Ask, Invalid> {
+pub fn read(text: &str, most: usize) -> Result<RouteBody, Invalid> {
     let list = match Fields::parse(text) {
         Ok(fields) => match fields.find("requests") {
             Some(list) => list.get(),
-            None => return query(text).map(|query| Ask::One(Box::new(query))),
+            None => return query(text).map(|query| RouteBody::Single(Box::new(query))),
         },
         Err(_) => text,
     };
@@ -62,29 +62,29 @@ pub fn read(text: &str, most: usize) -> Result<Ask, Invalid> {
         let message = format!("a batch holds at most {most} requests, found {}", requests.len());
         return Err(Invalid::new("requests", message));
     }
-    Ok(Ask::Many(requests.into_iter().map(|request| query(request.get())).collect()))
+    Ok(RouteBody::Batch(requests.into_iter().map(|request| query(request.get())).collect()))
 }
 
-fn query(text: &str) -> Result<Query, Invalid> {
-    let written: Written = serde_json::from_str(text).map_err(|error| Invalid::new("body", error.to_string()))?;
-    let facts = match (written.text.or(written.query), &written.messages) {
+fn query(text: &str) -> Result<RouteQuery, Invalid> {
+    let raw: RawQuery = serde_json::from_str(text).map_err(|error| Invalid::new("body", error.to_string()))?;
+    let facts = match (raw.text.or(raw.query), &raw.messages) {
         (Some(text), None) => Facts { prompt_bytes: text.len(), text, ..Facts::default() },
         (None, Some(_)) => Facts::read(Wire::Chat, &Fields::parse(text).unwrap_or_default())?,
         (Some(_), Some(_)) => return Err(Invalid::new("text", "give `text` or `messages`, not both")),
         (None, None) => return Err(Invalid::new("text", "`text` or `messages` is required")),
     };
-    if let Some(preference) = written.preference
+    if let Some(preference) = raw.preference
         && !(0.0..=1.0).contains(&preference)
     {
         return Err(Invalid::new("preference", "the preference must be from 0 to 1"));
     }
-    Ok(Query {
-        model: written.model,
-        user: written.user,
-        task: written.task,
-        preference: written.preference,
-        candidates: written.candidates,
-        prompt_tokens: written.prompt_tokens,
+    Ok(RouteQuery {
+        model: raw.model,
+        user: raw.user,
+        task: raw.task,
+        preference: raw.preference,
+        candidates: raw.candidates,
+        prompt_tokens: raw.prompt_tokens,
         facts,
     })
 }
@@ -93,10 +93,10 @@ fn query(text: &str) -> Result<Query, Invalid> {
 mod tests {
     use super::*;
 
-    fn one(text: &str) -> Query {
+    fn one(text: &str) -> RouteQuery {
         match read(text, 10).unwrap() {
-            Ask::One(query) => *query,
-            Ask::Many(_) => panic!("a batch"),
+            RouteBody::Single(query) => *query,
+            RouteBody::Batch(_) => panic!("a batch"),
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn one_faulty_request_does_not_spoil_the_batch() {
-        let Ask::Many(queries) =
+        let RouteBody::Batch(queries) =
             read(r#"{"requests":[{"text":"a"},{"txt":"b"},{"text":"c","preference":2}]}"#, 10).unwrap()
         else {
             panic!("one query");

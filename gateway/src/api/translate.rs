@@ -20,7 +20,7 @@ use super::{Document, ErrorBody, Fields, Invalid, Wire};
 
 /// Whose format a request is translated to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+enum Format {
     Openai,
     Anthropic,
 }
@@ -28,7 +28,7 @@ enum Side {
 /// A request in the words of the other format, and what of it matters for the answer.
 #[derive(Debug)]
 pub struct Translation {
-    to: Side,
+    to: Format,
     document: Document,
     /// OpenAI's `reasoning_effort`, for LLMs that are declared to reason; the others refuse it.
     effort: Option<&'static str>,
@@ -47,8 +47,10 @@ impl Translation {
     pub fn of(wire: Wire, body: &[u8]) -> Result<Self, Invalid> {
         let written: Value = serde_json::from_slice(body).map_err(|error| Invalid::new("body", error.to_string()))?;
         let (to, request, effort) = match wire {
-            Wire::Chat => (Side::Anthropic, anthropic::request::messages(&written)?, None),
-            Wire::Messages => (Side::Openai, openai::request::completion(&written)?, openai::request::effort(&written)),
+            Wire::Chat => (Format::Anthropic, anthropic::request::messages(&written)?, None),
+            Wire::Messages => {
+                (Format::Openai, openai::request::completion(&written)?, openai::request::effort(&written))
+            }
             Wire::Completions | Wire::Embeddings | Wire::Responses => {
                 return Err(Invalid::new("model", "this kind of request is not translated"));
             }
@@ -64,8 +66,8 @@ impl Translation {
     /// Returns the format it is written in.
     pub fn wire(&self) -> Wire {
         match self.to {
-            Side::Openai => Wire::Chat,
-            Side::Anthropic => Wire::Messages,
+            Format::Openai => Wire::Chat,
+            Format::Anthropic => Wire::Messages,
         }
     }
 
@@ -81,10 +83,10 @@ impl Translation {
     }
 
     /// Returns the answer in one piece in the client's words; none when `body` holds no answer.
-    pub fn answer(&self, body: &[u8]) -> Option<Bytes> {
+    pub fn response(&self, body: &[u8]) -> Option<Bytes> {
         let written = match self.to {
-            Side::Anthropic => openai::answer::completion(body, self.created),
-            Side::Openai => anthropic::answer::message(body),
+            Format::Anthropic => openai::response::completion(body, self.created),
+            Format::Openai => anthropic::response::message(body),
         };
         written.map(Bytes::from)
     }
@@ -92,8 +94,8 @@ impl Translation {
     /// Returns the error of an upstream in the client's words: `body` when it is no error object.
     pub fn error(&self, status: u16, body: Bytes) -> Bytes {
         let written = match self.to {
-            Side::Anthropic => openai::answer::error(&body),
-            Side::Openai => anthropic::answer::error(status, &body),
+            Format::Anthropic => openai::response::error(&body),
+            Format::Openai => anthropic::response::error(status, &body),
         };
         written.map_or(body, Bytes::from)
     }
@@ -101,8 +103,8 @@ impl Translation {
     /// Returns what translates a stream of answers whose events have at most `most` bytes.
     pub fn stream(&self, most: usize) -> Stream {
         match self.to {
-            Side::Anthropic => Stream::Openai(openai::stream::Chunks::new(most, self.created, self.with_usage)),
-            Side::Openai => Stream::Anthropic(anthropic::stream::Events::new(most)),
+            Format::Anthropic => Stream::Openai(openai::stream::Chunks::new(most, self.created, self.with_usage)),
+            Format::Openai => Stream::Anthropic(anthropic::stream::Events::new(most)),
         }
     }
 }
@@ -147,7 +149,7 @@ fn read(text: &[u8]) -> Option<Value> {
     if let Ok(value) = serde_json::from_slice(text) {
         return Some(value);
     }
-    serde_json::from_str(&surrogates::mend(std::str::from_utf8(text).ok()?)?).ok()
+    serde_json::from_str(&surrogates::repair_surrogates(std::str::from_utf8(text).ok()?)?).ok()
 }
 
 /// Now, in Unix seconds.
@@ -156,7 +158,7 @@ fn now() -> u64 {
 }
 
 /// Returns the refusal of what stands at `place`, for which the format that `side` names has no word.
-fn no_word(place: impl Into<String>, side: &str) -> Invalid {
+fn unsupported(place: impl Into<String>, side: &str) -> Invalid {
     let place = place.into();
     let message = format!("`{place}` cannot be carried over to an upstream that speaks {side}'s format");
     Invalid::new(place, message)
@@ -173,7 +175,7 @@ fn text<'a>(of: &'a Value, name: &str) -> &'a str {
 }
 
 /// Returns what `content` says: a string, or the text parts of a list.
-fn said(content: &Value) -> Cow<'_, str> {
+fn text_of(content: &Value) -> Cow<'_, str> {
     match content {
         Value::String(text) => Cow::Borrowed(text),
         Value::Array(parts) => parts.iter().map(|part| text(part, "text")).collect::<String>().into(),
@@ -193,7 +195,7 @@ fn error_event(wire: Wire, message: &str) -> String {
 }
 
 /// Returns whether `value` says anything.
-fn says_something(value: &Value) -> bool {
+fn is_present(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
         Value::Array(list) => !list.is_empty(),

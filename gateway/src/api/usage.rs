@@ -15,7 +15,7 @@ pub struct Usage {
 
 /// The `usage` objects of all formats in one: absent fields stay none.
 #[derive(Debug, Deserialize)]
-struct Written {
+struct RawUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     prompt_tokens_details: Option<Details>,
@@ -33,41 +33,41 @@ struct Details {
 
 /// Where formats keep `usage`: at the top, in Anthropic's first event's `message`, in OpenAI's `response`.
 #[derive(Debug, Deserialize)]
-struct Holder {
-    usage: Option<Written>,
-    message: Option<Inner>,
-    response: Option<Inner>,
+struct UsageHolder {
+    usage: Option<RawUsage>,
+    message: Option<NestedUsage>,
+    response: Option<NestedUsage>,
 }
 
 /// Where formats name the model that answered: beside their `usage`.
 #[derive(Debug, Deserialize)]
-struct Named {
+struct ModelHolder {
     model: Option<String>,
-    message: Option<NamedInner>,
-    response: Option<NamedInner>,
+    message: Option<NestedModel>,
+    response: Option<NestedModel>,
 }
 
 #[derive(Debug, Deserialize)]
-struct NamedInner {
+struct NestedModel {
     model: Option<String>,
 }
 
 /// Reads the model that the JSON `text` of an answer or of one event says it is from.
 pub fn model(text: &str) -> Option<String> {
-    let named: Named = serde_json::from_str(text).ok()?;
+    let named: ModelHolder = serde_json::from_str(text).ok()?;
     let inner = named.message.or(named.response).and_then(|inner| inner.model);
     named.model.or(inner)
 }
 
 #[derive(Debug, Deserialize)]
-struct Inner {
-    usage: Option<Written>,
+struct NestedUsage {
+    usage: Option<RawUsage>,
 }
 
 impl Usage {
     /// Reads the usage in the JSON `text` of an answer or of one event.
     pub fn read(text: &str) -> Option<Self> {
-        let holder: Holder = serde_json::from_str(text).ok()?;
+        let holder: UsageHolder = serde_json::from_str(text).ok()?;
         let inner = || holder.message.and_then(|inner| inner.usage);
         let nested = || holder.response.and_then(|inner| inner.usage);
         Some(holder.usage.or_else(inner).or_else(nested)?.into())
@@ -97,7 +97,7 @@ impl Usage {
 }
 
 /// Returns the last usage in `text`, and what follows it.
-fn last(text: &str) -> Option<(Written, &str)> {
+fn last(text: &str) -> Option<(RawUsage, &str)> {
     let (before, behind) = text.rsplit_once("\"usage\"")?;
     // The end of a name that has a quote in it.
     if before.ends_with('\\') {
@@ -109,8 +109,8 @@ fn last(text: &str) -> Option<(Written, &str)> {
     Some((written, value.get(values.byte_offset()..)?))
 }
 
-impl From<Written> for Usage {
-    fn from(written: Written) -> Self {
+impl From<RawUsage> for Usage {
+    fn from(written: RawUsage) -> Self {
         let details = written.prompt_tokens_details.or(written.input_tokens_details);
         let cached = details.and_then(|details| details.cached_tokens);
         // Anthropic counts cached tokens beside `input_tokens`, OpenAI inside.

@@ -12,13 +12,13 @@ pub(super) async fn run(proxy: Arc<Proxy>, metrics: Arc<Metrics>, stop: Cancella
     let mut before: Vec<String> = Vec::new();
     loop {
         let live = proxy.snapshot();
-        let probed = live.roster.peers().filter(|peer| peer.config.health.is_some());
-        let probed: Vec<String> = probed.map(|peer| peer.config.name.clone()).collect();
+        let probed = live.models.upstreams().filter(|upstream| upstream.config.health.is_some());
+        let probed: Vec<String> = probed.map(|upstream| upstream.config.name.clone()).collect();
         before.iter().filter(|known| !probed.contains(known)).for_each(|gone| metrics.unprobed(gone));
         before = probed;
         let told = |upstream: &str, is_well| metrics.probed(upstream, is_well);
         let probing = async {
-            join_all(live.roster.peers().map(|peer| probe::watch(peer, told))).await;
+            join_all(live.models.upstreams().map(|upstream| probe::run(upstream, told))).await;
             // Where nothing is probed there is nothing to do before the next reload.
             std::future::pending::<()>().await;
         };

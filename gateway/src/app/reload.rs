@@ -82,7 +82,7 @@ impl Reload {
         };
         let refused = match taken {
             Ok(mut snapshot) => {
-                snapshot.roster.carry_on(&proxy.snapshot().roster);
+                snapshot.models.inherit_state(&proxy.snapshot().models);
                 let waiting = start.waiting(&snapshot.config).join(", ");
                 proxy.replace(Arc::new(snapshot));
                 metrics.reloaded("ok");

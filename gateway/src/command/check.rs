@@ -8,14 +8,14 @@ use crate::{app, config};
 /// Checks `file`.
 pub(super) fn check(file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
     let loaded = config::load(file, env)?;
-    let roster = app::check(&loaded, env)?;
+    let models = app::check(&loaded, env)?;
     let mut out = std::io::stdout().lock();
     let printed = writeln!(
         out,
         "# {}: {} LLMs, {} names to ask for; in effect:\n{}",
         file.display(),
-        roster.llms().len(),
-        roster.names().count(),
+        models.llms().len(),
+        models.names().count(),
         loaded.effective()
     );
     printed.map_err(Failed::io("writing to stdout"))

@@ -101,7 +101,7 @@ async fn call(proxy: &Arc<Proxy>, options: &cli::Infer, asked: Vec<Row>) -> Vec<
 }
 
 fn first_model(proxy: &Proxy) -> Value {
-    proxy.snapshot().roster.first_policy().map_or(Value::Null, |policy| Value::from(&*policy.name))
+    proxy.snapshot().models.first_policy().map_or(Value::Null, |policy| Value::from(&*policy.name))
 }
 
 /// Returns what is asked for `row`, its own keys before the options.

@@ -2,35 +2,35 @@
 
 use std::sync::Arc;
 
-use super::{Capability, Constraints, Needs, Offer, Policy};
+use super::{Capability, Constraints, ModelSpec, Policy, RequiredCapabilities};
 
 /// The candidates that remain, and those that do not, with reasons.
 #[derive(Debug, Clone, Default)]
 pub struct Eligible<'a> {
     /// The candidates to score, in the policy's order, each at the cheapest place that can serve the request.
-    pub offers: Vec<&'a Offer>,
+    pub specs: Vec<&'a ModelSpec>,
     /// The others.
-    pub left_out: Vec<LeftOut>,
+    pub excluded: Vec<ExcludedCandidate>,
 }
 
 /// A candidate that cannot serve the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct ExcludedCandidate {
     /// The LLM.
     pub llm: Arc<str>,
     /// Why.
-    pub reason: Reason,
+    pub reason: ExclusionReason,
 }
 
 /// Why a candidate cannot serve a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum ExclusionReason {
     /// The request's own list does not name it.
-    NotAsked,
+    NotRequested,
     /// The prompt and the asked-for answer do not fit its context window.
     ContextWindow,
     /// It lacks a capability the request needs.
-    Lacks(Capability),
+    MissingCapability(Capability),
     /// It costs more than the virtual model allows.
     Price,
     /// It runs outside the allowed regions.
@@ -41,17 +41,17 @@ pub enum Reason {
     Untranslatable,
 }
 
-impl Reason {
+impl ExclusionReason {
     /// Returns the reason as explanations and labels spell it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::NotAsked => "not_asked",
+            Self::NotRequested => "not_requested",
             Self::ContextWindow => "context_window",
-            Self::Lacks(Capability::Tools) => "no_tools",
-            Self::Lacks(Capability::Vision) => "no_vision",
-            Self::Lacks(Capability::Audio) => "no_audio",
-            Self::Lacks(Capability::Json) => "no_json",
-            Self::Lacks(Capability::Reasoning) => "no_reasoning",
+            Self::MissingCapability(Capability::Tools) => "no_tools",
+            Self::MissingCapability(Capability::Vision) => "no_vision",
+            Self::MissingCapability(Capability::Audio) => "no_audio",
+            Self::MissingCapability(Capability::Json) => "no_json",
+            Self::MissingCapability(Capability::Reasoning) => "no_reasoning",
             Self::Price => "price",
             Self::Region => "region",
             Self::Wire => "wire_format",
@@ -62,72 +62,72 @@ impl Reason {
 
 /// What a request asks of its candidates.
 #[derive(Debug, Clone, Copy)]
-pub struct Demand<'a> {
+pub struct Requirements<'a> {
     /// Capabilities it needs.
-    pub needs: &'a Needs,
+    pub needs: &'a RequiredCapabilities,
     /// Estimated tokens of the prompt plus the most it allows for the answer.
     pub tokens: u32,
     /// The only LLMs the client allows, when it says so.
     pub only: Option<&'a [String]>,
 }
 
-impl Demand<'_> {
-    /// Returns what keeps a place with this offer from serving the request under `constraints`.
-    pub fn obstacle(&self, constraints: &Constraints, offer: &Offer) -> Option<Reason> {
-        if let Some(lacking) = self.needs.unmet(&offer.capabilities) {
-            return Some(Reason::Lacks(lacking));
+impl Requirements<'_> {
+    /// Returns what keeps a place with this spec from serving the request under `constraints`.
+    pub fn unmet_by(&self, constraints: &Constraints, spec: &ModelSpec) -> Option<ExclusionReason> {
+        if let Some(lacking) = self.needs.first_missing(&spec.capabilities) {
+            return Some(ExclusionReason::MissingCapability(lacking));
         }
-        if offer.context_window.is_some_and(|window| self.tokens > window) {
-            return Some(Reason::ContextWindow);
+        if spec.context_window.is_some_and(|window| self.tokens > window) {
+            return Some(ExclusionReason::ContextWindow);
         }
-        let too_dear = constraints.max_input_price.is_some_and(|most| offer.input_price > most)
-            || constraints.max_output_price.is_some_and(|most| offer.output_price > most);
+        let too_dear = constraints.max_input_price.is_some_and(|most| spec.input_price > most)
+            || constraints.max_output_price.is_some_and(|most| spec.output_price > most);
         if too_dear {
-            return Some(Reason::Price);
+            return Some(ExclusionReason::Price);
         }
         let allowed = &constraints.regions;
-        let is_elsewhere = !allowed.is_empty() && !offer.region.as_ref().is_some_and(|region| allowed.contains(region));
-        is_elsewhere.then_some(Reason::Region)
+        let is_elsewhere = !allowed.is_empty() && !spec.region.as_ref().is_some_and(|region| allowed.contains(region));
+        is_elsewhere.then_some(ExclusionReason::Region)
     }
 }
 
-/// Returns which of `policy`'s candidates can serve `demand`; `places` finds what an LLM offers at each of its places, and
+/// Returns which of `policy`'s candidates can serve `requirements`; `endpoints` finds what an LLM specs at each of its endpoints, and
 /// what keeps the place from the request's wire format. One place that can serve the request is enough.
-pub fn eligible<'a, P: Iterator<Item = (&'a Offer, Option<Reason>)>>(
+pub fn eligible<'a, P: Iterator<Item = (&'a ModelSpec, Option<ExclusionReason>)>>(
     policy: &Policy,
-    demand: Demand<'_>,
-    places: impl Fn(&str) -> Option<P>,
+    requirements: Requirements<'_>,
+    endpoints: impl Fn(&str) -> Option<P>,
 ) -> Eligible<'a> {
     let mut eligible = Eligible::default();
     for llm in &policy.candidates {
-        let Some(places) = places(llm) else {
+        let Some(endpoints) = endpoints(llm) else {
             continue;
         };
-        match cheapest(&policy.constraints, demand, llm, places) {
-            Ok(offer) => eligible.offers.push(offer),
-            Err(reason) => eligible.left_out.push(LeftOut { llm: Arc::clone(llm), reason }),
+        match cheapest(&policy.constraints, requirements, llm, endpoints) {
+            Ok(spec) => eligible.specs.push(spec),
+            Err(reason) => eligible.excluded.push(ExcludedCandidate { llm: Arc::clone(llm), reason }),
         }
     }
     eligible
 }
 
-/// Returns the cheapest offer of `llm` that can serve the request, or what keeps its first place from it; that a place
+/// Returns the cheapest spec of `llm` that can serve the request, or what keeps its first place from it; that a place
 /// does not speak the request's format says the least.
 fn cheapest<'a>(
     constraints: &Constraints,
-    demand: Demand<'_>,
+    requirements: Requirements<'_>,
     llm: &str,
-    places: impl Iterator<Item = (&'a Offer, Option<Reason>)>,
-) -> Result<&'a Offer, Reason> {
-    if demand.only.is_some_and(|only| !only.iter().any(|asked| asked == llm)) {
-        return Err(Reason::NotAsked);
+    endpoints: impl Iterator<Item = (&'a ModelSpec, Option<ExclusionReason>)>,
+) -> Result<&'a ModelSpec, ExclusionReason> {
+    if requirements.only.is_some_and(|only| !only.iter().any(|asked| asked == llm)) {
+        return Err(ExclusionReason::NotRequested);
     }
-    let mut best: Result<&Offer, Reason> = Err(Reason::Wire);
-    for (offer, unspoken) in places {
-        best = match (best, unspoken.or_else(|| demand.obstacle(constraints, offer))) {
-            (Ok(best), None) if best.even_price() <= offer.even_price() => Ok(best),
-            (_, None) => Ok(offer),
-            (Err(Reason::Wire), Some(reason)) => Err(reason),
+    let mut best: Result<&ModelSpec, ExclusionReason> = Err(ExclusionReason::Wire);
+    for (spec, format_obstacle) in endpoints {
+        best = match (best, format_obstacle.or_else(|| requirements.unmet_by(constraints, spec))) {
+            (Ok(best), None) if best.blended_price() <= spec.blended_price() => Ok(best),
+            (_, None) => Ok(spec),
+            (Err(ExclusionReason::Wire), Some(reason)) => Err(reason),
             (best, Some(_)) => best,
         };
     }
@@ -138,8 +138,8 @@ fn cheapest<'a>(
 mod tests {
     use super::*;
 
-    fn offer(llm: &str, window: Option<u32>, capabilities: &[Capability]) -> Offer {
-        Offer {
+    fn spec(llm: &str, window: Option<u32>, capabilities: &[Capability]) -> ModelSpec {
+        ModelSpec {
             llm: Arc::from(llm),
             input_price: 1.0,
             output_price: 2.0,
@@ -163,68 +163,76 @@ mod tests {
         }
     }
 
-    fn reason(constraints: Constraints, offered: &Offer, needs: &[Capability], tokens: u32) -> Option<Reason> {
-        let mut needed = Needs::default();
+    fn reason(
+        constraints: Constraints,
+        spec: &ModelSpec,
+        needs: &[Capability],
+        tokens: u32,
+    ) -> Option<ExclusionReason> {
+        let mut needed = RequiredCapabilities::default();
         needs.iter().for_each(|need| needed.add(*need));
-        let demand = Demand { needs: &needed, tokens, only: None };
-        let eligible = eligible(&policy(constraints), demand, |_| Some([(offered, None)].into_iter()));
-        eligible.left_out.first().map(|left| left.reason)
+        let requirements = Requirements { needs: &needed, tokens, only: None };
+        let eligible = eligible(&policy(constraints), requirements, |_| Some([(spec, None)].into_iter()));
+        eligible.excluded.first().map(|left| left.reason)
     }
 
     #[test]
     fn a_prompt_longer_than_the_window_leaves_the_candidate_out() {
-        let offered = offer("a", Some(100), &[]);
-        assert_eq!(reason(Constraints::default(), &offered, &[], 100), None);
-        assert_eq!(reason(Constraints::default(), &offered, &[], 101), Some(Reason::ContextWindow));
+        let spec = spec("a", Some(100), &[]);
+        assert_eq!(reason(Constraints::default(), &spec, &[], 100), None);
+        assert_eq!(reason(Constraints::default(), &spec, &[], 101), Some(ExclusionReason::ContextWindow));
     }
 
     #[test]
     fn an_image_needs_vision_unless_nothing_is_declared() {
-        let blind = offer("a", None, &[Capability::Tools]);
+        let blind = spec("a", None, &[Capability::Tools]);
         let needs = [Capability::Vision];
-        assert_eq!(reason(Constraints::default(), &blind, &needs, 1), Some(Reason::Lacks(Capability::Vision)));
-        assert_eq!(reason(Constraints::default(), &offer("a", None, &[]), &needs, 1), None);
+        assert_eq!(
+            reason(Constraints::default(), &blind, &needs, 1),
+            Some(ExclusionReason::MissingCapability(Capability::Vision))
+        );
+        assert_eq!(reason(Constraints::default(), &spec("a", None, &[]), &needs, 1), None);
     }
 
     #[test]
     fn price_and_region_are_held_to_the_policy() {
         let dear = Constraints { max_output_price: Some(1.5), ..Constraints::default() };
-        assert_eq!(reason(dear, &offer("a", None, &[]), &[], 1), Some(Reason::Price));
+        assert_eq!(reason(dear, &spec("a", None, &[]), &[], 1), Some(ExclusionReason::Price));
         let elsewhere = Constraints { regions: vec!["us".to_owned()], ..Constraints::default() };
-        assert_eq!(reason(elsewhere, &offer("a", None, &[]), &[], 1), Some(Reason::Region));
+        assert_eq!(reason(elsewhere, &spec("a", None, &[]), &[], 1), Some(ExclusionReason::Region));
     }
 
     #[test]
     fn a_client_can_narrow_the_candidates() {
-        let offered = offer("a", None, &[]);
+        let spec = spec("a", None, &[]);
         let only = ["b".to_owned()];
-        let demand = Demand { needs: &Needs::default(), tokens: 1, only: Some(&only) };
-        let eligible = eligible(&policy(Constraints::default()), demand, |_| Some([(&offered, None)].into_iter()));
-        assert_eq!(eligible.left_out.first().map(|left| left.reason), Some(Reason::NotAsked));
+        let requirements = Requirements { needs: &RequiredCapabilities::default(), tokens: 1, only: Some(&only) };
+        let eligible = eligible(&policy(Constraints::default()), requirements, |_| Some([(&spec, None)].into_iter()));
+        assert_eq!(eligible.excluded.first().map(|left| left.reason), Some(ExclusionReason::NotRequested));
     }
 
     #[test]
     fn one_place_that_fits_is_enough_and_the_cheapest_of_those_stands_for_the_llm() {
-        let at = |input_price, region: &str, capabilities: &[Capability]| Offer {
+        let at = |input_price, region: &str, capabilities: &[Capability]| ModelSpec {
             input_price,
             region: Some(region.to_owned()),
-            ..offer("a", None, capabilities)
+            ..spec("a", None, capabilities)
         };
         let blind = [Capability::Tools];
-        let places = [at(1.0, "us", &[]), at(2.0, "eu", &blind), at(9.0, "eu", &[]), at(3.0, "eu", &[])];
-        let mut needs = Needs::default();
+        let endpoints = [at(1.0, "us", &[]), at(2.0, "eu", &blind), at(9.0, "eu", &[]), at(3.0, "eu", &[])];
+        let mut needs = RequiredCapabilities::default();
         needs.add(Capability::Vision);
-        let demand = Demand { needs: &needs, tokens: 1, only: None };
+        let requirements = Requirements { needs: &needs, tokens: 1, only: None };
         let within = |constraints| {
-            let unspoken = [None; 4];
-            let found = eligible(&policy(constraints), demand, |_| Some(places.iter().zip(unspoken)));
-            let price = found.offers.first().map(|offer| offer.input_price);
-            (price, found.left_out.first().map(|left| left.reason))
+            let format_obstacle = [None; 4];
+            let found = eligible(&policy(constraints), requirements, |_| Some(endpoints.iter().zip(format_obstacle)));
+            let price = found.specs.first().map(|spec| spec.input_price);
+            (price, found.excluded.first().map(|left| left.reason))
         };
         let europe = Constraints { regions: vec!["eu".to_owned()], ..Constraints::default() };
         assert_eq!(within(europe.clone()), (Some(3.0), None));
         let cheap = Constraints { max_input_price: Some(2.5), ..europe };
-        assert_eq!(within(cheap), (None, Some(Reason::Region)), "the first place's reason");
+        assert_eq!(within(cheap), (None, Some(ExclusionReason::Region)), "the first place's reason");
         assert_eq!(within(Constraints::default()), (Some(1.0), None));
     }
 }

@@ -4,9 +4,9 @@ pub use personaroute_bundle::catalog::Capability;
 
 /// The capabilities a request needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Needs(Vec<Capability>);
+pub struct RequiredCapabilities(Vec<Capability>);
 
-impl Needs {
+impl RequiredCapabilities {
     /// Adds `capability`.
     pub fn add(&mut self, capability: Capability) {
         if !self.0.contains(&capability) {
@@ -15,7 +15,7 @@ impl Needs {
     }
 
     /// Returns the first need that `offered` lacks; an LLM that declares nothing is taken to do everything.
-    pub fn unmet(&self, offered: &[Capability]) -> Option<Capability> {
+    pub fn first_missing(&self, offered: &[Capability]) -> Option<Capability> {
         if offered.is_empty() {
             return None;
         }

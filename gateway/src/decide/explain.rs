@@ -15,10 +15,10 @@ pub struct Explanation<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_model: Option<&'a str>,
     /// Who is tried, best first.
-    pub ranking: Vec<Entry<'a>>,
+    pub ranking: Vec<RankedEntry<'a>>,
     /// Who cannot serve the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<Omission<'a>>,
+    pub excluded: Vec<ExcludedEntry<'a>>,
     /// How much the router knew about the user.
     pub user_state: Option<&'static str>,
     /// The task.
@@ -35,7 +35,7 @@ pub struct Explanation<'a> {
 
 /// One candidate's place.
 #[derive(Debug, Serialize)]
-pub struct Entry<'a> {
+pub struct RankedEntry<'a> {
     /// The LLM.
     pub llm: &'a str,
     /// Expected reward for this user.
@@ -54,7 +54,7 @@ pub struct Entry<'a> {
 
 /// A candidate that cannot serve the request.
 #[derive(Debug, Serialize)]
-pub struct Omission<'a> {
+pub struct ExcludedEntry<'a> {
     /// The LLM.
     pub llm: &'a str,
     /// Why.
@@ -77,24 +77,24 @@ pub fn explain(plan: &Plan, most: usize) -> Explanation<'_> {
         model: plan.chosen().map(|ranked| &*ranked.llm),
         virtual_model: plan.virtual_model.as_deref(),
         ranking: plan.ranking.iter().take(most).map(entry).collect(),
-        left_out: plan
-            .left_out
+        excluded: plan
+            .excluded
             .iter()
             .take(most)
-            .map(|left| Omission { llm: &left.llm, reason: left.reason.as_str() })
+            .map(|left| ExcludedEntry { llm: &left.llm, reason: left.reason.as_str() })
             .collect(),
         user_state: plan.user_state.map(|state| state.as_str()),
         task: plan.task.as_ref().map(|task| Task { name: &task.task, probability: task.probability }),
         why: &plan.why,
         kept: plan.kept,
-        fallback: plan.degraded.map(super::Degraded::as_str),
+        fallback: plan.fallback_reason.map(super::FallbackReason::as_str),
         elapsed_us: plan.elapsed.as_micros(),
     }
 }
 
-fn entry(ranked: &super::Ranked) -> Entry<'_> {
+fn entry(ranked: &super::Ranked) -> RankedEntry<'_> {
     let score = ranked.score.as_ref();
-    Entry {
+    RankedEntry {
         llm: &ranked.llm,
         utility: score.map(|score| score.utility),
         effect: score.map(|score| score.effect),

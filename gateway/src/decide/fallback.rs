@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Offer, Policy};
+use super::{ModelSpec, Policy};
 
 /// Why a request was served in the fallback order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Degraded {
+pub enum FallbackReason {
     /// The client asked for it.
     Bypass,
     /// The waiting line of the router's threads was full, or the router refused more work.
@@ -27,7 +27,7 @@ pub enum Degraded {
     InvalidRequest,
 }
 
-impl Degraded {
+impl FallbackReason {
     /// Returns the reason as headers, logs and metrics spell it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -44,18 +44,18 @@ impl Degraded {
     }
 }
 
-/// Returns `offers` in `policy`'s fallback order: those it names, then the others, cheapest first.
-pub fn order(policy: &Policy, offers: &[&Offer]) -> Vec<Arc<str>> {
-    let mut rest: Vec<&Offer> = Vec::with_capacity(offers.len());
-    let mut order = Vec::with_capacity(offers.len());
+/// Returns `specs` in `policy`'s fallback order: those it names, then the others, cheapest first.
+pub fn fallback_order(policy: &Policy, specs: &[&ModelSpec]) -> Vec<Arc<str>> {
+    let mut rest: Vec<&ModelSpec> = Vec::with_capacity(specs.len());
+    let mut order = Vec::with_capacity(specs.len());
     for llm in &policy.fallback {
-        if offers.iter().any(|offer| offer.llm == *llm) {
+        if specs.iter().any(|spec| spec.llm == *llm) {
             order.push(Arc::clone(llm));
         }
     }
-    rest.extend(offers.iter().filter(|offer| !order.contains(&offer.llm)));
-    rest.sort_by(|a, b| a.even_price().total_cmp(&b.even_price()));
-    order.extend(rest.into_iter().map(|offer| Arc::clone(&offer.llm)));
+    rest.extend(specs.iter().filter(|spec| !order.contains(&spec.llm)));
+    rest.sort_by(|a, b| a.blended_price().total_cmp(&b.blended_price()));
+    order.extend(rest.into_iter().map(|spec| Arc::clone(&spec.llm)));
     order
 }
 
@@ -63,8 +63,8 @@ pub fn order(policy: &Policy, offers: &[&Offer]) -> Vec<Arc<str>> {
 mod tests {
     use super::*;
 
-    fn offer(llm: &str, price: f32) -> Offer {
-        Offer {
+    fn spec(llm: &str, price: f32) -> ModelSpec {
+        ModelSpec {
             llm: Arc::from(llm),
             input_price: price,
             output_price: price,
@@ -87,8 +87,8 @@ mod tests {
             margin: 0.0,
             expiry: std::time::Duration::ZERO,
         };
-        let (dear, mid, cheap) = (offer("dear", 9.0), offer("mid", 5.0), offer("cheap", 1.0));
-        let order = order(&policy, &[&mid, &dear, &cheap]);
+        let (dear, mid, cheap) = (spec("dear", 9.0), spec("mid", 5.0), spec("cheap", 1.0));
+        let order = fallback_order(&policy, &[&mid, &dear, &cheap]);
         assert_eq!(order, [Arc::from("dear"), Arc::from("cheap"), Arc::from("mid")]);
     }
 }

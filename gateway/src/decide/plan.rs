@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use personaroute_host::{Decision, RouteError, Score, TaskGuess, UserState};
 
-use super::{Degraded, Eligible, LeftOut, Policy, Reason, fallback};
+use super::{Eligible, ExcludedCandidate, ExclusionReason, FallbackReason, Policy, fallback};
 
 /// What was decided about one request.
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct Plan {
     /// Who is tried, best first; never empty.
     pub ranking: Vec<Ranked>,
     /// Candidates that cannot serve the request.
-    pub left_out: Vec<LeftOut>,
+    pub excluded: Vec<ExcludedCandidate>,
     /// How much the router knew about the user; none when it was not asked.
     pub user_state: Option<UserState>,
     /// The declared or likeliest task.
@@ -26,7 +26,7 @@ pub struct Plan {
     /// Whether the conversation kept its LLM.
     pub kept: bool,
     /// Why the router's ranking was not used.
-    pub degraded: Option<Degraded>,
+    pub fallback_reason: Option<FallbackReason>,
     /// Time of the decision itself.
     pub elapsed: Duration,
 }
@@ -47,12 +47,12 @@ impl Plan {
             id,
             virtual_model: None,
             ranking: vec![Ranked { llm, score: None }],
-            left_out: Vec::new(),
+            excluded: Vec::new(),
             user_state: None,
             task: None,
             why: "the request named this LLM".to_owned(),
             kept: false,
-            degraded: None,
+            fallback_reason: None,
             elapsed: Duration::ZERO,
         }
     }
@@ -60,11 +60,11 @@ impl Plan {
     /// Returns the plan that follows the router's `decision` on `eligible`.
     pub fn routed(id: String, policy: &Policy, eligible: Eligible<'_>, decision: Decision) -> Self {
         let mut ranking = Vec::with_capacity(decision.ranking.len());
-        let mut left_out = eligible.left_out;
+        let mut excluded = eligible.excluded;
         for score in decision.ranking {
             let llm = Arc::clone(&score.llm);
             match score.excluded {
-                Some(_) => left_out.push(LeftOut { llm, reason: Reason::ContextWindow }),
+                Some(_) => excluded.push(ExcludedCandidate { llm, reason: ExclusionReason::ContextWindow }),
                 None => ranking.push(Ranked { llm, score: Some(score) }),
             }
         }
@@ -72,55 +72,57 @@ impl Plan {
             id,
             virtual_model: Some(Arc::clone(&policy.name)),
             ranking,
-            left_out,
+            excluded,
             user_state: Some(decision.user_state),
             task: decision.task,
             why: decision.why,
             kept: false,
-            degraded: None,
+            fallback_reason: None,
             elapsed: decision.elapsed,
         }
     }
 
     /// Returns the plan in `policy`'s fallback order.
-    pub fn degraded(id: String, policy: &Policy, eligible: Eligible<'_>, reason: Degraded) -> Self {
-        let order = fallback::order(policy, &eligible.offers);
+    pub fn fallback(id: String, policy: &Policy, eligible: Eligible<'_>, reason: FallbackReason) -> Self {
+        let order = fallback::fallback_order(policy, &eligible.specs);
         Self {
             id,
             virtual_model: Some(Arc::clone(&policy.name)),
             ranking: order.into_iter().map(|llm| Ranked { llm, score: None }).collect(),
-            left_out: eligible.left_out,
+            excluded: eligible.excluded,
             user_state: None,
             task: None,
             why: format!("the configured fallback order was used: {}", reason.as_str().replace('_', " ")),
             kept: false,
-            degraded: Some(reason),
+            fallback_reason: Some(reason),
             elapsed: Duration::ZERO,
         }
     }
 
     /// Returns the plan of a turn without new user text: `llm` answers on, and should it fail, the others in `policy`'s
     /// fallback order.
-    pub fn carried_on(id: String, policy: &Policy, eligible: Eligible<'_>, llm: &str) -> Self {
-        let mut ranking: Vec<Ranked> =
-            fallback::order(policy, &eligible.offers).into_iter().map(|llm| Ranked { llm, score: None }).collect();
+    pub fn continued(id: String, policy: &Policy, eligible: Eligible<'_>, llm: &str) -> Self {
+        let mut ranking: Vec<Ranked> = fallback::fallback_order(policy, &eligible.specs)
+            .into_iter()
+            .map(|llm| Ranked { llm, score: None })
+            .collect();
         ranking.sort_by_key(|ranked| *ranked.llm != *llm);
         Self {
             id,
             virtual_model: Some(Arc::clone(&policy.name)),
             ranking,
-            left_out: eligible.left_out,
+            excluded: eligible.excluded,
             user_state: None,
             task: None,
             why: format!("the conversation goes on with {llm}: the turn has no new user text"),
             kept: true,
-            degraded: None,
+            fallback_reason: None,
             elapsed: Duration::ZERO,
         }
     }
 
     /// Keeps `llm` for its conversation unless the best candidate's utility is more than `margin` higher.
-    pub fn keep(&mut self, llm: &str, margin: f32) {
+    pub fn apply_stickiness(&mut self, llm: &str, margin: f32) {
         let utility = |ranked: &Ranked| ranked.score.as_ref().map(|score| score.utility);
         let Some(best) = self.ranking.first().and_then(utility) else {
             return;
@@ -144,7 +146,7 @@ impl Plan {
     }
 }
 
-impl From<&RouteError> for Degraded {
+impl From<&RouteError> for FallbackReason {
     fn from(error: &RouteError) -> Self {
         match error {
             RouteError::InvalidRequest(_) => Self::InvalidRequest,
@@ -186,13 +188,13 @@ mod tests {
     fn a_conversation_keeps_its_llm_within_the_margin_only() {
         let utilities = [("a", 0.5), ("b", 0.49), ("c", 0.3)];
         let mut kept = plan(&utilities);
-        kept.keep("b", 0.02);
+        kept.apply_stickiness("b", 0.02);
         assert_eq!((order(&kept), kept.kept), (vec!["b", "a", "c"], true));
         let mut switched = plan(&utilities);
-        switched.keep("c", 0.02);
+        switched.apply_stickiness("c", 0.02);
         assert_eq!((order(&switched), switched.kept), (vec!["a", "b", "c"], false));
         let mut gone = plan(&utilities);
-        gone.keep("d", 1.0);
+        gone.apply_stickiness("d", 1.0);
         assert_eq!(order(&gone), ["a", "b", "c"]);
     }
 }

@@ -5,7 +5,9 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use super::{Error, Snapshot, finish::usd, fit::Fit, identify::Caller, read::Inbound};
+use super::{
+    Error, Snapshot, endpoint_filter::EndpointFilter, identify::Caller, read::ParsedRequest, request_log::usd,
+};
 use crate::{
     api::{Usage, Wire},
     config::{Auth, Quota},
@@ -14,43 +16,43 @@ use crate::{
 };
 
 /// Admits the request on the accounts of its key and user; none if neither has limits.
-pub(super) fn try_admit(ledger: &Arc<Ledger>, auth: &Auth, inbound: &Inbound<'_>) -> Result<Option<QuotaLease>, Error> {
-    let holders = inbound.caller.holders(auth, inbound.user.as_deref());
-    try_admit_holders(ledger, holders)
+pub(super) fn try_admit(ledger: &Arc<Ledger>, auth: &Auth, request: &ParsedRequest<'_>) -> Result<Option<QuotaLease>, Error> {
+    let quota_accounts = request.caller.quota_accounts(auth, request.user.as_deref());
+    try_admit_accounts(ledger, quota_accounts)
 }
 
 /// Admits a decision without a call on the account of its key only: it may be about any number of users.
-pub(super) fn try_admit_decision(
+pub(super) fn try_admit_route_request(
     ledger: &Arc<Ledger>,
     auth: &Auth,
     caller: &Caller,
 ) -> Result<Option<QuotaLease>, Error> {
-    try_admit_holders(ledger, caller.holders(auth, None))
+    try_admit_accounts(ledger, caller.quota_accounts(auth, None))
 }
 
-fn try_admit_holders(ledger: &Ledger, holders: Vec<(String, Quota)>) -> Result<Option<QuotaLease>, Error> {
-    if holders.is_empty() {
+fn try_admit_accounts(ledger: &Ledger, quota_accounts: Vec<(String, Quota)>) -> Result<Option<QuotaLease>, Error> {
+    if quota_accounts.is_empty() {
         return Ok(None);
     }
-    ledger.try_admit(holders, Instant::now()).map(Some).map_err(Error::Limited)
+    ledger.try_admit(quota_accounts, Instant::now()).map(Some).map_err(Error::LimitReached)
 }
 
 /// Reserves what the request may cost at the most expensive LLM that may answer it.
 pub(super) async fn reserve(
     mut lease: QuotaLease,
     snapshot: &Snapshot,
-    inbound: &Inbound<'_>,
+    request: &ParsedRequest<'_>,
     plan: &Plan,
 ) -> Result<QuotaLease, Error> {
-    let facts = &inbound.facts;
-    let assumed = if inbound.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
+    let facts = &request.facts;
+    let assumed = if request.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
     let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: facts.output_tokens(assumed) };
     // All of them: who is passed over because it cools down uses up no attempt, so that even the last may come to answer.
-    let fit = Fit::of(snapshot, inbound, plan);
-    let llms = plan.ranking.iter().filter_map(|ranked| snapshot.roster.find(&ranked.llm));
-    let places = llms.flat_map(|llm| fit.places(llm));
-    let dearest = places.map(|(_, place)| usd(usage, &place.offer)).fold(0.0, f64::max);
+    let filter = EndpointFilter::of(snapshot, request, plan);
+    let llms = plan.ranking.iter().filter_map(|ranked| snapshot.models.find(&ranked.llm));
+    let places = llms.flat_map(|llm| filter.endpoints(llm));
+    let dearest = places.map(|(_, place)| usd(usage, &place.spec)).fold(0.0, f64::max);
     let cost = Cost { tokens: usage.input.saturating_add(usage.output), usd: dearest };
-    lease.reserve(cost, Instant::now(), SystemTime::now()).await.map_err(Error::Limited)?;
+    lease.reserve(cost, Instant::now(), SystemTime::now()).await.map_err(Error::LimitReached)?;
     Ok(lease)
 }

@@ -7,7 +7,7 @@ use tracing::Level;
 
 use crate::{
     api::Invalid,
-    decide::LeftOut,
+    decide::ExcludedCandidate,
     state::LimitExceeded,
     upstream::{Failure, body::BodyError},
 };
@@ -50,27 +50,27 @@ pub enum Error {
     WrongFormat(String),
     /// No candidate can serve the request.
     #[error("no candidate can serve the request: {}", list(.0))]
-    NoCandidate(Vec<LeftOut>),
+    NoCandidate(Vec<ExcludedCandidate>),
     /// Without keys: the request is addressed to another host, or comes from another host's page.
     #[error(
         "the `{0}` header names another host: without API keys only this machine is served, as 127.0.0.1 or localhost"
     )]
-    Foreign(&'static str),
+    ForbiddenHost(&'static str),
     /// No key, or one nobody knows.
     #[error("a valid API key is needed")]
     Unauthenticated,
     /// The key lacks a right.
     #[error("{0}")]
-    Forbidden(Right),
+    Forbidden(Permission),
     /// A limit of the key or user is reached.
     #[error("the limit {} is reached", .0.limit)]
-    Limited(LimitExceeded),
+    LimitReached(LimitExceeded),
     /// Too many requests are in flight.
     #[error("too many requests are in flight")]
     Busy,
     /// Every endpoint is left alone for now.
     #[error("every upstream for this request is cooling down")]
-    Cooling {
+    CircuitsOpen {
         /// When the first may be asked again.
         wait: Duration,
     },
@@ -84,7 +84,7 @@ pub enum Error {
 
 /// A right that a key may lack.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Right {
+pub enum Permission {
     /// To send this header, or the field that stands for it in a body.
     #[error("the API key has no right to set `{0}`")]
     Header(&'static str),
@@ -115,9 +115,9 @@ impl Error {
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::WrongFormat(_) | Self::NoCandidate(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::Foreign(_) => StatusCode::FORBIDDEN,
-            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::Cooling { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Forbidden(_) | Self::ForbiddenHost(_) => StatusCode::FORBIDDEN,
+            Self::LimitReached(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::CircuitsOpen { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(Failure::FirstByte) | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(
                 Failure::Connect(_)
@@ -135,21 +135,23 @@ impl Error {
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => Origin::Client,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => Origin::Client,
             Self::WrongFormat(_) | Self::NoCandidate(_) => Origin::Client,
-            Self::Unauthenticated | Self::Forbidden(_) | Self::Foreign(_) | Self::Limited(_) => Origin::Client,
+            Self::Unauthenticated | Self::Forbidden(_) | Self::ForbiddenHost(_) | Self::LimitReached(_) => {
+                Origin::Client
+            }
             Self::Busy => Origin::Internal,
-            Self::Upstream(_) | Self::Timeout | Self::Cooling { .. } => Origin::Upstream,
+            Self::Upstream(_) | Self::Timeout | Self::CircuitsOpen { .. } => Origin::Upstream,
         }
     }
 
     /// Returns whether the same request may succeed later.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Busy | Self::Upstream(_) | Self::Timeout | Self::BodyTimeout | Self::Cooling { .. } => true,
+            Self::Busy | Self::Upstream(_) | Self::Timeout | Self::BodyTimeout | Self::CircuitsOpen { .. } => true,
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyBroken(_) => false,
             Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => false,
             Self::WrongFormat(_) | Self::NoCandidate(_) => false,
-            Self::Unauthenticated | Self::Forbidden(_) | Self::Foreign(_) => false,
-            Self::Limited(_) => true,
+            Self::Unauthenticated | Self::Forbidden(_) | Self::ForbiddenHost(_) => false,
+            Self::LimitReached(_) => true,
         }
     }
 
@@ -158,9 +160,9 @@ impl Error {
         match self {
             // Overload passes when requests in flight end.
             Self::Busy => Some(Duration::from_secs(1)),
-            Self::Cooling { wait } => Some(*wait),
-            Self::Limited(refusal) => Some(refusal.retry_after),
-            Self::Unauthenticated | Self::Forbidden(_) | Self::Foreign(_) => None,
+            Self::CircuitsOpen { wait } => Some(*wait),
+            Self::LimitReached(refusal) => Some(refusal.retry_after),
+            Self::Unauthenticated | Self::Forbidden(_) | Self::ForbiddenHost(_) => None,
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => None,
             Self::WrongFormat(_) | Self::NoCandidate(_) | Self::Upstream(_) | Self::Timeout => None,
@@ -181,11 +183,11 @@ impl Error {
             Self::WrongFormat(_) => "wrong_format",
             Self::NoCandidate(_) => "no_candidate",
             Self::Unauthenticated => "invalid_api_key",
-            Self::Forbidden(_) | Self::Foreign(_) => "forbidden",
-            Self::Limited(refusal) if refusal.limit == "budget" => "insufficient_quota",
-            Self::Limited(_) => "rate_limit_exceeded",
+            Self::Forbidden(_) | Self::ForbiddenHost(_) => "forbidden",
+            Self::LimitReached(refusal) if refusal.limit == "budget" => "insufficient_quota",
+            Self::LimitReached(_) => "rate_limit_exceeded",
             Self::Busy => "busy",
-            Self::Cooling { .. } => "upstream_circuit_open",
+            Self::CircuitsOpen { .. } => "upstream_circuit_open",
             Self::Upstream(failure) => match failure {
                 Failure::Connect(_) => "upstream_unreachable",
                 Failure::Closed(_) => "upstream_closed",
@@ -212,17 +214,17 @@ impl Error {
             Self::UnknownModel(_) | Self::WrongFormat(_) => Some("model"),
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => None,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::NoCandidate(_) => None,
-            Self::Forbidden(Right::Header(header)) | Self::Foreign(header) => Some(header),
-            Self::Forbidden(Right::Model(_)) => Some("model"),
+            Self::Forbidden(Permission::Header(header)) | Self::ForbiddenHost(header) => Some(header),
+            Self::Forbidden(Permission::Model(_)) => Some("model"),
             Self::Unauthenticated => None,
-            Self::Limited(refusal) => Some(refusal.limit),
-            Self::Busy | Self::Cooling { .. } | Self::Upstream(_) | Self::Timeout => None,
+            Self::LimitReached(refusal) => Some(refusal.limit),
+            Self::Busy | Self::CircuitsOpen { .. } | Self::Upstream(_) | Self::Timeout => None,
         }
     }
 }
 
-fn list(left_out: &[LeftOut]) -> String {
+fn list(excluded: &[ExcludedCandidate]) -> String {
     let items: Vec<String> =
-        left_out.iter().take(20).map(|left| format!("{} ({})", left.llm, left.reason.as_str())).collect();
+        excluded.iter().take(20).map(|left| format!("{} ({})", left.llm, left.reason.as_str())).collect();
     items.join(", ")
 }

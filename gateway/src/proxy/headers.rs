@@ -41,7 +41,7 @@ pub(super) enum Credentials {
 }
 
 /// Returns the client's headers that go to an upstream.
-pub(super) fn outbound(headers: &HeaderMap, credentials: Credentials) -> HeaderMap {
+pub(super) fn request_headers(headers: &HeaderMap, credentials: Credentials) -> HeaderMap {
     let are_ours = credentials == Credentials::Gateways;
     let mut kept = end_to_end(headers, |name| is_gateways_own(name) || (are_ours && is_credential(name)));
     kept.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -77,7 +77,7 @@ fn is_credential(name: &str) -> bool {
 }
 
 /// Returns an upstream's headers that go to the client.
-pub(super) fn inbound(headers: &HeaderMap) -> HeaderMap {
+pub(super) fn response_headers(headers: &HeaderMap) -> HeaderMap {
     // It overrides a length that stands beside it (RFC 9112, 6.3), which may be wrong.
     let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
     end_to_end(headers, |name| is_coded && name == header::CONTENT_LENGTH.as_str())
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn tracing_and_idempotency_travel_and_hop_by_hop_does_not() {
-        let sent = outbound(
+        let sent = request_headers(
             &headers(&[
                 ("traceparent", "00-1"),
                 ("openai-organization", "org"),
@@ -179,13 +179,14 @@ mod tests {
 
     #[test]
     fn a_length_beside_a_transfer_coding_ends_here() {
-        let kept = inbound(&headers(&[("content-length", "2"), ("transfer-encoding", "chunked"), ("etag", "e")]));
+        let kept =
+            response_headers(&headers(&[("content-length", "2"), ("transfer-encoding", "chunked"), ("etag", "e")]));
         assert_eq!(kept.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["etag"]);
     }
 
     #[test]
     fn repeated_headers_stay_repeated() {
-        let kept = inbound(&headers(&[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("retry-after", "7")]));
+        let kept = response_headers(&headers(&[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("retry-after", "7")]));
         assert_eq!(kept.get_all("set-cookie").iter().count(), 2);
         assert_eq!(kept["retry-after"], "7");
     }

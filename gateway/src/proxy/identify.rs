@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header, request::Parts};
 use sha2::{Digest, Sha256};
 
-use super::{Error, error::Right};
+use super::{Error, error::Permission};
 use crate::{
     api::Overrides,
     config::{Auth, Key, Quota},
@@ -29,7 +29,7 @@ impl Caller {
         let Some(keys) = &auth.keys else {
             return Ok(Self { key: None });
         };
-        let shown = shown(&parts.headers).map(|key| <[u8; 32]>::from(Sha256::digest(key)));
+        let shown = presented_key(&parts.headers).map(|key| <[u8; 32]>::from(Sha256::digest(key)));
         let certificate = parts.extensions.get::<Fingerprint>().map(|fingerprint| fingerprint.0);
         let by_key = shown.and_then(|digest| find(keys, &digest, |key| key.digest.as_ref()));
         let found = by_key.or_else(|| find(keys, &certificate?, |key| key.certificate.as_ref()));
@@ -53,7 +53,7 @@ impl Caller {
             ("x-personaroute-bypass", overrides.bypass && !key.allow_overrides),
         ];
         match steering.into_iter().find(|(_, is_refused)| *is_refused) {
-            Some((header, _)) => Err(Error::Forbidden(Right::Header(header))),
+            Some((header, _)) => Err(Error::Forbidden(Permission::Header(header))),
             None => Ok(()),
         }
     }
@@ -61,7 +61,7 @@ impl Caller {
     /// Refuses a model outside the key's list.
     pub(super) fn check_model(&self, model: &str) -> Result<(), Error> {
         match &self.key {
-            Some(key) if !key.allows(model) => Err(Error::Forbidden(Right::Model(model.to_owned()))),
+            Some(key) if !key.allows(model) => Err(Error::Forbidden(Permission::Model(model.to_owned()))),
             _ => Ok(()),
         }
     }
@@ -76,7 +76,7 @@ impl Caller {
     }
 
     /// Returns the accounts that pay for a request of `user`, as far as they have limits.
-    pub(super) fn holders(&self, auth: &Auth, user: Option<&str>) -> Vec<(String, Quota)> {
+    pub(super) fn quota_accounts(&self, auth: &Auth, user: Option<&str>) -> Vec<(String, Quota)> {
         let key = self.key.iter().filter(|key| key.quota != Quota::UNLIMITED);
         let key = key.map(|key| (format!("key:{}", key.name), key.quota));
         let user = user.filter(|_| auth.user_quota != Quota::UNLIMITED);
@@ -89,18 +89,18 @@ impl Caller {
     }
 
     /// Returns whether the gateway took the client's credentials for itself, so that they must not travel.
-    pub(super) fn is_identified(&self) -> bool {
+    pub(super) fn has_gateway_key(&self) -> bool {
         self.key.is_some()
     }
 
     /// Returns whether the caller may see and name `model`.
-    pub(super) fn sees(&self, model: &str) -> bool {
+    pub(super) fn may_use_model(&self, model: &str) -> bool {
         self.key.as_ref().is_none_or(|key| key.allows(model))
     }
 }
 
 /// OpenAI's clients send a bearer token, Anthropic's `x-api-key`.
-fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let bearer = bearer
         .and_then(|value| value.split_at_checked(7))
@@ -112,14 +112,14 @@ fn shown(headers: &HeaderMap) -> Option<&[u8]> {
 fn find(keys: &[Arc<Key>], digest: &[u8; 32], of: impl Fn(&Key) -> Option<&[u8; 32]>) -> Option<Arc<Key>> {
     let mut found = None;
     for key in keys {
-        if of(key).is_some_and(|known| is_same(known, digest)) {
+        if of(key).is_some_and(|known| is_equal(known, digest)) {
             found = Some(Arc::clone(key));
         }
     }
     found
 }
 
-fn is_same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+fn is_equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
     let difference = a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b));
     std::hint::black_box(difference) == 0
 }

@@ -20,7 +20,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       form-action 'none'; frame-ancestors 'none'";
 
 /// Returns whether a GET finds something under `path`.
-pub(super) fn knows(path: &str) -> bool {
+pub(super) fn serves(path: &str) -> bool {
     let known = ["/", "/chat.css", "/chat.js", "/healthz", "/readyz", "/v1/models"];
     known.contains(&path) || path.starts_with("/v1/models/")
 }
@@ -39,16 +39,16 @@ pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result
             Ok(response)
         }
         path => match path.strip_prefix("/v1/models") {
-            Some(rest) => named(snapshot, parts, rest),
+            Some(rest) => model_list(snapshot, parts, rest),
             None => Err(Error::UnknownPath),
         },
     }
 }
 
 /// The models that the caller may name, or one of them.
-fn named(snapshot: &Snapshot, parts: &Parts, rest: &str) -> Result<Response<Body>, Error> {
+fn model_list(snapshot: &Snapshot, parts: &Parts, rest: &str) -> Result<Response<Body>, Error> {
     let caller = Caller::identify(&snapshot.config.auth, parts)?;
-    let mut seen = snapshot.roster.names().filter(|(name, _)| caller.sees(name));
+    let mut seen = snapshot.models.names().filter(|(name, _)| caller.may_use_model(name));
     if rest.is_empty() {
         return Ok(respond("application/json", models::list(seen).to_string()));
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::{Error, Incoming, identify::Caller};
+use super::{Error, RequestBody, identify::Caller};
 use crate::{
     api::{Document, Facts, Fields, Invalid, Overrides, Wire, translate::Translation},
     config::Config,
@@ -14,7 +14,7 @@ use crate::{
 
 /// A request that was read and understood.
 #[derive(Debug)]
-pub(super) struct Inbound<'a> {
+pub(super) struct ParsedRequest<'a> {
     pub(super) wire: Wire,
     /// The body as it came, with the places of its model.
     pub(super) document: Document,
@@ -30,9 +30,9 @@ pub(super) struct Inbound<'a> {
     translation: OnceLock<Result<Translation, Invalid>>,
 }
 
-impl<'a> Inbound<'a> {
+impl<'a> ParsedRequest<'a> {
     /// Reads the request.
-    pub(super) async fn read<B: Incoming>(
+    pub(super) async fn read<B: RequestBody>(
         wire: Wire,
         parts: &'a Parts,
         body: B,
@@ -73,7 +73,7 @@ pub(super) fn check_user(user: Option<&str>, most: usize) -> Result<(), Invalid>
 }
 
 /// Reads the whole body: the model stands anywhere in it, and the query usually at its end.
-pub(super) async fn read_body<B: Incoming>(parts: &Parts, body: B, config: &Config) -> Result<Bytes, Error> {
+pub(super) async fn read_body<B: RequestBody>(parts: &Parts, body: B, config: &Config) -> Result<Bytes, Error> {
     let limit = config.limits.body;
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limit) {

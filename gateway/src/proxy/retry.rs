@@ -8,62 +8,62 @@ use std::{
 use http::{HeaderMap, header};
 
 /// Retries that are always allowed, so that a quiet gateway can retry at all.
-const RESERVE: f64 = 10.0;
+const INITIAL_BALANCE: f64 = 10.0;
 
 /// Most retries that can be saved up, so that a long calm does not pay for a storm.
-const MOST: f64 = 100.0;
+const MAX_BALANCE: f64 = 100.0;
 
 /// First pause; each round doubles it.
-const PAUSE: Duration = Duration::from_millis(100);
+const BASE_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Longest pause, and the longest `retry-after` that is waited for rather than passed on.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// The retry budget: each request earns a fraction of a retry, each retry costs a whole one.
 #[derive(Debug)]
-pub struct Budget {
+pub struct RetryBudget {
     ratio: f64,
-    saved: Mutex<f64>,
+    balance: Mutex<f64>,
 }
 
-impl Budget {
+impl RetryBudget {
     /// Returns a budget that allows `ratio` retries for each request.
     pub fn new(ratio: f32) -> Self {
-        Self { ratio: f64::from(ratio), saved: Mutex::new(RESERVE) }
+        Self { ratio: f64::from(ratio), balance: Mutex::new(INITIAL_BALANCE) }
     }
 
     /// Notes a request.
-    pub fn earn(&self) {
-        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        *saved = (*saved + self.ratio).min(MOST);
+    pub fn deposit(&self) {
+        let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
+        *balance = (*balance + self.ratio).min(MAX_BALANCE);
     }
 
     /// Takes a retry out of the budget; false when it is used up.
-    pub fn spend(&self) -> bool {
-        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_covered = *saved >= 1.0;
+    pub fn withdraw(&self) -> bool {
+        let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_covered = *balance >= 1.0;
         if is_covered {
-            *saved -= 1.0;
+            *balance -= 1.0;
         }
         is_covered
     }
 
     /// Puts a retry back that was not made.
     pub fn refund(&self) {
-        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        *saved = (*saved + 1.0).min(MOST);
+        let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
+        *balance = (*balance + 1.0).min(MAX_BALANCE);
     }
 }
 
 /// Returns the pause before round `round` (from 1), between nothing and the doubled pause ("full jitter").
-pub(super) fn pause(round: u32) -> Duration {
-    let most = PAUSE.saturating_mul(1 << round.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+pub(super) fn backoff(round: u32) -> Duration {
+    let most = BASE_BACKOFF.saturating_mul(1 << round.saturating_sub(1).min(10)).min(MAX_BACKOFF);
     most.mul_f64(rand::random::<f64>())
 }
 
 /// Returns whether `wait` is short enough to wait for.
-pub(super) fn is_worth_waiting(wait: Duration) -> bool {
-    wait <= LONGEST_PAUSE
+pub(super) fn is_short_enough(wait: Duration) -> bool {
+    wait <= MAX_BACKOFF
 }
 
 /// Returns how long an upstream asks to be left alone: `retry-after` in seconds or as a date, or OpenAI's milliseconds.
@@ -85,16 +85,16 @@ mod tests {
 
     #[test]
     fn retries_are_limited_to_a_share_of_requests() {
-        let budget = Budget::new(0.5);
-        let spent = (0..20).filter(|_| budget.spend()).count();
+        let budget = RetryBudget::new(0.5);
+        let spent = (0..20).filter(|_| budget.withdraw()).count();
         assert_eq!(spent, 10, "the reserve");
-        budget.earn();
-        assert!(!budget.spend());
-        budget.earn();
-        assert!(budget.spend());
+        budget.deposit();
+        assert!(!budget.withdraw());
+        budget.deposit();
+        assert!(budget.withdraw());
         budget.refund();
-        assert!(budget.spend(), "what was not made costs nothing");
-        assert!(!budget.spend());
+        assert!(budget.withdraw(), "what was not made costs nothing");
+        assert!(!budget.withdraw());
     }
 
     #[test]
@@ -114,6 +114,6 @@ mod tests {
 
     #[test]
     fn pauses_stay_below_the_longest() {
-        assert!((1..40).all(|round| pause(round) <= LONGEST_PAUSE));
+        assert!((1..40).all(|round| backoff(round) <= MAX_BACKOFF));
     }
 }

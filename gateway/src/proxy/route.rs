@@ -4,11 +4,11 @@ use http::{HeaderValue, Response, header, request::Parts};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
-use super::{Error, Incoming, Proxy, Snapshot, admit, decide, identify::Caller, read};
+use super::{Error, Proxy, RequestBody, Snapshot, admit, decide, identify::Caller, read};
 use crate::{
     api::{
         Invalid, Overrides, Wire,
-        route::{self, Ask, Query},
+        route::{self, RouteBody, RouteQuery},
     },
     decide::{Eligible, Plan, Policy, explain},
     upstream::{Body, body},
@@ -24,11 +24,11 @@ struct Decisions {
 struct Prepared<'a> {
     policy: &'a Policy,
     eligible: Eligible<'a>,
-    question: crate::routing::Question,
+    job: crate::routing::RouteJob,
 }
 
 impl Proxy {
-    pub(super) async fn route<B: Incoming>(
+    pub(super) async fn route<B: RequestBody>(
         &self,
         snapshot: &Snapshot,
         parts: &Parts,
@@ -36,13 +36,13 @@ impl Proxy {
     ) -> Result<Response<Body>, Error> {
         let _permit = self.permit()?;
         let caller = Caller::identify(&snapshot.config.auth, parts)?;
-        let _lease = admit::try_admit_decision(&self.ledger, &snapshot.config.auth, &caller)?;
+        let _lease = admit::try_admit_route_request(&self.ledger, &snapshot.config.auth, &caller)?;
         let bytes = read::read_body(parts, body, &snapshot.config).await?;
         let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
         serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| Error::NotJson(error.to_string()))?;
         let answer = match route::read(text, snapshot.config.limits.batch)? {
-            Ask::One(query) => explained(&self.one(snapshot, &caller, &query).await?).to_string(),
-            Ask::Many(queries) => {
+            RouteBody::Single(query) => explained(&self.one(snapshot, &caller, &query).await?).to_string(),
+            RouteBody::Batch(queries) => {
                 let decisions = self.many(snapshot, &caller, queries).await;
                 serde_json::to_string(&Decisions { decisions }).unwrap_or_default()
             }
@@ -52,11 +52,11 @@ impl Proxy {
         Ok(response)
     }
 
-    async fn one(&self, snapshot: &Snapshot, caller: &Caller, query: &Query) -> Result<Plan, Error> {
-        let Prepared { policy, eligible, question } = prepare(snapshot, caller, query)?;
-        let answer = snapshot.routing.route(question).await;
+    async fn one(&self, snapshot: &Snapshot, caller: &Caller, query: &RouteQuery) -> Result<Plan, Error> {
+        let Prepared { policy, eligible, job } = prepare(snapshot, caller, query)?;
+        let answer = snapshot.routing.route(job).await;
         let plan = decide::plan(policy, eligible, answer);
-        self.metrics.decided(plan.elapsed, plan.degraded.map(|reason| reason.as_str()));
+        self.metrics.decided(plan.elapsed, plan.fallback_reason.map(|reason| reason.as_str()));
         Ok(plan)
     }
 
@@ -65,7 +65,7 @@ impl Proxy {
         &self,
         snapshot: &Snapshot,
         caller: &Caller,
-        queries: Vec<Result<Query, Invalid>>,
+        queries: Vec<Result<RouteQuery, Invalid>>,
     ) -> Vec<Box<RawValue>> {
         let mut prepared = Vec::with_capacity(queries.len());
         for query in &queries {
@@ -75,8 +75,8 @@ impl Proxy {
             };
             prepared.push(ready);
         }
-        let questions = prepared.iter().flatten().map(|ready| ready.question.clone()).collect();
-        let mut answers = snapshot.routing.route_batch(questions).await.into_iter();
+        let jobs = prepared.iter().flatten().map(|ready| ready.job.clone()).collect();
+        let mut answers = snapshot.routing.route_batch(jobs).await.into_iter();
         let mut decisions = Vec::with_capacity(prepared.len());
         for ready in prepared {
             let decision = ready.map(|Prepared { policy, eligible, .. }| {
@@ -92,12 +92,12 @@ impl Proxy {
     }
 }
 
-fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &Query) -> Result<Prepared<'a>, Error> {
+fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &RouteQuery) -> Result<Prepared<'a>, Error> {
     read::check_user(query.user.as_deref(), snapshot.config.limits.user_chars)?;
-    let roster = &snapshot.roster;
+    let models = &snapshot.models;
     let found = match &query.model {
-        Some(name) => roster.policy(name),
-        None => roster.first_policy(),
+        Some(name) => models.policy(name),
+        None => models.first_policy(),
     };
     let overrides = Overrides {
         user: query.user.clone(),
@@ -110,7 +110,7 @@ fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &Query) -> Result
     let policy = found.ok_or_else(|| Error::UnknownModel(query.model.clone().unwrap_or_default()))?;
     caller.check_model(&policy.name)?;
     let user = caller.user(query.user.as_deref());
-    let ask = decide::Ask {
+    let input = decide::RoutingInput {
         wire: Wire::Chat,
         facts: &query.facts,
         user: user.as_deref(),
@@ -119,9 +119,9 @@ fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &Query) -> Result
         only: query.candidates.as_deref(),
         prompt_tokens: query.prompt_tokens.unwrap_or_else(|| query.facts.prompt_tokens()),
     };
-    let eligible = decide::candidates(snapshot, policy, ask, || None)?;
-    let question = decide::question(policy, &eligible.offers, ask);
-    Ok(Prepared { policy, eligible, question })
+    let eligible = decide::candidates(snapshot, policy, input, || None)?;
+    let job = decide::route_job(policy, &eligible.specs, input);
+    Ok(Prepared { policy, eligible, job })
 }
 
 /// Text, not `Value`: that would widen every f32 to a dozen digits that say nothing.

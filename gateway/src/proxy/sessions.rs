@@ -32,7 +32,7 @@ impl Default for Sessions {
 impl Sessions {
     /// Names the conversation that `thread` stands for, of `user` with the virtual model `model`. Names are each `key`'s
     /// own: keys without a user would else steer one another's conversations.
-    pub(super) fn name(&self, key: &str, model: &str, user: Option<&str>, thread: &str) -> SessionId {
+    pub(super) fn id(&self, key: &str, model: &str, user: Option<&str>, thread: &str) -> SessionId {
         SessionId(self.hasher.hash_one((key, model, user, thread)))
     }
 
@@ -43,7 +43,7 @@ impl Sessions {
     }
 
     /// Notes that `llm` answered at `now`.
-    pub(super) fn answered(&self, id: SessionId, llm: Arc<str>, now: Instant) {
+    pub(super) fn record(&self, id: SessionId, llm: Arc<str>, now: Instant) {
         self.cache.insert(id.0, (llm, now));
     }
 }
@@ -55,11 +55,11 @@ mod tests {
     #[test]
     fn a_conversation_is_its_users_and_expires() {
         let (sessions, now) = (Sessions::default(), Instant::now());
-        let ada = sessions.name("k", "auto", Some("ada"), "hello");
-        assert_ne!(ada, sessions.name("k", "auto", Some("bob"), "hello"));
-        assert_ne!(ada, sessions.name("k", "auto", Some("ada"), "hello you"));
-        assert_ne!(ada, sessions.name("other", "auto", Some("ada"), "hello"));
-        sessions.answered(ada, Arc::from("GPT-4o"), now);
+        let ada = sessions.id("k", "auto", Some("ada"), "hello");
+        assert_ne!(ada, sessions.id("k", "auto", Some("bob"), "hello"));
+        assert_ne!(ada, sessions.id("k", "auto", Some("ada"), "hello you"));
+        assert_ne!(ada, sessions.id("other", "auto", Some("ada"), "hello"));
+        sessions.record(ada, Arc::from("GPT-4o"), now);
         let expiry = Duration::from_secs(60);
         assert_eq!(sessions.llm(ada, expiry, now + expiry).as_deref(), Some("GPT-4o"));
         assert_eq!(sessions.llm(ada, expiry, now + expiry * 2), None);

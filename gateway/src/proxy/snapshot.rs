@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::retry::Budget;
+use super::retry::RetryBudget;
 use crate::{
     config::{Config, look::Looks},
     routing::RoutePool,
-    upstream::Roster,
+    upstream::ModelRegistry,
 };
 
 /// One configuration at work.
@@ -15,11 +15,11 @@ pub struct Snapshot {
     /// The configuration.
     pub config: Config,
     /// The LLMs and virtual models.
-    pub roster: Roster,
+    pub models: ModelRegistry,
     /// The router's threads.
     pub routing: RoutePool,
     /// What retries may cost.
-    pub retries: Budget,
+    pub retry_budget: RetryBudget,
     /// TLS of connections that begin; none speaks plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The files it was made of, as they looked before.

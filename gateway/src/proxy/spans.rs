@@ -5,35 +5,35 @@ use std::time::Instant;
 
 use http::HeaderValue;
 
-use super::read::Inbound;
+use super::read::ParsedRequest;
 use crate::{
     api::{Usage, Wire},
     config::Kind as Provider,
-    decide::{Degraded, Plan},
+    decide::{FallbackReason, Plan},
     telemetry::trace::{Attributes, Kind, Step, Trace},
     upstream::Endpoint,
 };
 
 /// The spans of a request; nothing for one that is not traced.
 #[derive(Debug, Default)]
-pub(super) struct Spans(Option<Box<Live>>);
+pub(super) struct Spans(Option<Box<TracedRequest>>);
 
 #[derive(Debug)]
-struct Live {
+struct TracedRequest {
     trace: Trace,
     wire: Wire,
     scheme: &'static str,
-    /// Of the request, whichever way it goes.
+    /// Of the request, whichever protocol it goes.
     request: Attributes,
-    /// The attempts under way by their number; once one answers, that one alone.
-    calls: Vec<(usize, Step)>,
+    /// The attempts under protocol by their number; once one answers, that one alone.
+    attempts: Vec<(usize, Step)>,
     answers: bool,
     response_model: String,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct End<'a> {
+pub(super) struct RequestEnd<'a> {
     pub(super) status: u16,
     pub(super) outcome: &'a str,
     pub(super) is_ok: bool,
@@ -44,96 +44,96 @@ pub(super) struct End<'a> {
 impl Spans {
     /// Returns the spans of a request in format `wire` that came over `scheme` and that `trace` follows.
     pub(super) fn new(trace: Option<Trace>, wire: Wire, scheme: &'static str) -> Self {
-        let live = |trace| Live {
+        let traced = |trace| TracedRequest {
             trace,
             wire,
             scheme,
             request: Attributes::default(),
-            calls: Vec::new(),
+            attempts: Vec::new(),
             answers: false,
             response_model: String::new(),
         };
-        Self(trace.map(|trace| Box::new(live(trace))))
+        Self(trace.map(|trace| Box::new(traced(trace))))
     }
 
     /// Returns whether anybody reads them.
-    pub(super) fn is_live(&self) -> bool {
+    pub(super) fn is_traced(&self) -> bool {
         self.0.is_some()
     }
 
     /// Returns the trace's id for the log line; empty when there is none.
     pub(super) fn trace_id(&self) -> String {
-        self.0.as_ref().map_or_else(String::new, |live| live.trace.id())
+        self.0.as_ref().map_or_else(String::new, |traced| traced.trace.id())
     }
 
     /// Notes what was asked.
-    pub(super) fn asked(&mut self, inbound: &Inbound<'_>) {
-        let Some(live) = &mut self.0 else { return };
-        live.request.text("gen_ai.operation.name", operation(live.wire));
-        live.request.text("gen_ai.request.model", inbound.model.as_str());
-        if let Some(most) = inbound.facts.max_tokens {
-            live.request.number("gen_ai.request.max_tokens", most);
+    pub(super) fn record_request(&mut self, request: &ParsedRequest<'_>) {
+        let Some(traced) = &mut self.0 else { return };
+        traced.request.text("gen_ai.operation.name", operation(traced.wire));
+        traced.request.text("gen_ai.request.model", request.model.as_str());
+        if let Some(most) = request.facts.max_tokens {
+            traced.request.number("gen_ai.request.max_tokens", most);
         }
     }
 
     /// Notes the decision, which began at `began`.
-    pub(super) fn decided(&mut self, plan: &Plan, began: Instant) {
-        let Some(live) = &mut self.0 else { return };
-        let mut step = live.trace.step("decide", Kind::Internal, began);
-        let known = &mut step.attributes;
-        known.text("personaroute.decision", plan.id.as_str());
-        known.text("personaroute.virtual_model", plan.virtual_model.as_deref().unwrap_or_default());
-        known.text("personaroute.llm", plan.chosen().map_or("", |chosen| &chosen.llm));
-        known.number("personaroute.candidates", plan.ranking.len());
-        known.text("personaroute.user_state", plan.user_state.map_or("", |state| state.as_str()));
+    pub(super) fn record_decision(&mut self, plan: &Plan, began: Instant) {
+        let Some(traced) = &mut self.0 else { return };
+        let mut step = traced.trace.step("decide", Kind::Internal, began);
+        let attributes = &mut step.attributes;
+        attributes.text("personaroute.decision", plan.id.as_str());
+        attributes.text("personaroute.virtual_model", plan.virtual_model.as_deref().unwrap_or_default());
+        attributes.text("personaroute.llm", plan.chosen().map_or("", |chosen| &chosen.llm));
+        attributes.number("personaroute.candidates", plan.ranking.len());
+        attributes.text("personaroute.user_state", plan.user_state.map_or("", |state| state.as_str()));
         // What the client asked for is no error.
-        let failed = plan.degraded.filter(|reason| *reason != Degraded::Bypass);
-        let reason = failed.map_or("", Degraded::as_str);
-        known.text("error.type", reason);
-        live.trace.end(step, !reason.is_empty());
+        let failed = plan.fallback_reason.filter(|reason| *reason != FallbackReason::Bypass);
+        let reason = failed.map_or("", FallbackReason::as_str);
+        attributes.text("error.type", reason);
+        traced.trace.end(step, !reason.is_empty());
     }
 
     /// Notes that `attempt` asks `endpoint`; returns the `traceparent` of the call.
-    pub(super) fn calling(&mut self, attempt: usize, llm: &str, endpoint: &Endpoint) -> Option<HeaderValue> {
-        let live = self.0.as_mut()?;
-        let operation = operation(live.wire);
-        let mut step = live.trace.step(format!("{operation} {}", endpoint.name), Kind::Client, Instant::now());
-        let (known, config) = (&mut step.attributes, &endpoint.peer.config);
-        known.text("gen_ai.operation.name", operation);
-        known.text("gen_ai.provider.name", provider(config.kind));
-        known.text("gen_ai.request.model", &*endpoint.name);
+    pub(super) fn start_attempt(&mut self, attempt: usize, llm: &str, endpoint: &Endpoint) -> Option<HeaderValue> {
+        let traced = self.0.as_mut()?;
+        let operation = operation(traced.wire);
+        let mut step = traced.trace.step(format!("{operation} {}", endpoint.name), Kind::Client, Instant::now());
+        let (attributes, config) = (&mut step.attributes, &endpoint.upstream.config);
+        attributes.text("gen_ai.operation.name", operation);
+        attributes.text("gen_ai.provider.name", provider(config.kind));
+        attributes.text("gen_ai.request.model", &*endpoint.name);
         if let Some(uri) = &config.base_url {
-            known.text("server.address", uri.host().unwrap_or_default());
+            attributes.text("server.address", uri.host().unwrap_or_default());
             let usual = if uri.scheme_str() == Some("http") { 80 } else { 443 };
-            known.number("server.port", uri.port_u16().unwrap_or(usual));
+            attributes.number("server.port", uri.port_u16().unwrap_or(usual));
         }
-        known.text("personaroute.llm", llm);
-        known.text("personaroute.upstream", config.name.as_str());
-        let parent = HeaderValue::try_from(live.trace.parent_for(&step)).ok();
-        live.calls.push((attempt, step));
+        attributes.text("personaroute.llm", llm);
+        attributes.text("personaroute.upstream", config.name.as_str());
+        let parent = HeaderValue::try_from(traced.trace.parent_for(&step)).ok();
+        traced.attempts.push((attempt, step));
         parent
     }
 
     /// Notes that `attempt` failed.
     pub(super) fn attempt_failed(&mut self, attempt: usize, reason: &str) {
-        let Some(live) = &mut self.0 else { return };
-        let Some(place) = live.calls.iter().position(|(number, _)| *number == attempt) else { return };
-        let (_, mut step) = live.calls.swap_remove(place);
+        let Some(traced) = &mut self.0 else { return };
+        let Some(position) = traced.attempts.iter().position(|(number, _)| *number == attempt) else { return };
+        let (_, mut step) = traced.attempts.swap_remove(position);
         if let Ok(status) = reason.parse::<u16>() {
             step.attributes.number("http.response.status_code", status);
         }
         step.attributes.text("error.type", reason);
-        live.trace.end(step, true);
+        traced.trace.end(step, true);
     }
 
     /// Notes that `attempt` has begun to answer, which ends all others: an earlier one was too slow, and a later one has
     /// only been overtaken.
-    pub(super) fn answered(&mut self, attempt: usize) {
-        let Some(live) = &mut self.0 else { return };
-        live.answers = true;
-        for (number, mut step) in std::mem::take(&mut live.calls) {
+    pub(super) fn response_started(&mut self, attempt: usize) {
+        let Some(traced) = &mut self.0 else { return };
+        traced.answers = true;
+        for (number, mut step) in std::mem::take(&mut traced.attempts) {
             if number == attempt {
-                live.calls.push((number, step));
+                traced.attempts.push((number, step));
                 continue;
             }
             let is_slow = number < attempt;
@@ -141,39 +141,39 @@ impl Spans {
                 true => step.attributes.text("error.type", "hedge_timeout"),
                 false => step.attributes.text("personaroute.outcome", "hedge_cancelled"),
             }
-            live.trace.end(step, is_slow);
+            traced.trace.end(step, is_slow);
         }
     }
 
     /// Notes which model the upstream says has answered.
-    pub(super) fn answered_by(&mut self, model: Option<String>) {
-        if let (Some(live), Some(model)) = (&mut self.0, model) {
-            live.response_model = model;
+    pub(super) fn set_response_model(&mut self, model: Option<String>) {
+        if let (Some(traced), Some(model)) = (&mut self.0, model) {
+            traced.response_model = model;
         }
     }
 
     /// Ends the request.
-    pub(super) fn finish(&mut self, end: End<'_>) {
-        let Some(live) = self.0.take() else { return };
-        let Live { mut trace, wire, scheme, mut request, calls, answers, response_model } = *live;
+    pub(super) fn finish(&mut self, end: RequestEnd<'_>) {
+        let Some(traced) = self.0.take() else { return };
+        let TracedRequest { mut trace, wire, scheme, mut request, attempts, answers, response_model } = *traced;
         let is_error = !end.is_ok;
         let error = if end.status >= 400 && end.outcome == "upstream_error" {
             end.status.to_string()
         } else {
             end.outcome.to_owned()
         };
-        let answer = |known: &mut Attributes| {
-            known.text("gen_ai.response.model", response_model.as_str());
+        let answer = |attributes: &mut Attributes| {
+            attributes.text("gen_ai.response.model", response_model.as_str());
             if let Some(usage) = end.usage {
-                known.number("gen_ai.usage.input_tokens", usage.input);
-                known.number("gen_ai.usage.output_tokens", usage.output);
-                known.number("gen_ai.usage.cache_read.input_tokens", usage.cached);
+                attributes.number("gen_ai.usage.input_tokens", usage.input);
+                attributes.number("gen_ai.usage.output_tokens", usage.output);
+                attributes.number("gen_ai.usage.cache_read.input_tokens", usage.cached);
             }
             if is_error {
-                known.text("error.type", error.as_str());
+                attributes.text("error.type", error.as_str());
             }
         };
-        for (_, mut step) in calls {
+        for (_, mut step) in attempts {
             if answers {
                 step.attributes.number("http.response.status_code", end.status);
                 answer(&mut step.attributes);
@@ -194,11 +194,11 @@ impl Spans {
         request.text("personaroute.outcome", end.outcome);
         answer(&mut request);
         // A server's span fails for faults of the server, not of its client.
-        trace.finish(name, request, is_error && end.status >= 500 || end.outcome == "cut");
+        trace.finish(name, request, is_error && end.status >= 500 || end.outcome == "truncated");
     }
 }
 
-/// The conventions' well-known operations.
+/// The conventions' well-attributes operations.
 fn operation(wire: Wire) -> &'static str {
     match wire {
         Wire::Chat | Wire::Responses | Wire::Messages => "chat",

@@ -15,135 +15,135 @@ use tokio::sync::oneshot;
 
 use super::{
     Scorer,
-    pace::{Pace, Work},
-    question::{Answer, Question, panicked, settle},
+    job::{RouteJob, RouteResult, apply_default_preference, panic_error},
+    latency::{CpuTimer, LatencyEstimator},
 };
 
-/// An answer, or the question back: other threads have to decide, and each alone.
-type Made = Result<Answer, Box<Question>>;
+/// An answer, or the job back: other threads have to decide, and each alone.
+type BatchOutcome = Result<RouteResult, Box<RouteJob>>;
 
 /// Questions on their way into a call.
 pub(super) struct Batcher {
     scorer: Arc<dyn Scorer>,
-    pace: Arc<Pace>,
+    latency: Arc<LatencyEstimator>,
     /// By the thread that asks: an answer stays on its core.
-    waiting: Mutex<Vec<(ThreadId, Vec<Waiting>)>>,
+    waiting: Mutex<Vec<(ThreadId, Vec<PendingJob>)>>,
     /// Most decisions of one call: whoever waits for one of them waits for all.
-    most: usize,
+    max_batch: usize,
 }
 
-struct Waiting {
-    question: Question,
-    reply: oneshot::Sender<Made>,
+struct PendingJob {
+    job: RouteJob,
+    reply: oneshot::Sender<BatchOutcome>,
 }
 
 impl Batcher {
-    pub(super) fn new(scorer: Arc<dyn Scorer>, pace: Arc<Pace>, most: usize) -> Self {
-        Self { scorer, pace, waiting: Mutex::default(), most }
+    pub(super) fn new(scorer: Arc<dyn Scorer>, latency: Arc<LatencyEstimator>, max_batch: usize) -> Self {
+        Self { scorer, latency, waiting: Mutex::default(), max_batch }
     }
 
     /// Returns the scorer's decision, made on this thread once the requests that are ready have asked too.
-    pub(super) async fn decide(&self, question: Question) -> Made {
+    pub(super) async fn decide(&self, job: RouteJob) -> BatchOutcome {
         let (reply, made) = oneshot::channel();
-        if let Some(turn) = self.wait(Waiting { question, reply }) {
-            let mut is_more = true;
-            while is_more {
-                behind_the_ready().await;
-                is_more = turn.call();
+        if let Some(leader) = self.wait(PendingJob { job, reply }) {
+            let mut has_more = true;
+            while has_more {
+                yield_once().await;
+                has_more = leader.call();
             }
         }
-        made.await.unwrap_or_else(|_| Ok(Err(panicked())))
+        made.await.unwrap_or_else(|_| Ok(Err(panic_error())))
     }
 
     /// Lets `waiting` wait for its thread's next call; the first to do so has to make it.
-    fn wait(&self, waiting: Waiting) -> Option<Turn<'_>> {
+    fn wait(&self, waiting: PendingJob) -> Option<BatchLeader<'_>> {
         let thread = thread::current().id();
-        let mut lists = self.lists();
-        let is_first = match lists.iter_mut().find(|(asking, _)| *asking == thread) {
+        let mut pending = self.pending();
+        let is_first = match pending.iter_mut().find(|(asking, _)| *asking == thread) {
             Some((_, list)) => {
                 list.push(waiting);
                 list.len() == 1
             }
             None => {
-                lists.push((thread, vec![waiting]));
+                pending.push((thread, vec![waiting]));
                 true
             }
         };
-        drop(lists);
-        if is_first { Some(Turn { batcher: self, thread }) } else { None }
+        drop(pending);
+        if is_first { Some(BatchLeader { batcher: self, thread }) } else { None }
     }
 
-    /// Takes out at most `most` that wait for a call of `thread`, and tells whether more do.
-    fn take(&self, thread: ThreadId, most: usize) -> (Vec<Waiting>, bool) {
-        let mut lists = self.lists();
-        let Some((_, list)) = lists.iter_mut().find(|(asking, _)| *asking == thread) else {
+    /// Takes out at most `max_batch` that wait for a call of `thread`, and tells whether more do.
+    fn take(&self, thread: ThreadId, max_batch: usize) -> (Vec<PendingJob>, bool) {
+        let mut pending = self.pending();
+        let Some((_, list)) = pending.iter_mut().find(|(asking, _)| *asking == thread) else {
             return (Vec::new(), false);
         };
-        let taken = list.drain(..list.len().min(most)).collect();
+        let taken = list.drain(..list.len().min(max_batch)).collect();
         (taken, !list.is_empty())
     }
 
     /// Decides about all of `batch` in one call.
-    fn call(&self, mut batch: Vec<Waiting>) {
+    fn call(&self, mut batch: Vec<PendingJob>) {
         // A client that left needs no work.
         batch.retain(|waiting| !waiting.reply.is_closed());
         let count = batch.len();
         if count == 0 {
             return;
         }
-        let work = Work::begin();
-        let open = |mut waiting: Waiting| {
-            settle(&*self.scorer, &mut waiting.question);
-            let Question { request, preference } = waiting.question;
+        let timer = CpuTimer::begin();
+        let open = |mut waiting: PendingJob| {
+            apply_default_preference(&*self.scorer, &mut waiting.job);
+            let RouteJob { request, preference } = waiting.job;
             (request, (preference, waiting.reply))
         };
         let (requests, asked): (Vec<RouteRequest>, Vec<_>) = batch.into_iter().map(open).unzip();
-        let answers = catch_unwind(AssertUnwindSafe(|| self.scorer.route_quickly(&requests)));
-        let answers = answers.unwrap_or_else(|_| vec![Err(panicked()); count]);
+        let answers = catch_unwind(AssertUnwindSafe(|| self.scorer.route_inline(&requests)));
+        let answers = answers.unwrap_or_else(|_| vec![Err(panic_error()); count]);
         if answers.iter().any(is_late) {
-            self.pace.gave_up(work.time(), Instant::now());
+            self.latency.record_timeout(timer.elapsed(), Instant::now());
         } else {
-            self.pace.took(work.time() / u32::try_from(count).unwrap_or(u32::MAX));
+            self.latency.record(timer.elapsed() / u32::try_from(count).unwrap_or(u32::MAX));
         }
         for ((answer, request), (preference, reply)) in answers.into_iter().zip(requests).zip(asked) {
             let is_final = is_final(&answer, count == 1);
-            let made = if is_final { Ok(answer) } else { Err(Box::new(Question { request, preference })) };
+            let made = if is_final { Ok(answer) } else { Err(Box::new(RouteJob { request, preference })) };
             let _gone = reply.send(made);
         }
     }
 
     /// A panic cannot leave the lists half changed: every change is one call.
-    fn lists(&self) -> MutexGuard<'_, Vec<(ThreadId, Vec<Waiting>)>> {
+    fn pending(&self) -> MutexGuard<'_, Vec<(ThreadId, Vec<PendingJob>)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The duty to decide for all who wait on a thread; who gives it up sends them elsewhere.
-struct Turn<'a> {
+struct BatchLeader<'a> {
     batcher: &'a Batcher,
     thread: ThreadId,
 }
 
-impl Turn<'_> {
+impl BatchLeader<'_> {
     /// Makes one call, and tells whether another one is due.
     fn call(&self) -> bool {
-        let (batch, is_more) = self.batcher.take(self.thread, self.batcher.most);
+        let (batch, has_more) = self.batcher.take(self.thread, self.batcher.max_batch);
         self.batcher.call(batch);
-        is_more
+        has_more
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for BatchLeader<'_> {
     fn drop(&mut self) {
         let (left, _) = self.batcher.take(self.thread, usize::MAX);
-        for Waiting { question, reply } in left {
-            let _gone = reply.send(Err(Box::new(question)));
+        for PendingJob { job, reply } in left {
+            let _gone = reply.send(Err(Box::new(job)));
         }
     }
 }
 
 /// Lets everything run that is ready to run on this thread.
-async fn behind_the_ready() {
+async fn yield_once() {
     let mut has_waited = false;
     poll_fn(|ctx| {
         if std::mem::replace(&mut has_waited, true) {
@@ -155,12 +155,12 @@ async fn behind_the_ready() {
     .await;
 }
 
-fn is_late(answer: &Answer) -> bool {
+fn is_late(answer: &RouteResult) -> bool {
     matches!(answer, Err(RouteError::Timeout | RouteError::Overloaded))
 }
 
 /// Returns whether nothing else can be expected of this request; beside others in a call it may have failed for theirs.
-fn is_final(answer: &Answer, is_alone: bool) -> bool {
+fn is_final(answer: &RouteResult, is_alone: bool) -> bool {
     match answer {
         Ok(_) | Err(RouteError::InvalidRequest(_)) => true,
         Err(RouteError::Timeout | RouteError::Overloaded) => false,

@@ -13,20 +13,20 @@ use tokio::sync::oneshot;
 use super::{
     Scorer,
     batcher::Batcher,
-    pace::{Pace, Work},
-    question::{Answer, Question, panicked, settle},
+    job::{RouteJob, RouteResult, apply_default_preference, panic_error},
+    latency::{CpuTimer, LatencyEstimator},
     queue::Queue,
 };
 
 #[derive(Debug)]
-enum Job {
-    One(Box<Question>, oneshot::Sender<Answer>),
-    Many(Vec<Question>, oneshot::Sender<Vec<Answer>>),
+enum QueuedJob {
+    Single(Box<RouteJob>, oneshot::Sender<RouteResult>),
+    Batch(Vec<RouteJob>, oneshot::Sender<Vec<RouteResult>>),
 }
 
 /// What decisions may use.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct PoolLimits {
     /// Threads that decide what is not quick.
     pub threads: usize,
     /// Most requests that wait for one of them.
@@ -40,15 +40,18 @@ pub struct Limits {
 /// Threads that own the router's time. Dropping the pool ends them once their queue is empty.
 pub struct RoutePool {
     scorer: Arc<dyn Scorer>,
-    pace: Arc<Pace>,
+    latency: Arc<LatencyEstimator>,
     batcher: Batcher,
-    queue: Arc<Queue<Job>>,
+    queue: Arc<Queue<QueuedJob>>,
     deadline: Duration,
 }
 
 impl fmt::Debug for RoutePool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RoutePool").field("pace", &self.pace).field("deadline", &self.deadline).finish_non_exhaustive()
+        f.debug_struct("RoutePool")
+            .field("latency", &self.latency)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }
 
@@ -58,16 +61,17 @@ impl RoutePool {
     /// # Errors
     ///
     /// Fails when the system gives no thread.
-    pub fn start(scorer: &Arc<dyn Scorer>, limits: Limits) -> std::io::Result<Self> {
-        let Limits { threads, queue, batch, deadline } = limits;
-        let (scorer, pace) = (Arc::clone(scorer), Arc::new(Pace::new(Instant::now())));
-        let batcher = Batcher::new(Arc::clone(&scorer), Arc::clone(&pace), batch);
-        let pool = Self { scorer, pace, batcher, queue: Arc::new(Queue::new(queue)), deadline };
+    pub fn start(scorer: &Arc<dyn Scorer>, limits: PoolLimits) -> std::io::Result<Self> {
+        let PoolLimits { threads, queue, batch, deadline } = limits;
+        let (scorer, latency) = (Arc::clone(scorer), Arc::new(LatencyEstimator::new(Instant::now())));
+        let batcher = Batcher::new(Arc::clone(&scorer), Arc::clone(&latency), batch);
+        let pool = Self { scorer, latency, batcher, queue: Arc::new(Queue::new(queue)), deadline };
         for idx in 0..threads {
-            let (queue, scorer, pace) = (Arc::clone(&pool.queue), Arc::clone(&pool.scorer), Arc::clone(&pool.pace));
+            let (queue, scorer, latency) =
+                (Arc::clone(&pool.queue), Arc::clone(&pool.scorer), Arc::clone(&pool.latency));
             let work = move || {
                 while let Some(job) = queue.pop() {
-                    run(&*scorer, &pace, job);
+                    run(&*scorer, &latency, job);
                 }
             };
             std::thread::Builder::new().name(format!("route-{idx}")).spawn(work)?;
@@ -80,32 +84,32 @@ impl RoutePool {
     /// # Errors
     ///
     /// Fails as the router does; a full queue is [`RouteError::Overloaded`].
-    pub async fn route(&self, mut question: Question) -> Answer {
+    pub async fn route(&self, mut job: RouteJob) -> RouteResult {
         // It saves two hops between threads. A decision that is given up is made anew by another thread, and so are those
         // that follow for a while: a router that is slow at times holds a thread that serves sockets for moments far apart.
-        if self.pace.is_quick(Instant::now()) && self.scorer.is_quick(&question.request) {
-            match self.batcher.decide(question).await {
+        if self.latency.allows_inline(Instant::now()) && self.scorer.can_run_inline(&job.request) {
+            match self.batcher.decide(job).await {
                 Ok(answer) => return answer,
-                Err(back) => question = *back,
+                Err(back) => job = *back,
             }
         }
         let (sender, receiver) = oneshot::channel();
-        self.queue.push(Job::One(Box::new(question), sender)).map_err(|_| RouteError::Overloaded)?;
+        self.queue.push(QueuedJob::Single(Box::new(job), sender)).map_err(|_| RouteError::Overloaded)?;
         match tokio::time::timeout(self.deadline, receiver).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(panicked()),
+            Ok(Err(_)) => Err(panic_error()),
             Err(_) => Err(RouteError::Timeout),
         }
     }
 
-    /// Returns one answer for each question, in order. A batch may take longer than one decision: its client waits.
-    pub async fn route_batch(&self, questions: Vec<Question>) -> Vec<Answer> {
+    /// Returns one answer for each job, in order. A batch may take longer than one decision: its client waits.
+    pub async fn route_batch(&self, jobs: Vec<RouteJob>) -> Vec<RouteResult> {
         let (sender, receiver) = oneshot::channel();
-        let count = questions.len();
-        if self.queue.push(Job::Many(questions, sender)).is_err() {
+        let count = jobs.len();
+        if self.queue.push(QueuedJob::Batch(jobs, sender)).is_err() {
             return vec![Err(RouteError::Overloaded); count];
         }
-        receiver.await.unwrap_or_else(|_| vec![Err(panicked()); count])
+        receiver.await.unwrap_or_else(|_| vec![Err(panic_error()); count])
     }
 }
 
@@ -116,23 +120,23 @@ impl Drop for RoutePool {
 }
 
 /// A panic ends one answer, not the thread; its message may hold request text, so it is not passed on.
-fn run(scorer: &dyn Scorer, pace: &Pace, job: Job) {
+fn run(scorer: &dyn Scorer, latency: &LatencyEstimator, job: QueuedJob) {
     match job {
         // A client that left, or a deadline that passed in the queue, needs no work.
-        Job::One(_, reply) if reply.is_closed() => {}
-        Job::One(mut question, reply) => {
-            settle(scorer, &mut question);
-            let work = Work::begin();
-            let answer = catch_unwind(AssertUnwindSafe(|| scorer.route(&question.request)));
-            pace.took(work.time());
-            let _gone = reply.send(answer.unwrap_or_else(|_| Err(panicked())));
+        QueuedJob::Single(_, reply) if reply.is_closed() => {}
+        QueuedJob::Single(mut job, reply) => {
+            apply_default_preference(scorer, &mut job);
+            let timer = CpuTimer::begin();
+            let answer = catch_unwind(AssertUnwindSafe(|| scorer.route(&job.request)));
+            latency.record(timer.elapsed());
+            let _gone = reply.send(answer.unwrap_or_else(|_| Err(panic_error())));
         }
-        Job::Many(_, reply) if reply.is_closed() => {}
-        Job::Many(mut questions, reply) => {
-            questions.iter_mut().for_each(|question| settle(scorer, question));
-            let requests: Vec<RouteRequest> = questions.into_iter().map(|question| question.request).collect();
+        QueuedJob::Batch(_, reply) if reply.is_closed() => {}
+        QueuedJob::Batch(mut jobs, reply) => {
+            jobs.iter_mut().for_each(|job| apply_default_preference(scorer, job));
+            let requests: Vec<RouteRequest> = jobs.into_iter().map(|job| job.request).collect();
             let answers = catch_unwind(AssertUnwindSafe(|| scorer.route_batch(&requests)));
-            let _gone = reply.send(answers.unwrap_or_else(|_| vec![Err(panicked()); requests.len()]));
+            let _gone = reply.send(answers.unwrap_or_else(|_| vec![Err(panic_error()); requests.len()]));
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
-    most: usize,
+    capacity: usize,
 }
 
 #[derive(Debug)]
@@ -20,16 +20,16 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    /// Returns an empty queue of at most `most`.
-    pub(super) fn new(most: usize) -> Self {
+    /// Returns an empty queue that holds at most `capacity` items.
+    pub(super) fn new(capacity: usize) -> Self {
         let state = State { waiting: VecDeque::new(), closed: false };
-        Self { state: Mutex::new(state), filled: Condvar::new(), most }
+        Self { state: Mutex::new(state), filled: Condvar::new(), capacity }
     }
 
     /// Adds `item`, or gives it back when the queue is full or closed.
     pub(super) fn push(&self, item: T) -> Result<(), T> {
         let mut state = self.lock();
-        if state.closed || state.waiting.len() >= self.most {
+        if state.closed || state.waiting.len() >= self.capacity {
             return Err(item);
         }
         state.waiting.push_back(item);

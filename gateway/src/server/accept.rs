@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// Pause after an accept that failed for want of descriptors or memory, so that the loop does not spin.
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Hands each connection and its permit to `serve` until `stop`.
 pub async fn accept(
@@ -35,7 +35,7 @@ pub async fn accept(
             },
             (Err(error), _) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
             // The semaphore is never closed.
             (_, Err(_)) => return,

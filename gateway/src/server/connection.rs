@@ -20,11 +20,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    refusal,
-    stalled::Stalled,
-    streams::Streams,
-    taken::{Taken, Waiting},
+    active_streams::ActiveStreams,
+    request_check,
+    timeout_stream::TimeoutStream,
     version::{self, Version},
+    write_deadline::{WriteDeadline, WriteDeadlineBody},
 };
 use crate::{
     config::{Limits, Timeouts},
@@ -32,10 +32,10 @@ use crate::{
 };
 
 /// Most streams of one HTTP/2 connection, nginx's default; the gateway's own limit counts all connections.
-const STREAMS: u32 = 128;
+const MAX_STREAMS: u32 = 128;
 
 /// Hyper's own limit of headers, for which it keeps a place that it need not make ready for each request.
-const HEADERS: usize = 100;
+const HYPER_MAX_HEADERS: usize = 100;
 
 /// Most bytes of an HTTP/2 stream that wait to be sent.
 const SEND_BUFFER: usize = 64 << 10;
@@ -51,7 +51,7 @@ pub struct Connections {
 }
 
 /// How a connection comes to its end.
-struct Turns {
+struct ConnectionShutdown {
     /// The requests in flight are the last.
     stop: CancellationToken,
     /// They have had their time.
@@ -65,7 +65,7 @@ impl Connections {
     pub fn new(limits: &Limits, timeouts: &Timeouts) -> Self {
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(timeouts.header_read).max_buf_size(limits.head);
-        if limits.headers != HEADERS {
+        if limits.headers != HYPER_MAX_HEADERS {
             http1.max_headers(limits.headers);
         }
         Self {
@@ -90,7 +90,7 @@ impl Connections {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let known = tokio::select! {
-            known = tokio::time::timeout(self.header_read, version::read(&mut stream)) => known,
+            known = tokio::time::timeout(self.header_read, version::detect(&mut stream)) => known,
             // A client that has asked for nothing has nothing to wait for.
             () = stop.cancelled() => return,
         };
@@ -98,37 +98,38 @@ impl Connections {
             tracing::debug!("a connection ended before it said which HTTP it speaks");
             return;
         };
-        let is_asked = AtomicBool::new(false);
+        let has_request = AtomicBool::new(false);
         let service = service_fn(|request: Request<Incoming>| {
-            is_asked.store(true, Ordering::Relaxed);
+            has_request.store(true, Ordering::Relaxed);
             // A write over HTTP/1 that waits is `stalled`; one over HTTP/2 is not begun without a window.
-            let piece = (request.version() == http::Version::HTTP_2).then_some(self.write_timeout);
-            let refused = refusal::of(&request, self.headers);
+            let chunk_timeout = (request.version() == http::Version::HTTP_2).then_some(self.write_timeout);
+            let refused = request_check::rejection(&request, self.headers);
             let answered = refused.map_or_else(|| Ok(answer(request)), Err);
             async move {
                 let response = match answered {
                     Ok(answering) => answering.await,
-                    Err(refused) => refusal::reply(refused),
+                    Err(refused) => request_check::response(refused),
                 };
-                Ok::<_, Infallible>(Taken::of(response, piece))
+                Ok::<_, Infallible>(WriteDeadlineBody::of(response, chunk_timeout))
             }
         });
-        let stream = TokioIo::new(Stalled::new(stream, first, self.write_timeout));
-        let turns = Turns { stop, cut, grace: self.write_timeout };
+        let stream = TokioIo::new(TimeoutStream::new(stream, first, self.write_timeout));
+        let shutdown = ConnectionShutdown { stop, cut, grace: self.write_timeout };
         let served = match version {
-            Version::One => {
+            Version::Http1 => {
                 let connection = pin!(self.http1.serve_connection(stream, service));
                 // Hyper's own timer ends a connection that waits for a head.
                 let leave = http1::Connection::graceful_shutdown;
-                let served = turns.follow(connection, leave, std::future::pending, || is_asked.load(Ordering::Relaxed));
-                Waiting::default().watch(served).await.unwrap_or(Ok(()))
+                let served =
+                    shutdown.drive(connection, leave, std::future::pending, || has_request.load(Ordering::Relaxed));
+                WriteDeadline::default().enforce(served).await.unwrap_or(Ok(()))
             }
-            Version::Two => {
-                let streams = Streams::new();
+            Version::Http2 => {
+                let streams = ActiveStreams::new();
                 let connection = pin!(self.http2(streams.clone()).serve_connection(stream, service));
-                let quiet = || streams.quiet(self.header_read);
+                let idle = || streams.idle(self.header_read);
                 // Without streams it leaves by itself.
-                turns.follow(connection, http2::Connection::graceful_shutdown, quiet, || true).await
+                shutdown.drive(connection, http2::Connection::graceful_shutdown, idle, || true).await
             }
         };
         if let Err(error) = served {
@@ -136,11 +137,11 @@ impl Connections {
         }
     }
 
-    fn http2(&self, streams: Streams) -> http2::Builder<Streams> {
+    fn http2(&self, streams: ActiveStreams) -> http2::Builder<ActiveStreams> {
         let mut http2 = http2::Builder::new(streams);
         http2
             .timer(TokioTimer::new())
-            .max_concurrent_streams(STREAMS)
+            .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(self.head)
             // What waits here is not seen as being taken.
             .max_send_buf_size(SEND_BUFFER)
@@ -149,16 +150,16 @@ impl Connections {
     }
 }
 
-impl Turns {
-    /// Runs `connection`; when it is time, or it is `quiet`, it may `leave`: its requests are finished. If it is `quiet`
-    /// then and does not leave, its client keeps it from doing so, and it is cut. One over which nobody `is_asked` anything
+impl ConnectionShutdown {
+    /// Runs `connection`; when it is time, or it is `idle`, it may `leave`: its requests are finished. If it is `idle`
+    /// then and does not leave, its client keeps it from doing so, and it is cut. One over which nobody `has_request` anything
     /// is not waited for: half a head may never become a whole one.
-    async fn follow<C, Q>(
+    async fn drive<C, Q>(
         &self,
         mut connection: Pin<&mut C>,
         leave: impl FnOnce(Pin<&mut C>),
-        quiet: impl Fn() -> Q,
-        is_asked: impl Fn() -> bool,
+        idle: impl Fn() -> Q,
+        has_request: impl Fn() -> bool,
     ) -> hyper::Result<()>
     where
         C: Future<Output = hyper::Result<()>>,
@@ -167,24 +168,24 @@ impl Turns {
         tokio::select! {
             served = connection.as_mut() => return served,
             () = self.stop.cancelled() => {}
-            () = quiet() => {}
+            () = idle() => {}
         }
         leave(connection.as_mut());
         // What has come is still read.
         let served = poll_fn(|ctx| Poll::Ready(connection.as_mut().poll(ctx))).await;
         match served {
             Poll::Ready(served) => return served,
-            Poll::Pending if !is_asked() => return Ok(()),
+            Poll::Pending if !has_request() => return Ok(()),
             Poll::Pending => {}
         }
-        let overstayed = async {
+        let grace_expired = async {
             tokio::time::sleep(self.grace).await;
-            quiet().await;
+            idle().await;
         };
         tokio::select! {
             served = connection.as_mut() => served,
             () = self.cut.cancelled() => Ok(()),
-            () = overstayed => Ok(()),
+            () = grace_expired => Ok(()),
         }
     }
 }

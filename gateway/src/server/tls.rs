@@ -115,7 +115,7 @@ pub fn settings(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(settings))
 }
 
-/// Makes `stream` a TLS connection within `patience`; tells the client's certificate if it showed one.
+/// Makes `stream` a TLS connection within `timeout`; tells the client's certificate if it showed one.
 ///
 /// # Errors
 ///
@@ -123,10 +123,10 @@ pub fn settings(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
 pub async fn handshake(
     stream: TcpStream,
     settings: Arc<ServerConfig>,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(TlsStream<TcpStream>, Option<Fingerprint>), HandshakeError> {
     let accepting = TlsAcceptor::from(settings).accept(stream);
-    let accepted = tokio::time::timeout(patience, accepting).await.map_err(|_| HandshakeError::Timeout)?;
+    let accepted = tokio::time::timeout(timeout, accepting).await.map_err(|_| HandshakeError::Timeout)?;
     let stream = accepted.map_err(HandshakeError::Failed)?;
     let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let fingerprint = shown.map(|certificate| Fingerprint(Sha256::digest(certificate).into()));

@@ -12,13 +12,13 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     /// HTTP/1.0 or HTTP/1.1.
-    One,
+    Http1,
     /// HTTP/2.
-    Two,
+    Http2,
 }
 
 /// Reads from `stream` until the version is known; returns it with what was read, none for a client that left at once.
-pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(Version, Bytes)>> {
+pub(super) async fn detect(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(Version, Bytes)>> {
     let mut first = BytesMut::with_capacity(PREFACE.len());
     loop {
         let mut room = (&mut *stream).take((PREFACE.len() - first.len()) as u64);
@@ -27,10 +27,10 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
             return Ok(None);
         }
         if count == 0 || !PREFACE.starts_with(&first) {
-            return Ok(Some((Version::One, first.freeze())));
+            return Ok(Some((Version::Http1, first.freeze())));
         }
         if first.len() == PREFACE.len() {
-            return Ok(Some((Version::Two, first.freeze())));
+            return Ok(Some((Version::Http2, first.freeze())));
         }
     }
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     async fn of(mut bytes: &[u8]) -> Option<(Version, Bytes)> {
-        read(&mut bytes).await.unwrap()
+        detect(&mut bytes).await.unwrap()
     }
 
     #[tokio::test]
@@ -48,19 +48,19 @@ mod tests {
         assert_eq!(of(b"").await, None);
         for request in ["GET / HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\n\r\n", "P", "PRI * HTTP/2.0\r\n\r\nXX"] {
             let (version, first) = of(request.as_bytes()).await.unwrap();
-            assert_eq!(version, Version::One, "{request}");
+            assert_eq!(version, Version::Http1, "{request}");
             assert!(request.as_bytes().starts_with(&first), "{request}");
         }
         let (version, first) = of(&[PREFACE, b"more"].concat()).await.unwrap();
-        assert_eq!((version, &*first), (Version::Two, PREFACE));
+        assert_eq!((version, &*first), (Version::Http2, PREFACE));
     }
 
     #[tokio::test]
     async fn a_preface_may_come_byte_by_byte() {
         let (mut client, mut server) = tokio::io::duplex(1);
         let sending = async { tokio::io::AsyncWriteExt::write_all(&mut client, PREFACE).await };
-        let (read, sent) = tokio::join!(read(&mut server), sending);
+        let (read, sent) = tokio::join!(detect(&mut server), sending);
         sent.unwrap();
-        assert_eq!(read.unwrap().map(|(version, _)| version), Some(Version::Two));
+        assert_eq!(read.unwrap().map(|(version, _)| version), Some(Version::Http2));
     }
 }

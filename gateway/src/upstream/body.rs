@@ -28,7 +28,7 @@ impl Body {
 
     /// Returns the same body for an answer that must have reached its client at `deadline`.
     #[must_use]
-    pub fn until(self, deadline: Instant) -> Self {
+    pub fn with_deadline(self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self }
     }
 

@@ -1,6 +1,6 @@
-//! The circuit breaker of one upstream: closed, open for a while, then half open for one probe.
+//! The circuit breaker of one upstream or endpoint: closed, open for a cool-down, then half-open for one trial request.
 //!
-//! Time is handed in, so that every transition can be tested without waiting.
+//! Every method takes the time, so that tests cover each transition without waiting.
 
 use std::{
     sync::{
@@ -12,182 +12,180 @@ use std::{
 
 use crate::config::Breaker as Settings;
 
-/// A breaker.
+/// A circuit breaker.
 #[derive(Debug)]
 pub struct Breaker {
     settings: Settings,
     state: Mutex<State>,
-    /// Whether the state says anything: most of the time all is well, and nobody need take turns to see that.
-    is_troubled: AtomicBool,
+    /// Whether `state` differs from its default. While it does not, requests skip the lock.
+    is_active: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct State {
-    /// Failures in a row before an answer began.
+    /// Consecutive failures before a response started.
     failures: u32,
-    /// Answers in a row that began and broke off.
-    breaks: u32,
-    /// How often it opened without a success between.
-    openings: u32,
-    /// Closed to requests until then.
-    until: Option<Instant>,
-    /// One request is out to see whether the upstream is back.
-    probing: Option<Instant>,
-    /// Probes between requests find it ill; no request is sent until they find it well.
-    is_ill: bool,
+    /// Consecutive responses that started and were truncated.
+    stream_failures: u32,
+    /// Openings since the last success; each one doubles the cool-down.
+    consecutive_openings: u32,
+    /// When the circuit is open, the end of its cool-down.
+    open_until: Option<Instant>,
+    /// When the circuit is half-open and a trial request is in flight, the start of that request.
+    trial_since: Option<Instant>,
+    /// Whether active health checks fail. The circuit then stays open until they pass.
+    is_unhealthy: bool,
 }
 
-/// Whether a request may be sent.
+/// The state of the circuit for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    /// It may.
-    Open,
-    /// It may not, for this long.
-    Shut(Duration),
+pub enum Circuit {
+    /// The request may be sent.
+    Closed,
+    /// The request may be sent, as the trial that decides whether the circuit closes.
+    HalfOpen,
+    /// The request must not be sent for this long.
+    Open(Duration),
 }
 
 impl Breaker {
-    /// Returns a closed breaker.
+    /// Returns a breaker whose circuit is closed.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, state: Mutex::default(), is_troubled: AtomicBool::new(false) }
+        Self { settings, state: Mutex::default(), is_active: AtomicBool::new(false) }
     }
 
-    /// Returns what it goes by.
+    /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Returns whether probes between requests found the upstream ill last.
-    pub fn is_ill(&self) -> bool {
-        self.lock().is_ill
+    /// Returns whether the last active health checks failed.
+    pub fn is_unhealthy(&self) -> bool {
+        self.lock().is_unhealthy
     }
 
-    /// Returns whether a request may be sent at `now`; after a cool-down one request may, as a probe.
-    pub fn enter(&self, now: Instant) -> Gate {
-        if !self.is_troubled() {
-            return Gate::Open;
+    /// Returns whether a request may be sent at `now`. After a cool-down, one caller becomes the trial request.
+    pub fn try_acquire(&self, now: Instant) -> Circuit {
+        if !self.is_active() {
+            return Circuit::Closed;
         }
         self.change(|state| {
-            if state.is_ill {
-                return Gate::Shut(self.settings.cooldown);
+            if state.is_unhealthy {
+                return Circuit::Open(self.settings.cooldown);
             }
-            let Some(until) = state.until else {
-                return Gate::Open;
+            let Some(open_until) = state.open_until else {
+                return Circuit::Closed;
             };
-            if now < until {
-                return Gate::Shut(until - now);
+            if now < open_until {
+                return Circuit::Open(open_until - now);
             }
-            // A probe that never reports, as when its client left, must not shut the upstream out for ever.
-            let patience = self.settings.cooldown;
-            match state.probing {
-                Some(since) if now < since + patience => Gate::Shut(since + patience - now),
+            // A trial that never reports, for example because its client disconnected, must not keep the circuit open.
+            let trial_timeout = self.settings.cooldown;
+            match state.trial_since {
+                Some(since) if now < since + trial_timeout => Circuit::Open(since + trial_timeout - now),
                 _ => {
-                    state.probing = Some(now);
-                    Gate::Open
+                    state.trial_since = Some(now);
+                    Circuit::HalfOpen
                 }
             }
         })
     }
 
-    /// Gives the probe's place back that [`Self::enter`] has just given: the request was not sent.
-    pub fn leave(&self) {
-        self.change(|state| state.probing = None);
+    /// Releases the trial that [`Self::try_acquire`] has just granted, because the request was not sent.
+    pub fn release_trial(&self) {
+        self.change(|state| state.trial_since = None);
     }
 
-    /// Returns whether the upstream is shut out at `now`, without taking the probe's place.
-    pub fn is_shut(&self, now: Instant) -> bool {
-        let state = self.lock();
-        state.is_ill || state.until.is_some_and(|until| now < until)
-    }
-
-    /// Notes that an answer has begun: that decides a probe. Whether it breaks off shows at its end.
-    pub fn began(&self) {
-        self.ease(|state| {
-            if state.probing.is_some() {
+    /// Records that a response started, which ends a trial. [`Self::record_success`] and [`Self::record_stream_failure`]
+    /// record how the response ended.
+    pub fn record_response_start(&self) {
+        self.reset(|state| {
+            if state.trial_since.is_some() {
                 state.close();
-            } else if state.until.is_none() {
+            } else if state.open_until.is_none() {
                 state.failures = 0;
             }
         });
     }
 
-    /// Notes an answer that ended well.
-    pub fn succeeded(&self) {
-        self.ease(|state| {
-            // An answer that was long under way is older news than what has shut the upstream out since.
-            let is_shut_out = state.until.is_some() && state.probing.is_none();
-            if !is_shut_out {
+    /// Records a response that completed.
+    pub fn record_success(&self) {
+        self.reset(|state| {
+            // The response started before the failures that opened the circuit: it does not close it.
+            let has_opened_since = state.open_until.is_some() && state.trial_since.is_none();
+            if !has_opened_since {
                 state.close();
             }
         });
     }
 
-    /// Notes that probes find the upstream ill: nothing is sent there until [`Self::recovered`].
-    pub fn ailed(&self) {
-        self.change(|state| state.is_ill = true);
+    /// Opens the circuit because health checks fail, until [`Self::mark_healthy`].
+    pub fn mark_unhealthy(&self) {
+        self.change(|state| state.is_unhealthy = true);
     }
 
-    /// Notes at `now` that probes find the upstream well again: half open, one request decides about the others.
-    pub fn recovered(&self, now: Instant) {
+    /// Makes the circuit half-open at `now` because health checks pass again.
+    pub fn mark_healthy(&self, now: Instant) {
         self.change(|state| {
-            if state.is_ill {
-                state.is_ill = false;
-                state.until.get_or_insert(now);
+            if state.is_unhealthy {
+                state.is_unhealthy = false;
+                state.open_until.get_or_insert(now);
             }
         });
     }
 
-    /// Notes at `now` that no answer began.
-    pub fn failed(&self, now: Instant) {
+    /// Records at `now` a request whose response did not start.
+    pub fn record_failure(&self, now: Instant) {
         self.change(|state| {
             state.failures = state.failures.saturating_add(1);
-            self.judge(state, now);
+            self.record_result(state, now);
         });
     }
 
-    /// Notes at `now` that an answer broke off.
-    pub fn broke(&self, now: Instant) {
+    /// Records at `now` a response that was truncated.
+    pub fn record_stream_failure(&self, now: Instant) {
         self.change(|state| {
-            state.breaks = state.breaks.saturating_add(1);
-            self.judge(state, now);
+            state.stream_failures = state.stream_failures.saturating_add(1);
+            self.record_result(state, now);
         });
     }
 
-    fn judge(&self, state: &mut State, now: Instant) {
-        let was_probe = state.probing.take().is_some();
-        let are_many = state.failures.max(state.breaks) >= self.settings.failures;
-        if was_probe || (state.until.is_none() && are_many) {
-            let cooldown = self.settings.cooldown.saturating_mul(1 << state.openings.min(16));
-            state.until = Some(now + cooldown.min(self.settings.max_cooldown));
-            state.openings = state.openings.saturating_add(1);
+    /// Opens the circuit if the failed request was the trial, or if the threshold is reached.
+    fn record_result(&self, state: &mut State, now: Instant) {
+        let was_trial = state.trial_since.take().is_some();
+        let is_threshold_reached = state.failures.max(state.stream_failures) >= self.settings.failures;
+        if was_trial || (state.open_until.is_none() && is_threshold_reached) {
+            let cooldown = self.settings.cooldown.saturating_mul(1 << state.consecutive_openings.min(16));
+            state.open_until = Some(now + cooldown.min(self.settings.max_cooldown));
+            state.consecutive_openings = state.consecutive_openings.saturating_add(1);
         }
     }
 
-    /// Keeps requests away for `wait` from `now`, as the upstream asked; never longer than the longest cool-down.
-    pub fn cool(&self, now: Instant, wait: Duration) {
-        let until = now + wait.min(self.settings.max_cooldown);
+    /// Opens the circuit at `now` for `wait`, as a `retry-after` header asks, at most for the maximum cool-down.
+    pub fn open_for(&self, now: Instant, wait: Duration) {
+        let open_until = now + wait.min(self.settings.max_cooldown);
         self.change(|state| {
-            state.until = Some(state.until.map_or(until, |earlier| earlier.max(until)));
-            state.probing = None;
+            state.open_until = Some(state.open_until.map_or(open_until, |earlier| earlier.max(open_until)));
+            state.trial_since = None;
         });
     }
 
-    fn is_troubled(&self) -> bool {
-        self.is_troubled.load(Ordering::Relaxed)
+    fn is_active(&self) -> bool {
+        self.is_active.load(Ordering::Relaxed)
     }
 
-    /// Changes a state for the better, if it says anything.
-    fn ease(&self, what: impl FnOnce(&mut State)) {
-        if self.is_troubled() {
-            self.change(what);
+    /// Applies `update`, which only removes failures; without any it takes no lock.
+    fn reset(&self, update: impl FnOnce(&mut State)) {
+        if self.is_active() {
+            self.change(update);
         }
     }
 
-    fn change<T>(&self, what: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, update: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        let told = what(&mut state);
-        self.is_troubled.store(*state != State::default(), Ordering::Relaxed);
-        told
+        let result = update(&mut state);
+        self.is_active.store(*state != State::default(), Ordering::Relaxed);
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -196,9 +194,9 @@ impl Breaker {
 }
 
 impl State {
-    /// Forgets all failures, but not what probes between requests have found.
+    /// Closes the circuit and clears the counters, but keeps the result of the health checks.
     fn close(&mut self) {
-        *self = Self { is_ill: self.is_ill, ..Self::default() };
+        *self = Self { is_unhealthy: self.is_unhealthy, ..Self::default() };
     }
 }
 
@@ -213,102 +211,101 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_shut_and_a_success_between_does_not() {
+    fn consecutive_failures_open_the_circuit_and_a_success_resets_the_count() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.failed(now);
-        breaker.succeeded();
-        breaker.failed(now);
-        assert_eq!(breaker.enter(now), Gate::Open);
-        breaker.failed(now);
-        assert_eq!(breaker.enter(now + SECOND), Gate::Shut(9 * SECOND));
+        breaker.record_failure(now);
+        breaker.record_success();
+        breaker.record_failure(now);
+        assert_eq!(breaker.try_acquire(now), Circuit::Closed);
+        breaker.record_failure(now);
+        assert_eq!(breaker.try_acquire(now + SECOND), Circuit::Open(9 * SECOND));
     }
 
     #[test]
-    fn after_the_cooldown_one_probe_passes_and_decides() {
+    fn after_the_cooldown_one_trial_request_decides() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.failed(now);
-        breaker.failed(now);
+        breaker.record_failure(now);
+        breaker.record_failure(now);
         let later = now + 10 * SECOND;
-        assert_eq!(breaker.enter(later), Gate::Open);
-        assert_eq!(breaker.enter(later), Gate::Shut(10 * SECOND), "one probe at a time");
-        breaker.failed(later);
-        assert_eq!(breaker.enter(later), Gate::Shut(15 * SECOND), "doubled, up to the longest");
-        assert_eq!(breaker.enter(later + 15 * SECOND), Gate::Open);
-        breaker.succeeded();
-        assert_eq!(breaker.enter(later + 15 * SECOND), Gate::Open);
+        assert_eq!(breaker.try_acquire(later), Circuit::HalfOpen);
+        assert_eq!(breaker.try_acquire(later), Circuit::Open(10 * SECOND), "one trial at a time");
+        breaker.record_failure(later);
+        assert_eq!(breaker.try_acquire(later), Circuit::Open(15 * SECOND), "doubled, up to the maximum");
+        assert_eq!(breaker.try_acquire(later + 15 * SECOND), Circuit::HalfOpen);
+        breaker.record_success();
+        assert_eq!(breaker.try_acquire(later + 15 * SECOND), Circuit::Closed);
     }
 
     #[test]
-    fn the_beginning_of_an_answer_decides_a_probe_and_nothing_else() {
+    fn a_started_response_ends_a_trial_and_resets_the_connect_failures_only() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.failed(now);
-        breaker.began();
-        breaker.failed(now);
-        assert_eq!(breaker.enter(now), Gate::Open, "an answer began between");
-        breaker.broke(now);
-        breaker.began();
-        breaker.broke(now);
-        assert_eq!(breaker.enter(now), Gate::Shut(10 * SECOND), "two answers that broke off, one after the other");
-        assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
-        breaker.began();
-        assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
+        breaker.record_failure(now);
+        breaker.record_response_start();
+        breaker.record_failure(now);
+        assert_eq!(breaker.try_acquire(now), Circuit::Closed, "a response started in between");
+        breaker.record_stream_failure(now);
+        breaker.record_response_start();
+        breaker.record_stream_failure(now);
+        assert_eq!(breaker.try_acquire(now), Circuit::Open(10 * SECOND), "two truncated responses in a row");
+        assert_eq!(breaker.try_acquire(now + 10 * SECOND), Circuit::HalfOpen);
+        breaker.record_response_start();
+        assert_eq!(breaker.try_acquire(now + 10 * SECOND), Circuit::Closed);
     }
 
     #[test]
-    fn an_answer_that_ends_late_does_not_let_requests_back_in() {
+    fn a_response_that_started_before_the_circuit_opened_does_not_close_it() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.cool(now, 10 * SECOND);
-        breaker.succeeded();
-        assert_eq!(breaker.enter(now), Gate::Shut(10 * SECOND));
+        breaker.open_for(now, 10 * SECOND);
+        breaker.record_success();
+        assert_eq!(breaker.try_acquire(now), Circuit::Open(10 * SECOND));
     }
 
     #[test]
-    fn a_probe_that_never_reports_is_replaced() {
+    fn a_trial_that_never_reports_is_replaced() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.failed(now);
-        breaker.failed(now);
-        assert_eq!(breaker.enter(now + 10 * SECOND), Gate::Open);
-        assert_eq!(breaker.enter(now + 20 * SECOND), Gate::Open);
+        breaker.record_failure(now);
+        breaker.record_failure(now);
+        assert_eq!(breaker.try_acquire(now + 10 * SECOND), Circuit::HalfOpen);
+        assert_eq!(breaker.try_acquire(now + 20 * SECOND), Circuit::HalfOpen);
     }
 
     #[test]
-    fn a_probes_place_that_is_given_back_is_free() {
+    fn a_released_trial_is_granted_again() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.cool(now, SECOND);
-        assert_eq!(breaker.enter(now + SECOND), Gate::Open);
-        breaker.leave();
-        assert_eq!(breaker.enter(now + SECOND), Gate::Open);
+        breaker.open_for(now, SECOND);
+        assert_eq!(breaker.try_acquire(now + SECOND), Circuit::HalfOpen);
+        breaker.release_trial();
+        assert_eq!(breaker.try_acquire(now + SECOND), Circuit::HalfOpen);
     }
 
     #[test]
-    fn an_ill_upstream_is_shut_until_it_recovers_and_then_half_open() {
+    fn an_unhealthy_upstream_is_open_until_health_checks_pass_and_then_half_open() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.ailed();
-        breaker.succeeded();
-        assert!(matches!(breaker.enter(now + 3600 * SECOND), Gate::Shut(_)), "only probes bring it back");
-        breaker.recovered(now);
-        assert_eq!(breaker.enter(now), Gate::Open);
-        assert!(matches!(breaker.enter(now), Gate::Shut(_)), "one request at a time");
-        breaker.succeeded();
-        assert_eq!((breaker.enter(now), breaker.enter(now)), (Gate::Open, Gate::Open));
+        breaker.mark_unhealthy();
+        breaker.record_success();
+        assert!(matches!(breaker.try_acquire(now + 3600 * SECOND), Circuit::Open(_)), "only health checks end it");
+        breaker.mark_healthy(now);
+        assert_eq!(breaker.try_acquire(now), Circuit::HalfOpen);
+        assert!(matches!(breaker.try_acquire(now), Circuit::Open(_)), "one request at a time");
+        breaker.record_success();
+        assert_eq!((breaker.try_acquire(now), breaker.try_acquire(now)), (Circuit::Closed, Circuit::Closed));
     }
 
     #[test]
-    fn good_probes_do_not_shorten_a_cooldown_that_requests_caused() {
+    fn passing_health_checks_do_not_shorten_a_cooldown_that_requests_caused() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.failed(now);
-        breaker.failed(now);
-        breaker.recovered(now);
-        assert_eq!(breaker.enter(now + SECOND), Gate::Shut(9 * SECOND));
+        breaker.record_failure(now);
+        breaker.record_failure(now);
+        breaker.mark_healthy(now);
+        assert_eq!(breaker.try_acquire(now + SECOND), Circuit::Open(9 * SECOND));
     }
 
     #[test]
-    fn retry_after_is_obeyed_within_reason() {
+    fn retry_after_opens_the_circuit_up_to_the_maximum_cooldown() {
         let (breaker, now) = (breaker(), Instant::now());
-        breaker.cool(now, 3 * SECOND);
-        assert_eq!(breaker.enter(now), Gate::Shut(3 * SECOND));
-        breaker.cool(now, 3600 * SECOND);
-        assert_eq!(breaker.enter(now), Gate::Shut(15 * SECOND));
-        assert!(breaker.is_shut(now));
+        breaker.open_for(now, 3 * SECOND);
+        assert_eq!(breaker.try_acquire(now), Circuit::Open(3 * SECOND));
+        breaker.open_for(now, 3600 * SECOND);
+        assert_eq!(breaker.try_acquire(now), Circuit::Open(15 * SECOND));
     }
 }

@@ -13,23 +13,23 @@ use hyper_util::{
 };
 use rustls::ClientConfig;
 
-pub use super::line::serve_on;
+pub use super::connection_pool::serve_on;
 use super::{
     Body, Failure,
-    line::{self, Lines},
+    connection_pool::{self, ConnectionPool},
 };
 
 /// How long an idle connection is kept: shorter than the minute after which common load balancers drop it silently.
-const KEEP_IDLE: Duration = Duration::from_secs(50);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// TLS connections of one thread that serves sockets, each a task of its own: HTTP/2 carries many calls at a time.
-type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type TlsPool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Connections to one upstream.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    plain: Lines,
-    secure: Arc<[Pool]>,
+    plain: ConnectionPool,
+    secure: Arc<[TlsPool]>,
 }
 
 impl HttpClient {
@@ -39,7 +39,7 @@ impl HttpClient {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect));
-        let plain = Lines::new(tcp.clone(), KEEP_IDLE);
+        let plain = ConnectionPool::new(tcp.clone(), IDLE_TIMEOUT);
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(ClientConfig::clone(tls))
             .https_or_http()
@@ -47,7 +47,7 @@ impl HttpClient {
             .enable_http2()
             .wrap_connector(tcp);
         let mut builder = Client::builder(TokioExecutor::new());
-        builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).pool_idle_timeout(KEEP_IDLE);
+        builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT);
         // One for threads that serve no sockets, and one for each that does.
         let threads = 1 + std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { plain, secure: (0..threads).map(|_| builder.build(connector.clone())).collect() }
@@ -58,7 +58,7 @@ impl HttpClient {
         if request.uri().scheme() == Some(&Scheme::HTTP) {
             return self.plain.send(request).await;
         }
-        let idx = line::reactor().checked_rem(self.secure.len()).unwrap_or_default();
+        let idx = connection_pool::reactor().checked_rem(self.secure.len()).unwrap_or_default();
         let pool = self.secure.get(idx).ok_or_else(|| Failure::Connect("no pool of connections".into()))?;
         match pool.request(request).await {
             Ok(response) => Ok(response.map(|body| Body::new(body.map_err(Into::into)))),
@@ -68,8 +68,8 @@ impl HttpClient {
     }
 
     /// Closes plain connections that nobody has used for long; pools do so by themselves.
-    pub fn sweep(&self) {
-        self.plain.sweep();
+    pub fn close_idle(&self) {
+        self.plain.close_idle();
     }
 }
 

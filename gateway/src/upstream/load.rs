@@ -9,10 +9,10 @@ use std::{
 const DECAY: Duration = Duration::from_secs(10);
 
 /// What a first byte is taken to cost where one is awaited and none has come yet.
-const UNKNOWN: Duration = Duration::from_secs(10);
+const UNMEASURED: Duration = Duration::from_secs(10);
 
 /// No answer is taken to cost less.
-const LEAST: Duration = Duration::from_millis(1);
+const MIN_LATENCY: Duration = Duration::from_millis(1);
 
 /// The load of one endpoint.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ pub struct InFlight {
 
 impl Load {
     /// Counts a request until the guard is dropped.
-    pub fn begin(self: &Arc<Self>) -> InFlight {
+    pub fn start_request(self: &Arc<Self>) -> InFlight {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         measured.in_flight = measured.in_flight.saturating_add(1);
         measured.waiting = measured.waiting.saturating_add(1);
@@ -50,11 +50,11 @@ impl Load {
     pub fn cost(&self, now: Instant) -> f64 {
         let measured = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(at) = measured.at else {
-            let known = if measured.in_flight > 0 { UNKNOWN } else { LEAST };
+            let known = if measured.in_flight > 0 { UNMEASURED } else { MIN_LATENCY };
             return known.as_secs_f64() * f64::from(measured.in_flight.max(1));
         };
-        let kept = if measured.waiting > 0 { 1.0 } else { kept(now.saturating_duration_since(at)) };
-        (measured.seconds * kept).max(LEAST.as_secs_f64()) * f64::from(measured.in_flight.saturating_add(1))
+        let kept = if measured.waiting > 0 { 1.0 } else { remaining_weight(now.saturating_duration_since(at)) };
+        (measured.seconds * kept).max(MIN_LATENCY.as_secs_f64()) * f64::from(measured.in_flight.saturating_add(1))
     }
 
     /// Notes the time to a first byte: a peak counts at once, relief only in time (peak EWMA, after Finagle).
@@ -62,7 +62,7 @@ impl Load {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let age = measured.at.map_or(DECAY, |at| now.saturating_duration_since(at));
         measured.at = Some(now);
-        let kept = kept(age);
+        let kept = remaining_weight(age);
         let faded = measured.seconds * kept + seconds * (1.0 - kept);
         measured.seconds = seconds.max(faded);
         if seconds < faded {
@@ -73,7 +73,7 @@ impl Load {
 
 impl InFlight {
     /// Notes that the first byte has come.
-    pub fn began(&mut self) {
+    pub fn record_first_byte(&mut self) {
         if std::mem::take(&mut self.is_waiting) {
             let mut measured = self.load.0.lock().unwrap_or_else(PoisonError::into_inner);
             measured.waiting = measured.waiting.saturating_sub(1);
@@ -83,14 +83,14 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.began();
+        self.record_first_byte();
         let mut measured = self.load.0.lock().unwrap_or_else(PoisonError::into_inner);
         measured.in_flight = measured.in_flight.saturating_sub(1);
     }
 }
 
 /// Returns the weight that a latency of this age still has.
-fn kept(age: Duration) -> f64 {
+fn remaining_weight(age: Duration) -> f64 {
     (-age.as_secs_f64() / DECAY.as_secs_f64()).exp()
 }
 
@@ -102,7 +102,7 @@ mod tests {
     fn requests_in_flight_raise_the_cost_until_they_end() {
         let (load, now) = (Arc::new(Load::default()), Instant::now());
         let idle = load.cost(now);
-        let request = load.begin();
+        let request = load.start_request();
         assert!(load.cost(now) > idle);
         drop(request);
         assert!((load.cost(now) - idle).abs() < f64::EPSILON);
@@ -129,14 +129,14 @@ mod tests {
         let later = now + Duration::from_secs(60);
         let fresh = load.cost(now);
         assert!(load.cost(later) < 0.1, "{}", load.cost(later));
-        let trial = load.begin();
+        let trial = load.start_request();
         assert!(load.cost(later) > fresh, "no second request follows before the first has found out");
         load.observe(0.1, later);
         assert!(load.cost(later) < 0.5, "{}", load.cost(later));
         drop(trial);
-        let mut stream = load.begin();
-        stream.began();
-        let failed = load.begin();
+        let mut stream = load.start_request();
+        stream.record_first_byte();
+        let failed = load.start_request();
         drop(failed);
         assert!(load.cost(later + Duration::from_secs(60)) < 0.1, "nobody waits any more");
     }

@@ -1,78 +1,82 @@
-//! Active health: an upstream is asked between requests whether it is well.
+//! Active health checks: the gateway sends a request to an upstream at intervals and opens its circuit while they fail.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::Peer;
+use super::Upstream;
 use crate::config::Probe;
 
-/// What a row of probes has shown so far.
+/// The outcome of the probes so far.
 #[derive(Debug, Default)]
-struct Row {
-    is_ill: bool,
-    /// Probes in a row that speak against it.
-    against: u32,
+struct ProbeStreak {
+    is_unhealthy: bool,
+    /// Consecutive probes that contradict `is_unhealthy`.
+    contradicting: u32,
 }
 
-/// A change that a probe brought about.
+/// A change of health that a probe caused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Ailed,
-    Recovered,
+enum HealthChange {
+    Unhealthy,
+    Healthy,
 }
 
-impl Row {
-    fn note(&mut self, is_well: bool, probe: &Probe) -> Option<Turn> {
-        if is_well != self.is_ill {
-            self.against = 0;
+impl ProbeStreak {
+    fn record(&mut self, is_healthy: bool, probe: &Probe) -> Option<HealthChange> {
+        if is_healthy != self.is_unhealthy {
+            self.contradicting = 0;
             return None;
         }
-        self.against += 1;
-        let needed = if self.is_ill { probe.successes } else { probe.failures };
-        if self.against < needed {
+        self.contradicting += 1;
+        let threshold = if self.is_unhealthy { probe.successes } else { probe.failures };
+        if self.contradicting < threshold {
             return None;
         }
-        self.against = 0;
-        self.is_ill = !self.is_ill;
-        Some(if self.is_ill { Turn::Ailed } else { Turn::Recovered })
+        self.contradicting = 0;
+        self.is_unhealthy = !self.is_unhealthy;
+        Some(if self.is_unhealthy { HealthChange::Unhealthy } else { HealthChange::Healthy })
     }
 }
 
-/// Probes `peer` as its configuration says, for as long as it is polled; `told` hears after each probe whether requests
-/// are sent there.
-pub async fn watch(peer: &Arc<Peer>, told: impl Fn(&str, bool)) {
-    let Some(probe) = &peer.config.health else {
+/// Probes `upstream` at the configured interval for as long as the future is polled. After each probe it calls
+/// `on_result` with the upstream's name and whether the upstream is healthy.
+pub async fn run(upstream: &Arc<Upstream>, on_result: impl Fn(&str, bool)) {
+    let Some(probe) = &upstream.config.health else {
         return;
     };
-    // After a reload the upstream may be ill already.
-    let mut row = Row { is_ill: peer.breaker.is_ill(), against: 0 };
+    let name = upstream.config.name.as_str();
+    // After a reload the upstream may already be unhealthy.
+    let mut streak = ProbeStreak { is_unhealthy: upstream.breaker.is_unhealthy(), contradicting: 0 };
     loop {
-        let found = match tokio::time::timeout(probe.timeout, peer.probe(&probe.path)).await {
+        let result = match tokio::time::timeout(probe.timeout, upstream.probe(&probe.path)).await {
             Ok(Ok(status)) if status.is_success() => Ok(()),
             Ok(Ok(status)) => Err(status.as_str().to_owned()),
             Ok(Err(failure)) => Err(failure.as_str().to_owned()),
             Err(_) => Err("timeout".to_owned()),
         };
-        let upstream = peer.config.name.as_str();
-        match row.note(found.is_ok(), probe) {
-            Some(Turn::Ailed) => {
-                peer.breaker.ailed();
-                tracing::warn!(upstream, reason = found.err(), "probes find the upstream ill, it gets no requests");
+        match streak.record(result.is_ok(), probe) {
+            Some(HealthChange::Unhealthy) => {
+                upstream.breaker.mark_unhealthy();
+                tracing::warn!(
+                    upstream = name,
+                    reason = result.err(),
+                    "the upstream is unhealthy and gets no requests"
+                );
             }
-            Some(Turn::Recovered) => {
-                peer.breaker.recovered(Instant::now());
-                tracing::info!(upstream, "probes find the upstream well again");
+            Some(HealthChange::Healthy) => {
+                upstream.breaker.mark_healthy(Instant::now());
+                tracing::info!(upstream = name, "the upstream is healthy again");
             }
             None => {}
         }
-        told(upstream, !row.is_ill);
+        on_result(name, !streak.is_unhealthy);
         tokio::time::sleep(jittered(probe.interval)).await;
     }
 }
 
-/// A tenth more or less, so that replicas do not probe in step.
+/// Returns `interval` with ±10 % jitter, so that replicas do not probe at the same moment.
 fn jittered(interval: Duration) -> Duration {
     interval.mul_f64(0.9 + 0.2 * rand::random::<f64>())
 }
@@ -82,13 +86,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_rows_of_probes_turn_an_upstream() {
+    fn only_consecutive_probes_change_the_health() {
         let probe: Probe = serde_saphyr::from_str("{path: /health, failures: 2, successes: 3}").unwrap();
-        let mut row = Row::default();
-        let mut note = |is_well| row.note(is_well, &probe);
-        assert_eq!([note(false), note(true), note(false)], [None; 3]);
-        assert_eq!(note(false), Some(Turn::Ailed));
-        assert_eq!([note(true), note(true), note(false), note(true), note(true)], [None; 5]);
-        assert_eq!(note(true), Some(Turn::Recovered));
+        let mut streak = ProbeStreak::default();
+        let mut record = |is_healthy| streak.record(is_healthy, &probe);
+        assert_eq!([record(false), record(true), record(false)], [None; 3]);
+        assert_eq!(record(false), Some(HealthChange::Unhealthy));
+        assert_eq!([record(true), record(true), record(false), record(true), record(true)], [None; 5]);
+        assert_eq!(record(true), Some(HealthChange::Healthy));
     }
 }

@@ -9,17 +9,17 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use serde_json::{Value, json};
 
-use super::{Body, Call, body};
+use super::{Body, UpstreamRequest, body};
 use crate::{
     api::{Fields, Wire, facts},
-    decide::Offer,
+    decide::ModelSpec,
 };
 
 /// What the answer tells about the choice.
 #[derive(Debug, Clone, Copy)]
-pub struct Offered<'a> {
+pub struct SimulatedRequest<'a> {
     /// The LLM that would have answered.
-    pub offer: &'a Offer,
+    pub spec: &'a ModelSpec,
     /// What the upstream calls it.
     pub name: &'a str,
     /// Why it was chosen.
@@ -27,45 +27,45 @@ pub struct Offered<'a> {
 }
 
 /// Returns the answer to `call`, streamed when it asks so, with `chunk_delay` between chunks.
-pub fn answer(call: &Call<'_>, chunk_delay: Duration) -> Response<Body> {
+pub fn response(call: &UpstreamRequest<'_>, chunk_delay: Duration) -> Response<Body> {
     let request = std::str::from_utf8(&call.body).ok().and_then(|text| Fields::parse(text).ok()).unwrap_or_default();
-    let reply = Reply {
-        text: text(call.offered),
-        model: call.offered.name,
-        input: facts::estimate(call.body.len()),
+    let reply = SimulatedResponse {
+        text: text(call.simulated),
+        model: call.simulated.name,
+        input: facts::estimate_tokens(call.body.len()),
         id: rand::random(),
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
     };
     let is_messages = call.wire == Wire::Messages;
     if !request.is_true("stream") {
         let answer = if is_messages { reply.message() } else { reply.completion() };
-        return respond("application/json", body::full(answer.to_string()));
+        return with_content_type("application/json", body::full(answer.to_string()));
     }
     let options = request.find("stream_options").and_then(|options| Fields::parse(options.get()).ok());
     let with_usage = options.is_some_and(|options| options.is_true("include_usage"));
     let events = if is_messages { reply.message_events() } else { reply.completion_events(with_usage) };
-    respond("text/event-stream", chunks_of(events, chunk_delay))
+    with_content_type("text/event-stream", delayed_chunks(events, chunk_delay))
 }
 
-fn text(offered: Offered<'_>) -> String {
-    let Offered { offer, why, .. } = offered;
+fn text(simulated: SimulatedRequest<'_>) -> String {
+    let SimulatedRequest { spec, why, .. } = simulated;
     format!(
         "This is a simulated answer: no LLM was called. {} would have answered, at ${} per million input tokens and \
          ${} per million output tokens. Why: {why}.",
-        offer.llm,
-        offer.input_price,
-        offer.output_price,
+        spec.llm,
+        spec.input_price,
+        spec.output_price,
         why = why.trim_end_matches('.'),
     )
 }
 
-fn respond(kind: &'static str, body: Body) -> Response<Body> {
+fn with_content_type(kind: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 
-fn chunks_of(events: Vec<String>, chunk_delay: Duration) -> Body {
+fn delayed_chunks(events: Vec<String>, chunk_delay: Duration) -> Body {
     let events = stream::unfold(events.into_iter(), move |mut events| async move {
         let event = events.next()?;
         if !chunk_delay.is_zero() {
@@ -76,7 +76,7 @@ fn chunks_of(events: Vec<String>, chunk_delay: Duration) -> Body {
     Body::new(StreamBody::new(events))
 }
 
-struct Reply<'a> {
+struct SimulatedResponse<'a> {
     text: String,
     model: &'a str,
     input: u32,
@@ -84,9 +84,9 @@ struct Reply<'a> {
     created: u64,
 }
 
-impl Reply<'_> {
+impl SimulatedResponse<'_> {
     fn output(&self) -> u32 {
-        facts::estimate(self.text.len())
+        facts::estimate_tokens(self.text.len())
     }
 
     fn words(&self) -> impl Iterator<Item = &str> {

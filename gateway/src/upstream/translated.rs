@@ -21,11 +21,11 @@ const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 /// nothing that only the client's own format means.
 pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
     let is_to_anthropic = wire == Wire::Messages;
-    let foreign = if is_to_anthropic { "openai-" } else { "anthropic-" };
+    let other_prefix = if is_to_anthropic { "openai-" } else { "anthropic-" };
     let mut kept = headers.clone();
     // Whatever the client called its body, the translation is JSON.
     kept.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for name in headers.keys().filter(|name| name.as_str().starts_with(foreign)) {
+    for name in headers.keys().filter(|name| name.as_str().starts_with(other_prefix)) {
         kept.remove(name);
     }
     if is_to_anthropic {
@@ -49,37 +49,37 @@ pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
 
 /// How long and how large an answer may be on its way into translation.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct BufferLimits {
     /// Longest wait for a piece of an answer that is read whole.
     pub idle: Duration,
     /// Most bytes of an answer that is read whole, or of an event of a stream.
-    pub most: usize,
+    pub max_bytes: usize,
 }
 
 /// Returns the body, in the client's words, of an answer that has begun with `head`, `first` and `body`; a stream is
 /// translated as it comes, anything else when it is whole.
-pub async fn answer(
+pub async fn response(
     translation: &Translation,
     head: &mut response::Parts,
     first: Option<Frame<Bytes>>,
     body: Body,
-    bounds: Bounds,
+    bounds: BufferLimits,
 ) -> Result<Body, Failure> {
     head.headers.remove(header::CONTENT_LENGTH);
     if head.status.is_success() && sse::is_stream(&head.headers) {
-        return Ok(events(first, body, translation.stream(bounds.most)));
+        return Ok(event_stream(first, body, translation.stream(bounds.max_bytes)));
     }
-    let whole = whole(first, body, bounds).await.map_err(Failure::Closed)?;
+    let whole = buffered(first, body, bounds).await.map_err(Failure::Closed)?;
     let written = match head.status.is_success() {
-        true => translation.answer(&whole).ok_or(Failure::Unreadable)?,
+        true => translation.response(&whole).ok_or(Failure::Unreadable)?,
         false => translation.error(head.status.as_u16(), whole),
     };
     Ok(body::full(written))
 }
 
-async fn whole(first: Option<Frame<Bytes>>, mut body: Body, bounds: Bounds) -> Result<Bytes, BodyError> {
+async fn buffered(first: Option<Frame<Bytes>>, mut body: Body, bounds: BufferLimits) -> Result<Bytes, BodyError> {
     let mut read = BytesMut::from(first.map(data).unwrap_or_default());
-    while read.len() <= bounds.most {
+    while read.len() <= bounds.max_bytes {
         match tokio::time::timeout(bounds.idle, body.frame()).await? {
             Some(frame) => read.extend_from_slice(&data(frame?)),
             None => return Ok(read.freeze()),
@@ -90,7 +90,7 @@ async fn whole(first: Option<Frame<Bytes>>, mut body: Body, bounds: Bounds) -> R
 
 /// Each frame of the upstream's becomes one, so that whoever waits sees that it lives: an empty one where there is nothing to
 /// say to the client.
-fn events(first: Option<Frame<Bytes>>, body: Body, translator: Stream) -> Body {
+fn event_stream(first: Option<Frame<Bytes>>, body: Body, translator: Stream) -> Body {
     let begin = (first, Some(body), translator, None::<&'static str>);
     let frames = stream::unfold(begin, |(mut first, mut body, mut translator, failure)| async move {
         if let Some(reason) = failure {

@@ -61,7 +61,7 @@ fn read(text: &str) -> serde_json::Result<BTreeMap<String, &RawValue>> {
 fn translates(wire: Wire, input: &[u8]) {
     let plain = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
     if let Ok(translation) = Translation::of(wire, plain) {
-        let _read = translation.answer(input);
+        let _read = translation.response(input);
         let _read = translation.error(500, Bytes::copy_from_slice(input));
     }
     let Ok(translation) = Translation::of(wire, input) else {

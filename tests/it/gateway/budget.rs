@@ -8,7 +8,7 @@ use personaroute_harness::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::stage::{Stage, until};
+use super::test_gateway::{TestGateway, until};
 
 /// SHA-256 of `team-key` and of `service-key`.
 const TEAM: &str = "e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8";
@@ -33,9 +33,9 @@ fn tenth(user: &str) -> Value {
     json!({"model": "cheap", "user": user, "max_tokens": 49_990, "messages": [{"role": "user", "content": "hi"}]})
 }
 
-async fn ask(stage: &Stage, key: &str, body: &Value) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, key: &str, body: &Value) -> Result<Answer> {
     let bearer = format!("Bearer {key}");
-    wire::post(stage.address, "/v1/chat/completions", &[("authorization", &bearer)], body).await
+    wire::post(gateway.address, "/v1/chat/completions", &[("authorization", &bearer)], body).await
 }
 
 fn code(answer: &Answer) -> (u16, String) {
@@ -47,17 +47,17 @@ fn dear_answer() -> Reply {
     Reply::json(200, &json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 49_990}}))
 }
 
-async fn usage(stage: &Stage) -> Result<Vec<Value>> {
-    let table = wire::get(stage.admin, "/usage").await?.json();
+async fn usage(gateway: &TestGateway) -> Result<Vec<Value>> {
+    let table = wire::get(gateway.admin, "/usage").await?.json();
     Ok(table["usage"].as_array().cloned().unwrap_or_default())
 }
 
 #[tokio::test]
 async fn requests_at_the_same_time_do_not_overspend_together() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
-    let stage = Stage::between(&upstream, &upstream, &keys("{budget: {day: 0.55}}", "{}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("{budget: {day: 0.55}}", "{}"))?;
     let mut asked = JoinSet::new();
-    let address = stage.address;
+    let address = gateway.address;
     for _ in 0..40 {
         asked.spawn(async move {
             let headers = [("authorization", "Bearer team-key")];
@@ -84,11 +84,11 @@ async fn requests_at_the_same_time_do_not_overspend_together() -> Result<()> {
 async fn a_day_and_a_month_hold_at_the_same_time() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
     for (budget, served) in [("{day: 0.25, month: 9}", 2), ("{day: 9, month: 0.15}", 1)] {
-        let stage = Stage::between(&upstream, &upstream, &keys(&format!("{{budget: {budget}}}"), "{}"))?;
+        let gateway = TestGateway::between(&upstream, &upstream, &keys(&format!("{{budget: {budget}}}"), "{}"))?;
         for _ in 0..served {
-            assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 200, "{budget}");
+            assert_eq!(ask(&gateway, "team-key", &tenth("ada")).await?.status, 200, "{budget}");
         }
-        assert_eq!(code(&ask(&stage, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
+        assert_eq!(code(&ask(&gateway, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
     }
     Ok(())
 }
@@ -96,20 +96,20 @@ async fn a_day_and_a_month_hold_at_the_same_time() -> Result<()> {
 #[tokio::test]
 async fn each_user_has_a_budget_of_its_own_whoever_speaks_for_it() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
-    let stage = Stage::between(&upstream, &upstream, &keys("{}", "{budget: {month: 0.15}}"))?;
-    assert_eq!(ask(&stage, "service-key", &tenth("ada")).await?.status, 200);
-    assert_eq!(code(&ask(&stage, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
-    assert_eq!(ask(&stage, "service-key", &tenth("bob")).await?.status, 200);
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("{}", "{budget: {month: 0.15}}"))?;
+    assert_eq!(ask(&gateway, "service-key", &tenth("ada")).await?.status, 200);
+    assert_eq!(code(&ask(&gateway, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
+    assert_eq!(ask(&gateway, "service-key", &tenth("bob")).await?.status, 200);
     Ok(())
 }
 
 #[tokio::test]
 async fn several_answers_of_one_request_are_all_set_aside() -> Result<()> {
     let upstream = FakeUpstream::always(dear_answer())?;
-    let stage = Stage::between(&upstream, &upstream, &keys("{budget: {day: 0.15}}", "{}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("{budget: {day: 0.15}}", "{}"))?;
     let mut body = tenth("ada");
     body["n"] = json!(8);
-    assert_eq!(code(&ask(&stage, "team-key", &body).await?), (429, "insufficient_quota".to_owned()));
+    assert_eq!(code(&ask(&gateway, "team-key", &body).await?), (429, "insufficient_quota".to_owned()));
     assert_eq!(upstream.count(), 0);
     Ok(())
 }
@@ -119,11 +119,11 @@ async fn who_answers_in_place_of_a_cooling_llm_was_set_aside_for() -> Result<()>
     let tired = FakeUpstream::always(Reply::json(429, &json!({"error": {}})).with_header("retry-after", "60"))?;
     let dear = FakeUpstream::always(dear_answer())?;
     let more = format!("{}retry: {{attempts: 1}}\n", keys("{budget: {day: 0.15}}", "{}"));
-    let stage = Stage::between(&tired, &dear, &more)?;
-    assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 429);
+    let gateway = TestGateway::between(&tired, &dear, &more)?;
+    assert_eq!(ask(&gateway, "team-key", &tenth("ada")).await?.status, 429);
     let mut body = tenth("ada");
     body["model"] = json!("auto");
-    assert_eq!(code(&ask(&stage, "team-key", &body).await?), (429, "insufficient_quota".to_owned()));
+    assert_eq!(code(&ask(&gateway, "team-key", &body).await?), (429, "insufficient_quota".to_owned()));
     assert_eq!((tired.count(), dear.count()), (1, 0), "a dollar at the dear one, of which a tenth was left aside");
     Ok(())
 }
@@ -134,11 +134,11 @@ async fn what_was_spent_outlives_the_process() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let state = format!("state: {{file: '{}'}}", folder.path().join("state.redb").display());
     let limits = format!("{}{state}\n", keys("{budget: {month: 0.15}}", "{}"));
-    let stage = Stage::between(&upstream, &upstream, &limits)?;
-    assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 200);
-    drop(stage);
-    let stage = Stage::between(&upstream, &upstream, &limits)?;
-    assert_eq!(code(&ask(&stage, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
+    let gateway = TestGateway::between(&upstream, &upstream, &limits)?;
+    assert_eq!(ask(&gateway, "team-key", &tenth("ada")).await?.status, 200);
+    drop(gateway);
+    let gateway = TestGateway::between(&upstream, &upstream, &limits)?;
+    assert_eq!(code(&ask(&gateway, "team-key", &tenth("ada")).await?), (429, "insufficient_quota".to_owned()));
     Ok(())
 }
 
@@ -148,15 +148,15 @@ async fn tokens_and_requests_in_flight_are_limited() -> Result<()> {
     let held = Reply { frames: vec![Frame::Wait(gate.clone()), Frame::Data("{}".into())], ..Reply::chat("") };
     let upstream = FakeUpstream::always(held)?;
     let limits = keys("{concurrency: 1, tokens_per_minute: 60000}", "{}");
-    let stage = Stage::between(&upstream, &upstream, &limits)?;
-    let address = stage.address;
+    let gateway = TestGateway::between(&upstream, &upstream, &limits)?;
+    let address = gateway.address;
     let mut first = JoinSet::new();
     first.spawn(async move {
         let headers = [("authorization", "Bearer team-key")];
         wire::post(address, "/v1/chat/completions", &headers, &tenth("ada")).await
     });
     until(|| upstream.count() == 1).await;
-    let refused = ask(&stage, "team-key", &tenth("ada")).await?;
+    let refused = ask(&gateway, "team-key", &tenth("ada")).await?;
     assert_eq!(code(&refused), (429, "rate_limit_exceeded".to_owned()));
     assert_eq!(
         (refused.header("retry-after"), refused.json()["error"]["type"].as_str()),
@@ -171,23 +171,23 @@ async fn tokens_and_requests_in_flight_are_limited() -> Result<()> {
     let mut body = tenth("ada");
     body["max_tokens"] = json!(1_000_000);
     gate.open();
-    assert_eq!(ask(&stage, "service-key", &body).await?.status, 200, "larger than the limit, in an unused minute");
+    assert_eq!(ask(&gateway, "service-key", &body).await?.status, 200, "larger than the limit, in an unused minute");
     Ok(())
 }
 
 #[tokio::test]
 async fn an_uncounted_stream_is_estimated_and_marked_so() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat_stream(&["one ", "two ", "three"]))?;
-    let stage = Stage::between(&upstream, &upstream, &keys("{}", "{}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("{}", "{}"))?;
     let mut body = tenth("ada");
     body["stream"] = json!(true);
-    assert_eq!(ask(&stage, "team-key", &body).await?.status, 200);
-    let rows = usage(&stage).await?;
+    assert_eq!(ask(&gateway, "team-key", &body).await?.status, 200);
+    let rows = usage(&gateway).await?;
     let row = &rows[0];
     assert_eq!((&row["user"], &row["key"], &row["model"]), (&json!("ada"), &json!("team"), &json!("cheap")));
     assert_eq!((&row["answers"], &row["estimated_answers"]), (&json!(1), &json!(1)));
     assert!((3..=6).contains(&row["output_tokens"].as_u64().unwrap_or_default()), "{row}");
-    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    let metrics = wire::get(gateway.admin, "/metrics").await?.text();
     assert!(metrics.contains(r#"personaroute_usage_estimated_total{model="cheap"} 1"#), "{metrics}");
     Ok(())
 }
@@ -197,10 +197,10 @@ async fn a_prompt_whose_answer_is_not_waited_for_is_paid_for() -> Result<()> {
     for timeouts in ["{total: 1s}", "{first_byte: 1s}"] {
         let upstream = FakeUpstream::always(Reply::events(vec![Frame::Wait(Gate::closed())]))?;
         let more = format!("{}timeouts: {timeouts}\n", keys("{}", "{}"));
-        let stage = Stage::between(&upstream, &upstream, &more)?;
-        assert_eq!(ask(&stage, "team-key", &tenth("ada")).await?.status, 504, "{timeouts}");
+        let gateway = TestGateway::between(&upstream, &upstream, &more)?;
+        assert_eq!(ask(&gateway, "team-key", &tenth("ada")).await?.status, 504, "{timeouts}");
         assert_eq!(upstream.count(), 1);
-        let rows = usage(&stage).await?;
+        let rows = usage(&gateway).await?;
         assert_eq!((&rows[0]["input_tokens"], &rows[0]["output_tokens"]), (&json!(1), &json!(0)), "{timeouts}");
         assert_eq!(rows[0]["estimated_answers"], 1, "{timeouts}");
         assert!(rows[0]["cost_usd"].as_f64() > Some(0.0), "{timeouts}");
@@ -213,13 +213,13 @@ async fn usage_is_told_per_user_key_llm_and_model_and_metrics_name_no_user() -> 
     let counted =
         json!({"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 40}});
     let upstream = FakeUpstream::always(Reply::json(200, &json!({"choices": [], "usage": counted})))?;
-    let stage = Stage::between(&upstream, &upstream, &keys("{}", "{}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("{}", "{}"))?;
     let mut body = tenth("bob");
     body["model"] = json!("auto");
     for _ in 0..2 {
-        assert_eq!(ask(&stage, "service-key", &body).await?.status, 200);
+        assert_eq!(ask(&gateway, "service-key", &body).await?.status, 200);
     }
-    let rows = usage(&stage).await?;
+    let rows = usage(&gateway).await?;
     assert_eq!(rows.len(), 1, "{rows:?}");
     let expected = json!({
         "user": "bob", "key": "service", "model": "cheap", "asked": "auto", "answers": 2, "estimated_answers": 0,
@@ -230,7 +230,7 @@ async fn usage_is_told_per_user_key_llm_and_model_and_metrics_name_no_user() -> 
     }
     let cost = rows[0]["cost_usd"].as_f64().unwrap_or_default();
     assert!((cost - 2.0 * (100.0 + 20.0) / 1e6).abs() < 1e-12, "{cost}");
-    assert!(!wire::get(stage.admin, "/metrics").await?.text().contains("bob"));
-    assert_eq!(wire::get(stage.address, "/usage").await?.status, 404, "not for clients");
+    assert!(!wire::get(gateway.admin, "/metrics").await?.text().contains("bob"));
+    assert_eq!(wire::get(gateway.address, "/usage").await?.status, 404, "not for clients");
     Ok(())
 }

@@ -10,26 +10,26 @@ use personaroute_harness::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::stage::{ByPrice, Quick, Stage, two};
+use super::test_gateway::{ByPrice, Inline, TestGateway, two};
 
 fn upstream() -> Result<FakeUpstream> {
     FakeUpstream::always(Reply::chat("ok"))
 }
 
-async fn ask(stage: &Stage, user: Option<&str>, headers: &[(&str, &str)]) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, user: Option<&str>, headers: &[(&str, &str)]) -> Result<Answer> {
     let mut body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
     if let Some(user) = user {
         body["user"] = json!(user);
     }
-    wire::post(stage.address, "/v1/chat/completions", headers, &body).await
+    wire::post(gateway.address, "/v1/chat/completions", headers, &body).await
 }
 
 #[tokio::test]
 async fn the_declared_preference_decides() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
-    let stage = Stage::between(&cheap, &dear, "")?;
-    let frugal = ask(&stage, None, &[("x-personaroute-preference", "0.1")]).await?;
-    let demanding = ask(&stage, None, &[("x-personaroute-preference", "0.9")]).await?;
+    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let frugal = ask(&gateway, None, &[("x-personaroute-preference", "0.1")]).await?;
+    let demanding = ask(&gateway, None, &[("x-personaroute-preference", "0.9")]).await?;
     assert_eq!(frugal.header("x-personaroute-model"), "cheap");
     assert_eq!(demanding.header("x-personaroute-model"), "dear");
     assert_ne!(frugal.header("x-personaroute-decision"), demanding.header("x-personaroute-decision"));
@@ -39,18 +39,18 @@ async fn the_declared_preference_decides() -> Result<()> {
 #[tokio::test]
 async fn many_at_once_get_each_their_own_decision() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
-    let scorer = Quick::default();
+    let scorer = Inline::default();
     let calls = Arc::clone(&scorer.calls);
-    let stage = Stage::start(&two(&cheap, &dear, ""), scorer)?;
+    let gateway = TestGateway::start(&two(&cheap, &dear, ""), scorer)?;
     // A router has to show first that it is quick.
     for _ in 0..20 {
-        ask(&stage, None, &[]).await?;
+        ask(&gateway, None, &[]).await?;
     }
     let before = calls.load(Ordering::SeqCst);
     assert!(before > 0, "decisions by price are quick");
     let mut asking = JoinSet::new();
     for (preference, expected) in [("0.9", "dear"), ("0.1", "cheap"), ("0.1", "cheap")].repeat(20) {
-        let address = stage.address;
+        let address = gateway.address;
         asking.spawn(async move {
             let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
             let headers = [("x-personaroute-preference", preference)];
@@ -71,45 +71,45 @@ async fn many_at_once_get_each_their_own_decision() -> Result<()> {
 async fn the_virtual_models_preference_is_for_users_nobody_knows() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
     let configuration = two(&cheap, &dear, "").replace("{name: auto}", "{name: auto, preference: 0.9}");
-    let stage = Stage::start(&configuration, ByPrice)?;
-    assert_eq!(ask(&stage, Some("new"), &[]).await?.header("x-personaroute-model"), "dear");
-    assert_eq!(ask(&stage, Some("ada"), &[]).await?.header("x-personaroute-model"), "cheap");
+    let gateway = TestGateway::start(&configuration, ByPrice)?;
+    assert_eq!(ask(&gateway, Some("new"), &[]).await?.header("x-personaroute-model"), "dear");
+    assert_eq!(ask(&gateway, Some("ada"), &[]).await?.header("x-personaroute-model"), "cheap");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_user_comes_from_the_field_or_the_header() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
-    let stage = Stage::between(&cheap, &dear, "")?;
+    let gateway = TestGateway::between(&cheap, &dear, "")?;
     let state = |answer: Answer| answer.header("x-personaroute-user-state").to_owned();
-    assert_eq!(state(ask(&stage, Some("ada"), &[]).await?), "known");
-    assert_eq!(state(ask(&stage, Some("bob"), &[]).await?), "new");
-    assert_eq!(state(ask(&stage, None, &[]).await?), "anonymous");
-    assert_eq!(state(ask(&stage, Some("bob"), &[("x-personaroute-user", "ada")]).await?), "known");
+    assert_eq!(state(ask(&gateway, Some("ada"), &[]).await?), "known");
+    assert_eq!(state(ask(&gateway, Some("bob"), &[]).await?), "new");
+    assert_eq!(state(ask(&gateway, None, &[]).await?), "anonymous");
+    assert_eq!(state(ask(&gateway, Some("bob"), &[("x-personaroute-user", "ada")]).await?), "known");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_explanation_names_every_candidate_with_its_scores() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
-    let stage = Stage::between(&cheap, &dear, "")?;
-    let answer = ask(&stage, None, &[("x-personaroute-explain", "1")]).await?;
+    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let answer = ask(&gateway, None, &[("x-personaroute-explain", "1")]).await?;
     let told: Value = serde_json::from_str(answer.header("x-personaroute-explain"))?;
     assert_eq!(told["id"], answer.header("x-personaroute-decision"));
     assert_eq!(told["why"], "asked: hi");
     let llms: Vec<_> = told["ranking"].as_array().into_iter().flatten().map(|entry| entry["llm"].clone()).collect();
     assert_eq!(llms, ["cheap", "dear"]);
-    assert_eq!(ask(&stage, None, &[]).await?.header("x-personaroute-explain"), "");
+    assert_eq!(ask(&gateway, None, &[]).await?.header("x-personaroute-explain"), "");
     Ok(())
 }
 
 #[tokio::test]
 async fn candidates_and_bypass_narrow_the_choice() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
-    let stage = Stage::between(&cheap, &dear, "")?;
-    let only = ask(&stage, None, &[("x-personaroute-candidates", "dear")]).await?;
+    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let only = ask(&gateway, None, &[("x-personaroute-candidates", "dear")]).await?;
     assert_eq!(only.header("x-personaroute-model"), "dear");
-    let bypassed = ask(&stage, Some("ada"), &[("x-personaroute-bypass", "1")]).await?;
+    let bypassed = ask(&gateway, Some("ada"), &[("x-personaroute-bypass", "1")]).await?;
     assert_eq!(bypassed.header("x-personaroute-fallback"), "router=bypass");
     assert_eq!(bypassed.header("x-personaroute-user-state"), "");
     Ok(())
@@ -119,10 +119,10 @@ async fn candidates_and_bypass_narrow_the_choice() -> Result<()> {
 async fn candidates_that_cannot_serve_are_left_out_and_named() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
     let configuration = two(&cheap, &dear, "").replace("name: cheap-1,", "name: cheap-1, context_window: 2,");
-    let stage = Stage::start(&configuration, ByPrice)?;
+    let gateway = TestGateway::start(&configuration, ByPrice)?;
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "a prompt of some words"}]});
     let headers = [("x-personaroute-explain", "1")];
-    let answer = wire::post(stage.address, "/v1/chat/completions", &headers, &body).await?;
+    let answer = wire::post(gateway.address, "/v1/chat/completions", &headers, &body).await?;
     assert_eq!(answer.header("x-personaroute-model"), "dear");
     let told: Value = serde_json::from_str(answer.header("x-personaroute-explain"))?;
     assert_eq!(told["left_out"], json!([{"llm": "cheap", "reason": "context_window"}]));
@@ -132,12 +132,12 @@ async fn candidates_that_cannot_serve_are_left_out_and_named() -> Result<()> {
 #[tokio::test]
 async fn a_decision_alone_asks_no_upstream() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
-    let stage = Stage::between(&cheap, &dear, "")?;
+    let gateway = TestGateway::between(&cheap, &dear, "")?;
     let one = json!({"text": "hi", "user": "ada", "preference": 0.9});
-    let answer = wire::post(stage.address, "/v1/route", &[], &one).await?.json();
+    let answer = wire::post(gateway.address, "/v1/route", &[], &one).await?.json();
     assert_eq!((&answer["model"], &answer["user_state"]), (&json!("dear"), &json!("known")));
     let many = json!({"requests": [one, {"text": 1}, {"messages": [{"role": "user", "content": "hi"}]}]});
-    let answer = wire::post(stage.address, "/v1/route", &[], &many).await?.json();
+    let answer = wire::post(gateway.address, "/v1/route", &[], &many).await?.json();
     assert_eq!(answer["decisions"][0]["model"], "dear");
     assert!(answer["decisions"][1]["error"]["message"].is_string());
     assert_eq!(answer["decisions"][2]["model"], "cheap");
@@ -155,15 +155,15 @@ upstreams: [{name: sim, kind: simulated}]
 models: [{llm: cheap, upstream: sim, input_price: 0.15, output_price: 0.6}]
 virtual_models: [{name: auto}]
 ";
-    let stage = Stage::start(configuration, ByPrice)?;
-    let whole = ask(&stage, None, &[]).await?.json();
+    let gateway = TestGateway::start(configuration, ByPrice)?;
+    let whole = ask(&gateway, None, &[]).await?.json();
     let text = whole["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned();
     for part in ["simulated", "cheap", "$0.15", "$0.6", "asked: hi"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(whole["usage"]["completion_tokens"].as_u64() > Some(0));
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    let streamed = wire::post(stage.address, "/v1/chat/completions", &[], &body).await?.text();
+    let streamed = wire::post(gateway.address, "/v1/chat/completions", &[], &body).await?.text();
     assert!(streamed.ends_with("data: [DONE]\n\n"));
     let pieces = streamed.split("\n\n").filter_map(|event| {
         let chunk: Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;

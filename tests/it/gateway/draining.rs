@@ -7,12 +7,12 @@ use personaroute_harness::{
 };
 use serde_json::json;
 
-use super::stage::{Stage, until};
+use super::test_gateway::{TestGateway, until};
 
-async fn streaming(stage: &Stage) -> Result<wire::Open> {
+async fn streaming(gateway: &TestGateway) -> Result<wire::Open> {
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
-    let mut stream = wire::open(stage.address, request).await?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
+    let mut stream = wire::open(gateway.address, request).await?;
     assert!(stream.next().await?.is_some());
     Ok(stream)
 }
@@ -22,20 +22,20 @@ async fn a_running_stream_is_finished_while_health_says_so_and_then_the_gateway_
     let gate = Gate::closed();
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
     let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::done()]))?;
-    let mut stage = Stage::between(&upstream, &upstream, "")?;
-    let stream = streaming(&stage).await?;
-    stage.leave();
+    let mut gateway = TestGateway::between(&upstream, &upstream, "")?;
+    let stream = streaming(&gateway).await?;
+    gateway.leave();
     // The listener closes first; only then is the stream allowed to go on.
-    let (address, admin) = (stage.address, stage.admin);
+    let (address, admin) = (gateway.address, gateway.admin);
     while tokio::net::TcpStream::connect(address).await.is_ok() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    assert!(!stage.has_left());
+    assert!(!gateway.has_left());
     let told = |path: &'static str| async move { Ok::<_, anyhow::Error>(wire::get(admin, path).await?.status) };
     assert_eq!((told("/readyz").await?, told("/healthz").await?, told("/metrics").await?), (503, 200, 200));
     gate.open();
     assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
-    until(|| stage.has_left()).await;
+    until(|| gateway.has_left()).await;
     Ok(())
 }
 
@@ -43,10 +43,10 @@ async fn a_running_stream_is_finished_while_health_says_so_and_then_the_gateway_
 async fn the_drain_deadline_ends_what_does_not_end() -> Result<()> {
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
     let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(Gate::closed())]))?;
-    let mut stage = Stage::between(&upstream, &upstream, "timeouts: {drain: 50ms}")?;
-    let stream = streaming(&stage).await?;
-    stage.leave();
-    until(|| stage.has_left()).await;
+    let mut gateway = TestGateway::between(&upstream, &upstream, "timeouts: {drain: 50ms}")?;
+    let stream = streaming(&gateway).await?;
+    gateway.leave();
+    until(|| gateway.has_left()).await;
     assert!(stream.finish().await.is_err());
     Ok(())
 }
@@ -54,12 +54,12 @@ async fn the_drain_deadline_ends_what_does_not_end() -> Result<()> {
 #[tokio::test]
 async fn health_is_served_on_both_listeners() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
-    for address in [stage.address, stage.admin] {
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
+    for address in [gateway.address, gateway.admin] {
         for path in ["/healthz", "/readyz"] {
             assert_eq!(wire::get(address, path).await?.status, 200);
         }
     }
-    assert_eq!(wire::get(stage.address, "/metrics").await?.status, 404);
+    assert_eq!(wire::get(gateway.address, "/metrics").await?.status, 404);
     Ok(())
 }

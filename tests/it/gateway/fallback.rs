@@ -8,7 +8,7 @@ use personaroute_harness::{
 use serde_json::json;
 use tokio::net::TcpSocket;
 
-use super::stage::{ByPrice, Stage, two, until};
+use super::test_gateway::{ByPrice, TestGateway, two, until};
 
 /// Returns an address that refuses connections and is nobody else's while the socket is held: it is bound, and does not
 /// listen.
@@ -19,17 +19,17 @@ fn down() -> Result<(TcpSocket, String)> {
     Ok((socket, url))
 }
 
-async fn ask(stage: &Stage, stream: bool) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, stream: bool) -> Result<Answer> {
     let body = json!({"model": "auto", "stream": stream, "messages": [{"role": "user", "content": "hi"}]});
-    wire::post(stage.address, "/v1/chat/completions", &[], &body).await
+    wire::post(gateway.address, "/v1/chat/completions", &[], &body).await
 }
 
 #[tokio::test]
 async fn a_server_error_moves_on_to_the_next_llm_and_the_header_says_so() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&broken, &dear, "")?;
-    let answer = ask(&stage, false).await?;
+    let gateway = TestGateway::between(&broken, &dear, "")?;
+    let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"));
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=500");
     assert_eq!((broken.count(), dear.count()), (1, 1));
@@ -40,8 +40,8 @@ async fn a_server_error_moves_on_to_the_next_llm_and_the_header_says_so() -> Res
 async fn which_statuses_move_on_is_configured() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {"message": "mine"}})))?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&broken, &dear, "retry: {statuses: [503]}")?;
-    let answer = ask(&stage, false).await?;
+    let gateway = TestGateway::between(&broken, &dear, "retry: {statuses: [503]}")?;
+    let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.json()["error"]["message"].as_str()), (500, Some("mine")));
     assert_eq!(dear.count(), 0);
     Ok(())
@@ -51,8 +51,8 @@ async fn which_statuses_move_on_is_configured() -> Result<()> {
 async fn a_200_and_then_silence_moves_on() -> Result<()> {
     let silent = FakeUpstream::always(Reply::events(vec![Frame::Wait(Gate::closed())]))?;
     let dear = FakeUpstream::always(Reply::chat_stream(&["ok"]))?;
-    let stage = Stage::between(&silent, &dear, "timeouts: {first_byte: 100ms}")?;
-    let answer = ask(&stage, true).await?;
+    let gateway = TestGateway::between(&silent, &dear, "timeouts: {first_byte: 100ms}")?;
+    let answer = ask(&gateway, true).await?;
     assert!(answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=first_byte_timeout");
     until(|| silent.given_up() == 1).await;
@@ -65,11 +65,11 @@ async fn an_upstream_that_is_down_moves_on_and_when_all_are_down_a_502_says_so()
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
     let both = two(&dear, &dear, "");
     let (configuration, all_down) = (both.replacen(&dear.base_url(), &down, 1), both.replace(&dear.base_url(), &down));
-    let stage = Stage::start(&configuration, ByPrice)?;
-    let answer = ask(&stage, false).await?;
+    let gateway = TestGateway::start(&configuration, ByPrice)?;
+    let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-fallback")), (200, "cheap=connect"));
-    let stage = Stage::start(&all_down, ByPrice)?;
-    let answer = ask(&stage, false).await?;
+    let gateway = TestGateway::start(&all_down, ByPrice)?;
+    let answer = ask(&gateway, false).await?;
     assert_eq!(answer.status, 502);
     assert_eq!(answer.json()["error"]["code"], "upstream_unreachable");
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=connect, dear=connect");
@@ -80,8 +80,8 @@ async fn an_upstream_that_is_down_moves_on_and_when_all_are_down_a_502_says_so()
 async fn the_last_refusal_is_passed_on_when_all_refuse() -> Result<()> {
     let limited = Reply::json(429, &json!({"error": {"message": "slow"}})).with_header("retry-after", "3");
     let (cheap, dear) = (FakeUpstream::always(limited.clone())?, FakeUpstream::always(limited)?);
-    let stage = Stage::between(&cheap, &dear, "")?;
-    let answer = ask(&stage, false).await?;
+    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.header("retry-after")), (429, "3"));
     assert_eq!((cheap.count(), dear.count()), (1, 1));
     Ok(())
@@ -93,8 +93,8 @@ async fn a_refusal_that_is_passed_on_names_the_llm_that_gave_it() -> Result<()> 
     let (_held, down) = down()?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
     let configuration = two(&limited, &dear, "").replace(&dear.base_url(), &down);
-    let stage = Stage::start(&configuration, ByPrice)?;
-    let answer = ask(&stage, false).await?;
+    let gateway = TestGateway::start(&configuration, ByPrice)?;
+    let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (429, "cheap"));
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=429, dear=connect");
     Ok(())
@@ -104,8 +104,8 @@ async fn a_refusal_that_is_passed_on_names_the_llm_that_gave_it() -> Result<()> 
 async fn attempts_are_limited() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(503, &json!({"error": {}})))?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&broken, &dear, "retry: {attempts: 1}")?;
-    assert_eq!(ask(&stage, false).await?.status, 503);
+    let gateway = TestGateway::between(&broken, &dear, "retry: {attempts: 1}")?;
+    assert_eq!(ask(&gateway, false).await?.status, 503);
     assert_eq!(dear.count(), 0);
     Ok(())
 }

@@ -13,13 +13,13 @@ use personaroute_harness::{
 };
 use serde_json::{Value, json};
 
-use super::stage::{ByPrice, Stage, two, until};
+use super::test_gateway::{ByPrice, TestGateway, two, until};
 
 const HEDGE: &str = "hedge: {after: 100ms}";
 
-async fn ask(stage: &Stage) -> Result<Answer> {
+async fn ask(gateway: &TestGateway) -> Result<Answer> {
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
-    wire::post(stage.address, "/v1/chat/completions", &[], &body).await
+    wire::post(gateway.address, "/v1/chat/completions", &[], &body).await
 }
 
 fn held(gate: &Gate) -> Reply {
@@ -28,15 +28,15 @@ fn held(gate: &Gate) -> Reply {
     held
 }
 
-async fn counted(stage: &Stage, metric: &str) -> Result<()> {
-    while !wire::get(stage.admin, "/metrics").await?.text().contains(metric) {
+async fn counted(gateway: &TestGateway, metric: &str) -> Result<()> {
+    while !wire::get(gateway.admin, "/metrics").await?.text().contains(metric) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     Ok(())
 }
 
-async fn answers(stage: &Stage) -> Result<Vec<(String, u64)>> {
-    let table: Value = wire::get(stage.admin, "/usage").await?.json();
+async fn answers(gateway: &TestGateway) -> Result<Vec<(String, u64)>> {
+    let table: Value = wire::get(gateway.admin, "/usage").await?.json();
     let rows = table["usage"].as_array().cloned().unwrap_or_default();
     let row = |row: &Value| (row["model"].as_str().unwrap_or_default().to_owned(), row["answers"].as_u64());
     Ok(rows.iter().map(row).map(|(model, answers)| (model, answers.unwrap_or_default())).collect())
@@ -45,14 +45,14 @@ async fn answers(stage: &Stage) -> Result<Vec<(String, u64)>> {
 #[tokio::test]
 async fn a_slow_llm_is_overtaken_cancelled_and_not_counted() -> Result<()> {
     let (slow, quick) = (FakeUpstream::always(held(&Gate::closed()))?, FakeUpstream::always(Reply::chat("ok"))?);
-    let stage = Stage::between(&slow, &quick, HEDGE)?;
-    let answer = ask(&stage).await?;
+    let gateway = TestGateway::between(&slow, &quick, HEDGE)?;
+    let answer = ask(&gateway).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"));
     assert_eq!(answer.header("x-personaroute-hedge"), "won");
     until(|| slow.given_up() == 1).await;
     assert_eq!((slow.count(), quick.count()), (1, 1));
-    counted(&stage, "personaroute_hedges_total{outcome=\"won\"} 1").await?;
-    assert_eq!(answers(&stage).await?, [("dear".to_owned(), 1)]);
+    counted(&gateway, "personaroute_hedges_total{outcome=\"won\"} 1").await?;
+    assert_eq!(answers(&gateway).await?, [("dear".to_owned(), 1)]);
     Ok(())
 }
 
@@ -61,10 +61,10 @@ async fn an_llm_that_another_one_overtakes_is_not_taken_for_ill() -> Result<()> 
     let slow = FakeUpstream::start(|_, before| if before == 0 { held(&Gate::closed()) } else { Reply::chat("slow") })?;
     let quick = FakeUpstream::always(Reply::chat("ok"))?;
     let breaker = "breaker: {failures: 1, cooldown: 10m, max_cooldown: 10m}";
-    let stage = Stage::between(&slow, &quick, &format!("{HEDGE}\n{breaker}"))?;
-    assert_eq!(ask(&stage).await?.header("x-personaroute-hedge"), "won");
+    let gateway = TestGateway::between(&slow, &quick, &format!("{HEDGE}\n{breaker}"))?;
+    assert_eq!(ask(&gateway).await?.header("x-personaroute-hedge"), "won");
     let body = json!({"model": "cheap", "messages": [{"role": "user", "content": "hi"}]});
-    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &body).await?;
+    let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &body).await?;
     assert_eq!((answer.status, slow.count()), (200, 2), "{}", answer.text());
     Ok(())
 }
@@ -73,13 +73,13 @@ async fn an_llm_that_another_one_overtakes_is_not_taken_for_ill() -> Result<()> 
 async fn a_hedge_that_is_refused_speaks_against_nobody() -> Result<()> {
     let refusal = Reply::json(401, &json!({"error": {"message": "wrong key"}}));
     let (slow, refusing) = (FakeUpstream::always(held(&Gate::closed()))?, FakeUpstream::always(refusal)?);
-    let stage = Stage::between(
+    let gateway = TestGateway::between(
         &slow,
         &refusing,
         &format!("{HEDGE}\nbreaker: {{failures: 1, cooldown: 10m, max_cooldown: 10m}}"),
     )?;
     for _ in 0..2 {
-        assert_eq!(ask(&stage).await?.status, 401);
+        assert_eq!(ask(&gateway).await?.status, 401);
     }
     assert_eq!((slow.count(), refusing.count()), (2, 2));
     Ok(())
@@ -89,17 +89,17 @@ async fn a_hedge_that_is_refused_speaks_against_nobody() -> Result<()> {
 async fn the_first_may_still_win_and_then_the_second_is_cancelled() -> Result<()> {
     let gate = Gate::closed();
     let (first, second) = (FakeUpstream::always(held(&gate))?, FakeUpstream::always(held(&Gate::closed()))?);
-    let stage = Stage::between(&first, &second, HEDGE)?;
+    let gateway = TestGateway::between(&first, &second, HEDGE)?;
     let opening = async {
         until(|| second.count() == 1).await;
         gate.open();
     };
-    let (answer, ()) = tokio::join!(ask(&stage), opening);
+    let (answer, ()) = tokio::join!(ask(&gateway), opening);
     let answer = answer?;
     assert_eq!((answer.header("x-personaroute-model"), answer.header("x-personaroute-hedge")), ("cheap", "lost"));
     until(|| second.given_up() == 1).await;
-    counted(&stage, "personaroute_hedges_total{outcome=\"lost\"} 1").await?;
-    assert_eq!(answers(&stage).await?, [("cheap".to_owned(), 1)]);
+    counted(&gateway, "personaroute_hedges_total{outcome=\"lost\"} 1").await?;
+    assert_eq!(answers(&gateway).await?, [("cheap".to_owned(), 1)]);
     Ok(())
 }
 
@@ -108,12 +108,12 @@ async fn a_hedge_that_fails_leaves_the_first_to_answer() -> Result<()> {
     let gate = Gate::closed();
     let first = FakeUpstream::always(held(&gate))?;
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
-    let stage = Stage::between(&first, &broken, HEDGE)?;
+    let gateway = TestGateway::between(&first, &broken, HEDGE)?;
     let opening = async {
         until(|| broken.finished() == 1).await;
         gate.open();
     };
-    let (answer, ()) = tokio::join!(ask(&stage), opening);
+    let (answer, ()) = tokio::join!(ask(&gateway), opening);
     let answer = answer?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "cheap"));
     assert_eq!(answer.header("x-personaroute-hedge"), "lost");
@@ -126,10 +126,10 @@ async fn nothing_is_hedged_after_the_first_byte_or_without_the_section() -> Resu
     let begun = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
     let stream = Reply::events(vec![begun, Frame::Wait(gate.clone()), Frame::done()]);
     let (first, other) = (FakeUpstream::always(stream)?, FakeUpstream::always(Reply::chat("ok"))?);
-    let stage = Stage::between(&first, &other, "hedge: {after: 1ms}")?;
+    let gateway = TestGateway::between(&first, &other, "hedge: {after: 1ms}")?;
     let body = json!({"model": "cheap", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
-    let mut open = wire::open(stage.address, request).await?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
+    let mut open = wire::open(gateway.address, request).await?;
     assert!(open.next().await?.is_some());
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     gate.open();
@@ -137,13 +137,13 @@ async fn nothing_is_hedged_after_the_first_byte_or_without_the_section() -> Resu
     assert_eq!(other.count(), 0);
     let late = Gate::closed();
     let slow = FakeUpstream::always(held(&late))?;
-    let stage = Stage::between(&slow, &other, "")?;
+    let gateway = TestGateway::between(&slow, &other, "")?;
     let opening = async {
         until(|| slow.count() == 1).await;
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         late.open();
     };
-    let (answer, ()) = tokio::join!(ask(&stage), opening);
+    let (answer, ()) = tokio::join!(ask(&gateway), opening);
     assert_eq!((answer?.header("x-personaroute-hedge"), other.count()), ("", 0));
     Ok(())
 }
@@ -159,17 +159,17 @@ async fn an_upstream_that_probes_find_ill_gets_no_requests_until_it_is_well() ->
     })?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
     let probed = "api_key: '${KEY}', health: {path: /models, interval: 20ms, timeout: 5s, failures: 2, successes: 2}";
-    let stage = Stage::start(&two(&cheap, &dear, "").replacen("api_key: '${KEY}'", probed, 1), ByPrice)?;
-    counted(&stage, "personaroute_upstream_up{upstream=\"a\"} 0").await?;
-    let answer = ask(&stage).await?;
+    let gateway = TestGateway::start(&two(&cheap, &dear, "").replacen("api_key: '${KEY}'", probed, 1), ByPrice)?;
+    counted(&gateway, "personaroute_upstream_up{upstream=\"a\"} 0").await?;
+    let answer = ask(&gateway).await?;
     assert_eq!(answer.header("x-personaroute-model"), "dear");
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=circuit_open");
     let seen = cheap.requests();
     assert!(seen.iter().all(|request| request.method == Method::GET && request.path == "/v1/models"), "{seen:?}");
     assert_eq!(seen[0].header("authorization"), "Bearer sk-upstream");
     is_ill.store(false, Ordering::Release);
-    counted(&stage, "personaroute_upstream_up{upstream=\"a\"} 1").await?;
-    assert_eq!(ask(&stage).await?.header("x-personaroute-model"), "cheap");
+    counted(&gateway, "personaroute_upstream_up{upstream=\"a\"} 1").await?;
+    assert_eq!(ask(&gateway).await?.header("x-personaroute-model"), "cheap");
     assert_eq!(dear.requests().iter().filter(|request| request.method == Method::GET).count(), 0, "off by default");
     Ok(())
 }

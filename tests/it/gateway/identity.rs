@@ -7,7 +7,7 @@ use personaroute_harness::{
 };
 use serde_json::{Value, json};
 
-use super::stage::Stage;
+use super::test_gateway::TestGateway;
 
 /// SHA-256 of `team-key` and of `service-key`.
 const TEAM: &str = "e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8";
@@ -33,11 +33,11 @@ fn body(more: &Value) -> Value {
     body
 }
 
-async fn ask(stage: &Stage, key: &str, headers: &[(&str, &str)], more: Value) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, key: &str, headers: &[(&str, &str)], more: Value) -> Result<Answer> {
     let bearer = format!("Bearer {key}");
     let mut all = vec![("authorization", bearer.as_str())];
     all.extend(headers);
-    wire::post(stage.address, "/v1/chat/completions", &all, &body(&more)).await
+    wire::post(gateway.address, "/v1/chat/completions", &all, &body(&more)).await
 }
 
 fn code(answer: &Answer) -> (u16, String) {
@@ -47,13 +47,13 @@ fn code(answer: &Answer) -> (u16, String) {
 #[tokio::test]
 async fn an_unknown_key_is_refused_before_routing() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &keys(""))?;
-    let answer = ask(&stage, "stolen", &[], json!({})).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys(""))?;
+    let answer = ask(&gateway, "stolen", &[], json!({})).await?;
     assert_eq!(code(&answer), (401, "invalid_api_key".to_owned()));
     assert_eq!(answer.header("www-authenticate"), "Bearer");
-    let none = wire::post(stage.address, "/v1/chat/completions", &[], &body(&json!({}))).await?;
+    let none = wire::post(gateway.address, "/v1/chat/completions", &[], &body(&json!({}))).await?;
     assert_eq!(none.status, 401);
-    assert_eq!(wire::get(stage.address, "/v1/models").await?.status, 401);
+    assert_eq!(wire::get(gateway.address, "/v1/models").await?.status, 401);
     assert_eq!(upstream.count(), 0);
     Ok(())
 }
@@ -61,8 +61,8 @@ async fn an_unknown_key_is_refused_before_routing() -> Result<()> {
 #[tokio::test]
 async fn the_gateways_key_never_reaches_an_upstream() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &keys(""))?;
-    let answer = ask(&stage, "service-key", &[("x-api-key", "service-key")], json!({"model": "dear"})).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys(""))?;
+    let answer = ask(&gateway, "service-key", &[("x-api-key", "service-key")], json!({"model": "dear"})).await?;
     assert_eq!(answer.status, 200);
     let request = &upstream.requests()[0];
     assert!(!request.headers.contains_key("authorization") && !request.headers.contains_key("x-api-key"));
@@ -72,18 +72,18 @@ async fn the_gateways_key_never_reaches_an_upstream() -> Result<()> {
 #[tokio::test]
 async fn a_bound_key_is_its_user_and_cannot_pretend_to_be_another() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &keys(""))?;
-    let answer = ask(&stage, "team-key", &[], json!({"user": "mallory"})).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys(""))?;
+    let answer = ask(&gateway, "team-key", &[], json!({"user": "mallory"})).await?;
     assert_eq!(answer.header("x-personaroute-user-state"), "known", "ada, whatever the field says");
     for header in [("x-personaroute-user", "bob"), ("x-personaroute-preference", "0.9"), ("x-personaroute-bypass", "1")]
     {
-        let answer = ask(&stage, "team-key", &[header], json!({})).await?;
+        let answer = ask(&gateway, "team-key", &[header], json!({})).await?;
         assert_eq!(code(&answer), (403, "forbidden".to_owned()), "{header:?}");
         let error = &answer.json()["error"];
         assert_eq!((error["param"].as_str(), error["type"].as_str()), (Some(header.0), Some("permission_error")));
         assert!(answer.text().contains(header.0), "{}", answer.text());
     }
-    let answer = ask(&stage, "team-key", &[], json!({"model": "dear"})).await?;
+    let answer = ask(&gateway, "team-key", &[], json!({"model": "dear"})).await?;
     assert_eq!(answer.status, 403);
     assert_eq!(upstream.count(), 1);
     Ok(())
@@ -92,9 +92,9 @@ async fn a_bound_key_is_its_user_and_cannot_pretend_to_be_another() -> Result<()
 #[tokio::test]
 async fn a_speaking_key_names_users_and_overrides() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &keys(""))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys(""))?;
     let headers = [("x-personaroute-user", "ada"), ("x-personaroute-preference", "0.9")];
-    let answer = ask(&stage, "service-key", &headers, json!({})).await?;
+    let answer = ask(&gateway, "service-key", &headers, json!({})).await?;
     assert_eq!(answer.header("x-personaroute-user-state"), "known");
     assert_eq!(answer.header("x-personaroute-model"), "dear");
     Ok(())
@@ -103,14 +103,14 @@ async fn a_speaking_key_names_users_and_overrides() -> Result<()> {
 #[tokio::test]
 async fn requests_over_the_rate_are_refused_with_retry_after() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &keys("limits: {requests_per_minute: 2}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("limits: {requests_per_minute: 2}"))?;
     for _ in 0..2 {
-        assert_eq!(ask(&stage, "team-key", &[], json!({})).await?.status, 200);
+        assert_eq!(ask(&gateway, "team-key", &[], json!({})).await?.status, 200);
     }
-    let answer = ask(&stage, "team-key", &[], json!({})).await?;
+    let answer = ask(&gateway, "team-key", &[], json!({})).await?;
     assert_eq!(code(&answer), (429, "rate_limit_exceeded".to_owned()));
     assert!((1..=30).contains(&answer.header("retry-after").parse::<u64>()?));
-    assert_eq!(ask(&stage, "service-key", &[], json!({})).await?.status, 200);
+    assert_eq!(ask(&gateway, "service-key", &[], json!({})).await?.status, 200);
     assert_eq!(upstream.count(), 3);
     Ok(())
 }
@@ -120,14 +120,14 @@ async fn a_budget_is_set_aside_before_and_settled_after() -> Result<()> {
     let usage = json!({"prompt_tokens": 100_000, "completion_tokens": 100_000});
     let upstream = FakeUpstream::always(Reply::json(200, &json!({"choices": [], "usage": usage})))?;
     let limits = "limits: {budget: {month: 0.5}}";
-    let stage = Stage::between(&upstream, &upstream, &keys(limits))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys(limits))?;
     // 200,000 tokens at 1 and 2 dollars a million cost 0.3 dollars; the second request overdraws, the third is refused.
     for _ in 0..2 {
-        assert_eq!(ask(&stage, "team-key", &[], json!({})).await?.status, 200);
+        assert_eq!(ask(&gateway, "team-key", &[], json!({})).await?.status, 200);
     }
-    assert_eq!(code(&ask(&stage, "team-key", &[], json!({})).await?), (429, "insufficient_quota".to_owned()));
+    assert_eq!(code(&ask(&gateway, "team-key", &[], json!({})).await?), (429, "insufficient_quota".to_owned()));
     assert_eq!(upstream.count(), 2);
-    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    let metrics = wire::get(gateway.admin, "/metrics").await?.text();
     let spent = "personaroute_spend_usd_total{model=\"cheap\",asked=\"auto\",key=\"team\"} 0.6";
     assert!(metrics.contains(spent), "{metrics}");
     Ok(())
@@ -136,8 +136,8 @@ async fn a_budget_is_set_aside_before_and_settled_after() -> Result<()> {
 #[tokio::test]
 async fn a_request_that_could_cost_more_than_the_budget_is_refused_unsent() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &keys("limits: {budget: {day: 0.5}}"))?;
-    let answer = ask(&stage, "team-key", &[], json!({"max_tokens": 1_000_000})).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("limits: {budget: {day: 0.5}}"))?;
+    let answer = ask(&gateway, "team-key", &[], json!({"max_tokens": 1_000_000})).await?;
     assert_eq!(code(&answer), (429, "insufficient_quota".to_owned()));
     assert_eq!(upstream.count(), 0);
     Ok(())
@@ -147,22 +147,22 @@ async fn a_request_that_could_cost_more_than_the_budget_is_refused_unsent() -> R
 async fn a_bound_key_steers_nothing_unless_it_may() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let strict = format!("auth: {{mode: keys, keys: [{{name: team, sha256: {TEAM}, user: ada}}]}}");
-    let stage = Stage::between(&upstream, &upstream, &strict)?;
+    let gateway = TestGateway::between(&upstream, &upstream, &strict)?;
     let headers = [("x-personaroute-task", "math"), ("x-personaroute-candidates", "dear")];
     for header in headers {
-        assert_eq!(ask(&stage, "team-key", &[header], json!({})).await?.status, 403, "{header:?}");
+        assert_eq!(ask(&gateway, "team-key", &[header], json!({})).await?.status, 403, "{header:?}");
     }
     let own = [("x-personaroute-user", "ada"), ("x-personaroute-explain", "1")];
-    assert_eq!(ask(&stage, "team-key", &own, json!({})).await?.status, 200, "its own name, and a question");
+    assert_eq!(ask(&gateway, "team-key", &own, json!({})).await?.status, 200, "its own name, and a question");
     Ok(())
 }
 
 #[tokio::test]
 async fn decisions_without_calls_are_refused_alike_and_count_as_requests() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &keys("limits: {requests_per_minute: 2}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("limits: {requests_per_minute: 2}"))?;
     let bearer = [("authorization", "Bearer team-key")];
-    let route = |body: Value| async move { wire::post(stage.address, "/v1/route", &bearer, &body).await };
+    let route = |body: Value| async move { wire::post(gateway.address, "/v1/route", &bearer, &body).await };
     assert_eq!(route(json!({"text": "hi", "user": "bob"})).await?.status, 403);
     assert_eq!(route(json!({"text": "hi"})).await?.status, 200);
     assert_eq!(code(&route(json!({"text": "hi"})).await?), (429, "rate_limit_exceeded".to_owned()));

@@ -13,7 +13,7 @@ use personaroute_harness::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::stage::{Stage, until};
+use super::test_gateway::{TestGateway, until};
 
 #[tokio::test]
 async fn requests_over_the_limit_are_shed_with_retry_after_until_a_place_is_free() -> Result<()> {
@@ -21,9 +21,9 @@ async fn requests_over_the_limit_are_shed_with_retry_after_until_a_place_is_free
     let mut held = Reply::chat("late");
     held.frames.insert(0, Frame::Wait(gate.clone()));
     let upstream = FakeUpstream::start(move |_, earlier| if earlier == 0 { held.clone() } else { Reply::chat("ok") })?;
-    let stage = Stage::between(&upstream, &upstream, "limits: {requests: 1}")?;
+    let gateway = TestGateway::between(&upstream, &upstream, "limits: {requests: 1}")?;
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
-    let ask = || wire::post(stage.address, "/v1/chat/completions", &[], &body);
+    let ask = || wire::post(gateway.address, "/v1/chat/completions", &[], &body);
     let others = async {
         until(|| upstream.count() == 1).await;
         for _ in 0..3 {
@@ -31,7 +31,7 @@ async fn requests_over_the_limit_are_shed_with_retry_after_until_a_place_is_free
             assert_eq!((shed.status, shed.header("retry-after")), (503, "1"));
             assert_eq!(shed.json()["error"]["code"], "busy");
         }
-        assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200);
+        assert_eq!(wire::get(gateway.address, "/healthz").await?.status, 200);
         gate.open();
         Ok::<_, anyhow::Error>(())
     };
@@ -71,15 +71,15 @@ async fn ask_in_a_row(address: SocketAddr, each: usize) -> Result<Vec<(Answer, D
 async fn under_overload_every_request_is_served_whole_or_shed_and_the_accepted_ones_stay_quick() -> Result<()> {
     const SLOTS: usize = 8;
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &format!("limits: {{requests: {SLOTS}}}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &format!("limits: {{requests: {SLOTS}}}"))?;
     let p99 = |times: &mut Vec<Duration>| {
         times.sort_unstable();
         times.get(times.len() * 99 / 100).copied().unwrap_or_default()
     };
-    let calm = load(stage.address, SLOTS / 2, 20).await?;
+    let calm = load(gateway.address, SLOTS / 2, 20).await?;
     assert!(calm.iter().all(|(answer, _)| answer.status == 200), "nothing is shed below the limit");
     let (mut served, mut shed) = (Vec::new(), 0);
-    for (answer, time) in load(stage.address, SLOTS * 10, 10).await? {
+    for (answer, time) in load(gateway.address, SLOTS * 10, 10).await? {
         match answer.status {
             200 => served.push(time),
             status => {

@@ -8,14 +8,14 @@ use personaroute_harness::{
 };
 use serde_json::json;
 
-use super::stage::Stage;
+use super::test_gateway::TestGateway;
 
 async fn refused(path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, "limits: {body: 1KiB}")?;
-    let mut request = wire::json_request(stage.address, path, headers, &json!(null))?;
+    let gateway = TestGateway::between(&upstream, &upstream, "limits: {body: 1KiB}")?;
+    let mut request = wire::json_request(gateway.address, path, headers, &json!(null))?;
     *request.body_mut() = Bytes::copy_from_slice(body.as_bytes());
-    let answer = wire::open(stage.address, request).await?.finish().await?;
+    let answer = wire::open(gateway.address, request).await?.finish().await?;
     assert_eq!(upstream.count(), 0, "{path} {body}");
     assert!(answer.json()["error"]["message"].is_string(), "{}", answer.text());
     assert_eq!(answer.header("content-type"), "application/json");
@@ -62,10 +62,10 @@ async fn a_page_of_another_site_is_refused_where_no_key_is_needed() -> Result<()
         assert_eq!((error["type"].as_str(), error["param"].as_str()), (Some("permission_error"), Some("origin")));
     }
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
     for (host, status) in [("evil.example", 403), ("localhost:1", 200), ("[::1]", 200)] {
         let request = http::Request::get("/v1/models").header("host", host).body(Bytes::new())?;
-        assert_eq!(wire::open(stage.address, request).await?.finish().await?.status, status, "{host}");
+        assert_eq!(wire::open(gateway.address, request).await?.finish().await?.status, status, "{host}");
     }
     Ok(())
 }
@@ -99,8 +99,8 @@ async fn headers_that_mean_nothing_are_refused() -> Result<()> {
 async fn unknown_paths_and_methods_are_refused() -> Result<()> {
     assert_eq!(refused("/v1/audio/speech", &[], "{}").await?.status, 404);
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
-    let answer = wire::get(stage.address, CHAT).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
+    let answer = wire::get(gateway.address, CHAT).await?;
     assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
     Ok(())
 }
@@ -115,10 +115,10 @@ async fn embeddings_of_different_models_are_not_mixed() -> Result<()> {
 #[tokio::test]
 async fn the_admin_listener_of_this_machine_tells_other_sites_pages_nothing() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
     for (host, status) in [("evil.example", 403), ("localhost:9", 200)] {
         let request = http::Request::get("/usage").header("host", host).body(Bytes::new())?;
-        assert_eq!(wire::open(stage.admin, request).await?.finish().await?.status, status, "{host}");
+        assert_eq!(wire::open(gateway.admin, request).await?.finish().await?.status, status, "{host}");
     }
     Ok(())
 }

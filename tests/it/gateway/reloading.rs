@@ -8,7 +8,7 @@ use personaroute_gateway::{
     app::{self, Reload},
     config,
     routing::Scorer,
-    upstream::{Roster, http_client},
+    upstream::{ModelRegistry, http_client},
 };
 use personaroute_harness::{
     certificate::{Authority, Issued},
@@ -17,23 +17,23 @@ use personaroute_harness::{
 };
 use serde_json::json;
 
-use super::stage::{ByPrice, Stage, two};
+use super::test_gateway::{ByPrice, TestGateway, two};
 
 fn watching(file: &Path, scorer: &Arc<dyn Scorer>) -> Option<Reload> {
     let (file, scorer) = (file.to_path_buf(), Arc::clone(scorer));
     let watched = vec![file.clone()];
     let build = move || {
         let loaded = config::load(&file, &|_| Some("sk-upstream".to_owned()))?;
-        let roster = Roster::build(&loaded.config, &Catalog::default(), &http_client::tls()?);
-        app::snapshot(loaded.config, roster.expect("a roster"), &scorer)
+        let models = ModelRegistry::build(&loaded.config, &Catalog::default(), &http_client::tls()?);
+        app::snapshot(loaded.config, models.expect("valid models"), &scorer)
     };
     Some(Reload { build: Box::new(build), watched })
 }
 
 /// Asks for the metric of reloads until `outcome` was counted so many times.
-async fn reloaded(stage: &Stage, outcome: &str, times: u32) -> Result<()> {
+async fn reloaded(gateway: &TestGateway, outcome: &str, times: u32) -> Result<()> {
     let counted = format!("personaroute_reloads_total{{outcome=\"{outcome}\"}} {times}");
-    while !wire::get(stage.admin, "/metrics").await?.text().contains(&counted) {
+    while !wire::get(gateway.admin, "/metrics").await?.text().contains(&counted) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())
@@ -48,20 +48,20 @@ async fn a_bad_file_is_refused_and_a_good_one_taken_over_while_a_stream_runs() -
     let file = folder.path().join("gateway.yaml");
     let configuration = two(&upstream, &upstream, "");
     fs::write(&file, &configuration)?;
-    let stage = Stage::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
+    let gateway = TestGateway::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
-    let mut stream = wire::open(stage.address, request).await?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
+    let mut stream = wire::open(gateway.address, request).await?;
     assert!(stream.next().await?.is_some());
 
     fs::write(&file, "version: 1\nnonsense: true\n")?;
-    reloaded(&stage, "refused", 1).await?;
-    assert_eq!(wire::get(stage.address, "/v1/models/auto").await?.status, 200);
+    reloaded(&gateway, "refused", 1).await?;
+    assert_eq!(wire::get(gateway.address, "/v1/models/auto").await?.status, 200);
 
     fs::write(&file, configuration.replace("{name: auto}", "{name: better}"))?;
-    reloaded(&stage, "ok", 1).await?;
-    assert_eq!(wire::get(stage.address, "/v1/models/better").await?.status, 200);
-    assert_eq!(wire::get(stage.address, "/v1/models/auto").await?.status, 404);
+    reloaded(&gateway, "ok", 1).await?;
+    assert_eq!(wire::get(gateway.address, "/v1/models/better").await?.status, 200);
+    assert_eq!(wire::get(gateway.address, "/v1/models/auto").await?.status, 404);
 
     gate.open();
     assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
@@ -98,10 +98,10 @@ async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_st
     let configuration = two(&upstream, &upstream, &more);
     let file = folder.path().join("gateway.yaml");
     fs::write(&file, &configuration)?;
-    let stage = Stage::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
+    let gateway = TestGateway::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
     let models = |key: &'static str| {
         let request = http::Request::get("/v1/models").header("host", "a").header("x-api-key", key);
-        let (authority, address) = (&authority, stage.address);
+        let (authority, address) = (&authority, gateway.address);
         async move {
             let stream = authority.connect(address, None).await?;
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
@@ -112,16 +112,16 @@ async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_st
     assert_eq!(models("team-key").await?, (200, Some(old.certificate.clone())));
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
     let headers = [("x-api-key", "team-key")];
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &headers, &body)?;
-    let mut stream = wire::over(authority.connect(stage.address, None).await?, request).await?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &headers, &body)?;
+    let mut stream = wire::over(authority.connect(gateway.address, None).await?, request).await?;
     assert!(stream.next().await?.is_some());
 
     swap(folder.path(), "v2", &new)?;
-    reloaded(&stage, "ok", 1).await?;
+    reloaded(&gateway, "ok", 1).await?;
     assert_eq!(models("team-key").await?, (200, Some(new.certificate.clone())));
 
     fs::write(folder.path().join("v2/tls.key"), "nonsense")?;
-    reloaded(&stage, "refused", 1).await?;
+    reloaded(&gateway, "refused", 1).await?;
     assert_eq!(models("team-key").await?, (200, Some(new.certificate.clone())), "the old pair stays");
 
     swap(folder.path(), "v3", &old)?;
@@ -146,13 +146,13 @@ async fn a_configuration_that_no_longer_names_a_deleted_file_is_taken_over() -> 
         two(&upstream, &upstream, &format!("tls: {{certificate: '{}', key: '{}'}}", at("tls.crt"), at("tls.key")));
     let file = folder.path().join("gateway.yaml");
     fs::write(&file, &secured)?;
-    let stage = Stage::start_watching(&secured, ByPrice, |scorer| watching(&file, scorer))?;
-    authority.connect(stage.address, None).await?;
+    let gateway = TestGateway::start_watching(&secured, ByPrice, |scorer| watching(&file, scorer))?;
+    authority.connect(gateway.address, None).await?;
     fs::remove_file(folder.path().join("tls.crt"))?;
     fs::remove_file(folder.path().join("tls.key"))?;
     fs::write(&file, two(&upstream, &upstream, ""))?;
-    reloaded(&stage, "ok", 1).await?;
-    assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200);
+    reloaded(&gateway, "ok", 1).await?;
+    assert_eq!(wire::get(gateway.address, "/healthz").await?.status, 200);
     Ok(())
 }
 
@@ -167,15 +167,15 @@ async fn a_change_between_the_reading_and_the_first_look_is_taken_over() -> Resu
     let configuration = two(&upstream, &upstream, &more);
     let file = folder.path().join("gateway.yaml");
     fs::write(&file, &configuration)?;
-    let stage = Stage::start_watching(&configuration, ByPrice, |scorer| {
+    let gateway = TestGateway::start_watching(&configuration, ByPrice, |scorer| {
         // The configuration is read by now, and nothing looks at its files yet.
         fs::write(&keys, "- {name: b, sha256: bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e}\n")
             .expect("a file");
         watching(&file, scorer)
     })?;
-    reloaded(&stage, "ok", 1).await?;
+    reloaded(&gateway, "ok", 1).await?;
     let request = http::Request::get("/v1/models").header("host", "a").header("x-api-key", "service-key");
-    assert_eq!(wire::open(stage.address, request.body(bytes::Bytes::new())?).await?.response.status(), 200);
+    assert_eq!(wire::open(gateway.address, request.body(bytes::Bytes::new())?).await?.response.status(), 200);
     Ok(())
 }
 
@@ -190,11 +190,11 @@ async fn a_process_that_listens_publicly_stays_behind_its_keys() -> Result<()> {
     let closed = two(&upstream, &upstream, &format!("auth: {{mode: keys, keys: [{key}]}}"));
     let closed = closed.replace("\nlisten: 127.0.0.1:0", "\nlisten: 0.0.0.0:0");
     fs::write(&file, &closed)?;
-    let stage = Stage::start_watching(&closed, ByPrice, |scorer| watching(&file, scorer))?;
-    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, stage.address.port()));
+    let gateway = TestGateway::start_watching(&closed, ByPrice, |scorer| watching(&file, scorer))?;
+    let address = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, gateway.address.port()));
     assert_eq!(wire::get(address, "/v1/models").await?.status, 401);
     fs::write(&file, open)?;
-    reloaded(&stage, "refused", 1).await?;
+    reloaded(&gateway, "refused", 1).await?;
     assert_eq!(wire::get(address, "/v1/models").await?.status, 401);
     Ok(())
 }
@@ -207,10 +207,10 @@ async fn an_upstream_that_is_described_as_before_keeps_its_breaker() -> Result<(
     let file = folder.path().join("gateway.yaml");
     let configuration = two(&broken, &well, "breaker: {failures: 1, cooldown: 10m, max_cooldown: 10m}");
     fs::write(&file, &configuration)?;
-    let stage = Stage::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
+    let gateway = TestGateway::start_watching(&configuration, ByPrice, |scorer| watching(&file, scorer))?;
     let ask = |model: &'static str| {
         let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
-        let address = stage.address;
+        let address = gateway.address;
         async move { wire::post(address, "/v1/chat/completions", &[], &body).await }
     };
     assert_eq!(ask("auto").await?.status, 200);
@@ -219,12 +219,12 @@ async fn an_upstream_that_is_described_as_before_keeps_its_breaker() -> Result<(
 
     let renamed = configuration.replace("{name: auto}", "{name: better}");
     fs::write(&file, &renamed)?;
-    reloaded(&stage, "ok", 1).await?;
+    reloaded(&gateway, "ok", 1).await?;
     assert_eq!(ask("better").await?.status, 200);
     assert_eq!(broken.count(), asked, "still left alone");
 
     fs::write(&file, renamed.replace("name: a, kind: openai,", "name: a, kind: openai, headers: {x-team: blue},"))?;
-    reloaded(&stage, "ok", 2).await?;
+    reloaded(&gateway, "ok", 2).await?;
     assert_eq!(ask("better").await?.status, 200);
     assert!(broken.count() > asked, "described anew, it is tried anew");
     Ok(())
@@ -239,13 +239,13 @@ async fn nothing_is_told_of_an_upstream_that_is_probed_no_longer() -> Result<()>
     let probed = "api_key: '${KEY}', health: {path: /models, interval: 20ms, failures: 1}";
     let probing = configuration.replacen("api_key: '${KEY}'", probed, 1);
     fs::write(&file, &probing)?;
-    let stage = Stage::start_watching(&probing, ByPrice, |scorer| watching(&file, scorer))?;
+    let gateway = TestGateway::start_watching(&probing, ByPrice, |scorer| watching(&file, scorer))?;
     let told = "personaroute_upstream_up{upstream=\"a\"}";
-    while !wire::get(stage.admin, "/metrics").await?.text().contains(told) {
+    while !wire::get(gateway.admin, "/metrics").await?.text().contains(told) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     fs::write(&file, configuration)?;
-    while wire::get(stage.admin, "/metrics").await?.text().contains(told) {
+    while wire::get(gateway.admin, "/metrics").await?.text().contains(told) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())

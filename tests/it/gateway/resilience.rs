@@ -7,24 +7,24 @@ use personaroute_harness::{
 };
 use serde_json::json;
 
-use super::stage::{ByPrice, Stage, two, until};
+use super::test_gateway::{ByPrice, TestGateway, two, until};
 
-async fn ask(stage: &Stage, model: &str) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, model: &str) -> Result<Answer> {
     let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
-    wire::post(stage.address, "/v1/chat/completions", &[], &body).await
+    wire::post(gateway.address, "/v1/chat/completions", &[], &body).await
 }
 
 #[tokio::test]
 async fn an_upstream_that_keeps_failing_is_left_alone() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&broken, &dear, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
+    let gateway = TestGateway::between(&broken, &dear, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
     for _ in 0..4 {
-        assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "dear");
+        assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "dear");
     }
     assert_eq!((broken.count(), dear.count()), (2, 4));
-    assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-fallback"), "cheap=circuit_open");
-    let alone = ask(&stage, "cheap").await?;
+    assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-fallback"), "cheap=circuit_open");
+    let alone = ask(&gateway, "cheap").await?;
     assert_eq!((alone.status, alone.json()["error"]["code"].as_str()), (503, Some("upstream_circuit_open")));
     assert!(alone.header("retry-after").parse::<u64>()? > 500);
     Ok(())
@@ -42,14 +42,14 @@ async fn an_upstream_whose_answers_break_off_is_left_alone_and_whole_ones_betwee
             _ => Reply::chat("ok"),
         })?,
     );
-    let stage = Stage::between(&cheap, &dear, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
+    let gateway = TestGateway::between(&cheap, &dear, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
     for _ in 0..2 {
-        assert!(ask(&stage, "cheap").await.is_err(), "it breaks off");
+        assert!(ask(&gateway, "cheap").await.is_err(), "it breaks off");
     }
-    let shut = ask(&stage, "cheap").await?;
+    let shut = ask(&gateway, "cheap").await?;
     assert_eq!((shut.status, shut.json()["error"]["code"].as_str()), (503, Some("upstream_circuit_open")));
     for is_whole in [false, true, false, true, false] {
-        assert_eq!(ask(&stage, "dear").await.is_ok(), is_whole);
+        assert_eq!(ask(&gateway, "dear").await.is_ok(), is_whole);
     }
     assert_eq!((cheap.count(), dear.count()), (2, 5));
     Ok(())
@@ -62,10 +62,10 @@ async fn after_the_cooldown_a_probe_brings_the_upstream_back() -> Result<()> {
         _ => Reply::chat("ok"),
     })?;
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&cheap, &dear, "breaker: {failures: 1, cooldown: 1ms}")?;
-    assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "dear");
+    let gateway = TestGateway::between(&cheap, &dear, "breaker: {failures: 1, cooldown: 1ms}")?;
+    assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "dear");
     tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "cheap");
+    assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "cheap");
     Ok(())
 }
 
@@ -73,9 +73,9 @@ async fn after_the_cooldown_a_probe_brings_the_upstream_back() -> Result<()> {
 async fn retry_after_keeps_further_requests_away() -> Result<()> {
     let limited = Reply::json(429, &json!({"error": {"message": "slow"}})).with_header("retry-after", "60");
     let (cheap, dear) = (FakeUpstream::always(limited)?, FakeUpstream::always(Reply::chat("ok"))?);
-    let stage = Stage::between(&cheap, &dear, "")?;
+    let gateway = TestGateway::between(&cheap, &dear, "")?;
     for _ in 0..3 {
-        assert_eq!(ask(&stage, "auto").await?.status, 200);
+        assert_eq!(ask(&gateway, "auto").await?.status, 200);
     }
     assert_eq!((cheap.count(), dear.count()), (1, 3));
     Ok(())
@@ -87,8 +87,8 @@ async fn a_second_round_tries_again_after_a_pause() -> Result<()> {
         0 => Reply::json(503, &json!({"error": {}})),
         _ => Reply::chat("ok"),
     })?;
-    let stage = Stage::between(&cheap, &cheap, "retry: {rounds: 2}")?;
-    let answer = ask(&stage, "cheap").await?;
+    let gateway = TestGateway::between(&cheap, &cheap, "retry: {rounds: 2}")?;
+    let answer = ask(&gateway, "cheap").await?;
     assert_eq!((answer.status, answer.header("x-personaroute-fallback")), (200, "cheap=503"));
     Ok(())
 }
@@ -107,12 +107,12 @@ virtual_models:
 ";
     let both = two(&busy, &idle, "");
     let upstreams = both.split("models:").next().unwrap_or_default();
-    let stage = Stage::start(&format!("{upstreams}{more}"), ByPrice)?;
-    let first = ask(&stage, "auto");
+    let gateway = TestGateway::start(&format!("{upstreams}{more}"), ByPrice)?;
+    let first = ask(&gateway, "auto");
     let others = async {
         until(|| busy.count() == 1).await;
         for _ in 0..3 {
-            assert_eq!(ask(&stage, "auto").await?.status, 200);
+            assert_eq!(ask(&gateway, "auto").await?.status, 200);
         }
         assert_eq!((busy.count(), idle.count()), (1, 3));
         gate.open();
@@ -139,14 +139,14 @@ async fn places_that_are_passed_over_cost_no_retry() -> Result<()> {
             &format!("upstreams:\n  - {{name: c, kind: openai, base_url: '{}'}}\n", resting.base_url()),
             1,
         );
-    let stage = Stage::start(&configuration, ByPrice)?;
+    let gateway = TestGateway::start(&configuration, ByPrice)?;
     for llm in &resting_llms {
-        assert_eq!(ask(&stage, llm).await?.status, 429);
+        assert_eq!(ask(&gateway, llm).await?.status, 429);
     }
     for _ in 0..10 {
-        assert_eq!(ask(&stage, "auto").await?.header("x-personaroute-model"), "dear");
+        assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "dear");
     }
     assert_eq!((resting.count(), well.count()), (6, 10));
-    assert_eq!(ask(&stage, "auto").await?.status, 500, "ten retries were saved up, and ten calls made");
+    assert_eq!(ask(&gateway, "auto").await?.status, 500, "ten retries were saved up, and ten calls made");
     Ok(())
 }

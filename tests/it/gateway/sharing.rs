@@ -15,7 +15,7 @@ use personaroute_harness::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::stage::{Stage, until};
+use super::test_gateway::{TestGateway, until};
 
 /// SHA-256 of `team-key` and of `service-key`.
 const TEAM: &str = "e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8";
@@ -96,8 +96,8 @@ async fn settled(store: &Store, account: &str, total: u64) {
     assert_eq!(parts, total);
 }
 
-async fn store_unavailable(stage: &Stage) -> Result<String> {
-    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+async fn store_unavailable(gateway: &TestGateway) -> Result<String> {
+    let metrics = wire::get(gateway.admin, "/metrics").await?.text();
     let line = metrics.lines().find_map(|line| line.strip_prefix("personaroute_store_unavailable_total "));
     Ok(line.unwrap_or_default().to_owned())
 }
@@ -106,11 +106,11 @@ async fn store_unavailable(stage: &Stage) -> Result<String> {
 async fn two_gateways_together_do_not_overspend() -> Result<()> {
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let configuration = sharing("{day: 0.55}", "{}", &at(&store), "");
-    let start = || Stage::between(&upstream, &upstream, &configuration);
-    let stages = [start()?, start()?];
+    let start = || TestGateway::between(&upstream, &upstream, &configuration);
+    let gateways = [start()?, start()?];
     let mut asked = JoinSet::new();
     for idx in 0..50 {
-        let address = stages[idx % 2].address;
+        let address = gateways[idx % 2].address;
         asked.spawn(async move { ask(address).await });
     }
     let mut served = 0;
@@ -121,10 +121,10 @@ async fn two_gateways_together_do_not_overspend() -> Result<()> {
     }
     assert!((1..=5).contains(&served), "{served} tenths of 0.55 dollars");
     // What was set aside and not used is free again, for either of them.
-    while !is_refused(&ask(stages[usize::from(served % 2 == 0)].address).await?) {
+    while !is_refused(&ask(gateways[usize::from(served % 2 == 0)].address).await?) {
         served += 1;
     }
-    assert!(is_refused(&ask(stages[0].address).await?) && is_refused(&ask(stages[1].address).await?));
+    assert!(is_refused(&ask(gateways[0].address).await?) && is_refused(&ask(gateways[1].address).await?));
     assert_eq!((served, upstream.count() as u64), (5, 5));
     settled(&store, "day/key:team", 5 * PRICE).await;
     Ok(())
@@ -135,7 +135,7 @@ async fn a_key_and_a_user_are_charged_together_or_not_at_all() -> Result<()> {
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let budgets = ("{day: 5.0, month: 50.0}", "{budget: {month: 0.15}}");
     let configuration = sharing(budgets.0, budgets.1, &at(&store), "");
-    let start = || Stage::between(&upstream, &upstream, &configuration);
+    let start = || TestGateway::between(&upstream, &upstream, &configuration);
     let (first, second) = (start()?, start()?);
     assert_eq!(fallback(&ask(first.address).await?), (200, ""));
     assert_eq!(ask(second.address).await?.status, 429, "ada has spent it elsewhere");
@@ -160,8 +160,8 @@ async fn while_the_store_is_gone_each_is_bounded_by_what_it_knows_and_nothing_is
     held.frames.insert(0, Frame::Wait(gate.clone()));
     let (mut store, upstream, slow) = (Store::start()?, FakeUpstream::always(dear())?, FakeUpstream::always(held)?);
     let configuration = sharing("{day: 0.55}", "{}", &at(&store), "");
-    let first = Stage::between(&slow, &upstream, &configuration)?;
-    let second = Stage::between(&upstream, &upstream, &configuration)?;
+    let first = TestGateway::between(&slow, &upstream, &configuration)?;
+    let second = TestGateway::between(&upstream, &upstream, &configuration)?;
     // A request that is under way when the store goes.
     let mut running = JoinSet::new();
     let address = first.address;
@@ -187,10 +187,10 @@ async fn while_the_store_is_gone_each_is_bounded_by_what_it_knows_and_nothing_is
 }
 
 /// Waits until a request without a budget left is refused by the store.
-async fn until_shared(stage: &Stage) -> Result<()> {
-    let before = store_unavailable(stage).await?;
-    assert!(is_refused(&ask(stage.address).await?));
-    assert_eq!(store_unavailable(stage).await?, before);
+async fn until_shared(gateway: &TestGateway) -> Result<()> {
+    let before = store_unavailable(gateway).await?;
+    assert!(is_refused(&ask(gateway.address).await?));
+    assert_eq!(store_unavailable(gateway).await?, before);
     Ok(())
 }
 
@@ -198,10 +198,10 @@ async fn until_shared(stage: &Stage) -> Result<()> {
 async fn without_a_budget_nobody_waits_for_the_store() -> Result<()> {
     let (mut store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     store.kill();
-    let stage = Stage::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
-    assert_eq!(fallback(&ask(stage.address).await?), (200, "state=store_unavailable"));
-    assert_eq!(fallback(&ask_as(stage.address, "service-key", "ada").await?), (200, ""));
-    assert_eq!(store_unavailable(&stage).await?, "1");
+    let gateway = TestGateway::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
+    assert_eq!(fallback(&ask(gateway.address).await?), (200, "state=store_unavailable"));
+    assert_eq!(fallback(&ask_as(gateway.address, "service-key", "ada").await?), (200, ""));
+    assert_eq!(store_unavailable(&gateway).await?, "1");
     Ok(())
 }
 
@@ -210,8 +210,8 @@ async fn a_store_that_stalls_holds_no_request_and_what_it_hears_late_counts_once
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let way = Stall::before(store.port()).await?;
     let configuration = sharing("{day: 500}", "{}", &format!("redis://{}", way.address()), "");
-    let patient = Stage::between(&upstream, &upstream, &configuration)?;
-    let hasty = Stage::between(&upstream, &upstream, &configuration.replace("timeout: 10s", "timeout: 100ms"))?;
+    let patient = TestGateway::between(&upstream, &upstream, &configuration)?;
+    let hasty = TestGateway::between(&upstream, &upstream, &configuration.replace("timeout: 10s", "timeout: 100ms"))?;
     assert_eq!(fallback(&ask(patient.address).await?), (200, ""));
     let mut served = 1 + ask_until(hasty.address, "").await?;
     way.stall();
@@ -232,17 +232,17 @@ async fn what_was_said_before_a_new_connection_and_is_heard_after_it_changes_not
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let way = Stall::before(store.port()).await?;
     let configuration = sharing("{day: 500}", "{}", &format!("redis://{}", way.address()), "");
-    let stage = Stage::between(&upstream, &upstream, &configuration.replace("timeout: 10s", "timeout: 100ms"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &configuration.replace("timeout: 10s", "timeout: 100ms"))?;
     let mut served = 0;
     // A stall may as well hold an answer back instead of a batch: then there is nothing to be heard late.
     while !way.has_held("EVALSHA") {
         way.go_on();
-        served += ask_until(stage.address, "").await?;
+        served += ask_until(gateway.address, "").await?;
         way.stall();
-        served += ask_until(stage.address, "state=store_unavailable").await?;
+        served += ask_until(gateway.address, "state=store_unavailable").await?;
     }
     way.let_new();
-    served += ask_until(stage.address, "").await?;
+    served += ask_until(gateway.address, "").await?;
     settled(&store, "day/key:team", served * PRICE).await;
     let scripts = || -> Result<u64> {
         let counts = store.ask(&["INFO", "commandstats"])?;
@@ -262,16 +262,16 @@ async fn what_was_spent_without_the_store_outlives_the_process_where_there_is_a_
     let folder = tempfile::tempdir()?;
     let file = format!("file: '{}'", folder.path().join("state.redb").display());
     let configuration = sharing("{month: 0.35}", "{}", &at(&store), &file);
-    let stage = Stage::between(&upstream, &upstream, &configuration)?;
-    assert_eq!(fallback(&ask(stage.address).await?), (200, ""));
+    let gateway = TestGateway::between(&upstream, &upstream, &configuration)?;
+    assert_eq!(fallback(&ask(gateway.address).await?), (200, ""));
     store.kill();
-    let served = 1 + ask_until(stage.address, "state=store_unavailable").await?;
-    drop(stage);
+    let served = 1 + ask_until(gateway.address, "state=store_unavailable").await?;
+    drop(gateway);
     store.start_again()?;
-    let stage = Stage::between(&upstream, &upstream, &configuration)?;
+    let gateway = TestGateway::between(&upstream, &upstream, &configuration)?;
     settled(&store, "month/key:team", served * PRICE).await;
     assert_eq!(store.kept("month/key:team")?.len(), 2, "one process and the total: it has kept its name");
-    drop(stage);
+    drop(gateway);
     Ok(())
 }
 
@@ -282,18 +282,19 @@ async fn a_gateway_that_drains_tells_the_store_all_it_spent() -> Result<()> {
     let mut held = Reply::json(200, &half);
     held.frames.insert(0, Frame::Wait(gate.clone()));
     let (store, upstream) = (Store::start()?, FakeUpstream::always(held)?);
-    let mut stage = Stage::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
+    let mut gateway =
+        TestGateway::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
     let mut running = JoinSet::new();
-    let address = stage.address;
+    let address = gateway.address;
     running.spawn(async move { ask(address).await });
     until(|| upstream.count() == 1).await;
     assert_eq!(store.kept("day/key:team")?["total"], PRICE, "set aside");
-    stage.leave();
+    gateway.leave();
     gate.open();
     while let Some(answer) = running.join_next().await {
         assert_eq!(answer??.status, 200);
     }
-    drop(stage);
+    drop(gateway);
     assert_eq!(store.kept("day/key:team")?["total"], 49_991_000, "settled");
     Ok(())
 }
@@ -309,20 +310,20 @@ async fn over_tls_with_a_password_only_a_store_that_the_authority_vouches_for_is
     let options = ["--tls-port", &port, "--tls-cert-file", &file("tls.crt"), "--tls-key-file", &file("tls.key")];
     let options: Vec<String> =
         options.iter().chain(&["--tls-auth-clients", "no"]).map(|word| (*word).to_owned()).collect();
-    // The stage resolves every reference to this.
+    // The gateway resolves every reference to this.
     let store = Store::start_with(Some("sk-upstream"), &options)?;
     let upstream = FakeUpstream::always(dear())?;
     let url = format!("rediss://127.0.0.1:{port}', password: '${{PASSWORD}}', ca: '{}", file("ca.pem"));
     let trusting = sharing("{day: 9}", "{}", &url, "");
-    let stage = Stage::between(&upstream, &upstream, &trusting)?;
-    assert_eq!(fallback(&ask(stage.address).await?), (200, ""));
+    let gateway = TestGateway::between(&upstream, &upstream, &trusting)?;
+    assert_eq!(fallback(&ask(gateway.address).await?), (200, ""));
     settled(&store, "day/key:team", PRICE).await;
     let doubting = trusting.replace(&format!(", ca: '{}'", file("ca.pem")), "");
     assert_ne!(doubting, trusting);
-    let stage = Stage::between(&upstream, &upstream, &doubting)?;
-    assert_eq!(fallback(&ask(stage.address).await?), (200, "state=store_unavailable"));
+    let gateway = TestGateway::between(&upstream, &upstream, &doubting)?;
+    assert_eq!(fallback(&ask(gateway.address).await?), (200, "state=store_unavailable"));
     let missing = trusting.replace("ca.pem", "gone.pem");
-    let error = Stage::between(&upstream, &upstream, &missing).err().map(|error| format!("{error:#}"));
+    let error = TestGateway::between(&upstream, &upstream, &missing).err().map(|error| format!("{error:#}"));
     assert!(
         error.as_ref().is_some_and(|error| error.contains("state.shared.ca") && error.contains("gone.pem")),
         "{error:?}"
@@ -334,9 +335,9 @@ async fn over_tls_with_a_password_only_a_store_that_the_authority_vouches_for_is
 async fn the_store_keeps_no_text_and_names_accounts_alone() -> Result<()> {
     let (store, upstream) = (Store::start()?, FakeUpstream::always(dear())?);
     let limits = "{budget: {day: 9}}";
-    let stage = Stage::between(&upstream, &upstream, &sharing("{day: 9}", limits, &at(&store), ""))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &sharing("{day: 9}", limits, &at(&store), ""))?;
     let user = "ada {x}:day/key:team \u{e9}";
-    assert_eq!(fallback(&ask_as(stage.address, "team-key", user).await?), (200, ""));
+    assert_eq!(fallback(&ask_as(gateway.address, "team-key", user).await?), (200, ""));
     settled(&store, "day/user:ada ?x?:day/key:team *", PRICE).await;
     let dump: Value = json!(store.ask(&["--raw", "KEYS", "*"])?);
     assert!(!dump.to_string().contains("hi\"") && dump.to_string().contains("day/key:team"), "{dump}");

@@ -7,11 +7,11 @@ use personaroute_harness::{
 };
 use serde_json::{Value, json};
 
-use super::stage::{ByPrice, Stage, two};
+use super::test_gateway::{ByPrice, TestGateway, two};
 
-async fn ask(stage: &Stage, headers: &[(&str, &str)], messages: Value) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, headers: &[(&str, &str)], messages: Value) -> Result<Answer> {
     let body = json!({"model": "auto", "user": "ada", "messages": messages});
-    wire::post(stage.address, "/v1/chat/completions", headers, &body).await
+    wire::post(gateway.address, "/v1/chat/completions", headers, &body).await
 }
 
 fn turn(last: &Value) -> Value {
@@ -21,24 +21,24 @@ fn turn(last: &Value) -> Value {
 const DEMANDING: (&str, &str) = ("x-personaroute-preference", "0.9");
 const EXPLAIN: (&str, &str) = ("x-personaroute-explain", "1");
 
-fn stage(upstream: &FakeUpstream, margin: f32) -> Result<Stage> {
+fn gateway(upstream: &FakeUpstream, margin: f32) -> Result<TestGateway> {
     let sticky = format!("{{name: auto, stickiness: {{margin: {margin}}}}}");
-    Stage::start(&two(upstream, upstream, "").replace("{name: auto}", &sticky), ByPrice)
+    TestGateway::start(&two(upstream, upstream, "").replace("{name: auto}", &sticky), ByPrice)
 }
 
 #[tokio::test]
 async fn a_turn_after_a_tool_goes_on_with_the_same_llm() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = stage(&upstream, 0.0)?;
+    let gateway = gateway(&upstream, 0.0)?;
     let opening = json!([{"role": "user", "content": "opening"}]);
-    assert_eq!(ask(&stage, &[DEMANDING], opening).await?.header("x-personaroute-model"), "dear");
+    assert_eq!(ask(&gateway, &[DEMANDING], opening).await?.header("x-personaroute-model"), "dear");
     let tool = turn(&json!({"role": "tool", "tool_call_id": "1", "content": "42"}));
-    let carried = ask(&stage, &[EXPLAIN], tool).await?;
+    let carried = ask(&gateway, &[EXPLAIN], tool).await?;
     assert_eq!(carried.header("x-personaroute-model"), "dear", "though nobody asked for quality this time");
     let told: Value = serde_json::from_str(carried.header("x-personaroute-explain"))?;
     assert_eq!(told["kept"], true);
     let fresh = turn(&json!({"role": "user", "content": "something new"}));
-    assert_eq!(ask(&stage, &[], fresh).await?.header("x-personaroute-model"), "cheap");
+    assert_eq!(ask(&gateway, &[], fresh).await?.header("x-personaroute-model"), "cheap");
     Ok(())
 }
 
@@ -46,9 +46,9 @@ async fn a_turn_after_a_tool_goes_on_with_the_same_llm() -> Result<()> {
 async fn a_new_question_keeps_the_llm_within_the_margin() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     for (margin, expected) in [(100.0, "dear"), (1.0, "cheap")] {
-        let stage = stage(&upstream, margin)?;
-        ask(&stage, &[DEMANDING], json!([{"role": "user", "content": "opening"}])).await?;
-        let answer = ask(&stage, &[], turn(&json!({"role": "user", "content": "and then?"}))).await?;
+        let gateway = gateway(&upstream, margin)?;
+        ask(&gateway, &[DEMANDING], json!([{"role": "user", "content": "opening"}])).await?;
+        let answer = ask(&gateway, &[], turn(&json!({"role": "user", "content": "and then?"}))).await?;
         assert_eq!(answer.header("x-personaroute-model"), expected, "{margin}");
     }
     Ok(())
@@ -66,13 +66,16 @@ auth:
 ";
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let sticky = "{name: auto, stickiness: {margin: 100.0}}";
-    let stage = Stage::start(&two(&upstream, &upstream, keys).replace("{name: auto}", sticky), ByPrice)?;
+    let gateway = TestGateway::start(&two(&upstream, &upstream, keys).replace("{name: auto}", sticky), ByPrice)?;
     let opening = json!([{"role": "user", "content": "opening"}]);
     let session = ("x-personaroute-session", "s");
     let team = ("x-api-key", "team-key");
-    assert_eq!(ask(&stage, &[team, session, DEMANDING], opening.clone()).await?.header("x-personaroute-model"), "dear");
+    assert_eq!(
+        ask(&gateway, &[team, session, DEMANDING], opening.clone()).await?.header("x-personaroute-model"),
+        "dear"
+    );
     for (key, expected) in [("service-key", "cheap"), ("team-key", "dear")] {
-        let answer = ask(&stage, &[("x-api-key", key), session], opening.clone()).await?;
+        let answer = ask(&gateway, &[("x-api-key", key), session], opening.clone()).await?;
         assert_eq!(answer.header("x-personaroute-model"), expected, "{key}");
     }
     Ok(())
@@ -81,11 +84,11 @@ auth:
 #[tokio::test]
 async fn a_named_session_holds_across_openings_and_an_unnamed_one_does_not() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = stage(&upstream, 100.0)?;
+    let gateway = gateway(&upstream, 100.0)?;
     let session = ("x-personaroute-session", "s1");
     let say = |text: &str| json!([{"role": "user", "content": text}]);
-    ask(&stage, &[DEMANDING, session], say("one")).await?;
-    assert_eq!(ask(&stage, &[session], say("two")).await?.header("x-personaroute-model"), "dear");
-    assert_eq!(ask(&stage, &[], say("one")).await?.header("x-personaroute-model"), "cheap");
+    ask(&gateway, &[DEMANDING, session], say("one")).await?;
+    assert_eq!(ask(&gateway, &[session], say("two")).await?.header("x-personaroute-model"), "dear");
+    assert_eq!(ask(&gateway, &[], say("one")).await?.header("x-personaroute-model"), "cheap");
     Ok(())
 }

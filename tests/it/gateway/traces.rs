@@ -15,7 +15,7 @@ use personaroute_harness::{
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::stage::{Stage, until};
+use super::test_gateway::{TestGateway, until};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CLIENT: &str = "b7ad6b7169203331";
@@ -70,12 +70,13 @@ fn hex(bytes: &[u8]) -> String {
 async fn a_request_is_one_trace_with_its_decision_and_each_attempt() -> Result<()> {
     let collector = collector()?;
     let (cheap, dear) = (FakeUpstream::always(Reply::json(500, &json!({})))?, FakeUpstream::always(Reply::chat("ok"))?);
-    let stage = Stage::between(&cheap, &dear, &traced(&collector, ""))?;
+    let gateway = TestGateway::between(&cheap, &dear, &traced(&collector, ""))?;
     let parent = format!("00-{TRACE}-{CLIENT}-01");
     let headers = [("traceparent", parent.as_str()), ("tracestate", "vendor=1"), ("authorization", "Bearer sk-client")];
-    let answer = wire::post(stage.address, "/v1/chat/completions", &headers, &chat("a secret question", false)).await?;
+    let answer =
+        wire::post(gateway.address, "/v1/chat/completions", &headers, &chat("a secret question", false)).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    drop(stage);
+    drop(gateway);
     let spans = spans(&collector)?;
     let [root, decide, failed, answered] =
         ["POST /v1/chat/completions", "decide", "chat cheap-1", "chat dear-1"].map(|name| &spans[name]);
@@ -137,9 +138,9 @@ async fn of_two_that_are_asked_each_has_its_span_and_the_one_that_answers_the_su
         let collector = collector()?;
         let first = held(&gate)?;
         let second = if is_first_to_win { held(&Gate::closed())? } else { FakeUpstream::always(Reply::chat("ok"))? };
-        let stage = Stage::between(&first, &second, &traced(&collector, "hedge: {after: 100ms}"))?;
+        let gateway = TestGateway::between(&first, &second, &traced(&collector, "hedge: {after: 100ms}"))?;
         let hi = chat("hi", false);
-        let asked = wire::post(stage.address, "/v1/chat/completions", &[], &hi);
+        let asked = wire::post(gateway.address, "/v1/chat/completions", &[], &hi);
         let opening = async {
             until(|| second.count() == 1).await;
             if is_first_to_win {
@@ -148,7 +149,7 @@ async fn of_two_that_are_asked_each_has_its_span_and_the_one_that_answers_the_su
         };
         let (answer, ()) = tokio::join!(asked, opening);
         assert_eq!(answer?.header("x-personaroute-hedge"), if is_first_to_win { "lost" } else { "won" });
-        drop(stage);
+        drop(gateway);
         let spans = spans(&collector)?;
         assert_eq!(spans.len(), 4, "{:?}", spans.keys());
         let [of_first, of_second] = ["chat cheap-1", "chat dear-1"].map(|name| &spans[name]);
@@ -174,10 +175,10 @@ async fn of_two_that_are_asked_each_has_its_span_and_the_one_that_answers_the_su
 #[tokio::test]
 async fn a_decision_that_the_client_did_without_is_no_error() -> Result<()> {
     let (collector, upstream) = (collector()?, FakeUpstream::always(Reply::chat("ok"))?);
-    let stage = Stage::between(&upstream, &upstream, &traced(&collector, ""))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &traced(&collector, ""))?;
     let headers = [("x-personaroute-bypass", "1")];
-    wire::post(stage.address, "/v1/chat/completions", &headers, &chat("hi", false)).await?;
-    drop(stage);
+    wire::post(gateway.address, "/v1/chat/completions", &headers, &chat("hi", false)).await?;
+    drop(gateway);
     let spans = spans(&collector)?;
     assert_eq!((code(&spans["decide"]), text(&spans["decide"], "error.type").as_str()), (StatusCode::Unset, "None"));
     Ok(())
@@ -188,10 +189,10 @@ async fn a_streams_tokens_and_model_are_told_when_it_has_ended() -> Result<()> {
     let collector = collector()?;
     let last = json!({"model": "m-2026", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
     let upstream = FakeUpstream::always(Reply::events(vec![Frame::event(&last), Frame::done()]))?;
-    let stage = Stage::between(&upstream, &upstream, &traced(&collector, ""))?;
-    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &chat("hi", true)).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &traced(&collector, ""))?;
+    let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &chat("hi", true)).await?;
     assert!(answer.text().ends_with("[DONE]\n\n"), "{}", answer.text());
-    drop(stage);
+    drop(gateway);
     let spans = spans(&collector)?;
     let call = &spans["chat cheap-1"];
     for (key, expected) in
@@ -207,11 +208,11 @@ async fn a_streams_tokens_and_model_are_told_when_it_has_ended() -> Result<()> {
 async fn a_client_that_does_not_keep_its_trace_is_not_traced_and_its_header_travels_as_it_is() -> Result<()> {
     let collector = collector()?;
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &traced(&collector, ""))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &traced(&collector, ""))?;
     let parent = format!("00-{TRACE}-{CLIENT}-00");
     let headers = [("traceparent", parent.as_str())];
-    wire::post(stage.address, "/v1/chat/completions", &headers, &chat("hi", false)).await?;
-    drop(stage);
+    wire::post(gateway.address, "/v1/chat/completions", &headers, &chat("hi", false)).await?;
+    drop(gateway);
     assert_eq!(upstream.requests()[0].header("traceparent"), parent);
     assert_eq!(collector.count(), 0);
     Ok(())
@@ -221,10 +222,10 @@ async fn a_client_that_does_not_keep_its_trace_is_not_traced_and_its_header_trav
 async fn a_collector_that_refuses_costs_no_request() -> Result<()> {
     let collector = FakeUpstream::always(Reply::json(400, &json!({})))?;
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &traced(&collector, ""))?;
-    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &chat("hi", false)).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &traced(&collector, ""))?;
+    let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &chat("hi", false)).await?;
     assert_eq!(answer.status, 200);
-    while !wire::get(stage.admin, "/metrics").await?.text().contains("personaroute_spans_total{outcome=\"lost\"} 3") {
+    while !wire::get(gateway.admin, "/metrics").await?.text().contains("personaroute_spans_total{outcome=\"lost\"} 3") {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The room that writes Anthropic's format: requests for its upstreams, answers and streams for its clients.
 
 pub mod request;
-pub mod answer;
+pub mod response;
 pub mod stream;
 mod calls;
 

@@ -1,7 +1,7 @@
 //! The room that writes OpenAI's format: requests for its upstreams, answers and streams for its clients.
 
 pub mod request;
-pub mod answer;
+pub mod response;
 pub mod stream;
 
 use serde_json::Value;

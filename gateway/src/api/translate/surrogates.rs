@@ -4,16 +4,16 @@
 const ESCAPE: usize = 6;
 
 /// Returns `json` with U+FFFD for each escaped half of a surrogate pair without the other; none when there is none.
-pub(super) fn mend(json: &str) -> Option<String> {
-    let mut mended = String::new();
+pub(super) fn repair_surrogates(json: &str) -> Option<String> {
+    let mut repaired = String::new();
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at_checked(at)?;
-        mended.push_str(before);
+        repaired.push_str(before);
         let length = match (half(escape), escape.get(ESCAPE..).and_then(half)) {
             (Some(Half::High), Some(Half::Low)) => ESCAPE * 2,
             (Some(_), _) => {
-                mended.push_str("\\ufffd");
+                repaired.push_str("\\ufffd");
                 rest = escape.get(ESCAPE..)?;
                 continue;
             }
@@ -21,11 +21,11 @@ pub(super) fn mend(json: &str) -> Option<String> {
             (None, _) => 1 + escape.chars().nth(1).map_or(0, char::len_utf8),
         };
         let (kept, behind) = escape.split_at_checked(length)?;
-        mended.push_str(kept);
+        repaired.push_str(kept);
         rest = behind;
     }
-    mended.push_str(rest);
-    (mended != json).then_some(mended)
+    repaired.push_str(rest);
+    (repaired != json).then_some(repaired)
 }
 
 enum Half {
@@ -49,14 +49,14 @@ mod tests {
 
     #[test]
     fn halves_alone_are_replaced_and_pairs_and_backslashes_stay() {
-        let mended = |json: &str| mend(json);
-        assert_eq!(mended(r#"{"a":"x\ud83d"}"#).as_deref(), Some(r#"{"a":"x\ufffd"}"#));
+        let repaired = |json: &str| repair_surrogates(json);
+        assert_eq!(repaired(r#"{"a":"x\ud83d"}"#).as_deref(), Some(r#"{"a":"x\ufffd"}"#));
         assert_eq!(
-            mended(r#""\ude00\ud83d\ude00\uD83D\ud83d""#).as_deref(),
+            repaired(r#""\ude00\ud83d\ude00\uD83D\ud83d""#).as_deref(),
             Some(r#""\ufffd\ud83d\ude00\ufffd\ufffd""#)
         );
         for whole in [r#""\ud83d\ude00 \\ud83d \n é""#, r#""\"#, ""] {
-            assert_eq!(mended(whole), None, "{whole}");
+            assert_eq!(repaired(whole), None, "{whole}");
         }
     }
 }

@@ -18,7 +18,7 @@ fn translation(wire: Wire, request: &Value) -> Translation {
 fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
     let translation = translation(wire, request);
     let asked = translation.body("the-upstreams-name", true);
-    let answered = translation.answer(answer.to_string().as_bytes()).unwrap();
+    let answered = translation.response(answer.to_string().as_bytes()).unwrap();
     [
         ("the client asks", pretty(request.to_string().as_bytes())),
         ("the upstream reads", pretty(&asked)),
@@ -152,7 +152,7 @@ fn a_call_that_was_cut_is_not_to_be_made() {
     let call = json!({"id": "c", "function": {"name": "look", "arguments": "{\"path\": \"/tm"}});
     let stop = |reason: &str| {
         let choice = json!({"message": {"content": null, "tool_calls": [call]}, "finish_reason": reason});
-        let answer = translation(Wire::Messages, &request).answer(json!({"choices": [choice]}).to_string().as_bytes());
+        let answer = translation(Wire::Messages, &request).response(json!({"choices": [choice]}).to_string().as_bytes());
         let read: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
         read["stop_reason"].as_str().unwrap().to_owned()
     };

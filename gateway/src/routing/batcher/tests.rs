@@ -11,7 +11,7 @@ use personaroute_host::{Decision, UserState};
 
 use super::*;
 
-const MOST: usize = 3;
+const MAX_BATCH: usize = 3;
 
 /// Answers with the text, and notes how many requests each call had; a call with "bad" fails, "refused" is refused.
 #[derive(Default)]
@@ -22,11 +22,11 @@ impl Scorer for Arc<Noting> {
         false
     }
 
-    fn route(&self, request: &RouteRequest) -> Answer {
+    fn route(&self, request: &RouteRequest) -> RouteResult {
         self.route_batch(std::slice::from_ref(request)).remove(0)
     }
 
-    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Answer> {
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<RouteResult> {
         self.0.lock().unwrap().push(requests.len());
         assert!(requests.iter().all(|request| request.text != "panic"), "asked to");
         if requests.iter().any(|request| request.text == "bad") {
@@ -36,7 +36,7 @@ impl Scorer for Arc<Noting> {
     }
 }
 
-fn answer(request: &RouteRequest) -> Answer {
+fn answer(request: &RouteRequest) -> RouteResult {
     if request.text == "refused" {
         return Err(RouteError::InvalidRequest("refused".to_owned()));
     }
@@ -46,18 +46,18 @@ fn answer(request: &RouteRequest) -> Answer {
 
 fn batcher() -> (Batcher, Arc<Noting>) {
     let noting = Arc::new(Noting::default());
-    let pace = Arc::new(Pace::new(Instant::now()));
-    (Batcher::new(Arc::new(Arc::clone(&noting)), pace, MOST), noting)
+    let latency = Arc::new(LatencyEstimator::new(Instant::now()));
+    (Batcher::new(Arc::new(Arc::clone(&noting)), latency, MAX_BATCH), noting)
 }
 
-fn question(text: &str) -> Question {
-    Question { request: RouteRequest { text: text.to_owned(), ..RouteRequest::default() }, preference: None }
+fn job(text: &str) -> RouteJob {
+    RouteJob { request: RouteRequest { text: text.to_owned(), ..RouteRequest::default() }, preference: None }
 }
 
 /// Asks all at once; returns what came of each, and how many requests each call had.
 async fn ask(texts: &[&str]) -> (Vec<String>, Vec<usize>) {
     let (batcher, noting) = batcher();
-    let made = join_all(texts.iter().map(|text| batcher.decide(question(text)))).await;
+    let made = join_all(texts.iter().map(|text| batcher.decide(job(text)))).await;
     let told = made.into_iter().map(|made| match made {
         Ok(Ok(decision)) => decision.why,
         Ok(Err(error)) => error.label().to_owned(),
@@ -76,10 +76,10 @@ async fn requests_that_are_ready_together_are_one_call_and_get_their_own_answers
 
 #[tokio::test]
 async fn a_call_has_a_limit_and_the_rest_is_not_forgotten() {
-    let texts: Vec<String> = (0..2 * MOST + 1).map(|idx| idx.to_string()).collect();
+    let texts: Vec<String> = (0..2 * MAX_BATCH + 1).map(|idx| idx.to_string()).collect();
     let (told, calls) = ask(&texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
     assert_eq!(told, texts);
-    assert_eq!(calls, [MOST, MOST, 1]);
+    assert_eq!(calls, [MAX_BATCH, MAX_BATCH, 1]);
 }
 
 #[tokio::test]
@@ -97,8 +97,8 @@ async fn nobody_pays_for_another_request_of_the_call() {
 async fn who_left_is_not_decided_about() {
     let (batcher, noting) = batcher();
     let mut ctx = Context::from_waker(Waker::noop());
-    let mut stays = pin!(batcher.decide(question("stays")));
-    let mut gone = Box::pin(batcher.decide(question("gone")));
+    let mut stays = pin!(batcher.decide(job("stays")));
+    let mut gone = Box::pin(batcher.decide(job("gone")));
     assert!(stays.as_mut().poll(&mut ctx).is_pending() && gone.as_mut().poll(&mut ctx).is_pending());
     drop(gone);
     assert!(matches!(stays.await, Ok(Ok(decision)) if decision.why == "stays"));
@@ -109,11 +109,11 @@ async fn who_left_is_not_decided_about() {
 async fn others_go_on_elsewhere_when_the_first_leaves_and_the_next_begins_anew() {
     let (batcher, noting) = batcher();
     let mut ctx = Context::from_waker(Waker::noop());
-    let mut first = Box::pin(batcher.decide(question("first")));
-    let mut second = pin!(batcher.decide(question("second")));
+    let mut first = Box::pin(batcher.decide(job("first")));
+    let mut second = pin!(batcher.decide(job("second")));
     assert!(first.as_mut().poll(&mut ctx).is_pending() && second.as_mut().poll(&mut ctx).is_pending());
     drop(first);
     assert!(matches!(second.await, Err(back) if back.request.text == "second"));
-    assert!(matches!(batcher.decide(question("third")).await, Ok(Ok(decision)) if decision.why == "third"));
+    assert!(matches!(batcher.decide(job("third")).await, Ok(Ok(decision)) if decision.why == "third"));
     assert_eq!(*noting.0.lock().unwrap(), [1]);
 }

@@ -14,7 +14,7 @@ use personaroute_host::{Decision, UserState};
 
 use super::*;
 
-type Behaviour = Box<dyn Fn(&RouteRequest) -> Answer + Send + Sync>;
+type Behaviour = Box<dyn Fn(&RouteRequest) -> RouteResult + Send + Sync>;
 
 struct Fake(Behaviour);
 
@@ -23,26 +23,26 @@ impl Scorer for Fake {
         user == "known"
     }
 
-    fn route(&self, request: &RouteRequest) -> Answer {
+    fn route(&self, request: &RouteRequest) -> RouteResult {
         (self.0)(request)
     }
 
-    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Answer> {
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<RouteResult> {
         requests.iter().map(&self.0).collect()
     }
 }
 
 fn pool(queue: usize, deadline: Duration, behaviour: Behaviour) -> RoutePool {
     let scorer: Arc<dyn Scorer> = Arc::new(Fake(behaviour));
-    RoutePool::start(&scorer, Limits { threads: 1, queue, batch: 8, deadline }).unwrap()
+    RoutePool::start(&scorer, PoolLimits { threads: 1, queue, batch: 8, deadline }).unwrap()
 }
 
-fn question(user: Option<&str>, preference: Option<f32>) -> Question {
+fn job(user: Option<&str>, preference: Option<f32>) -> RouteJob {
     let request = RouteRequest { user: user.map(str::to_owned), ..RouteRequest::default() };
-    Question { request, preference }
+    RouteJob { request, preference }
 }
 
-fn echo(request: &RouteRequest) -> Answer {
+fn echo(request: &RouteRequest) -> RouteResult {
     let why = request.preference.map_or_else(|| "own".to_owned(), |preference| preference.to_string());
     Ok(Decision { ranking: Vec::new(), user_state: UserState::New, task: None, why, elapsed: Duration::ZERO })
 }
@@ -55,8 +55,8 @@ async fn a_panicking_router_fails_one_request_and_not_the_next() {
         echo(request)
     };
     let pool = pool(4, Duration::from_secs(30), Box::new(behaviour));
-    assert!(matches!(pool.route(question(None, None)).await, Err(RouteError::Plugin(_))));
-    assert!(pool.route(question(None, None)).await.is_ok());
+    assert!(matches!(pool.route(job(None, None)).await, Err(RouteError::Plugin(_))));
+    assert!(pool.route(job(None, None)).await.is_ok());
 }
 
 /// A behaviour that tells when it began and then waits for the test.
@@ -85,26 +85,26 @@ impl Scorer for Arc<Quick> {
         false
     }
 
-    fn route(&self, request: &RouteRequest) -> Answer {
+    fn route(&self, request: &RouteRequest) -> RouteResult {
         self.slowly.fetch_add(1, Ordering::SeqCst);
         echo(request)
     }
 
-    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Answer> {
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<RouteResult> {
         requests.iter().map(echo).collect()
     }
 
-    fn is_quick(&self, _: &RouteRequest) -> bool {
+    fn can_run_inline(&self, _: &RouteRequest) -> bool {
         true
     }
 
-    fn route_quickly(&self, requests: &[RouteRequest]) -> Vec<Answer> {
+    fn route_inline(&self, requests: &[RouteRequest]) -> Vec<RouteResult> {
         let is_late = self.quickly.fetch_add(1, Ordering::SeqCst) + 1 == self.fails;
         if !is_late {
             return self.route_batch(requests);
         }
-        let work = Work::begin();
-        while work.time() < Duration::from_millis(2) {
+        let timer = CpuTimer::begin();
+        while timer.elapsed() < Duration::from_millis(2) {
             std::hint::spin_loop();
         }
         vec![Err(RouteError::Timeout); requests.len()]
@@ -115,19 +115,19 @@ impl Scorer for Arc<Quick> {
 async fn a_router_that_has_shown_to_be_quick_is_asked_at_once_until_it_is_late() {
     let quick = Arc::new(Quick { quickly: AtomicUsize::new(0), slowly: AtomicUsize::new(0), fails: 3 });
     let scorer: Arc<dyn Scorer> = Arc::new(Arc::clone(&quick));
-    let limits = Limits { threads: 1, queue: 4, batch: 8, deadline: Duration::from_secs(30) };
+    let limits = PoolLimits { threads: 1, queue: 4, batch: 8, deadline: Duration::from_secs(30) };
     let pool = RoutePool::start(&scorer, limits).unwrap();
-    assert_eq!(pool.route(question(None, Some(0.5))).await.unwrap().why, "0.5");
+    assert_eq!(pool.route(job(None, Some(0.5))).await.unwrap().why, "0.5");
     assert_eq!(quick.quickly.load(Ordering::SeqCst), 0, "nothing was known of it");
     // As if it had decided often.
-    (0..100).for_each(|_| pool.pace.took(Duration::from_micros(50)));
+    (0..100).for_each(|_| pool.latency.record(Duration::from_micros(50)));
     let before = quick.slowly.load(Ordering::SeqCst);
     for _ in 0..2 {
-        assert_eq!(pool.route(question(None, Some(0.5))).await.unwrap().why, "0.5");
+        assert_eq!(pool.route(job(None, Some(0.5))).await.unwrap().why, "0.5");
     }
     assert_eq!((quick.quickly.load(Ordering::SeqCst), quick.slowly.load(Ordering::SeqCst)), (2, before));
     for _ in 0..2 {
-        assert!(pool.route(question(None, None)).await.is_ok(), "another thread decides");
+        assert!(pool.route(job(None, None)).await.is_ok(), "another thread decides");
     }
     assert_eq!((quick.quickly.load(Ordering::SeqCst), quick.slowly.load(Ordering::SeqCst)), (3, before + 2));
 }
@@ -137,12 +137,12 @@ async fn a_full_queue_refuses_at_once() {
     let (behaviour, began, open) = held();
     let pool = pool(1, Duration::from_secs(600), behaviour);
     let mut ctx = Context::from_waker(Waker::noop());
-    let mut first = pin!(pool.route(question(None, None)));
+    let mut first = pin!(pool.route(job(None, None)));
     assert!(first.as_mut().poll(&mut ctx).is_pending());
     began.recv().unwrap();
-    let mut second = pin!(pool.route(question(None, None)));
+    let mut second = pin!(pool.route(job(None, None)));
     assert!(second.as_mut().poll(&mut ctx).is_pending());
-    assert_eq!(pool.route(question(None, None)).await, Err(RouteError::Overloaded));
+    assert_eq!(pool.route(job(None, None)).await, Err(RouteError::Overloaded));
     drop(open);
     assert!(first.await.is_ok() && second.await.is_ok());
 }
@@ -151,18 +151,13 @@ async fn a_full_queue_refuses_at_once() {
 async fn a_slow_router_times_out() {
     let (behaviour, _began, _open) = held();
     let pool = pool(1, Duration::from_millis(1), behaviour);
-    assert_eq!(pool.route(question(None, None)).await, Err(RouteError::Timeout));
+    assert_eq!(pool.route(job(None, None)).await, Err(RouteError::Timeout));
 }
 
 #[tokio::test]
 async fn the_default_preference_is_for_unknown_users_only() {
     let pool = pool(4, Duration::from_secs(30), Box::new(echo));
-    let questions = vec![
-        question(Some("known"), Some(0.5)),
-        question(Some("new"), Some(0.5)),
-        question(None, Some(0.5)),
-        question(None, None),
-    ];
-    let whys: Vec<_> = pool.route_batch(questions).await.into_iter().map(|answer| answer.unwrap().why).collect();
+    let jobs = vec![job(Some("known"), Some(0.5)), job(Some("new"), Some(0.5)), job(None, Some(0.5)), job(None, None)];
+    let whys: Vec<_> = pool.route_batch(jobs).await.into_iter().map(|answer| answer.unwrap().why).collect();
     assert_eq!(whys, ["own", "0.5", "0.5", "own"]);
 }

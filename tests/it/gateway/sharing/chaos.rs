@@ -6,7 +6,7 @@ use anyhow::Result;
 use personaroute_harness::{stall::Stall, store::Store, upstream::FakeUpstream, wire};
 use tokio::task::JoinSet;
 
-use super::{Stage, ask_as, dear, sharing, until};
+use super::{TestGateway, ask_as, dear, sharing, until};
 
 /// Answers that come out the same for the same seed.
 struct Dice(u64);
@@ -20,10 +20,10 @@ impl Dice {
 }
 
 /// What the gateways have told of their use, in nano-USD: by `key:NAME` and by `user:ID`.
-async fn used(stages: &[Stage]) -> Result<BTreeMap<String, u64>> {
+async fn used(gateways: &[TestGateway]) -> Result<BTreeMap<String, u64>> {
     let mut sums = BTreeMap::<String, f64>::new();
-    for stage in stages {
-        let table = wire::get(stage.admin, "/usage").await?.json();
+    for gateway in gateways {
+        let table = wire::get(gateway.admin, "/usage").await?.json();
         for row in table["usage"].as_array().into_iter().flatten() {
             for account in ["key", "user"] {
                 let name = format!("{account}:{}", row[account].as_str().unwrap_or_default());
@@ -49,8 +49,8 @@ async fn after(seed: u64) -> Result<()> {
     let way = Stall::before(store.port()).await?;
     let (url, users) = (format!("redis://{}", way.address()), "{budget: {day: 1000}}");
     let configuration = sharing("{day: 1000}", users, &url, "").replace("timeout: 10s", "timeout: 30ms");
-    let start = || Stage::between(&upstream, &upstream, &configuration);
-    let stages = [start()?, start()?, start()?];
+    let start = || TestGateway::between(&upstream, &upstream, &configuration);
+    let gateways = [start()?, start()?, start()?];
     let mut dice = Dice(seed);
     let mut asked = JoinSet::new();
     for _ in 0..60 {
@@ -65,7 +65,7 @@ async fn after(seed: u64) -> Result<()> {
             4 => asked.abort_all(),
             _ => {
                 for _ in 0..4 {
-                    let address = stages[usize::try_from(dice.roll(3))?].address;
+                    let address = gateways[usize::try_from(dice.roll(3))?].address;
                     let user = format!("user-{}", dice.roll(3));
                     asked.spawn(async move { ask_as(address, "team-key", &user).await });
                 }
@@ -85,12 +85,12 @@ async fn after(seed: u64) -> Result<()> {
     way.go_on();
     // Whoever left is noticed a little later.
     for _ in 0..300 {
-        if knows(&store, &used(&stages).await?) {
+        if knows(&store, &used(&gateways).await?) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let expected = used(&stages).await?;
+    let expected = used(&gateways).await?;
     until(|| knows(&store, &expected)).await;
     assert_eq!(expected.len(), 4, "{expected:?}");
     // Nobody asks for anything any more, and still a store that has forgotten everything is told.

@@ -10,7 +10,7 @@ use super::super::text;
 pub(super) struct Calls {
     calls: Vec<Call>,
     /// Calls whose blocks are over; the one behind them is being written.
-    over: usize,
+    finished: usize,
 }
 
 /// One call, as far as it has come.
@@ -41,7 +41,7 @@ impl Calls {
 
     /// Returns whether arguments of a call are still to come.
     pub(super) fn is_half(&self) -> bool {
-        self.calls.get(self.over..).unwrap_or_default().iter().any(|call| !is_whole(&call.arguments))
+        self.calls.get(self.finished..).unwrap_or_default().iter().any(|call| !is_whole(&call.arguments))
     }
 
     /// Takes a fragment of a call.
@@ -62,8 +62,8 @@ impl Calls {
     /// says that nothing more is to come.
     pub(super) fn next(&mut self, all: bool) -> Option<Piece> {
         loop {
-            let is_last = self.over + 1 >= self.calls.len();
-            let call = self.calls.get_mut(self.over)?;
+            let is_last = self.finished + 1 >= self.calls.len();
+            let call = self.calls.get_mut(self.finished)?;
             let out = call.out.replace(call.arguments.len());
             let arguments = call.arguments.get(out.unwrap_or(0)..).unwrap_or_default();
             if out.is_none() || !arguments.is_empty() {
@@ -73,7 +73,7 @@ impl Calls {
             if !all && (is_last || !is_whole(&call.arguments)) {
                 return None;
             }
-            self.over += 1;
+            self.finished += 1;
         }
     }
 

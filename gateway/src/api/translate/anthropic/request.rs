@@ -2,17 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{list, no_word, says_something, text};
+use super::super::{is_present, list, text, unsupported};
 use crate::api::Invalid;
 
 /// Most tokens of an answer whose request names no most: messages must name one.
 const MOST: u64 = 4_096;
 
 /// Whose format has no word for what is refused here.
-const SIDE: &str = "Anthropic";
+const TARGET_FORMAT: &str = "Anthropic";
 
 /// Fields that ask for answers of a form that messages do not have.
-const FOREIGN: [&str; 6] = ["logprobs", "top_logprobs", "functions", "function_call", "audio", "web_search_options"];
+const UNSUPPORTED_FIELDS: [&str; 6] =
+    ["logprobs", "top_logprobs", "functions", "function_call", "audio", "web_search_options"];
 
 /// Returns the chat completion request `chat` as Anthropic reads it.
 ///
@@ -32,7 +33,7 @@ pub fn messages(chat: &Value) -> Result<Value, Invalid> {
         match text(message, "role") {
             "system" | "developer" => system.extend(content()?),
             "assistant" => push(&mut turns, "assistant", assistant(message, content()?, &place)?),
-            "function" => return Err(no_word(format!("{place}.role"), SIDE)),
+            "function" => return Err(unsupported(format!("{place}.role"), TARGET_FORMAT)),
             "tool" => push(&mut turns, "user", vec![tool_result(message, &content()?)]),
             _ => push(&mut turns, "user", content()?),
         }
@@ -54,14 +55,14 @@ pub fn messages(chat: &Value) -> Result<Value, Invalid> {
 }
 
 fn check(chat: &Value) -> Result<(), Invalid> {
-    if let Some(name) = FOREIGN.into_iter().find(|name| chat.get(*name).is_some_and(says_something)) {
-        return Err(no_word(name, SIDE));
+    if let Some(name) = UNSUPPORTED_FIELDS.into_iter().find(|name| chat.get(*name).is_some_and(is_present)) {
+        return Err(unsupported(name, TARGET_FORMAT));
     }
     if chat.get("n").and_then(Value::as_u64).is_some_and(|answers| answers > 1) {
-        return Err(no_word("n", SIDE));
+        return Err(unsupported("n", TARGET_FORMAT));
     }
     if list(chat, "modalities").iter().any(|kind| kind != "text") {
-        return Err(no_word("modalities", SIDE));
+        return Err(unsupported("modalities", TARGET_FORMAT));
     }
     Ok(())
 }
@@ -93,7 +94,7 @@ fn response_format(chat: &Value) -> Result<Option<Value>, Invalid> {
     match (text(format, "type"), format.pointer("/json_schema/schema")) {
         ("text", _) => Ok(None),
         ("json_schema", Some(schema)) => Ok(Some(json!({"type": "json_schema", "schema": schema}))),
-        _ => Err(no_word("response_format", SIDE)),
+        _ => Err(unsupported("response_format", TARGET_FORMAT)),
     }
 }
 
@@ -123,16 +124,16 @@ fn parts(content: Option<&Value>, place: &str) -> Result<Vec<Value>, Invalid> {
 }
 
 fn part(part: &Value, place: &str) -> Result<Value, Invalid> {
-    let said = |name| json!({"type": "text", "text": text(part, name)});
+    let text_block = |name| json!({"type": "text", "text": text(part, name)});
     match text(part, "type") {
-        "text" => Ok(said("text")),
-        "refusal" => Ok(said("refusal")),
+        "text" => Ok(text_block("text")),
+        "refusal" => Ok(text_block("refusal")),
         "image_url" => match part.pointer("/image_url/url").and_then(Value::as_str) {
             Some(url) => Ok(json!({"type": "image", "source": source(url)})),
-            None => Err(no_word(place, SIDE)),
+            None => Err(unsupported(place, TARGET_FORMAT)),
         },
-        "file" => file(part.get("file").unwrap_or(&Value::Null)).ok_or_else(|| no_word(place, SIDE)),
-        _ => Err(no_word(place, SIDE)),
+        "file" => file(part.get("file").unwrap_or(&Value::Null)).ok_or_else(|| unsupported(place, TARGET_FORMAT)),
+        _ => Err(unsupported(place, TARGET_FORMAT)),
     }
 }
 
@@ -152,10 +153,8 @@ fn file(file: &Value) -> Option<Value> {
 }
 
 fn assistant(message: &Value, mut content: Vec<Value>, place: &str) -> Result<Vec<Value>, Invalid> {
-    if let Some(name) =
-        ["function_call", "audio"].into_iter().find(|name| message.get(*name).is_some_and(says_something))
-    {
-        return Err(no_word(format!("{place}.{name}"), SIDE));
+    if let Some(name) = ["function_call", "audio"].into_iter().find(|name| message.get(*name).is_some_and(is_present)) {
+        return Err(unsupported(format!("{place}.{name}"), TARGET_FORMAT));
     }
     let refusal = text(message, "refusal");
     if !refusal.is_empty() {
@@ -164,7 +163,7 @@ fn assistant(message: &Value, mut content: Vec<Value>, place: &str) -> Result<Ve
     for (idx, call) in list(message, "tool_calls").iter().enumerate() {
         let place = format!("{place}.tool_calls[{idx}]");
         let Some(function) = call.get("function") else {
-            return Err(no_word(place, SIDE));
+            return Err(unsupported(place, TARGET_FORMAT));
         };
         let input = match text(function, "arguments").trim() {
             "" => json!({}),
@@ -187,7 +186,7 @@ fn tools(chat: &Value, request: &mut Map<String, Value>) -> Result<(), Invalid> 
     let mut tools = Vec::new();
     for (idx, tool) in list(chat, "tools").iter().enumerate() {
         let Some(function) = tool.get("function") else {
-            return Err(no_word(format!("tools[{idx}]"), SIDE));
+            return Err(unsupported(format!("tools[{idx}]"), TARGET_FORMAT));
         };
         let schema = function.get("parameters").cloned().unwrap_or_else(|| json!({"type": "object"}));
         let mut written = Map::new();
@@ -212,7 +211,7 @@ fn tool_choice(chat: &Value) -> Result<Value, Invalid> {
     let choice = chat.get("tool_choice").unwrap_or(&Value::Null);
     let mut written = match (choice, choice.pointer("/function/name")) {
         (_, Some(name)) => json!({"type": "tool", "name": name}),
-        (Value::Object(_), None) => return Err(no_word("tool_choice", SIDE)),
+        (Value::Object(_), None) => return Err(unsupported("tool_choice", TARGET_FORMAT)),
         (choice, None) if choice == "required" => json!({"type": "any"}),
         (choice, None) if choice == "none" => json!({"type": "none"}),
         _ => json!({"type": "auto"}),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    super::{error_event, error_message, list, read, said, says_something, text},
+    super::{error_event, error_message, is_present, list, read, text, text_of},
     calls::Calls,
     stop_reason, usage,
 };
@@ -119,9 +119,9 @@ impl Events {
 
     fn delta(&mut self, delta: &Value) -> String {
         let mut written = String::new();
-        for said in [said(delta.get("content").unwrap_or(&Value::Null)), text(delta, "refusal").into()] {
+        for said in [text_of(delta.get("content").unwrap_or(&Value::Null)), text(delta, "refusal").into()] {
             if !said.is_empty() {
-                written.push_str(&self.said(&said));
+                written.push_str(&self.write_text(&said));
             }
         }
         for call in list(delta, "tool_calls") {
@@ -129,14 +129,14 @@ impl Events {
         }
         written.push_str(&self.called(false));
         // Thoughts have no place in messages without a signature, but take their time.
-        let thinks = ["reasoning_content", "reasoning"].iter().any(|name| delta.get(*name).is_some_and(says_something));
+        let thinks = ["reasoning_content", "reasoning"].iter().any(|name| delta.get(*name).is_some_and(is_present));
         if written.is_empty() && (thinks || delta.get("content").is_some_and(Value::is_array)) {
             written = write(&json!({"type": "ping"}));
         }
         written
     }
 
-    fn said(&mut self, said: &str) -> String {
+    fn write_text(&mut self, said: &str) -> String {
         if !self.held.is_empty() || self.calls.is_half() {
             self.held.push_str(said);
             return String::new();
@@ -191,7 +191,7 @@ impl Events {
         let mut written = self.called(true);
         if !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
-            written.push_str(&self.said(&held));
+            written.push_str(&self.write_text(&held));
         }
         written.push_str(&self.close());
         let reason = stop_reason(self.finish_reason.as_deref().unwrap_or_default(), !self.calls.is_empty());

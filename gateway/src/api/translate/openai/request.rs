@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{list, no_word, says_something, text};
+use super::super::{is_present, list, text, unsupported};
 use crate::api::Invalid;
 
 /// Whose format has no word for what is refused here.
-const SIDE: &str = "OpenAI";
+const TARGET_FORMAT: &str = "OpenAI";
 
 /// Fields that ask for something only Anthropic's service does.
-const FOREIGN: [&str; 3] = ["mcp_servers", "container", "prefill"];
+const UNSUPPORTED_FIELDS: [&str; 3] = ["mcp_servers", "container", "prefill"];
 
 /// Returns the messages request `written` as OpenAI reads it.
 ///
@@ -19,8 +19,8 @@ const FOREIGN: [&str; 3] = ["mcp_servers", "container", "prefill"];
 ///
 /// Refuses what chat completions have no word for, naming its place.
 pub fn completion(written: &Value) -> Result<Value, Invalid> {
-    if let Some(name) = FOREIGN.into_iter().find(|name| written.get(*name).is_some_and(says_something)) {
-        return Err(no_word(name, SIDE));
+    if let Some(name) = UNSUPPORTED_FIELDS.into_iter().find(|name| written.get(*name).is_some_and(is_present)) {
+        return Err(unsupported(name, TARGET_FORMAT));
     }
     let mut request = Map::new();
     request.insert("model".to_owned(), written.get("model").cloned().unwrap_or_default());
@@ -44,7 +44,7 @@ pub fn completion(written: &Value) -> Result<Value, Invalid> {
     if let Some(user) = written.pointer("/metadata/user_id").and_then(Value::as_str) {
         request.insert("user".to_owned(), Value::from(user));
     }
-    if let Some(format) = written.pointer("/output_config/format").filter(|format| says_something(format)) {
+    if let Some(format) = written.pointer("/output_config/format").filter(|format| is_present(format)) {
         request.insert("response_format".to_owned(), response_format(format)?);
     }
     tools(written, &mut request)?;
@@ -73,7 +73,7 @@ pub fn effort(written: &Value) -> Option<&'static str> {
 
 fn response_format(format: &Value) -> Result<Value, Invalid> {
     if text(format, "type") != "json_schema" {
-        return Err(no_word("output_config.format", SIDE));
+        return Err(unsupported("output_config.format", TARGET_FORMAT));
     }
     let schema = json!({"name": "answer", "schema": format.get("schema"), "strict": true});
     Ok(json!({"type": "json_schema", "json_schema": schema}))
@@ -81,7 +81,7 @@ fn response_format(format: &Value) -> Result<Value, Invalid> {
 
 fn messages(written: &Value) -> Result<Vec<Value>, Invalid> {
     let mut messages = Vec::new();
-    if let Some(system) = written.get("system").filter(|system| says_something(system)) {
+    if let Some(system) = written.get("system").filter(|system| is_present(system)) {
         messages.push(json!({"role": "system", "content": content(system, "system")?}));
     }
     let turns = list(written, "messages");
@@ -97,7 +97,7 @@ fn messages(written: &Value) -> Result<Vec<Value>, Invalid> {
     }
     if turns.last().is_some_and(|turn| text(turn, "role") == "assistant") {
         // OpenAI would answer anew instead of going on from there.
-        return Err(no_word(format!("messages[{}]", turns.len() - 1), SIDE));
+        return Err(unsupported(format!("messages[{}]", turns.len() - 1), TARGET_FORMAT));
     }
     Ok(messages)
 }
@@ -108,34 +108,34 @@ fn user(turn: &Value, place: &str, messages: &mut Vec<Value>) -> Result<(), Inva
         messages.push(json!({"role": "user", "content": text(turn, "content")}));
         return Ok(());
     };
-    let mut said = Vec::new();
+    let mut parts = Vec::new();
     for (idx, block) in blocks.iter().enumerate() {
         let place = format!("{place}[{idx}]");
         if text(block, "type") != "tool_result" {
-            said.push(part(block, &place)?);
+            parts.push(part(block, &place)?);
             continue;
         }
         let (result, shown) = tool_result(block, &place)?;
         messages.push(result);
-        said.extend(shown);
+        parts.extend(shown);
     }
-    if !said.is_empty() {
-        messages.push(json!({"role": "user", "content": plain(said)}));
+    if !parts.is_empty() {
+        messages.push(json!({"role": "user", "content": plain(parts)}));
     }
     Ok(())
 }
 
 /// Returns a tool's message, and the images of its result, which only a user's message can hold.
 fn tool_result(block: &Value, place: &str) -> Result<(Value, Vec<Value>), Invalid> {
-    let mut said = Vec::new();
+    let mut parts = Vec::new();
     let mut shown = Vec::new();
     for (idx, block) in list(block, "content").iter().enumerate() {
         let part = part(block, &format!("{place}.content[{idx}]"))?;
-        if text(&part, "type") == "text" { said.push(part) } else { shown.push(part) }
+        if text(&part, "type") == "text" { parts.push(part) } else { shown.push(part) }
     }
     let content = match block.get("content") {
         Some(Value::String(text)) => Value::from(text.as_str()),
-        _ => plain(said),
+        _ => plain(parts),
     };
     Ok((json!({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": content}), shown))
 }
@@ -144,20 +144,20 @@ fn assistant(turn: &Value, place: &str) -> Result<Value, Invalid> {
     let Some(blocks) = turn.get("content").and_then(Value::as_array) else {
         return Ok(json!({"role": "assistant", "content": text(turn, "content")}));
     };
-    let mut said = Vec::new();
+    let mut parts = Vec::new();
     let mut calls = Vec::new();
     for (idx, block) in blocks.iter().enumerate() {
         match text(block, "type") {
-            "text" => said.push(text(block, "text")),
+            "text" => parts.push(text(block, "text")),
             "tool_use" => calls.push(tool_call(block)),
             // Signed for Anthropic alone, and not part of what was said.
             "thinking" | "redacted_thinking" => {}
-            _ => return Err(no_word(format!("{place}[{idx}]"), SIDE)),
+            _ => return Err(unsupported(format!("{place}[{idx}]"), TARGET_FORMAT)),
         }
     }
     // Only a call may stand without any text.
-    let is_silent = said.is_empty() && !calls.is_empty();
-    let content = if is_silent { Value::Null } else { Value::from(said.concat()) };
+    let is_silent = parts.is_empty() && !calls.is_empty();
+    let content = if is_silent { Value::Null } else { Value::from(parts.concat()) };
     let mut message = json!({"role": "assistant", "content": content});
     if let Some(message) = message.as_object_mut().filter(|_| !calls.is_empty()) {
         message.insert("tool_calls".to_owned(), Value::from(calls));
@@ -202,7 +202,7 @@ fn part(block: &Value, place: &str) -> Result<Value, Invalid> {
             let name = block.get("title").and_then(Value::as_str).unwrap_or("document.pdf");
             Ok(json!({"type": "file", "file": {"filename": name, "file_data": data_url(source)}}))
         }
-        _ => Err(no_word(place, SIDE)),
+        _ => Err(unsupported(place, TARGET_FORMAT)),
     }
 }
 
@@ -214,7 +214,7 @@ fn tools(written: &Value, request: &mut Map<String, Value>) -> Result<(), Invali
     let mut tools = Vec::new();
     for (idx, tool) in list(written, "tools").iter().enumerate() {
         if !matches!(text(tool, "type"), "" | "custom") {
-            return Err(no_word(format!("tools[{idx}]"), SIDE));
+            return Err(unsupported(format!("tools[{idx}]"), TARGET_FORMAT));
         }
         let mut function = Map::new();
         for (theirs, ours) in

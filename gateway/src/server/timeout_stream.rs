@@ -15,35 +15,35 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// A stream whose writes fail once nothing could be written for `patience`.
-pub(super) struct Stalled<S> {
+/// A stream whose writes fail once nothing could be written for `timeout`.
+pub(super) struct TimeoutStream<S> {
     stream: S,
     /// Read already, and not yet handed on.
     first: Bytes,
-    patience: Duration,
+    timeout: Duration,
     /// Runs while a write waits for the client.
-    waiting: Option<Pin<Box<Sleep>>>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Stalled<S> {
-    pub(super) fn new(stream: S, first: Bytes, patience: Duration) -> Self {
-        Self { stream, first, patience, waiting: None }
+impl<S> TimeoutStream<S> {
+    pub(super) fn new(stream: S, first: Bytes, timeout: Duration) -> Self {
+        Self { stream, first, timeout, timer: None }
     }
 
     /// Passes `written` on; while it is pending, the clock runs.
     fn watch<T>(&mut self, ctx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = None;
+            self.timer = None;
             return written;
         }
-        let until = Instant::now() + self.patience;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        ready!(waiting.as_mut().poll(ctx));
+        let until = Instant::now() + self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        ready!(timer.as_mut().poll(ctx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client stopped reading")))
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimeoutStream<S> {
     fn poll_read(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.first.is_empty() {
             let count = self.first.len().min(buf.remaining());
@@ -54,7 +54,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalled<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stalled<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimeoutStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(ctx, bytes);
         self.watch(ctx, written)
@@ -93,13 +93,13 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_stops_reading_is_cut_and_one_that_reads_is_not() {
         let (mut client, server) = tokio::io::duplex(16);
-        let mut stalled = Stalled::new(server, Bytes::new(), Duration::from_millis(20));
-        stalled.write_all(&[1; 16]).await.unwrap();
-        let cut = stalled.write_all(&[2; 16]).await.unwrap_err();
+        let mut stream = TimeoutStream::new(server, Bytes::new(), Duration::from_millis(20));
+        stream.write_all(&[1; 16]).await.unwrap();
+        let cut = stream.write_all(&[2; 16]).await.unwrap_err();
         assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
         let mut read = [0; 16];
         client.read_exact(&mut read).await.unwrap();
-        stalled.write_all(&[3; 16]).await.unwrap();
+        stream.write_all(&[3; 16]).await.unwrap();
         client.read_exact(&mut read).await.unwrap();
         assert_eq!(read, [3; 16]);
     }
@@ -108,9 +108,9 @@ mod tests {
     async fn what_was_read_before_comes_first() {
         let (mut client, server) = tokio::io::duplex(16);
         client.write_all(b"rest").await.unwrap();
-        let mut stalled = Stalled::new(server, Bytes::from_static(b"first "), Duration::from_secs(60));
+        let mut stream = TimeoutStream::new(server, Bytes::from_static(b"first "), Duration::from_secs(60));
         let mut read = [0; 10];
-        stalled.read_exact(&mut read).await.unwrap();
+        stream.read_exact(&mut read).await.unwrap();
         assert_eq!(&read, b"first rest");
     }
 }

@@ -8,16 +8,16 @@ use personaroute_harness::{
 use personaroute_host::{DecisionFault, RouteError};
 use serde_json::json;
 
-use super::stage::{Failing, Stage, two};
+use super::test_gateway::{Failing, TestGateway, two};
 
 async fn served(error: RouteError, more: &str) -> Result<(String, String, String)> {
     let (cheap, dear) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
     let configuration = two(&cheap, &dear, "").replace("{name: auto}", more);
-    let stage = Stage::start(&configuration, Failing(error))?;
+    let gateway = TestGateway::start(&configuration, Failing(error))?;
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
-    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &body).await?;
+    let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &body).await?;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    let metrics = wire::get(gateway.admin, "/metrics").await?.text();
     let told = |name| answer.header(name).to_owned();
     Ok((told("x-personaroute-model"), told("x-personaroute-fallback"), metrics))
 }

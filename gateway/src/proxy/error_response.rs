@@ -2,20 +2,20 @@
 
 use http::{HeaderValue, Response, header};
 
-use super::{Error, error::Origin, finish::Record};
+use super::{Error, error::Origin, request_log::RequestLog};
 use crate::{
     api::{ErrorBody, Wire},
     upstream::{Body, body},
 };
 
-/// Returns the reply to a request that ended in `error`, and finishes its record.
-pub(super) fn reply(error: &Error, wire: Option<Wire>, record: Option<Record>) -> Response<Body> {
-    log(error);
-    let mut response = Response::new(body::full(object(error).to_json(wire)));
+/// Returns the reply to a request that ended in `error`, and finishes its log.
+pub(super) fn build(error: &Error, wire: Option<Wire>, log: Option<RequestLog>) -> Response<Body> {
+    log_error(error);
+    let mut response = Response::new(body::full(error_body(error).to_json(wire)));
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
-    if let Some(record) = record {
-        record.refuse(error, headers);
+    if let Some(log) = log {
+        log.fail(error, headers);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(wait) = error.retry_after() {
@@ -37,17 +37,17 @@ pub(super) fn reply(error: &Error, wire: Option<Wire>, record: Option<Record>) -
 }
 
 /// Returns the event that ends a stream which the upstream cut.
-pub(super) fn cut(wire: Wire, message: &'static str) -> String {
+pub(super) fn truncation_event(wire: Wire, message: &'static str) -> String {
     let body = ErrorBody {
         message: message.to_owned(),
         kind: "upstream_error",
         param: None,
-        code: Some("upstream_stream_cut"),
+        code: Some("upstream_stream_truncated"),
     };
     body.to_event(wire)
 }
 
-fn object(error: &Error) -> ErrorBody {
+fn error_body(error: &Error) -> ErrorBody {
     let kind = match (error.origin(), error.status().as_u16()) {
         (Origin::Client, 401) => "authentication_error",
         (Origin::Client, 403) => "permission_error",
@@ -59,7 +59,7 @@ fn object(error: &Error) -> ErrorBody {
     ErrorBody { message: error.to_string(), kind, param: error.param().map(str::to_owned), code: Some(error.label()) }
 }
 
-fn log(error: &Error) {
+fn log_error(error: &Error) {
     let label = error.label();
     let causes = causes(error);
     match error.origin() {

@@ -1,4 +1,4 @@
-//! Facts about lines, against an upstream of a few lines on loopback.
+//! Facts about pool, against an upstream of a few pool on loopback.
 
 use http_body_util::BodyExt;
 use tokio::{
@@ -17,10 +17,10 @@ async fn upstream() -> (TcpListener, Uri) {
     (listener, uri)
 }
 
-fn lines() -> Lines {
+fn pool() -> ConnectionPool {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
-    Lines::new(connector, Duration::from_secs(50))
+    ConnectionPool::new(connector, Duration::from_secs(50))
 }
 
 fn request(uri: &Uri) -> Request<Full<Bytes>> {
@@ -49,7 +49,7 @@ async fn whole(response: Response<Body>) -> Bytes {
 #[tokio::test]
 async fn a_connection_serves_one_request_after_the_other() {
     let (listener, uri) = upstream().await;
-    let (lines, host) = (lines(), uri.authority().unwrap().to_string());
+    let (pool, host) = (pool(), uri.authority().unwrap().to_string());
     let answering = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut heads = Vec::new();
@@ -61,21 +61,21 @@ async fn a_connection_serves_one_request_after_the_other() {
     };
     let asking = async {
         for _ in 0..2 {
-            assert_eq!(whole(lines.send(request(&uri)).await.unwrap()).await, "hi");
+            assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
         }
         // An answer that nobody reads keeps its connection where all of it has come.
-        drop(lines.send(request(&uri)).await.unwrap());
+        drop(pool.send(request(&uri)).await.unwrap());
     };
     let ((heads, _open), ()) = tokio::join!(answering, asking);
     assert!(heads.iter().all(|head| head.contains(&format!("host: {host}\r\n"))), "{heads:?}");
     assert!(heads.iter().all(|head| head.contains("/v1/x?a=b HTTP/1.1\r\n")), "{heads:?}");
-    assert_eq!(lines.idle.lock().unwrap().len(), 1);
+    assert_eq!(pool.idle.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn a_connection_that_was_closed_while_it_waited_is_replaced() {
     let (listener, uri) = upstream().await;
-    let (lines, kept) = (lines(), Notify::new());
+    let (pool, kept) = (pool(), Notify::new());
     let answering = async {
         let (mut first, _) = listener.accept().await.unwrap();
         asked(&mut first).await;
@@ -87,13 +87,13 @@ async fn a_connection_that_was_closed_while_it_waited_is_replaced() {
         second.write_all(ANSWER).await.unwrap();
     };
     let asking = async {
-        assert_eq!(whole(lines.send(request(&uri)).await.unwrap()).await, "hi");
+        assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
         kept.notify_one();
         // Until the end of the connection has arrived.
-        while lines.idle.lock().unwrap()[0].rest().is_pending() {
+        while pool.idle.lock().unwrap()[0].poll_idle().is_pending() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(whole(lines.send(request(&uri)).await.unwrap()).await, "hi");
+        assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
     };
     tokio::join!(answering, asking);
 }
@@ -101,7 +101,7 @@ async fn a_connection_that_was_closed_while_it_waited_is_replaced() {
 #[tokio::test]
 async fn who_drops_an_answer_closes_its_connection() {
     let (listener, uri) = upstream().await;
-    let lines = lines();
+    let pool = pool();
     let answering = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         asked(&mut stream).await;
@@ -109,18 +109,18 @@ async fn who_drops_an_answer_closes_its_connection() {
         assert_eq!(asked(&mut stream).await, "", "the connection ends without another request");
     };
     let asking = async {
-        let mut body = lines.send(request(&uri)).await.unwrap().into_body();
+        let mut body = pool.send(request(&uri)).await.unwrap().into_body();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "hi");
         drop(body);
     };
     tokio::join!(answering, asking);
-    assert!(lines.idle.lock().unwrap().is_empty());
+    assert!(pool.idle.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_an_error() {
     let (listener, uri) = upstream().await;
-    let lines = lines();
+    let pool = pool();
     let answering = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         asked(&mut stream).await;
@@ -131,17 +131,17 @@ async fn an_answer_that_breaks_off_is_an_error() {
         drop(stream);
     };
     let asking = async {
-        assert!(lines.send(request(&uri)).await.unwrap().into_body().collect().await.is_err());
-        assert!(matches!(lines.send(request(&uri)).await, Err(Failure::Closed(_))));
+        assert!(pool.send(request(&uri)).await.unwrap().into_body().collect().await.is_err());
+        assert!(matches!(pool.send(request(&uri)).await, Err(Failure::Closed(_))));
     };
     tokio::join!(answering, asking);
-    assert!(lines.idle.lock().unwrap().is_empty());
+    assert!(pool.idle.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn connections_end_when_nobody_uses_them_and_stay_with_their_reactor() {
     let (listener, uri) = upstream().await;
-    let lines = Lines { keep: Duration::ZERO, ..lines() };
+    let pool = ConnectionPool { keep: Duration::ZERO, ..pool() };
     let answering = async {
         let mut open = Vec::new();
         for _ in 0..2 {
@@ -154,19 +154,19 @@ async fn connections_end_when_nobody_uses_them_and_stay_with_their_reactor() {
     };
     let asking = async {
         for _ in 0..2 {
-            assert_eq!(whole(lines.send(request(&uri)).await.unwrap()).await, "hi");
+            assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
         }
     };
     let (_open, ()) = tokio::join!(answering, asking);
     let to = uri.authority().unwrap();
-    let lines = Lines { keep: Duration::from_secs(50), ..lines };
-    let elsewhere = lines.clone();
+    let pool = ConnectionPool { keep: Duration::from_secs(50), ..pool };
+    let elsewhere = pool.clone();
     let (there, own) = std::thread::scope(|scope| {
         let taking = scope.spawn(|| {
             serve_on(7);
-            elsewhere.take(to).is_some()
+            elsewhere.checkout(to).is_some()
         });
-        (taking.join().unwrap(), lines.take(to).is_some())
+        (taking.join().unwrap(), pool.checkout(to).is_some())
     });
     assert!(!there && own);
 }
@@ -174,7 +174,7 @@ async fn connections_end_when_nobody_uses_them_and_stay_with_their_reactor() {
 #[tokio::test]
 async fn what_nobody_uses_is_swept_away() {
     let (listener, uri) = upstream().await;
-    let lines = Lines { keep: Duration::ZERO, ..lines() };
+    let pool = ConnectionPool { keep: Duration::ZERO, ..pool() };
     let answering = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         asked(&mut stream).await;
@@ -182,10 +182,10 @@ async fn what_nobody_uses_is_swept_away() {
         assert_eq!(asked(&mut stream).await, "", "the connection ends without another request");
     };
     let asking = async {
-        assert_eq!(whole(lines.send(request(&uri)).await.unwrap()).await, "hi");
-        assert_eq!(lines.idle.lock().unwrap().len(), 1);
-        lines.sweep();
+        assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
+        assert_eq!(pool.idle.lock().unwrap().len(), 1);
+        pool.close_idle();
     };
     tokio::join!(answering, asking);
-    assert!(lines.idle.lock().unwrap().is_empty());
+    assert!(pool.idle.lock().unwrap().is_empty());
 }

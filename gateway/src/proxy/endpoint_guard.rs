@@ -1,4 +1,4 @@
-//! A place that may answer, the seat that a request takes there, and the answer that begins.
+//! A place that may answer, the guard that a request takes there, and the answer that begins.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,50 +6,50 @@ use bytes::Bytes;
 use http::{StatusCode, response};
 use hyper::body::Frame;
 
-use crate::upstream::{Body, Endpoint, InFlight, Way};
+use crate::upstream::{Body, Endpoint, InFlight, Protocol};
 
 /// One place that may answer.
 #[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
+pub(super) struct Attempt<'a> {
     /// Which of the request's attempts it is, from 1; 0 until it is one.
-    pub(super) attempt: usize,
+    pub(super) number: usize,
     pub(super) endpoint: &'a Arc<Endpoint>,
-    pub(super) way: Way,
+    pub(super) protocol: Protocol,
 }
 
 /// A request's place at an endpoint until its answer ends.
-pub(super) struct Seat {
+pub(super) struct EndpointGuard {
     endpoint: Arc<Endpoint>,
     in_flight: InFlight,
 }
 
-impl Seat {
+impl EndpointGuard {
     /// Takes a place at `endpoint`.
-    pub(super) fn take(endpoint: &Arc<Endpoint>) -> Self {
-        Self { endpoint: Arc::clone(endpoint), in_flight: endpoint.load.begin() }
+    pub(super) fn acquire(endpoint: &Arc<Endpoint>) -> Self {
+        Self { endpoint: Arc::clone(endpoint), in_flight: endpoint.load.start_request() }
     }
 
     /// Notes that the answer has begun.
-    pub(super) fn began(&mut self) {
-        self.in_flight.began();
+    pub(super) fn response_started(&mut self) {
+        self.in_flight.record_first_byte();
     }
 
     /// Notes that an answer with `status` ended well. Answers without success were judged when they began.
-    pub(super) fn ended(&self, status: StatusCode) {
+    pub(super) fn response_completed(&self, status: StatusCode) {
         if status.is_success() {
-            self.endpoint.peer.breaker.succeeded();
-            self.endpoint.breaker.succeeded();
+            self.endpoint.upstream.breaker.record_success();
+            self.endpoint.breaker.record_success();
         }
     }
 
     /// Notes that the answer broke off.
-    pub(super) fn broke(&self) {
-        self.endpoint.peer.breaker.broke(Instant::now());
+    pub(super) fn response_truncated(&self) {
+        self.endpoint.upstream.breaker.record_stream_failure(Instant::now());
     }
 }
 
 /// An answer that has begun.
-pub(super) struct Opened {
+pub(super) struct UpstreamResponse {
     /// Status and headers.
     pub(super) head: response::Parts,
     /// The first frame, when there is any.
@@ -57,5 +57,5 @@ pub(super) struct Opened {
     /// The rest.
     pub(super) body: Body,
     /// The place it is answered from.
-    pub(super) seat: Seat,
+    pub(super) guard: EndpointGuard,
 }

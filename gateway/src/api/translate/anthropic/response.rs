@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{error_message, list, read, said, text},
+    super::{error_message, list, read, text, text_of},
     stop_reason, usage,
 };
 
@@ -13,7 +13,7 @@ pub fn message(body: &[u8]) -> Option<Vec<u8>> {
     let choice = list(&completion, "choices").first()?;
     let answer = choice.get("message")?;
     let mut content = Vec::new();
-    for said in [said(answer.get("content").unwrap_or(&Value::Null)), text(answer, "refusal").into()] {
+    for said in [text_of(answer.get("content").unwrap_or(&Value::Null)), text(answer, "refusal").into()] {
         if !said.is_empty() {
             content.push(json!({"type": "text", "text": said}));
         }

@@ -6,7 +6,7 @@ use personaroute_harness::{
     wire,
 };
 
-use super::stage::Stage;
+use super::test_gateway::TestGateway;
 
 const KEYS: &str = "
 auth:
@@ -18,9 +18,9 @@ auth:
 #[tokio::test]
 async fn the_page_and_its_parts_come_without_a_key_under_a_strict_policy() -> Result<()> {
     let (cheap, dear) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
-    let stage = Stage::between(&cheap, &dear, KEYS)?;
+    let gateway = TestGateway::between(&cheap, &dear, KEYS)?;
     for (path, kind) in [("/", "text/html"), ("/chat.css", "text/css"), ("/chat.js", "text/javascript")] {
-        let part = wire::get(stage.address, path).await?;
+        let part = wire::get(gateway.address, path).await?;
         assert_eq!((part.status, part.header("x-content-type-options")), (200, "nosniff"), "{path}");
         assert!(part.header("content-type").starts_with(kind), "{path}");
         let policy = part.header("content-security-policy");
@@ -28,20 +28,20 @@ async fn the_page_and_its_parts_come_without_a_key_under_a_strict_policy() -> Re
         assert!(!policy.contains("unsafe"), "{policy}");
         assert!(!part.text().contains("://"), "{path} names another place");
     }
-    assert_eq!(wire::get(stage.address, "/v1/models").await?.status, 401, "what the page then shows needs a key");
+    assert_eq!(wire::get(gateway.address, "/v1/models").await?.status, 401, "what the page then shows needs a key");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_page_has_no_code_or_style_inside_and_every_part_its_script_asks_for() -> Result<()> {
     let (cheap, dear) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
-    let stage = Stage::between(&cheap, &dear, "")?;
-    let page = wire::get(stage.address, "/").await?.text();
+    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let page = wire::get(gateway.address, "/").await?.text();
     for inside in ["<style", " style=", " onclick=", "<script>"] {
         assert!(!page.contains(inside), "the policy would refuse {inside}");
     }
     assert!(page.contains("href=\"chat.css\"") && page.contains("src=\"chat.js\""));
-    let script = wire::get(stage.address, "/chat.js").await?.text();
+    let script = wire::get(gateway.address, "/chat.js").await?.text();
     assert!(!script.contains("innerHTML"), "answers are text, never markup");
     let asked: Vec<&str> = script.split("$(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(asked.contains(&"key") && asked.contains(&"model"));

@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::stage::Stage;
+use super::test_gateway::TestGateway;
 
 const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame.
@@ -48,23 +48,23 @@ async fn http2(
     Ok(sender)
 }
 
-fn chat(stage: &Stage) -> Result<http::Request<Full<Bytes>>> {
+fn chat(gateway: &TestGateway) -> Result<http::Request<Full<Bytes>>> {
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
-    let path = format!("http://{}/v1/chat/completions", stage.address);
+    let path = format!("http://{}/v1/chat/completions", gateway.address);
     Ok(http::Request::post(path).body(Full::new(Bytes::from(body.to_string())))?)
 }
 
 #[tokio::test]
 async fn a_connection_that_asks_for_nothing_is_closed_on_either_listener() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &format!("{PATIENCE}\nlimits: {{connections: 1}}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &format!("{PATIENCE}\nlimits: {{connections: 1}}"))?;
     let settled = format!("{PREFACE}{SETTINGS}");
     for words in ["", "P", "PRI * HTT", "GET / HTTP/1.1\r\n", PREFACE, &settled] {
-        for address in [stage.address, stage.admin] {
+        for address in [gateway.address, gateway.admin] {
             closed(TcpStream::connect(address).await?, words).await?;
         }
     }
-    assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200, "the only place is free again");
+    assert_eq!(wire::get(gateway.address, "/healthz").await?.status, 200, "the only place is free again");
     Ok(())
 }
 
@@ -75,9 +75,9 @@ async fn a_connection_that_asks_for_nothing_over_tls_is_closed() -> Result<()> {
     let at = |name: &str| folder.path().join(name).display().to_string();
     let more = format!("tls: {{certificate: '{}', key: '{}'}}\n{PATIENCE}", at("tls.crt"), at("tls.key"));
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &more)?;
+    let gateway = TestGateway::between(&upstream, &upstream, &more)?;
     for words in ["", "P", PREFACE] {
-        closed(authority.connect(stage.address, None).await?, words).await?;
+        closed(authority.connect(gateway.address, None).await?, words).await?;
     }
     Ok(())
 }
@@ -88,13 +88,13 @@ async fn an_http2_connection_lives_as_long_as_its_streams_and_then_a_little() ->
     let mut reply = Reply::chat("late");
     reply.frames.insert(0, Frame::Wait(gate.clone()));
     let upstream = FakeUpstream::always(reply)?;
-    let stage = Stage::between(&upstream, &upstream, PATIENCE)?;
+    let gateway = TestGateway::between(&upstream, &upstream, PATIENCE)?;
     let mut tasks = JoinSet::new();
-    let mut sender = http2(stage.address, None, &mut tasks).await?;
-    let asked = sender.send_request(chat(&stage)?);
+    let mut sender = http2(gateway.address, None, &mut tasks).await?;
+    let asked = sender.send_request(chat(&gateway)?);
     // Another connection comes and goes in the patience that this one does not need.
-    closed(TcpStream::connect(stage.address).await?, "").await?;
-    closed(TcpStream::connect(stage.address).await?, "").await?;
+    closed(TcpStream::connect(gateway.address).await?, "").await?;
+    closed(TcpStream::connect(gateway.address).await?, "").await?;
     gate.open();
     let answer = asked.await?;
     assert_eq!(answer.status(), 200);
@@ -112,28 +112,28 @@ async fn an_http2_client_that_opens_no_window_loses_its_answer_and_its_upstream_
         _ => Reply::chat("whole"),
     })?;
     let more = "timeouts: {write: 100ms}\nlimits: {requests: 1}";
-    let stage = Stage::between(&upstream, &upstream, more)?;
+    let gateway = TestGateway::between(&upstream, &upstream, more)?;
     let mut tasks = JoinSet::new();
-    let mut sender = http2(stage.address, 0, &mut tasks).await?;
+    let mut sender = http2(gateway.address, 0, &mut tasks).await?;
     for _ in ["a stream", "an answer in one piece"] {
         // The only place for a request is free again each time.
-        let answer = sender.send_request(chat(&stage)?).await?;
+        let answer = sender.send_request(chat(&gateway)?).await?;
         assert_eq!(answer.status(), 200);
         assert!(answer.into_body().collect().await.is_err(), "reset");
     }
-    super::stage::until(|| upstream.given_up() == 1).await;
-    assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200);
+    super::test_gateway::until(|| upstream.given_up() == 1).await;
+    assert_eq!(wire::get(gateway.address, "/healthz").await?.status, 200);
     Ok(())
 }
 
 #[tokio::test]
 async fn headers_over_the_limit_are_refused_over_http2() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, "limits: {headers: 10}")?;
+    let gateway = TestGateway::between(&upstream, &upstream, "limits: {headers: 10}")?;
     let mut tasks = JoinSet::new();
-    let mut sender = http2(stage.address, None, &mut tasks).await?;
+    let mut sender = http2(gateway.address, None, &mut tasks).await?;
     for (count, status) in [(10, 200), (11, 431)] {
-        let mut request = http::Request::get(format!("http://{}/v1/models", stage.address));
+        let mut request = http::Request::get(format!("http://{}/v1/models", gateway.address));
         for idx in 0..count {
             request = request.header(format!("x-{idx}"), "1");
         }
@@ -145,16 +145,16 @@ async fn headers_over_the_limit_are_refused_over_http2() -> Result<()> {
 #[tokio::test]
 async fn a_connection_that_asks_for_nothing_does_not_hold_the_drain() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let mut stage = Stage::between(&upstream, &upstream, "timeouts: {header_read: 10m, drain: 10m}")?;
+    let mut gateway = TestGateway::between(&upstream, &upstream, "timeouts: {header_read: 10m, drain: 10m}")?;
     let mut silent = Vec::new();
     for words in ["", "PRI", "GET /healthz HTTP/1.1\r\nhost: a\r\n"] {
-        let mut stream = TcpStream::connect(stage.address).await?;
+        let mut stream = TcpStream::connect(gateway.address).await?;
         stream.write_all(words.as_bytes()).await?;
         silent.push(stream);
     }
     // The one that is accepted next shows that the silent ones were, too.
-    assert_eq!(wire::get(stage.address, "/healthz").await?.status, 200);
-    stage.leave();
-    super::stage::until(|| stage.has_left()).await;
+    assert_eq!(wire::get(gateway.address, "/healthz").await?.status, 200);
+    gateway.leave();
+    super::test_gateway::until(|| gateway.has_left()).await;
     Ok(())
 }

@@ -7,7 +7,7 @@ use personaroute_harness::{
 };
 use serde_json::{Value, json};
 
-use super::stage::{ByPrice, Stage, two};
+use super::test_gateway::{ByPrice, TestGateway, two};
 
 const MESSAGES: &str = "/v1/messages";
 
@@ -19,9 +19,9 @@ fn body(more: &Value) -> Value {
     body
 }
 
-async fn ask(stage: &Stage, more: &Value) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, more: &Value) -> Result<Answer> {
     let headers = [("x-api-key", "client"), ("anthropic-version", "2023-06-01"), ("anthropic-beta", "b")];
-    wire::post(stage.address, &format!("{MESSAGES}?beta=true"), &headers, &body(more)).await
+    wire::post(gateway.address, &format!("{MESSAGES}?beta=true"), &headers, &body(more)).await
 }
 
 fn chunk(delta: &Value, reason: &Value) -> Frame {
@@ -31,8 +31,8 @@ fn chunk(delta: &Value, reason: &Value) -> Frame {
 #[tokio::test]
 async fn messages_are_asked_and_answered_in_translation() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ho"))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
-    let answer = ask(&stage, &json!({"system": "be brief", "metadata": {"user_id": "ada"}})).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
+    let answer = ask(&gateway, &json!({"system": "be brief", "metadata": {"user_id": "ada"}})).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "cheap"), "{}", answer.text());
     assert_eq!(answer.header("x-personaroute-user-state"), "known");
     let message = answer.json();
@@ -58,8 +58,8 @@ async fn messages_are_asked_and_answered_in_translation() -> Result<()> {
 #[tokio::test]
 async fn a_client_without_a_key_of_the_gateway_keeps_its_own_under_the_other_name() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ho"))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
-    assert_eq!(ask(&stage, &json!({"model": "dear"})).await?.status, 200);
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
+    assert_eq!(ask(&gateway, &json!({"model": "dear"})).await?.status, 200);
     assert_eq!(upstream.requests()[0].header("authorization"), "Bearer client");
     Ok(())
 }
@@ -76,12 +76,12 @@ async fn a_stream_is_translated_as_it_comes_and_counted() -> Result<()> {
         Frame::done(),
     ];
     let upstream = FakeUpstream::always(Reply::events(frames))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
-    let text = ask(&stage, &json!({"stream": true})).await?.text();
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
+    let text = ask(&gateway, &json!({"stream": true})).await?.text();
     assert!(text.ends_with("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"), "{text}");
     assert!(!text.contains("[DONE]"), "{text}");
     assert_eq!(upstream.requests()[0].json()["stream_options"], json!({"include_usage": true}));
-    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    let metrics = wire::get(gateway.admin, "/metrics").await?.text();
     assert!(metrics.contains("personaroute_tokens_total{model=\"cheap\",kind=\"output\"} 2"), "{metrics}");
     Ok(())
 }
@@ -89,9 +89,9 @@ async fn a_stream_is_translated_as_it_comes_and_counted() -> Result<()> {
 #[tokio::test]
 async fn an_upstream_that_never_counts_is_estimated() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat_stream(&["h", "o"]))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
-    assert_eq!(ask(&stage, &json!({"stream": true})).await?.status, 200);
-    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
+    assert_eq!(ask(&gateway, &json!({"stream": true})).await?.status, 200);
+    let metrics = wire::get(gateway.admin, "/metrics").await?.text();
     assert!(metrics.contains("personaroute_usage_estimated_total"), "{metrics}");
     let output =
         metrics.lines().find(|line| line.contains("personaroute_tokens_total{model=\"cheap\",kind=\"output\"}"));
@@ -105,9 +105,9 @@ async fn a_stream_that_the_upstream_cuts_or_breaks_ends_in_anthropics_error_even
     let error = Frame::event(&json!({"error": {"message": "out of memory"}}));
     for (last, message) in [(Frame::Cut, "the upstream cut its answer"), (error, "out of memory")] {
         let upstream = FakeUpstream::always(Reply::events(vec![said.clone(), last]))?;
-        let stage = Stage::between(&upstream, &upstream, "")?;
-        let request = wire::json_request(stage.address, MESSAGES, &[], &body(&json!({"stream": true})))?;
-        let mut stream = wire::open(stage.address, request).await?;
+        let gateway = TestGateway::between(&upstream, &upstream, "")?;
+        let request = wire::json_request(gateway.address, MESSAGES, &[], &body(&json!({"stream": true})))?;
+        let mut stream = wire::open(gateway.address, request).await?;
         let mut text = String::new();
         while let Ok(Some(piece)) = stream.next().await {
             text.push_str(&String::from_utf8_lossy(&piece));
@@ -124,8 +124,8 @@ async fn a_stream_that_the_upstream_cuts_or_breaks_ends_in_anthropics_error_even
 async fn a_refusal_keeps_its_status_and_retry_after_in_anthropics_words() -> Result<()> {
     let error = json!({"error": {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}});
     let upstream = FakeUpstream::always(Reply::json(429, &error).with_header("retry-after", "17"))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
-    let answer = ask(&stage, &json!({"model": "cheap"})).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
+    let answer = ask(&gateway, &json!({"model": "cheap"})).await?;
     assert_eq!((answer.status, answer.header("retry-after")), (429, "17"));
     let expected = json!({"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}});
     assert_eq!(answer.json(), expected);
@@ -138,12 +138,12 @@ async fn candidates_of_both_formats_are_routed_alike_and_fall_back_across() -> R
     let message = json!({"type": "message", "content": [{"type": "text", "text": "ho"}], "stop_reason": "end_turn"});
     let dear = FakeUpstream::always(Reply::json(200, &message))?;
     let mixed = two(&broken, &dear, "").replace("{name: b, kind: openai", "{name: b, kind: anthropic");
-    let stage = Stage::start(&mixed, ByPrice)?;
-    let answer = ask(&stage, &json!({})).await?;
+    let gateway = TestGateway::start(&mixed, ByPrice)?;
+    let answer = ask(&gateway, &json!({})).await?;
     assert_eq!((answer.status, answer.json()), (200, message));
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=500");
     let chat = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
-    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &chat).await?;
+    let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &chat).await?;
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "ho");
     assert_eq!((broken.count(), dear.count()), (2, 2));
     Ok(())
@@ -155,17 +155,17 @@ async fn what_cannot_be_translated_goes_to_the_format_it_is_written_in_or_is_ref
     let message = json!({"type": "message", "content": [], "stop_reason": "end_turn"});
     let dear = FakeUpstream::always(Reply::json(200, &message))?;
     let mixed = two(&upstream, &dear, "").replace("{name: b, kind: openai", "{name: b, kind: anthropic");
-    let stage = Stage::start(&mixed, ByPrice)?;
+    let gateway = TestGateway::start(&mixed, ByPrice)?;
     let searching = json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]});
-    let answer = ask(&stage, &searching).await?;
+    let answer = ask(&gateway, &searching).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"));
     let mut concrete = searching.clone();
     concrete["model"] = json!("cheap");
-    let refused = ask(&stage, &concrete).await?;
+    let refused = ask(&gateway, &concrete).await?;
     assert_eq!((refused.status, &refused.json()["error"]["type"]), (400, &json!("invalid_request_error")));
     assert!(refused.text().contains("tools[0]"), "{}", refused.text());
     let chat = json!({"model": "dear", "n": 2, "messages": [{"role": "user", "content": "hi"}]});
-    let refused = wire::post(stage.address, "/v1/chat/completions", &[], &chat).await?;
+    let refused = wire::post(gateway.address, "/v1/chat/completions", &[], &chat).await?;
     assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("n")));
     assert_eq!((upstream.count(), dear.count()), (0, 1));
     Ok(())

@@ -7,10 +7,10 @@ use personaroute_harness::{
 };
 use serde_json::json;
 
-use super::stage::{ByPrice, Stage, two};
+use super::test_gateway::{ByPrice, TestGateway, two};
 
 /// Two places of one LLM, with what is said of each, and the constraints of `auto`.
-fn places(a: &FakeUpstream, b: &FakeUpstream, facts: [&str; 2], constraints: &str) -> Result<Stage> {
+fn places(a: &FakeUpstream, b: &FakeUpstream, facts: [&str; 2], constraints: &str) -> Result<TestGateway> {
     let both = two(a, b, "");
     let upstreams = both.split("models:").next().unwrap_or_default();
     let [of_a, of_b] = facts;
@@ -23,12 +23,12 @@ virtual_models:
   - {{name: auto, constraints: {constraints}}}
 "
     );
-    Stage::start(&configuration, ByPrice)
+    TestGateway::start(&configuration, ByPrice)
 }
 
-async fn ask(stage: &Stage, model: &str, prompt: &str) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, model: &str, prompt: &str) -> Result<Answer> {
     let body = json!({"model": model, "messages": [{"role": "user", "content": prompt}]});
-    wire::post(stage.address, "/v1/chat/completions", &[], &body).await
+    wire::post(gateway.address, "/v1/chat/completions", &[], &body).await
 }
 
 fn upstreams() -> Result<[FakeUpstream; 2]> {
@@ -39,9 +39,9 @@ fn upstreams() -> Result<[FakeUpstream; 2]> {
 async fn a_request_stays_within_the_regions_of_its_virtual_model() -> Result<()> {
     let [us, eu] = upstreams()?;
     let facts = ["input_price: 1, output_price: 2, region: us", "input_price: 1, output_price: 2, region: eu"];
-    let stage = places(&us, &eu, facts, "{regions: [eu]}")?;
+    let gateway = places(&us, &eu, facts, "{regions: [eu]}")?;
     for _ in 0..3 {
-        assert_eq!(ask(&stage, "auto", "hi").await?.status, 200);
+        assert_eq!(ask(&gateway, "auto", "hi").await?.status, 200);
     }
     assert_eq!((us.count(), eu.count()), (0, 3));
     Ok(())
@@ -51,8 +51,8 @@ async fn a_request_stays_within_the_regions_of_its_virtual_model() -> Result<()>
 async fn no_other_region_stands_in_when_the_allowed_one_fails() -> Result<()> {
     let (us, eu) = (FakeUpstream::always(Reply::chat("us"))?, FakeUpstream::always(Reply::json(500, &json!({})))?);
     let facts = ["input_price: 1, output_price: 2, region: us", "input_price: 1, output_price: 2, region: eu"];
-    let stage = places(&us, &eu, facts, "{regions: [eu]}")?;
-    assert_eq!(ask(&stage, "auto", "hi").await?.status, 500);
+    let gateway = places(&us, &eu, facts, "{regions: [eu]}")?;
+    assert_eq!(ask(&gateway, "auto", "hi").await?.status, 500);
     assert_eq!((us.count(), eu.count()), (0, 1));
     Ok(())
 }
@@ -61,8 +61,8 @@ async fn no_other_region_stands_in_when_the_allowed_one_fails() -> Result<()> {
 async fn a_place_that_is_too_dear_is_not_asked() -> Result<()> {
     let [dear, cheap] = upstreams()?;
     let facts = ["input_price: 100, output_price: 200", "input_price: 1, output_price: 2"];
-    let stage = places(&dear, &cheap, facts, "{max_input_price: 10}")?;
-    assert_eq!(ask(&stage, "auto", "hi").await?.status, 200);
+    let gateway = places(&dear, &cheap, facts, "{max_input_price: 10}")?;
+    assert_eq!(ask(&gateway, "auto", "hi").await?.status, 200);
     assert_eq!((dear.count(), cheap.count()), (0, 1));
     Ok(())
 }
@@ -74,10 +74,10 @@ async fn a_prompt_goes_where_it_fits_also_when_the_llm_is_named() -> Result<()> 
         "input_price: 1, output_price: 2, context_window: 100",
         "input_price: 1, output_price: 2, context_window: 100000",
     ];
-    let stage = places(&small, &large, facts, "{}")?;
+    let gateway = places(&small, &large, facts, "{}")?;
     let long = "word ".repeat(500);
     for model in ["auto", "cheap"] {
-        assert_eq!(ask(&stage, model, &long).await?.status, 200, "{model}");
+        assert_eq!(ask(&gateway, model, &long).await?.status, 200, "{model}");
     }
     assert_eq!((small.count(), large.count()), (0, 2));
     Ok(())
@@ -87,8 +87,8 @@ async fn a_prompt_goes_where_it_fits_also_when_the_llm_is_named() -> Result<()> 
 async fn an_llm_that_is_named_is_asked_even_where_no_place_seems_to_fit() -> Result<()> {
     let [small, other] = upstreams()?;
     let facts = ["input_price: 1, output_price: 2, context_window: 100"; 2];
-    let stage = places(&small, &other, facts, "{regions: [eu]}")?;
-    assert_eq!(ask(&stage, "cheap", &"word ".repeat(500)).await?.status, 200);
+    let gateway = places(&small, &other, facts, "{regions: [eu]}")?;
+    assert_eq!(ask(&gateway, "cheap", &"word ".repeat(500)).await?.status, 200);
     assert_eq!(small.count() + other.count(), 1);
     Ok(())
 }
@@ -99,12 +99,12 @@ async fn an_answer_costs_what_the_place_it_comes_from_takes() -> Result<()> {
     let (broken, answers) =
         (FakeUpstream::always(Reply::json(500, &json!({})))?, FakeUpstream::always(Reply::json(200, &used))?);
     let facts = ["input_price: 1, output_price: 2", "input_price: 7, output_price: 9"];
-    let stage = places(&broken, &answers, facts, "{}")?;
-    assert_eq!(ask(&stage, "auto", "hi").await?.status, 200);
-    while wire::get(stage.admin, "/usage").await?.json()["usage"][0].is_null() {
+    let gateway = places(&broken, &answers, facts, "{}")?;
+    assert_eq!(ask(&gateway, "auto", "hi").await?.status, 200);
+    while wire::get(gateway.admin, "/usage").await?.json()["usage"][0].is_null() {
         tokio::task::yield_now().await;
     }
-    let booked = wire::get(stage.admin, "/usage").await?.json()["usage"][0]["cost_usd"].as_f64().unwrap_or_default();
+    let booked = wire::get(gateway.admin, "/usage").await?.json()["usage"][0]["cost_usd"].as_f64().unwrap_or_default();
     assert!((booked - 7.0).abs() < 1e-9, "{booked}");
     Ok(())
 }

@@ -17,21 +17,21 @@ use personaroute_gateway::{
     app::{App, Bound, Reload, Workers},
     config,
     routing::Scorer,
-    upstream::{Roster, http_client},
+    upstream::{ModelRegistry, http_client},
 };
 use personaroute_harness::upstream::FakeUpstream;
 use personaroute_host::{Decision, RouteError, RouteRequest, Score, UserState};
 use tokio::sync::oneshot;
 
 /// A gateway on ports of its own; it drains when dropped.
-pub(crate) struct Stage {
+pub(crate) struct TestGateway {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     leave: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Stage {
+impl TestGateway {
     /// Starts a gateway with `configuration` and a scorer.
     pub(crate) fn start(configuration: &str, scorer: impl Scorer) -> Result<Self> {
         Self::start_watching(configuration, scorer, |_| None)
@@ -44,11 +44,11 @@ impl Stage {
         reload: impl FnOnce(&Arc<dyn Scorer>) -> Option<Reload>,
     ) -> Result<Self> {
         let loaded = config::parse(Path::new("test.yaml"), configuration, &|_| Some("sk-upstream".to_owned()))?;
-        let roster = Roster::build(&loaded.config, &Catalog::default(), &http_client::tls()?);
-        let roster = roster.map_err(|(place, fault)| anyhow::anyhow!("{place}: {fault}"))?;
+        let models = ModelRegistry::build(&loaded.config, &Catalog::default(), &http_client::tls()?);
+        let models = models.map_err(|(place, fault)| anyhow::anyhow!("{place}: {fault}"))?;
         let scorer: Arc<dyn Scorer> = Arc::new(scorer);
         let reload = reload(&scorer);
-        let app = App::assemble(loaded.config.clone(), roster, &scorer)?.on(Workers::start(2)?);
+        let app = App::assemble(loaded.config.clone(), models, &scorer)?.on(Workers::start(2)?);
         let (leave, left) = oneshot::channel::<()>();
         let (tell, told) = std::sync::mpsc::channel();
         // A runtime of its own: the test's must not be the one that serves.
@@ -84,7 +84,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for TestGateway {
     fn drop(&mut self) {
         self.leave();
         if let Some(thread) = self.thread.take() {
@@ -151,11 +151,11 @@ impl Scorer for ByPrice {
 
 /// Decides by price and at once, and counts the calls that were made for it to do so.
 #[derive(Clone, Default)]
-pub(crate) struct Quick {
+pub(crate) struct Inline {
     pub(crate) calls: Arc<AtomicUsize>,
 }
 
-impl Scorer for Quick {
+impl Scorer for Inline {
     fn knows(&self, user: &str) -> bool {
         ByPrice.knows(user)
     }
@@ -168,11 +168,11 @@ impl Scorer for Quick {
         ByPrice.route_batch(requests)
     }
 
-    fn is_quick(&self, _: &RouteRequest) -> bool {
+    fn can_run_inline(&self, _: &RouteRequest) -> bool {
         true
     }
 
-    fn route_quickly(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+    fn route_inline(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.route_batch(requests)
     }

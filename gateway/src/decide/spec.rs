@@ -6,7 +6,7 @@ use super::Capability;
 
 /// What one LLM costs and can do at one place.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Offer {
+pub struct ModelSpec {
     /// The id in the bundle's catalog.
     pub llm: Arc<str>,
     /// USD per million input tokens.
@@ -23,9 +23,9 @@ pub struct Offer {
     pub region: Option<String>,
 }
 
-impl Offer {
+impl ModelSpec {
     /// Returns the price of an answer as long as its prompt, the order of "cheapest first".
-    pub fn even_price(&self) -> f32 {
+    pub fn blended_price(&self) -> f32 {
         self.input_price + self.output_price
     }
 }

@@ -8,12 +8,12 @@ use personaroute_harness::{
 use serde_json::{Value, json};
 
 use super::{
-    stage::{ByPrice, Stage, two},
     streaming::read_broken,
+    test_gateway::{ByPrice, TestGateway, two},
 };
 
-fn stage(upstream: &FakeUpstream) -> Result<Stage> {
-    Stage::start(&two(upstream, upstream, "").replacen("kind: openai", "kind: anthropic", 1), ByPrice)
+fn gateway(upstream: &FakeUpstream) -> Result<TestGateway> {
+    TestGateway::start(&two(upstream, upstream, "").replacen("kind: openai", "kind: anthropic", 1), ByPrice)
 }
 
 fn body(stream: bool) -> Value {
@@ -37,8 +37,8 @@ async fn a_chat_completion_is_asked_and_answered_in_translation() -> Result<()> 
     let message = json!({"id": "m", "model": "c", "stop_reason": "end_turn", "content": [{"type": "text", "text": "ho"}],
                          "usage": {"input_tokens": 3, "output_tokens": 2}});
     let upstream = FakeUpstream::always(Reply::json(200, &message))?;
-    let stage = stage(&upstream)?;
-    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &body(false)).await?;
+    let gateway = gateway(&upstream)?;
+    let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &body(false)).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "cheap"), "{}", answer.text());
     let completion = answer.json();
     assert_eq!(completion["choices"][0]["message"]["content"], "ho");
@@ -55,15 +55,15 @@ async fn a_stream_is_translated_as_it_comes_and_counted() -> Result<()> {
     let end = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}});
     let frames = vec![started(), said("h"), said("o"), event(&end), event(&json!({"type": "message_stop"}))];
     let upstream = FakeUpstream::always(Reply::events(frames))?;
-    let stage = stage(&upstream)?;
-    let text = wire::post(stage.address, "/v1/chat/completions", &[], &body(true)).await?.text();
+    let gateway = gateway(&upstream)?;
+    let text = wire::post(gateway.address, "/v1/chat/completions", &[], &body(true)).await?.text();
     assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
     let pieces = text.split("\n\n").filter_map(|event| {
         let chunk: Value = serde_json::from_str(event.strip_prefix("data: ")?).ok()?;
         Some(chunk["choices"][0]["delta"]["content"].as_str()?.to_owned())
     });
     assert_eq!(pieces.collect::<String>(), "ho");
-    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    let metrics = wire::get(gateway.admin, "/metrics").await?.text();
     assert!(metrics.contains("personaroute_tokens_total{model=\"cheap\",kind=\"output\"} 2"), "{metrics}");
     Ok(())
 }
@@ -71,14 +71,14 @@ async fn a_stream_is_translated_as_it_comes_and_counted() -> Result<()> {
 #[tokio::test]
 async fn a_translated_stream_that_is_cut_ends_in_an_error_event() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::events(vec![started(), said("h"), Frame::Cut]))?;
-    let stage = stage(&upstream)?;
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body(true))?;
-    let mut stream = wire::open(stage.address, request).await?;
+    let gateway = gateway(&upstream)?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body(true))?;
+    let mut stream = wire::open(gateway.address, request).await?;
     let mut text = String::new();
     while let Ok(Some(piece)) = stream.next().await {
         text.push_str(&String::from_utf8_lossy(&piece));
     }
-    assert!(text.contains("upstream_stream_cut") && !text.contains("[DONE]"), "{text}");
+    assert!(text.contains("upstream_stream_truncated") && !text.contains("[DONE]"), "{text}");
     Ok(())
 }
 
@@ -86,14 +86,14 @@ async fn a_translated_stream_that_is_cut_ends_in_an_error_event() -> Result<()> 
 async fn a_refusal_keeps_its_status_and_message() -> Result<()> {
     let error = json!({"type": "error", "error": {"type": "invalid_request_error", "message": "too long"}});
     let upstream = FakeUpstream::always(Reply::json(400, &error))?;
-    let stage = stage(&upstream)?;
-    let answer = wire::post(stage.address, "/v1/chat/completions", &[], &body(false)).await?;
+    let gateway = gateway(&upstream)?;
+    let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &body(false)).await?;
     assert_eq!((answer.status, &answer.json()["error"]["message"]), (400, &json!("too long")));
     Ok(())
 }
 
-fn to_openai(upstream: &FakeUpstream, other: &FakeUpstream, more: &str) -> Result<Stage> {
-    Stage::start(&two(upstream, other, more), ByPrice)
+fn to_openai(upstream: &FakeUpstream, other: &FakeUpstream, more: &str) -> Result<TestGateway> {
+    TestGateway::start(&two(upstream, other, more), ByPrice)
 }
 
 fn asked(stream: bool) -> Value {
@@ -116,8 +116,8 @@ async fn an_answer_that_is_none_goes_down_the_ranking() -> Result<()> {
     ];
     for reply in replies {
         let bad = FakeUpstream::always(reply)?;
-        let stage = to_openai(&bad, &good, "")?;
-        let answer = wire::post(stage.address, "/v1/messages", &[], &asked(false)).await?;
+        let gateway = to_openai(&bad, &good, "")?;
+        let answer = wire::post(gateway.address, "/v1/messages", &[], &asked(false)).await?;
         assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"), "{}", answer.text());
         assert_eq!(answer.json()["content"][0]["text"], "ho");
         assert_eq!(bad.count(), 1);
@@ -128,9 +128,9 @@ async fn an_answer_that_is_none_goes_down_the_ranking() -> Result<()> {
 #[tokio::test]
 async fn a_stream_without_events_is_a_failure_in_any_format() -> Result<()> {
     let empty = FakeUpstream::always(Reply::events(vec![]))?;
-    let stage = to_openai(&empty, &empty, "")?;
+    let gateway = to_openai(&empty, &empty, "")?;
     for path in ["/v1/messages", "/v1/chat/completions"] {
-        let answer = wire::post(stage.address, path, &[], &asked(true)).await?;
+        let answer = wire::post(gateway.address, path, &[], &asked(true)).await?;
         assert_eq!(answer.status, 502, "{}", answer.text());
     }
     Ok(())
@@ -141,9 +141,9 @@ async fn a_stream_that_never_says_anything_ends_in_an_error_event() -> Result<()
     let silent = [Frame::Data(": working\n\n".into()), Frame::done()];
     for frames in [silent.to_vec(), silent[1..].to_vec()] {
         let upstream = FakeUpstream::always(Reply::events(frames))?;
-        let stage = to_openai(&upstream, &upstream, "")?;
-        let request = wire::json_request(stage.address, "/v1/messages", &[], &asked(true))?;
-        let (text, broke) = read_broken(wire::open(stage.address, request).await?).await;
+        let gateway = to_openai(&upstream, &upstream, "")?;
+        let request = wire::json_request(gateway.address, "/v1/messages", &[], &asked(true))?;
+        let (text, broke) = read_broken(wire::open(gateway.address, request).await?).await;
         assert!(text.contains("event: error") && broke, "{text}");
     }
     Ok(())
@@ -161,9 +161,9 @@ async fn thinking_is_no_silence() -> Result<()> {
     let last = json!({"choices": [{"delta": {"content": "ho"}, "finish_reason": "stop"}]});
     frames.extend([Frame::event(&last), Frame::done()]);
     let upstream = FakeUpstream::always(Reply::events(frames))?;
-    let stage = to_openai(&upstream, &upstream, "")?;
-    let request = wire::json_request(stage.address, "/v1/messages", &[], &asked(true))?;
-    let mut stream = wire::open(stage.address, request).await?;
+    let gateway = to_openai(&upstream, &upstream, "")?;
+    let request = wire::json_request(gateway.address, "/v1/messages", &[], &asked(true))?;
+    let mut stream = wire::open(gateway.address, request).await?;
     for gate in &gates {
         gate.open();
         let piece = stream.next().await?.unwrap_or_default();
@@ -176,10 +176,10 @@ async fn thinking_is_no_silence() -> Result<()> {
 #[tokio::test]
 async fn a_translated_answer_without_usage_is_estimated() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::json(200, &completion(&json!({"content": "x".repeat(4_000)}))))?;
-    let stage = to_openai(&upstream, &upstream, "")?;
-    let answer = wire::post(stage.address, "/v1/messages", &[], &asked(false)).await?;
+    let gateway = to_openai(&upstream, &upstream, "")?;
+    let answer = wire::post(gateway.address, "/v1/messages", &[], &asked(false)).await?;
     assert_eq!(answer.status, 200);
-    let metrics = wire::get(stage.admin, "/metrics").await?.text();
+    let metrics = wire::get(gateway.admin, "/metrics").await?.text();
     assert!(metrics.contains("personaroute_usage_estimated_total"), "{metrics}");
     let output =
         metrics.lines().find(|line| line.starts_with("personaroute_tokens_total{model=\"cheap\",kind=\"output\"}"));
@@ -195,9 +195,9 @@ async fn a_translated_answer_may_take_longer_than_its_first_byte() -> Result<()>
     let mut reply = Reply::body(200, "application/json", "\n");
     reply.frames.extend([Frame::Wait(gate.clone()), Frame::Data(text.into())]);
     let upstream = FakeUpstream::always(reply)?;
-    let stage = to_openai(&upstream, &upstream, "timeouts: {first_byte: 100ms}")?;
+    let gateway = to_openai(&upstream, &upstream, "timeouts: {first_byte: 100ms}")?;
     let request = asked(false);
-    let asking = wire::post(stage.address, "/v1/messages", &[], &request);
+    let asking = wire::post(gateway.address, "/v1/messages", &[], &request);
     let opening = async {
         // Longer than the first byte may take.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;

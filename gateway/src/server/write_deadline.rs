@@ -1,4 +1,4 @@
-//! Whether the client takes its answer: a piece that waits too long ends the answer, though nobody asks its body for more.
+//! Whether the client takes its answer: a chunk that waits too long ends the answer, though nobody asks its body for more.
 //!
 //! A client of HTTP/2 takes nothing by opening no window: nothing is written then, so that no write waits, and no body is
 //! polled. One of HTTP/1 takes little by little what was written long ago. Whoever serves the answer is ended from outside.
@@ -20,43 +20,43 @@ use crate::upstream::{Body, body::BodyError};
 
 tokio::task_local! {
     /// What the answer waits for that is being served.
-    static WAITING: Waiting;
+    static WRITE_DEADLINE: WriteDeadline;
 }
 
-/// When the piece that is on its way to the client must be taken; none while none is.
+/// When the chunk that is on its way to the client must be taken; none while none is.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<Option<Instant>>>);
+pub(super) struct WriteDeadline(Arc<Mutex<Option<Instant>>>);
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
-    /// For one piece; none leaves that to whoever writes.
-    piece: Option<Duration>,
+struct WriteTimeouts {
+    /// For one chunk; none leaves that to whoever writes.
+    chunk: Option<Duration>,
     /// For all of the answer; none sets no end.
     end: Option<Instant>,
 }
 
-/// Most bytes that are given at a time where each piece must be taken in time: however long an answer is, a client that
+/// Most bytes that are given at a time where each chunk must be taken in time: however long an answer is, a client that
 /// reads steadily has taken this much.
-const SLICE: usize = 16 << 10;
+const MAX_CHUNK: usize = 16 << 10;
 
-/// A body that tells when it has given a piece.
-pub(super) struct Taken {
+/// A body that tells when it has given a chunk.
+pub(super) struct WriteDeadlineBody {
     body: Body,
-    /// What is left of a long piece.
+    /// What is left of a long chunk.
     rest: Bytes,
-    patience: Patience,
-    waiting: Waiting,
+    timeouts: WriteTimeouts,
+    deadline: WriteDeadline,
 }
 
-impl Waiting {
-    /// Runs `serving`, whose answers are [`Taken`]; returns none when its client does not take one in time.
+impl WriteDeadline {
+    /// Runs `serving`, whose answers are [`WriteDeadlineBody`]; returns none when its client does not take one in time.
     ///
-    /// No timer is set for a piece that is taken at once, and none is set anew for each.
-    pub(super) async fn watch<F: Future>(&self, serving: F) -> Option<F::Output> {
+    /// No timer is set for a chunk that is taken at once, and none is set anew for each.
+    pub(super) async fn enforce<F: Future>(&self, serving: F) -> Option<F::Output> {
         let mut serving = pin!(serving);
         let mut timer: Option<Pin<Box<Sleep>>> = None;
-        let watched = poll_fn(|ctx| {
+        let enforced = poll_fn(|ctx| {
             if let Poll::Ready(served) = serving.as_mut().poll(ctx) {
                 return Poll::Ready(Some(served));
             }
@@ -72,7 +72,7 @@ impl Waiting {
             }
             Poll::Pending
         });
-        WAITING.scope(self.clone(), watched).await
+        WRITE_DEADLINE.scope(self.clone(), enforced).await
     }
 
     fn due(&self) -> Option<Instant> {
@@ -84,33 +84,33 @@ impl Waiting {
     }
 }
 
-impl Taken {
-    /// Returns `response` for whoever serves it here; `piece` is the most that the client may take for one piece.
-    pub(super) fn of(response: Response<Body>, piece: Option<Duration>) -> Response<Self> {
+impl WriteDeadlineBody {
+    /// Returns `response` for whoever serves it here; `chunk` is the most that the client may take for one chunk.
+    pub(super) fn of(response: Response<Body>, chunk: Option<Duration>) -> Response<Self> {
         let end = response.body().deadline().map(Into::into);
-        response.map(|body| Self::new(body, Patience { piece, end }))
+        response.map(|body| Self::new(body, WriteTimeouts { chunk, end }))
     }
 
-    fn new(body: Body, patience: Patience) -> Self {
-        Self { body, rest: Bytes::new(), patience, waiting: WAITING.try_with(Clone::clone).unwrap_or_default() }
+    fn new(body: Body, timeouts: WriteTimeouts) -> Self {
+        Self { body, rest: Bytes::new(), timeouts, deadline: WRITE_DEADLINE.try_with(Clone::clone).unwrap_or_default() }
     }
 }
 
-impl Patience {
-    /// Returns when a piece must be taken that is given now.
+impl WriteTimeouts {
+    /// Returns when a chunk must be taken that is given now.
     fn due(self) -> Option<Instant> {
-        let piece = self.piece.map(|piece| Instant::now() + piece);
-        piece.into_iter().chain(self.end).min()
+        let chunk = self.chunk.map(|chunk| Instant::now() + chunk);
+        chunk.into_iter().chain(self.end).min()
     }
 }
 
-impl Drop for Taken {
+impl Drop for WriteDeadlineBody {
     fn drop(&mut self) {
-        self.waiting.set(None);
+        self.deadline.set(None);
     }
 }
 
-impl HttpBody for Taken {
+impl HttpBody for WriteDeadlineBody {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -119,14 +119,14 @@ impl HttpBody for Taken {
             true => Pin::new(&mut self.body).poll_frame(ctx),
             false => Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.rest))))),
         };
-        if self.patience.piece.is_some()
+        if self.timeouts.chunk.is_some()
             && let Poll::Ready(Some(Ok(frame))) = &mut next
-            && let Some(data) = frame.data_mut().filter(|data| data.len() > SLICE)
+            && let Some(data) = frame.data_mut().filter(|data| data.len() > MAX_CHUNK)
         {
-            self.rest = data.split_off(SLICE);
+            self.rest = data.split_off(MAX_CHUNK);
         }
-        let is_on_its_way = matches!(next, Poll::Ready(Some(Ok(_))));
-        self.waiting.set(if is_on_its_way { self.patience.due() } else { None });
+        let has_chunk = matches!(next, Poll::Ready(Some(Ok(_))));
+        self.deadline.set(if has_chunk { self.timeouts.due() } else { None });
         next
     }
 
@@ -155,13 +155,13 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
     const SHORT: Duration = Duration::from_millis(20);
 
-    fn patience(piece: Option<Duration>, all: Duration) -> Patience {
-        Patience { piece, end: Some(Instant::now() + all) }
+    fn timeouts(chunk: Option<Duration>, all: Duration) -> WriteTimeouts {
+        WriteTimeouts { chunk, end: Some(Instant::now() + all) }
     }
 
-    /// Takes one piece, and then waits for what does not come.
-    async fn stall(patience: Patience) {
-        let mut taken = Taken::new(body::full("a piece"), patience);
+    /// Takes one chunk, and then waits for what does not come.
+    async fn stall(timeouts: WriteTimeouts) {
+        let mut taken = WriteDeadlineBody::new(body::full("a chunk"), timeouts);
         taken.frame().await.unwrap().unwrap();
         std::future::pending::<()>().await;
         drop(taken);
@@ -169,18 +169,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_piece_that_is_not_taken_ends_the_answer() {
-        let waiting = Waiting::default();
-        assert_eq!(waiting.watch(stall(patience(Some(SHORT), LONG))).await, None);
-        assert_eq!(waiting.watch(stall(patience(Some(LONG), SHORT))).await, None);
-        assert_eq!(waiting.watch(stall(patience(None, SHORT))).await, None);
-        assert_eq!(waiting.due(), None, "what is dropped waits for nothing");
+        let deadline = WriteDeadline::default();
+        assert_eq!(deadline.enforce(stall(timeouts(Some(SHORT), LONG))).await, None);
+        assert_eq!(deadline.enforce(stall(timeouts(Some(LONG), SHORT))).await, None);
+        assert_eq!(deadline.enforce(stall(timeouts(None, SHORT))).await, None);
+        assert_eq!(deadline.due(), None, "what is dropped waits for nothing");
     }
 
     #[tokio::test]
     async fn a_long_piece_is_given_slice_by_slice_where_each_must_be_taken() {
-        let text = vec![b'x'; 2 * SLICE + 1];
-        for (piece, expected) in [(Some(LONG), vec![SLICE, SLICE, 1]), (None, vec![2 * SLICE + 1])] {
-            let mut taken = Taken::new(body::full(text.clone()), patience(piece, LONG));
+        let text = vec![b'x'; 2 * MAX_CHUNK + 1];
+        for (chunk, expected) in [(Some(LONG), vec![MAX_CHUNK, MAX_CHUNK, 1]), (None, vec![2 * MAX_CHUNK + 1])] {
+            let mut taken = WriteDeadlineBody::new(body::full(text.clone()), timeouts(chunk, LONG));
             let mut given = Vec::new();
             while let Some(frame) = taken.frame().await {
                 given.push(frame.unwrap().into_data().unwrap().len());
@@ -198,16 +198,16 @@ mod tests {
             let _ = receive.await;
             Ok(Frame::data(Bytes::from_static(b"late")))
         }));
-        let waiting = Waiting::default();
+        let deadline = WriteDeadline::default();
         let serving = async {
-            let taken = Taken::new(Body::new(late), patience(Some(SHORT), SHORT));
+            let taken = WriteDeadlineBody::new(Body::new(late), timeouts(Some(SHORT), SHORT));
             taken.collect().await.unwrap().to_bytes()
         };
         let sending = async {
             tokio::time::sleep(2 * SHORT).await;
             send.send(()).unwrap();
         };
-        let (taken, ()) = tokio::join!(waiting.watch(serving), sending);
+        let (taken, ()) = tokio::join!(deadline.enforce(serving), sending);
         assert_eq!(taken.unwrap(), "late");
     }
 }

@@ -12,17 +12,17 @@ use personaroute_harness::{
 use serde_json::json;
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
-use super::stage::Stage;
+use super::test_gateway::TestGateway;
 
 /// SHA-256 of `team-key`.
 const TEAM: &str = "e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8";
 
-async fn ask(stage: &Stage, authority: &Authority, shown: Option<&Issued>, key: &str) -> Result<Answer> {
+async fn ask(gateway: &TestGateway, authority: &Authority, shown: Option<&Issued>, key: &str) -> Result<Answer> {
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
     let bearer = format!("Bearer {key}");
     let headers = [("authorization", bearer.as_str())];
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &headers, &body)?;
-    let stream = authority.connect(stage.address, shown).await?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &headers, &body)?;
+    let stream = authority.connect(gateway.address, shown).await?;
     wire::over(stream, request).await?.finish().await
 }
 
@@ -37,8 +37,8 @@ fn fingerprint(issued: &Issued) -> String {
     sha2::Sha256::digest(&issued.certificate).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn counted(stage: &Stage, metric: &str) -> Result<()> {
-    while !wire::get(stage.admin, "/metrics").await?.text().contains(metric) {
+async fn counted(gateway: &TestGateway, metric: &str) -> Result<()> {
+    while !wire::get(gateway.admin, "/metrics").await?.text().contains(metric) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     Ok(())
@@ -49,12 +49,12 @@ async fn requests_come_over_tls_and_plain_http_is_not_answered() -> Result<()> {
     let (authority, folder) = (Authority::new()?, tempfile::tempdir()?);
     authority.issue()?.write(folder.path())?;
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &section(folder.path(), ""))?;
-    assert_eq!(ask(&stage, &authority, None, "").await?.status, 200);
-    assert!(wire::get(stage.address, "/healthz").await.is_err());
-    counted(&stage, "personaroute_handshakes_failed_total{reason=\"refused\"} 1").await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &section(folder.path(), ""))?;
+    assert_eq!(ask(&gateway, &authority, None, "").await?.status, 200);
+    assert!(wire::get(gateway.address, "/healthz").await.is_err());
+    counted(&gateway, "personaroute_handshakes_failed_total{reason=\"refused\"} 1").await?;
     let stranger = Authority::new()?;
-    assert!(stranger.connect(stage.address, None).await.is_err(), "another authority vouches for nothing here");
+    assert!(stranger.connect(gateway.address, None).await.is_err(), "another authority vouches for nothing here");
     assert_eq!(upstream.count(), 1);
     Ok(())
 }
@@ -71,13 +71,13 @@ async fn a_client_certificate_is_required_and_names_the_key() -> Result<()> {
         fingerprint(&ada)
     );
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &more)?;
-    let answer = ask(&stage, &authority, Some(&ada), "unused").await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &more)?;
+    let answer = ask(&gateway, &authority, Some(&ada), "unused").await?;
     assert_eq!((answer.status, answer.header("x-personaroute-user-state")), (200, "known"));
-    assert_eq!(ask(&stage, &authority, Some(&unknown), "unused").await?.status, 401, "vouched for, but no key's");
-    assert!(ask(&stage, &authority, None, "unused").await.is_err());
-    assert!(ask(&stage, &authority, Some(&foreign), "unused").await.is_err());
-    counted(&stage, "personaroute_handshakes_failed_total{reason=\"refused\"} 2").await?;
+    assert_eq!(ask(&gateway, &authority, Some(&unknown), "unused").await?.status, 401, "vouched for, but no key's");
+    assert!(ask(&gateway, &authority, None, "unused").await.is_err());
+    assert!(ask(&gateway, &authority, Some(&foreign), "unused").await.is_err());
+    counted(&gateway, "personaroute_handshakes_failed_total{reason=\"refused\"} 2").await?;
     assert_eq!(upstream.count(), 1);
     Ok(())
 }
@@ -92,10 +92,10 @@ async fn where_certificates_are_optional_a_key_serves_as_well() -> Result<()> {
     let key = format!("{{name: team, sha256: {TEAM}, certificate: {}}}", fingerprint(&ada));
     let more = format!("{}\nauth: {{mode: keys, keys: [{key}]}}", section(folder.path(), &ca));
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let stage = Stage::between(&upstream, &upstream, &more)?;
-    assert_eq!(ask(&stage, &authority, None, "team-key").await?.status, 200);
-    assert_eq!(ask(&stage, &authority, None, "stolen").await?.status, 401);
-    assert_eq!(ask(&stage, &authority, Some(&ada), "").await?.status, 200);
+    let gateway = TestGateway::between(&upstream, &upstream, &more)?;
+    assert_eq!(ask(&gateway, &authority, None, "team-key").await?.status, 200);
+    assert_eq!(ask(&gateway, &authority, None, "stolen").await?.status, 401);
+    assert_eq!(ask(&gateway, &authority, Some(&ada), "").await?.status, 200);
     Ok(())
 }
 
@@ -105,12 +105,12 @@ async fn a_client_that_never_finishes_the_handshake_is_cut() -> Result<()> {
     authority.issue()?.write(folder.path())?;
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let more = format!("{}\ntimeouts: {{handshake: 100ms}}\nlimits: {{connections: 1}}", section(folder.path(), ""));
-    let stage = Stage::between(&upstream, &upstream, &more)?;
-    let mut silent = TcpStream::connect(stage.address).await?;
+    let gateway = TestGateway::between(&upstream, &upstream, &more)?;
+    let mut silent = TcpStream::connect(gateway.address).await?;
     let ended = silent.read(&mut [0; 16]).await;
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
-    counted(&stage, "personaroute_handshakes_failed_total{reason=\"timeout\"} 1").await?;
-    assert_eq!(ask(&stage, &authority, None, "").await?.status, 200, "the only place is free again");
+    counted(&gateway, "personaroute_handshakes_failed_total{reason=\"timeout\"} 1").await?;
+    assert_eq!(ask(&gateway, &authority, None, "").await?.status, 200, "the only place is free again");
     Ok(())
 }
 

@@ -8,13 +8,13 @@ use serde::{Deserialize, de::IgnoredAny};
 use crate::api::{Usage, Wire, facts, sse, usage};
 
 /// Most bytes of an answer in one piece that are kept for its usage: its last ones, as usage stands at the end of long answers.
-const KEPT: usize = 4 << 20;
+const MAX_KEPT: usize = 4 << 20;
 
 /// How far a stream of events has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum End {
+enum StreamEnd {
     /// More must follow.
-    Open,
+    NotReached,
     /// The answer is whole; some upstreams say no more.
     Possible,
     /// The format's last event, or an error.
@@ -23,10 +23,10 @@ enum End {
 
 /// Reads along.
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct UsageParser {
     wire: Wire,
     events: bool,
-    end: End,
+    end: StreamEnd,
     usage: Option<Usage>,
     kept: VecDeque<Bytes>,
     /// Bytes of `kept`.
@@ -38,14 +38,14 @@ pub(super) struct Tally {
     model: Option<String>,
 }
 
-impl Tally {
-    /// Returns a tally; `events` says whether the answer is a stream of events, `wants_model` whether to look for the name
+impl UsageParser {
+    /// Returns a parser; `events` says whether the answer is a stream of events, `wants_model` whether to look for the name
     /// of the model that answers.
     pub(super) fn new(wire: Wire, events: bool, wants_model: bool) -> Self {
         Self {
             wire,
             events,
-            end: End::Open,
+            end: StreamEnd::NotReached,
             usage: None,
             kept: VecDeque::new(),
             kept_length: 0,
@@ -65,7 +65,7 @@ impl Tally {
         self.length += bytes.len();
         self.kept_length += bytes.len();
         self.kept.push_back(bytes.clone());
-        while let Some(first) = self.kept.front().filter(|first| self.kept_length - first.len() >= KEPT) {
+        while let Some(first) = self.kept.front().filter(|first| self.kept_length - first.len() >= MAX_KEPT) {
             self.kept_length -= first.len();
             self.kept.pop_front();
         }
@@ -86,12 +86,12 @@ impl Tally {
 
     /// Returns whether a stream of events may end here. Other answers end where HTTP says so.
     pub(super) fn is_complete(&self) -> bool {
-        !self.events || self.end >= End::Possible
+        !self.events || self.end >= StreamEnd::Possible
     }
 
     /// Returns whether a stream of events has said its last word: whatever happens then, nothing is missing.
     pub(super) fn has_ended(&self) -> bool {
-        self.events && self.end == End::Final
+        self.events && self.end == StreamEnd::Final
     }
 
     /// Returns about how many tokens the answer had: upstreams send about one in each event.
@@ -99,7 +99,7 @@ impl Tally {
         if self.wire == Wire::Embeddings {
             return 0;
         }
-        if self.events { self.seen } else { u64::from(facts::estimate(self.length)) }
+        if self.events { self.seen } else { u64::from(facts::estimate_tokens(self.length)) }
     }
 
     /// Returns the model that the answer says it is from, once its usage was asked for.
@@ -136,37 +136,37 @@ fn is_counted(usage: &Usage) -> bool {
 
 /// What tells the end of a stream in an event.
 #[derive(Debug, Default, Deserialize)]
-struct Marks {
+struct EndMarkers {
     #[serde(rename = "type")]
     kind: Option<String>,
     error: Option<IgnoredAny>,
 }
 
 /// Returns what an event says about the end of its stream.
-fn end(wire: Wire, data: &str) -> End {
+fn end(wire: Wire, data: &str) -> StreamEnd {
     // Most events say nothing, and few need to be read for that.
-    let marks = |words: &[&str]| match words.iter().any(|word| data.contains(word)) {
-        true => serde_json::from_str::<Marks>(data).unwrap_or_default(),
-        false => Marks::default(),
+    let markers = |words: &[&str]| match words.iter().any(|word| data.contains(word)) {
+        true => serde_json::from_str::<EndMarkers>(data).unwrap_or_default(),
+        false => EndMarkers::default(),
     };
     let is_final = match wire {
         Wire::Chat | Wire::Completions | Wire::Embeddings => {
             if has_finish_reason(data) {
-                return End::Possible;
+                return StreamEnd::Possible;
             }
-            data.trim() == "[DONE]" || marks(&["\"error\""]).error.is_some()
+            data.trim() == "[DONE]" || markers(&["\"error\""]).error.is_some()
         }
         Wire::Responses => {
             let words = ["\"response.completed\"", "\"response.failed\"", "\"response.incomplete\"", "\"error\""];
             let last = ["response.completed", "response.failed", "response.incomplete", "error"];
-            marks(&words).kind.is_some_and(|kind| last.contains(&kind.as_str()))
+            markers(&words).kind.is_some_and(|kind| last.contains(&kind.as_str()))
         }
         Wire::Messages => {
-            let marks = marks(&["\"message_stop\"", "\"error\""]);
-            marks.kind.is_some_and(|kind| kind == "message_stop" || kind == "error")
+            let markers = markers(&["\"message_stop\"", "\"error\""]);
+            markers.kind.is_some_and(|kind| kind == "message_stop" || kind == "error")
         }
     };
-    if is_final { End::Final } else { End::Open }
+    if is_final { StreamEnd::Final } else { StreamEnd::NotReached }
 }
 
 fn has_finish_reason(data: &str) -> bool {
@@ -187,35 +187,41 @@ mod tests {
 
     #[test]
     fn a_stream_ends_with_its_formats_last_event_or_a_reason() {
-        assert_eq!(end(Wire::Chat, "[DONE]"), End::Final);
-        assert_eq!(end(Wire::Chat, r#"{"choices":[{"delta":{},"finish_reason" : "stop"}]}"#), End::Possible);
+        assert_eq!(end(Wire::Chat, "[DONE]"), StreamEnd::Final);
+        assert_eq!(end(Wire::Chat, r#"{"choices":[{"delta":{},"finish_reason" : "stop"}]}"#), StreamEnd::Possible);
         for open in [r#""finish_reason":null"#, r#""finish_reason":"""#, r#""error":null"#] {
-            assert_eq!(end(Wire::Chat, &format!(r#"{{"choices":[{{"delta":{{"content":"x"}},{open}}}]}}"#)), End::Open);
+            assert_eq!(
+                end(Wire::Chat, &format!(r#"{{"choices":[{{"delta":{{"content":"x"}},{open}}}]}}"#)),
+                StreamEnd::NotReached
+            );
         }
-        assert_eq!(end(Wire::Messages, r#"{"type":"message_stop"}"#), End::Final);
-        assert_eq!(end(Wire::Messages, r#"{"type":"content_block_stop","index":0}"#), End::Open);
+        assert_eq!(end(Wire::Messages, r#"{"type":"message_stop"}"#), StreamEnd::Final);
+        assert_eq!(end(Wire::Messages, r#"{"type":"content_block_stop","index":0}"#), StreamEnd::NotReached);
         assert_eq!(
             end(Wire::Messages, r#"{"type":"content_block_delta","delta":{"text":"\"message_stop\""}}"#),
-            End::Open
+            StreamEnd::NotReached
         );
-        assert_eq!(end(Wire::Responses, r#"{"type":"response.completed","response":{}}"#), End::Final);
+        assert_eq!(end(Wire::Responses, r#"{"type":"response.completed","response":{}}"#), StreamEnd::Final);
     }
 
     #[test]
     fn error_events_end_a_stream_wherever_the_error_stands() {
-        assert_eq!(end(Wire::Chat, r#"{"id": "c", "error": {"message": "m"}}"#), End::Final);
-        assert_eq!(end(Wire::Messages, r#"{"type": "error", "error": {"type": "overloaded_error"}}"#), End::Final);
-        assert_eq!(end(Wire::Responses, r#"{"sequence_number": 1, "type": "error"}"#), End::Final);
+        assert_eq!(end(Wire::Chat, r#"{"id": "c", "error": {"message": "m"}}"#), StreamEnd::Final);
+        assert_eq!(
+            end(Wire::Messages, r#"{"type": "error", "error": {"type": "overloaded_error"}}"#),
+            StreamEnd::Final
+        );
+        assert_eq!(end(Wire::Responses, r#"{"sequence_number": 1, "type": "error"}"#), StreamEnd::Final);
     }
 
     #[test]
     fn long_answers_tell_their_usage_at_the_end_and_zeros_are_no_count() {
-        let mut long = Tally::new(Wire::Embeddings, false, false);
+        let mut long = UsageParser::new(Wire::Embeddings, false, false);
         long.read(&Bytes::from_static(b"{\"data\":[\""));
         (0..6).for_each(|_| long.read(&Bytes::from(vec![b'A'; 1 << 20])));
         long.read(&Bytes::from_static(b"\"],\"usage\": {\"prompt_tokens\": 700, \"total_tokens\": 700}}"));
         assert_eq!((long.usage(), long.output_estimate()), (Some(Usage { input: 700, cached: 0, output: 0 }), 0));
-        let mut uncounted = Tally::new(Wire::Messages, false, false);
+        let mut uncounted = UsageParser::new(Wire::Messages, false, false);
         uncounted.read(&Bytes::from_static(b"{\"content\":[],\"usage\":{\"input_tokens\":0,\"output_tokens\":0}}"));
         assert_eq!(uncounted.usage(), None);
     }
@@ -223,12 +229,12 @@ mod tests {
     #[test]
     fn usage_is_read_from_the_last_chunk_or_the_whole_answer() {
         let usage = Some(Usage { input: 3, cached: 0, output: 2 });
-        let mut stream = Tally::new(Wire::Chat, true, false);
+        let mut stream = UsageParser::new(Wire::Chat, true, false);
         stream.read(&Bytes::from_static(
             b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
         ));
         assert_eq!((stream.usage(), stream.is_complete()), (usage, true));
-        let mut whole = Tally::new(Wire::Chat, false, true);
+        let mut whole = UsageParser::new(Wire::Chat, false, true);
         whole.read(&Bytes::from_static(b"{\"model\":\"m-1\",\"usage\":{\"prompt_tok"));
         whole.read(&Bytes::from_static(b"ens\":3,\"completion_tokens\":2}}"));
         assert_eq!((whole.usage(), whole.model().as_deref()), (usage, Some("m-1")));

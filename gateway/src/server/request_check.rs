@@ -5,7 +5,7 @@ use http::{Request, Response, StatusCode, Version, header};
 use crate::upstream::{Body, body};
 
 /// Returns the status with which `request` is refused, if it is; `headers` is the most that one may have.
-pub(super) fn of<B>(request: &Request<B>, headers: usize) -> Option<StatusCode> {
+pub(super) fn rejection<B>(request: &Request<B>, headers: usize) -> Option<StatusCode> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     let (fewest, most) = match request.version() {
         // RFC 9112, 3.2: whoever stands between could take another host for the one that is meant.
@@ -22,7 +22,7 @@ pub(super) fn of<B>(request: &Request<B>, headers: usize) -> Option<StatusCode> 
 }
 
 /// Returns the reply with this status.
-pub(super) fn reply(status: StatusCode) -> Response<Body> {
+pub(super) fn response(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(body::full(""));
     *response.status_mut() = status;
     response
@@ -40,7 +40,7 @@ mod tests {
         for idx in 0..others {
             request = request.header(format!("x-{idx}"), "1");
         }
-        of(&request.body(()).unwrap(), 10).map(|status| status.as_u16())
+        rejection(&request.body(()).unwrap(), 10).map(|status| status.as_u16())
     }
 
     #[test]

@@ -10,11 +10,11 @@ use hyper::rt::Executor;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::Instant;
 
-use super::taken::Waiting;
+use super::write_deadline::WriteDeadline;
 
 /// Runs the streams of a connection, and knows when there are none.
 #[derive(Debug, Clone)]
-pub(super) struct Streams(Arc<Mutex<Count>>);
+pub(super) struct ActiveStreams(Arc<Mutex<Count>>);
 
 #[derive(Debug)]
 struct Count {
@@ -24,19 +24,19 @@ struct Count {
 }
 
 /// An open stream, until it is dropped.
-struct Stream(Streams);
+struct Stream(ActiveStreams);
 
-impl Streams {
+impl ActiveStreams {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Count { open: 0, since: Instant::now() })))
     }
 
-    /// Waits until no stream was open for `patience`.
-    pub(super) async fn quiet(&self, patience: Duration) {
+    /// Waits until no stream was open for `timeout`.
+    pub(super) async fn idle(&self, timeout: Duration) {
         loop {
             let now = Instant::now();
             let since = self.count(|count| if count.open == 0 { count.since } else { now });
-            let until = since + patience;
+            let until = since + timeout;
             if now >= until {
                 return;
             }
@@ -63,7 +63,7 @@ impl Drop for Stream {
     }
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for ActiveStreams
 where
     F: Future<Output: Send> + Send + 'static,
 {
@@ -71,8 +71,8 @@ where
     fn execute(&self, stream: F) {
         let open = self.open();
         TokioExecutor::new().execute(async move {
-            let is_taken = Waiting::default().watch(stream).await.is_some();
-            if !is_taken {
+            let is_written = WriteDeadline::default().enforce(stream).await.is_some();
+            if !is_written {
                 // What is dropped here resets the stream, and ends the upstream call.
                 tracing::debug!("a client did not take its answer");
             }
@@ -85,30 +85,30 @@ where
 mod tests {
     use super::*;
 
-    /// Returns whether `streams` are quiet now, for a patience that nobody waits for.
-    async fn is_quiet(streams: &Streams, patience: Duration) -> bool {
-        tokio::time::timeout(Duration::ZERO, streams.quiet(patience)).await.is_ok()
+    /// Returns whether `streams` are quiet now, for a timeout that nobody waits for.
+    async fn is_idle(streams: &ActiveStreams, timeout: Duration) -> bool {
+        tokio::time::timeout(Duration::ZERO, streams.idle(timeout)).await.is_ok()
     }
 
     #[tokio::test]
     async fn a_connection_is_quiet_only_while_no_stream_is_open() {
-        let streams = Streams::new();
+        let streams = ActiveStreams::new();
         let (first, second) = (streams.open(), streams.open());
         drop(first);
-        assert!(!is_quiet(&streams, Duration::from_nanos(1)).await);
+        assert!(!is_idle(&streams, Duration::from_nanos(1)).await);
         drop(second);
-        streams.quiet(Duration::from_millis(1)).await;
-        assert!(!is_quiet(&streams, Duration::from_secs(600)).await);
+        streams.idle(Duration::from_millis(1)).await;
+        assert!(!is_idle(&streams, Duration::from_secs(600)).await);
     }
 
     #[tokio::test]
     async fn a_stream_counts_from_its_spawning_to_its_end() {
-        let streams = Streams::new();
+        let streams = ActiveStreams::new();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         streams.execute(ended);
         assert_eq!(streams.count(|count| count.open), 1);
         drop(end);
-        streams.quiet(Duration::from_millis(1)).await;
+        streams.idle(Duration::from_millis(1)).await;
         assert_eq!(streams.count(|count| count.open), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Connections over plain TCP, each driven by the request that uses it.
+//! Connections expired plain TCP, each driven by the request that uses it.
 //!
 //! A connection with a task of its own, as pooling clients have them, costs two wake-ups for each direction of each call.
 //! Here the request's own task reads and writes: a call is a few system calls and nothing else. Where the request ends
@@ -20,7 +20,7 @@ use http::{HeaderValue, Request, Response, Uri, header, uri::Authority};
 use http_body_util::Full;
 use hyper::{
     body::{Body as HttpBody, Frame, Incoming, SizeHint},
-    client::conn::http1::{self, Connection, SendRequest},
+    client::conn::http1::{self, Connection as HttpConnection, SendRequest},
     service::Service,
 };
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo, service::TowerToHyperService};
@@ -46,29 +46,29 @@ pub(super) fn reactor() -> usize {
 
 /// A way to open connections, and those that wait for a request, the one used last at the end.
 #[derive(Clone)]
-pub(super) struct Lines {
+pub(super) struct ConnectionPool {
     connector: TowerToHyperService<HttpConnector>,
-    idle: Arc<Mutex<VecDeque<Box<Line>>>>,
+    idle: Arc<Mutex<VecDeque<Box<Connection>>>>,
     keep: Duration,
 }
 
 /// One connection.
-struct Line {
+struct Connection {
     to: Authority,
     reactor: usize,
     sender: SendRequest<Full<Bytes>>,
-    connection: Connection<TokioIo<TcpStream>, Full<Bytes>>,
+    connection: HttpConnection<TokioIo<TcpStream>, Full<Bytes>>,
     used: Instant,
 }
 
-impl fmt::Debug for Lines {
+impl fmt::Debug for ConnectionPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines").field("keep", &self.keep).finish_non_exhaustive()
+        f.debug_struct("ConnectionPool").field("keep", &self.keep).finish_non_exhaustive()
     }
 }
 
-impl Lines {
-    /// Returns lines that `connector` opens and that are closed when nobody has used them for `keep`.
+impl ConnectionPool {
+    /// Returns a pool whose connections `connector` opens and which closes those that were idle for `keep`.
     pub(super) fn new(connector: HttpConnector, keep: Duration) -> Self {
         Self { connector: TowerToHyperService::new(connector), idle: Arc::default(), keep }
     }
@@ -79,123 +79,123 @@ impl Lines {
         let Some(to) = uri.authority() else {
             return Err(Failure::Connect("the URL names no host".into()));
         };
-        address(&mut request, &uri, to);
+        set_origin_form(&mut request, &uri, to);
         loop {
-            let waiting = self.take(to);
-            let is_old = waiting.is_some();
-            let line = match waiting {
-                Some(line) => line,
+            let waiting = self.checkout(to);
+            let is_reused = waiting.is_some();
+            let connection = match waiting {
+                Some(connection) => connection,
                 None => self.open(&uri, to).await?,
             };
-            match line.ask(request).await {
-                Ok((line, response)) => {
-                    let carry = |incoming| Carried { incoming: Some(incoming), line, home: self.clone() };
+            match connection.send(request).await {
+                Ok((connection, response)) => {
+                    let carry = |incoming| PooledBody { incoming: Some(incoming), connection, pool: self.clone() };
                     return Ok(response.map(|incoming| Body::new(carry(incoming))));
                 }
                 // The upstream closed the connection while it waited: nothing was sent, so another one may do it.
-                Err(Unanswered { unsent: Some(unsent), .. }) if is_old => request = *unsent,
-                Err(Unanswered { error, .. }) => return Err(Failure::Closed(error)),
+                Err(SendError { unsent: Some(unsent), .. }) if is_reused => request = *unsent,
+                Err(SendError { error, .. }) => return Err(Failure::Closed(error)),
             }
         }
     }
 
-    async fn open(&self, uri: &Uri, to: &Authority) -> Result<Box<Line>, Failure> {
+    async fn open(&self, uri: &Uri, to: &Authority) -> Result<Box<Connection>, Failure> {
         let stream = self.connector.call(uri.clone()).await.map_err(|error| Failure::Connect(error.into()))?;
         let (sender, connection) = http1::handshake(stream).await.map_err(|error| Failure::Connect(error.into()))?;
-        Ok(Box::new(Line { to: to.clone(), reactor: reactor(), sender, connection, used: Instant::now() }))
+        Ok(Box::new(Connection { to: to.clone(), reactor: reactor(), sender, connection, used: Instant::now() }))
     }
 
     /// Closes connections that nobody has used for long.
-    pub(super) fn sweep(&self) {
-        let over = self.over(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
+    pub(super) fn close_idle(&self) {
+        let expired = self.expired(&mut self.idle.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
         // Closing takes its time, and others want the lock.
-        drop(over);
+        drop(expired);
     }
 
     /// Takes out what has waited for too long: the front, as what was used last stands at the end.
-    fn over(&self, idle: &mut VecDeque<Box<Line>>, now: Instant) -> VecDeque<Box<Line>> {
-        let is_over = |line: &Line| now.saturating_duration_since(line.used) > self.keep;
-        let count = idle.iter().take_while(|line| is_over(line)).count();
+    fn expired(&self, idle: &mut VecDeque<Box<Connection>>, now: Instant) -> VecDeque<Box<Connection>> {
+        let is_expired = |connection: &Connection| now.saturating_duration_since(connection.used) > self.keep;
+        let count = idle.iter().take_while(|connection| is_expired(connection)).count();
         idle.drain(..count).collect()
     }
 
     /// Returns the connection to `to` used last, if there is one of this thread's that still stands.
-    fn take(&self, to: &Authority) -> Option<Box<Line>> {
+    fn checkout(&self, to: &Authority) -> Option<Box<Connection>> {
         let (now, reactor) = (Instant::now(), reactor());
         loop {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let over = self.over(&mut idle, now);
-            let found = idle.iter().rposition(|line| line.reactor == reactor && line.to == *to);
-            let line = found.and_then(|idx| idle.remove(idx));
+            let expired = self.expired(&mut idle, now);
+            let found = idle.iter().rposition(|connection| connection.reactor == reactor && connection.to == *to);
+            let connection = found.and_then(|idx| idle.remove(idx));
             // Closing takes its time.
             drop(idle);
-            drop(over);
-            let mut line = line?;
-            if line.rest().is_pending() {
-                return Some(line);
+            drop(expired);
+            let mut connection = connection?;
+            if connection.poll_idle().is_pending() {
+                return Some(connection);
             }
         }
     }
 
-    /// Keeps `line` for the next request if it is fit for one.
-    fn keep(&self, mut line: Box<Line>) {
-        if line.rest().is_pending() && line.sender.is_ready() {
-            line.used = Instant::now();
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push_back(line);
+    /// Keeps `connection` for the next request if it is fit for one.
+    fn checkin(&self, mut connection: Box<Connection>) {
+        if connection.poll_idle().is_pending() && connection.sender.is_ready() {
+            connection.used = Instant::now();
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push_back(connection);
         }
     }
 }
 
 /// A request without an answer, and the request itself where nothing of it was sent.
-struct Unanswered {
+struct SendError {
     error: BodyError,
     unsent: Option<Box<Request<Full<Bytes>>>>,
 }
 
-impl Line {
-    /// Sends `request` and waits for the answer's head; the line is gone when the answer ends it.
-    async fn ask(
+impl Connection {
+    /// Sends `request` and waits for the answer's head; the connection is gone when the answer ends it.
+    async fn send(
         mut self: Box<Self>,
         request: Request<Full<Bytes>>,
-    ) -> Result<(Option<Box<Self>>, Response<Incoming>), Unanswered> {
+    ) -> Result<(Option<Box<Self>>, Response<Incoming>), SendError> {
         let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
-        let mut line = Some(self);
+        let mut connection = Some(self);
         let answered = poll_fn(|ctx| {
-            drive(&mut line, ctx);
+            poll_connection(&mut connection, ctx);
             // Only the connection makes an answer, so that nobody has to be woken for it.
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(answered) => Poll::Ready(Some(answered)),
-                Poll::Pending if line.is_none() => Poll::Ready(None),
+                Poll::Pending if connection.is_none() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             }
         });
         match answered.await {
-            Some(Ok(response)) => Ok((line, response)),
+            Some(Ok(response)) => Ok((connection, response)),
             Some(Err(mut error)) => {
                 let unsent = error.take_message().map(Box::new);
-                Err(Unanswered { error: error.into_error().into(), unsent })
+                Err(SendError { error: error.into_error().into(), unsent })
             }
-            None => Err(Unanswered { error: "the connection ended".into(), unsent: None }),
+            None => Err(SendError { error: "the connection ended".into(), unsent: None }),
         }
     }
 
     /// Does what is left to do, without being woken for more; ready when the connection is closed.
-    fn rest(&mut self) -> Poll<()> {
+    fn poll_idle(&mut self) -> Poll<()> {
         let mut connection = pin!(unconstrained(&mut self.connection));
         connection.as_mut().poll(&mut Context::from_waker(Waker::noop())).map(|_ended| ())
     }
 }
 
-/// Reads and writes as far as it goes; a line that ends is dropped.
-fn drive(line: &mut Option<Box<Line>>, ctx: &mut Context<'_>) {
-    let ended = line.as_mut().is_some_and(|line| Pin::new(&mut line.connection).poll(ctx).is_ready());
+/// Reads and writes as far as it goes; a connection that ends is dropped.
+fn poll_connection(connection: &mut Option<Box<Connection>>, ctx: &mut Context<'_>) {
+    let ended = connection.as_mut().is_some_and(|connection| Pin::new(&mut connection.connection).poll(ctx).is_ready());
     if ended {
-        *line = None;
+        *connection = None;
     }
 }
 
-/// HTTP/1.1 names the host in a header and the path alone in its first line.
-fn address(request: &mut Request<Full<Bytes>>, uri: &Uri, to: &Authority) {
+/// HTTP/1.1 names the host in a header and the path alone in its request line.
+fn set_origin_form(request: &mut Request<Full<Bytes>>, uri: &Uri, to: &Authority) {
     let path = uri.path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     let host = match to.port_u16() {
@@ -210,41 +210,41 @@ fn address(request: &mut Request<Full<Bytes>>, uri: &Uri, to: &Authority) {
 }
 
 /// The body of an answer, with the connection that it comes from.
-struct Carried {
+struct PooledBody {
     incoming: Option<Incoming>,
-    line: Option<Box<Line>>,
-    home: Lines,
+    connection: Option<Box<Connection>>,
+    pool: ConnectionPool,
 }
 
-impl Carried {
+impl PooledBody {
     /// The answer is over, or nobody wants its rest: a connection without anything left to read serves the next request.
     fn release(&mut self) {
         self.incoming = None;
-        if let Some(line) = self.line.take() {
-            self.home.keep(line);
+        if let Some(connection) = self.connection.take() {
+            self.pool.checkin(connection);
         }
     }
 
     fn next(&mut self, ctx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
-        let mut quiet = Context::from_waker(Waker::noop());
+        let mut noop = Context::from_waker(Waker::noop());
         // What has been read already comes first; asking for more makes the connection read.
-        if let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(&mut quiet) {
+        if let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(&mut noop) {
             return Poll::Ready(frame);
         }
-        drive(&mut self.line, ctx);
-        Pin::new(incoming).poll_frame(&mut quiet)
+        poll_connection(&mut self.connection, ctx);
+        Pin::new(incoming).poll_frame(&mut noop)
     }
 }
 
-impl HttpBody for Carried {
+impl HttpBody for PooledBody {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match self.next(ctx) {
             Poll::Ready(frame) => frame,
-            Poll::Pending if self.line.is_some() => return Poll::Pending,
+            Poll::Pending if self.connection.is_some() => return Poll::Pending,
             Poll::Pending => return Poll::Ready(Some(Err("the connection ended".into()))),
         };
         if !matches!(frame, Some(Ok(_))) || self.is_end_stream() {
@@ -262,7 +262,7 @@ impl HttpBody for Carried {
     }
 }
 
-impl Drop for Carried {
+impl Drop for PooledBody {
     fn drop(&mut self) {
         self.release();
     }

@@ -9,28 +9,28 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 
-use super::{Body, Breaker, Failure, Offered, http_client::HttpClient, simulated, translated};
+use super::{Body, Breaker, Failure, SimulatedRequest, http_client::HttpClient, simulated, translated};
 use crate::{
     api::{Wire, translate::Translation},
-    config::{self, Kind, Upstream},
+    config::{self, Kind, Upstream as UpstreamConfig},
 };
 
 /// A configured upstream with its connections.
 #[derive(Debug)]
-pub struct Peer {
+pub struct Upstream {
     /// What the configuration says.
-    pub config: Arc<Upstream>,
+    pub config: Arc<UpstreamConfig>,
     /// Whether it is left alone.
     pub breaker: Breaker,
     client: HttpClient,
     connect: Duration,
     /// Where requests of each format go, once one has.
-    targets: [OnceLock<Uri>; Wire::COUNT],
+    request_uris: [OnceLock<Uri>; Wire::COUNT],
 }
 
 /// One request to an upstream.
 #[derive(Debug)]
-pub struct Call<'a> {
+pub struct UpstreamRequest<'a> {
     /// Its format.
     pub wire: Wire,
     /// The client's query string.
@@ -42,22 +42,22 @@ pub struct Call<'a> {
     /// What has translated the body; none when the upstream speaks the client's format.
     pub translation: Option<&'a Translation>,
     /// What the simulated kind tells about the choice.
-    pub offered: Offered<'a>,
+    pub simulated: SimulatedRequest<'a>,
 }
 
 /// How an upstream takes a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
+pub enum Protocol {
     /// In the client's format.
-    AsItCame,
+    Native,
     /// In translation.
     Translated,
 }
 
-impl Peer {
+impl Upstream {
     /// Returns the upstream that `config` describes.
     pub fn new(
-        config: Arc<Upstream>,
+        config: Arc<UpstreamConfig>,
         tls: &Arc<rustls::ClientConfig>,
         connect: Duration,
         breaker: config::Breaker,
@@ -67,24 +67,26 @@ impl Peer {
             breaker: Breaker::new(breaker),
             client: HttpClient::new(tls, connect),
             connect,
-            targets: Default::default(),
+            request_uris: Default::default(),
         }
     }
 
     /// Returns whether both are described alike, so that one can go on in place of the other.
-    pub fn is_like(&self, other: &Self) -> bool {
+    pub fn has_same_config(&self, other: &Self) -> bool {
         self.config == other.config
             && self.connect == other.connect
             && self.breaker.settings() == other.breaker.settings()
     }
 
     /// Returns how the upstream serves requests of format `wire`, if it does.
-    pub fn way(&self, wire: Wire) -> Option<Way> {
+    pub fn protocol(&self, wire: Wire) -> Option<Protocol> {
         match (self.config.kind, wire) {
-            (Kind::Openai, Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) => Some(Way::AsItCame),
-            (Kind::Anthropic, Wire::Messages) => Some(Way::AsItCame),
-            (Kind::Simulated, Wire::Chat | Wire::Messages) => Some(Way::AsItCame),
-            (Kind::Openai, Wire::Messages) | (Kind::Anthropic, Wire::Chat) => Some(Way::Translated),
+            (Kind::Openai, Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) => {
+                Some(Protocol::Native)
+            }
+            (Kind::Anthropic, Wire::Messages) => Some(Protocol::Native),
+            (Kind::Simulated, Wire::Chat | Wire::Messages) => Some(Protocol::Native),
+            (Kind::Openai, Wire::Messages) | (Kind::Anthropic, Wire::Chat) => Some(Protocol::Translated),
             (Kind::Anthropic | Kind::Simulated, Wire::Completions | Wire::Embeddings | Wire::Responses) => None,
         }
     }
@@ -94,9 +96,9 @@ impl Peer {
     /// # Errors
     ///
     /// Fails when no answer begins; an answer with an error status is an answer.
-    pub async fn send(&self, call: Call<'_>) -> Result<Response<Body>, Failure> {
+    pub async fn send(&self, call: UpstreamRequest<'_>) -> Result<Response<Body>, Failure> {
         let Some(base) = &self.config.base_url else {
-            return Ok(simulated::answer(&call, self.config.chunk_delay));
+            return Ok(simulated::response(&call, self.config.chunk_delay));
         };
         let Some(translation) = call.translation else {
             return self.client.send(self.request(base, call)?).await;
@@ -104,13 +106,13 @@ impl Peer {
         let wire = translation.wire();
         let headers = translated::headers(&call.headers, wire);
         // What the client asks of its own format's service says nothing to another one.
-        let call = Call { wire, query: None, headers, ..call };
+        let call = UpstreamRequest { wire, query: None, headers, ..call };
         self.client.send(self.request(base, call)?).await
     }
 
     /// Closes connections that nobody has used for long.
-    pub fn sweep(&self) {
-        self.client.sweep();
+    pub fn close_idle(&self) {
+        self.client.close_idle();
     }
 
     /// Gets `path` below the upstream's URL and returns the status; the simulated kind is always well.
@@ -123,13 +125,13 @@ impl Peer {
             return Ok(StatusCode::OK);
         };
         let mut request = Request::new(Full::new(Bytes::new()));
-        *request.uri_mut() = below(base, path, None).map_err(Failure::Request)?;
+        *request.uri_mut() = join_path(base, path, None).map_err(Failure::Request)?;
         self.authorize(request.headers_mut()).map_err(|error| Failure::Request(error.into()))?;
         Ok(self.client.send(request).await?.status())
     }
 
-    fn request(&self, base: &Uri, call: Call<'_>) -> Result<Request<Full<Bytes>>, Failure> {
-        let uri = self.target(base, call.wire, call.query).map_err(Failure::Request)?;
+    fn request(&self, base: &Uri, call: UpstreamRequest<'_>) -> Result<Request<Full<Bytes>>, Failure> {
+        let uri = self.request_uri(base, call.wire, call.query).map_err(Failure::Request)?;
         let mut headers = call.headers;
         self.authorize(&mut headers).map_err(|error| Failure::Request(error.into()))?;
         let mut request = Request::new(Full::new(call.body));
@@ -139,12 +141,12 @@ impl Peer {
         Ok(request)
     }
 
-    fn target(&self, base: &Uri, wire: Wire, query: Option<&str>) -> Result<Uri, http::Error> {
-        let known = self.targets.get(wire as usize).filter(|_| query.is_none());
+    fn request_uri(&self, base: &Uri, wire: Wire, query: Option<&str>) -> Result<Uri, http::Error> {
+        let known = self.request_uris.get(wire as usize).filter(|_| query.is_none());
         if let Some(target) = known.and_then(OnceLock::get) {
             return Ok(target.clone());
         }
-        let target = below(base, wire.suffix(), query)?;
+        let target = join_path(base, wire.suffix(), query)?;
         if let Some(known) = known {
             let _already = known.set(target.clone());
         }
@@ -174,7 +176,7 @@ impl Peer {
     }
 }
 
-fn below(base: &Uri, suffix: &str, query: Option<&str>) -> Result<Uri, http::Error> {
+fn join_path(base: &Uri, suffix: &str, query: Option<&str>) -> Result<Uri, http::Error> {
     let path = format!("{}{suffix}", base.path().trim_end_matches('/'));
     let path_and_query = query.map_or(path.clone(), |query| format!("{path}?{query}"));
     let mut parts = http::uri::Parts::default();
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_path_goes_below_the_base_url_and_the_query_stays() {
-        let at = |base: &str, query| below(&base.parse().unwrap(), Wire::Chat.suffix(), query).unwrap().to_string();
+        let at = |base: &str, query| join_path(&base.parse().unwrap(), Wire::Chat.suffix(), query).unwrap().to_string();
         assert_eq!(at("https://api.openai.com/v1", None), "https://api.openai.com/v1/chat/completions");
         assert_eq!(at("http://h:1/v1/", Some("a=b")), "http://h:1/v1/chat/completions?a=b");
     }

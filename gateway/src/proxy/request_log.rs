@@ -1,4 +1,4 @@
-//! The last phase: one record for each request, told once, when the request ends in whatever way.
+//! The last phase: one record for each request, headers_out once, when the request ends in whatever protocol.
 
 use std::{
     sync::Arc,
@@ -9,14 +9,15 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    Error, headers,
-    read::Inbound,
-    seat::{Opened, Target},
-    spans::{End, Spans},
+    Error,
+    endpoint_guard::{Attempt, UpstreamResponse},
+    headers,
+    read::ParsedRequest,
+    spans::{RequestEnd, Spans},
 };
 use crate::{
     api::Usage,
-    decide::{Offer, Plan},
+    decide::{ModelSpec, Plan},
     state::{Cost, QuotaLease},
     telemetry::{Metrics, Used},
     upstream::{Endpoint, Failure},
@@ -30,7 +31,7 @@ pub(super) enum Outcome {
     /// The upstream answered with an error.
     UpstreamError,
     /// The upstream cut its answer.
-    Cut,
+    Truncated,
     /// The client left.
     ClientGone,
     /// The gateway refused or gave up; says why.
@@ -42,7 +43,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::UpstreamError => "upstream_error",
-            Self::Cut => "cut",
+            Self::Truncated => "truncated",
             Self::ClientGone => "client_gone",
             Self::Refused(label) => label,
         }
@@ -51,7 +52,7 @@ impl Outcome {
 
 /// What is known of a request; dropped when it ends, and then logged and counted.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct RequestLog {
     pub(super) started: Instant,
     route: &'static str,
     metrics: Arc<Metrics>,
@@ -61,17 +62,17 @@ pub(super) struct Record {
     user: Option<Arc<str>>,
     prompt_tokens: u64,
     estimated: bool,
-    asked: Arc<str>,
+    requested_model: Arc<str>,
     streaming: bool,
     decision: String,
     /// The LLM that was chosen.
     chosen: Option<Arc<str>>,
     /// Where the answer comes from, as far as is known.
-    place: Option<Arc<Endpoint>>,
+    endpoint: Option<Arc<Endpoint>>,
     /// Attempts that have neither failed nor been forgotten for another one's answer.
-    under_way: usize,
+    attempts_in_flight: usize,
     user_state: &'static str,
-    degraded: &'static str,
+    fallback_reason: &'static str,
     /// What is wrong with the store of spending.
     state: &'static str,
     decision_time: Duration,
@@ -87,7 +88,7 @@ pub(super) struct Record {
     spans: Spans,
 }
 
-impl Record {
+impl RequestLog {
     /// Begins the record of a request.
     pub(super) fn begin(route: &'static str, metrics: Arc<Metrics>, spans: Spans) -> Self {
         metrics.began();
@@ -101,14 +102,14 @@ impl Record {
             user: None,
             prompt_tokens: 0,
             estimated: false,
-            asked: Arc::default(),
+            requested_model: Arc::default(),
             streaming: false,
             decision: String::new(),
             chosen: None,
-            place: None,
-            under_way: 0,
+            endpoint: None,
+            attempts_in_flight: 0,
             user_state: "",
-            degraded: "",
+            fallback_reason: "",
             state: "",
             decision_time: Duration::ZERO,
             first_byte: Duration::ZERO,
@@ -124,23 +125,23 @@ impl Record {
         }
     }
 
-    /// Keeps the request's place among those in flight until it ends.
-    pub(super) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+    /// Keeps the request's endpoint among those in flight until it ends.
+    pub(super) fn hold_permit(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
     }
 
     /// Notes what was asked.
-    pub(super) fn asked(&mut self, inbound: &Inbound<'_>) {
-        self.streaming = inbound.facts.stream;
-        self.prompt_tokens = u64::from(inbound.facts.prompt_tokens());
-        self.key = inbound.caller.name();
-        self.user.clone_from(&inbound.user);
-        self.spans.asked(inbound);
+    pub(super) fn record_request(&mut self, request: &ParsedRequest<'_>) {
+        self.streaming = request.facts.stream;
+        self.prompt_tokens = u64::from(request.facts.prompt_tokens());
+        self.key = request.caller.name();
+        self.user.clone_from(&request.user);
+        self.spans.record_request(request);
     }
 
     /// Holds the request's quotas until it ends; reports when its spending could not be persisted, or when the shared
     /// store did not answer.
-    pub(super) fn charge(&mut self, lease: QuotaLease) {
+    pub(super) fn hold_reservation(&mut self, lease: QuotaLease) {
         self.state = match (lease.is_persist_failed(), lease.is_store_unavailable()) {
             (false, false) => "",
             (true, false) => "persist_failed",
@@ -155,54 +156,54 @@ impl Record {
     }
 
     /// Notes the decision, which began at `began`.
-    pub(super) fn decided(&mut self, plan: &Plan, explained: bool, began: Instant) {
-        self.spans.decided(plan, began);
+    pub(super) fn record_decision(&mut self, plan: &Plan, explained: bool, began: Instant) {
+        self.spans.record_decision(plan, began);
         self.chosen = plan.chosen().map(|chosen| Arc::clone(&chosen.llm));
-        self.asked = plan.virtual_model.clone().or_else(|| self.chosen.clone()).unwrap_or_default();
+        self.requested_model = plan.virtual_model.clone().or_else(|| self.chosen.clone()).unwrap_or_default();
         self.decision.clone_from(&plan.id);
         self.user_state = plan.user_state.map_or("", |state| state.as_str());
-        self.degraded = plan.degraded.map_or("", |reason| reason.as_str());
+        self.fallback_reason = plan.fallback_reason.map_or("", |reason| reason.as_str());
         self.decision_time = plan.elapsed;
-        if let Some(reason) = plan.degraded {
+        if let Some(reason) = plan.fallback_reason {
             headers::failed(&mut self.fallback, "router", reason.as_str());
         }
         if explained {
             self.explanation = headers::explanation(plan);
         }
         if plan.virtual_model.is_some() {
-            self.metrics.decided(plan.elapsed, plan.degraded.map(|reason| reason.as_str()));
+            self.metrics.decided(plan.elapsed, plan.fallback_reason.map(|reason| reason.as_str()));
         }
     }
 
     /// Notes that `target` is asked to answer; returns the `traceparent` of the call when it is traced.
-    pub(super) fn trying(&mut self, target: Target<'_>) -> Option<HeaderValue> {
-        self.name(target.endpoint);
-        self.under_way += 1;
-        self.spans.calling(target.attempt, &target.endpoint.offer.llm, target.endpoint)
+    pub(super) fn start_attempt(&mut self, attempt: Attempt<'_>) -> Option<HeaderValue> {
+        self.set_endpoint(attempt.endpoint);
+        self.attempts_in_flight += 1;
+        self.spans.start_attempt(attempt.number, &attempt.endpoint.spec.llm, attempt.endpoint)
     }
 
     /// Names `endpoint` as where the answer comes from, as far as is known.
-    fn name(&mut self, endpoint: &Arc<Endpoint>) {
-        self.place = Some(Arc::clone(endpoint));
+    fn set_endpoint(&mut self, endpoint: &Arc<Endpoint>) {
+        self.endpoint = Some(Arc::clone(endpoint));
     }
 
     /// Notes that the attempt at `target` failed.
-    pub(super) fn attempt_failed(&mut self, target: Target<'_>, reason: &str) {
-        let llm = &target.endpoint.offer.llm;
-        self.under_way = self.under_way.saturating_sub(1);
+    pub(super) fn attempt_failed(&mut self, attempt: Attempt<'_>, reason: &str) {
+        let llm = &attempt.endpoint.spec.llm;
+        self.attempts_in_flight = self.attempts_in_flight.saturating_sub(1);
         self.failed_attempts += 1;
         self.metrics.attempt_failed(llm, reason);
         headers::failed(&mut self.fallback, llm, reason);
-        self.spans.attempt_failed(target.attempt, reason);
+        self.spans.attempt_failed(attempt.number, reason);
     }
 
-    /// Notes that another place is asked too, because the first is slow.
-    pub(super) fn hedging(&mut self) {
+    /// Notes that another endpoint is asked too, because the first is slow.
+    pub(super) fn hedge_started(&mut self) {
         self.hedge = "failed";
     }
 
-    /// Notes whether that other place was the one to answer.
-    pub(super) fn hedged(&mut self, outcome: &'static str) {
+    /// Notes whether that other endpoint was the one to answer.
+    pub(super) fn hedge_finished(&mut self, outcome: &'static str) {
         self.hedge = outcome;
     }
 
@@ -213,18 +214,18 @@ impl Record {
     }
 
     /// Notes that an answer has begun, from `target`.
-    pub(super) fn answered(&mut self, target: Target<'_>, opened: &Opened, first_byte: Duration) {
-        self.name(target.endpoint);
-        self.status = opened.head.status;
+    pub(super) fn response_started(&mut self, attempt: Attempt<'_>, response: &UpstreamResponse, first_byte: Duration) {
+        self.set_endpoint(attempt.endpoint);
+        self.status = response.head.status;
         self.first_byte = first_byte;
-        self.metrics.answered(&target.endpoint.offer.llm, self.user_state, first_byte);
-        self.spans.answered(target.attempt);
+        self.metrics.answered(&attempt.endpoint.spec.llm, self.user_state, first_byte);
+        self.spans.response_started(attempt.number);
     }
 
     /// Notes that the refusal of `target` is the answer, although others may have been asked since.
-    pub(super) fn refused_by_upstream(&mut self, target: Target<'_>, opened: &Opened) {
-        self.name(target.endpoint);
-        self.status = opened.head.status;
+    pub(super) fn returns_error_response(&mut self, attempt: Attempt<'_>, response: &UpstreamResponse) {
+        self.set_endpoint(attempt.endpoint);
+        self.status = response.head.status;
     }
 
     /// Returns the status of the answer.
@@ -234,31 +235,31 @@ impl Record {
 
     /// Returns the LLM that answers, if one does.
     pub(super) fn llm(&self) -> Option<Arc<str>> {
-        self.named().filter(|_| self.status.is_success()).cloned()
+        self.answering_llm().filter(|_| self.status.is_success()).cloned()
     }
 
-    /// Returns the LLM of the place that is named.
-    fn named(&self) -> Option<&Arc<str>> {
-        self.place.as_ref().map(|place| &place.offer.llm)
+    /// Returns the LLM of the endpoint that is named.
+    fn answering_llm(&self) -> Option<&Arc<str>> {
+        self.endpoint.as_ref().map(|endpoint| &endpoint.spec.llm)
     }
 
     /// Returns whether the model that the upstream names is of use to anybody.
     pub(super) fn is_traced(&self) -> bool {
-        self.spans.is_live()
+        self.spans.is_traced()
     }
 
     /// Notes which model the upstream says has answered.
-    pub(super) fn answered_by(&mut self, model: Option<String>) {
-        self.spans.answered_by(model);
+    pub(super) fn set_response_model(&mut self, model: Option<String>) {
+        self.spans.set_response_model(model);
     }
 
     /// Notes tokens that the upstream counted.
-    pub(super) fn counted(&mut self, usage: Usage) {
+    pub(super) fn record_usage(&mut self, usage: Usage) {
         self.usage = Some(self.usage.unwrap_or_default().merge(usage));
     }
 
     /// Notes an answer of about `output` tokens that the upstream did not count; an error costs nothing.
-    pub(super) fn estimated(&mut self, output: u64) {
+    pub(super) fn estimate_usage(&mut self, output: u64) {
         if self.usage.is_none() && self.status.is_success() {
             self.estimated = true;
             self.usage = Some(Usage { input: self.prompt_tokens, cached: 0, output });
@@ -266,7 +267,7 @@ impl Record {
     }
 
     /// Notes that the answer broke off after about `output` tokens: what upstreams count before its end is less.
-    pub(super) fn broke_off(&mut self, output: u64) {
+    pub(super) fn truncated_after(&mut self, output: u64) {
         if let Some(usage) = self.usage.as_mut().filter(|usage| usage.output < output) {
             usage.output = output;
             self.estimated = true;
@@ -274,76 +275,76 @@ impl Record {
     }
 
     /// Adds the headers that tell how the answer came about.
-    pub(super) fn tell(&self, told: &mut HeaderMap) {
-        headers::set(told, headers::DECISION, &self.decision);
-        let model = self.named().or(self.chosen.as_ref());
-        headers::set(told, headers::MODEL, model.map_or("", |model| model));
-        headers::set(told, headers::USER_STATE, self.user_state);
-        headers::set(told, headers::FALLBACK, &self.fallback);
-        headers::set(told, headers::EXPLAIN, &self.explanation);
-        // A second place that was asked in vain is told in `fallback`.
+    pub(super) fn add_headers(&self, headers_out: &mut HeaderMap) {
+        headers::set(headers_out, headers::DECISION, &self.decision);
+        let model = self.answering_llm().or(self.chosen.as_ref());
+        headers::set(headers_out, headers::MODEL, model.map_or("", |model| model));
+        headers::set(headers_out, headers::USER_STATE, self.user_state);
+        headers::set(headers_out, headers::FALLBACK, &self.fallback);
+        headers::set(headers_out, headers::EXPLAIN, &self.explanation);
+        // A second endpoint that was asked in vain is listed in `fallback`.
         if self.hedge != "failed" {
-            headers::set(told, headers::HEDGE, self.hedge);
+            headers::set(headers_out, headers::HEDGE, self.hedge);
         }
     }
 
-    /// Ends the record: the answer went out.
-    pub(super) fn finish(&mut self) {
+    /// Ends the log: the answer went out.
+    pub(super) fn mark_completed(&mut self) {
         self.outcome = if self.status.is_success() { Outcome::Ok } else { Outcome::UpstreamError };
     }
 
-    /// Ends the record: the upstream cut its answer.
-    pub(super) fn cut(&mut self) {
-        self.outcome = Outcome::Cut;
+    /// Ends the log: the upstream cut its answer.
+    pub(super) fn mark_truncated(&mut self) {
+        self.outcome = Outcome::Truncated;
     }
 
     /// Ends the record with `error`; adds the headers that tell how it came about.
-    pub(super) fn refuse(mut self, error: &Error, told: &mut HeaderMap) {
+    pub(super) fn fail(mut self, error: &Error, headers_out: &mut HeaderMap) {
         if matches!(error, Error::Timeout) {
-            self.given_up();
+            self.charge_abandoned_prompt();
         }
         // It was given up on, though the attempt has ended.
-        if matches!(error, Error::Upstream(Failure::FirstByte)) && self.place.is_some() {
-            self.estimated(0);
+        if matches!(error, Error::Upstream(Failure::FirstByte)) && self.endpoint.is_some() {
+            self.estimate_usage(0);
         }
         self.status = error.status();
         self.outcome = Outcome::Refused(error.label());
-        self.tell(told);
+        self.add_headers(headers_out);
     }
 
     /// Notes that nobody waits any more for an answer that has not begun: its prompt was sent, and upstreams charge for
     /// those.
-    fn given_up(&mut self) {
-        if self.under_way > 0 {
-            self.estimated(0);
+    fn charge_abandoned_prompt(&mut self) {
+        if self.attempts_in_flight > 0 {
+            self.estimate_usage(0);
         }
     }
 
     /// USD of the tokens the upstream counted.
     fn cost(&self) -> Option<f64> {
-        Some(usd(self.usage?, &self.place.as_ref()?.offer))
+        Some(usd(self.usage?, &self.endpoint.as_ref()?.spec))
     }
 }
 
-impl Drop for Record {
+impl Drop for RequestLog {
     fn drop(&mut self) {
         if !self.hedge.is_empty() {
             self.metrics.hedged(self.hedge);
         }
         let total = self.started.elapsed();
         if self.outcome == Outcome::ClientGone {
-            self.given_up();
+            self.charge_abandoned_prompt();
         }
         // Where nobody was asked, nobody answers.
-        let model = self.named().cloned().unwrap_or_default();
-        self.metrics.ended(self.route, &self.asked, self.outcome.as_str(), total);
+        let model = self.answering_llm().cloned().unwrap_or_default();
+        self.metrics.ended(self.route, &self.requested_model, self.outcome.as_str(), total);
         let cost = self.cost();
         if let (Some(usage), Some(cost)) = (self.usage, cost) {
             self.metrics.used(Used {
                 user: self.user.clone(),
                 key: Arc::clone(&self.key),
                 model: Arc::clone(&model),
-                asked: Arc::clone(&self.asked),
+                asked: Arc::clone(&self.requested_model),
                 usage,
                 usd: cost,
                 estimated: self.estimated,
@@ -353,7 +354,7 @@ impl Drop for Record {
             }
         }
         let trace = self.spans.trace_id();
-        self.spans.finish(End {
+        self.spans.finish(RequestEnd {
             status: self.status.as_u16(),
             outcome: self.outcome.as_str(),
             is_ok: self.outcome == Outcome::Ok,
@@ -362,14 +363,14 @@ impl Drop for Record {
         });
         tracing::info!(
             route = self.route,
-            asked = &*self.asked,
+            asked = &*self.requested_model,
             model = &*model,
-            upstream = self.place.as_ref().map_or("", |place| &place.peer.config.name),
+            upstream = self.endpoint.as_ref().map_or("", |endpoint| &endpoint.upstream.config.name),
             key = &*self.key,
             user = self.user.as_deref(),
             decision = self.decision,
             user_state = self.user_state,
-            fallback = self.degraded,
+            fallback = self.fallback_reason,
             state = self.state,
             failed_attempts = self.failed_attempts,
             hedge = self.hedge,
@@ -391,7 +392,7 @@ impl Drop for Record {
 
 /// Returns the price of `usage` in USD.
 #[expect(clippy::cast_precision_loss, reason = "invariant: token counts stay far below 2^53")]
-pub(super) fn usd(usage: Usage, offer: &Offer) -> f64 {
+pub(super) fn usd(usage: Usage, offer: &ModelSpec) -> f64 {
     let cached = usage.cached.min(usage.input);
     let fresh = usage.input - cached;
     let prices = [(fresh, offer.input_price), (cached, offer.cached_input_price), (usage.output, offer.output_price)];

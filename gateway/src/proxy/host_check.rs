@@ -13,21 +13,21 @@ pub(super) fn check(auth: &Auth, parts: &Parts) -> Result<(), Error> {
     if auth.keys.is_some() {
         return Ok(());
     }
-    if !is_for_here(&parts.headers, &parts.uri) {
-        return Err(Error::Foreign("host"));
+    if !targets_loopback(&parts.headers, &parts.uri) {
+        return Err(Error::ForbiddenHost("host"));
     }
     let mut origins = parts.headers.get_all(header::ORIGIN).iter().map(text);
-    if !origins.all(|origin| site(origin).is_some_and(is_here)) {
-        return Err(Error::Foreign("origin"));
+    if !origins.all(|origin| origin_authority(origin).is_some_and(is_loopback)) {
+        return Err(Error::ForbiddenHost("origin"));
     }
     Ok(())
 }
 
 /// Returns whether a request with `headers` for `uri` is addressed to this machine, or to no host by name.
-pub fn is_for_here(headers: &HeaderMap, uri: &Uri) -> bool {
+pub fn targets_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
     // HTTP/2 has the host in `:authority`. Who names none is no browser.
     let mut hosts = headers.get_all(header::HOST).iter().map(text).chain(uri.authority().map(Authority::as_str));
-    hosts.all(is_here)
+    hosts.all(is_loopback)
 }
 
 fn text(value: &HeaderValue) -> &str {
@@ -35,12 +35,12 @@ fn text(value: &HeaderValue) -> &str {
 }
 
 /// Returns the host of a site; none for `null`, which stands for pages of no site, and for browsers' extensions.
-fn site(origin: &str) -> Option<&str> {
+fn origin_authority(origin: &str) -> Option<&str> {
     origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
 }
 
 /// Returns whether `authority` means this machine, at any port; other names may mean it today and another tomorrow.
-fn is_here(authority: &str) -> bool {
+fn is_loopback(authority: &str) -> bool {
     // What nearly all say.
     let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
     if (host == "127.0.0.1" || host == "localhost") && port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
     use crate::config::Quota;
 
-    fn refused(keys: bool, uri: &str, headers: &[(&str, &str)]) -> Option<&'static str> {
+    fn rejected_header(keys: bool, uri: &str, headers: &[(&str, &str)]) -> Option<&'static str> {
         let auth = Auth { keys: keys.then(Vec::new), user_quota: Quota::UNLIMITED };
         let mut request = http::Request::builder().uri(uri);
         for (name, value) in headers {
@@ -67,7 +67,7 @@ mod tests {
         }
         match check(&auth, &request.body(()).unwrap().into_parts().0) {
             Ok(()) => None,
-            Err(Error::Foreign(header)) => Some(header),
+            Err(Error::ForbiddenHost(header)) => Some(header),
             Err(error) => panic!("{error}"),
         }
     }
@@ -75,30 +75,38 @@ mod tests {
     #[test]
     fn this_machine_is_served_by_any_of_its_names() {
         for host in ["127.0.0.1", "127.0.0.1:8080", "127.8.8.8", "localhost:1", "LocalHost", "[::1]:8080", "[::1]"] {
-            assert_eq!(refused(false, "/", &[("host", host)]), None, "{host}");
-            assert_eq!(refused(false, &format!("http://{host}/"), &[]), None, "{host}");
-            assert_eq!(refused(false, "/", &[("host", host), ("origin", &format!("http://{host}"))]), None, "{host}");
+            assert_eq!(rejected_header(false, "/", &[("host", host)]), None, "{host}");
+            assert_eq!(rejected_header(false, &format!("http://{host}/"), &[]), None, "{host}");
+            assert_eq!(
+                rejected_header(false, "/", &[("host", host), ("origin", &format!("http://{host}"))]),
+                None,
+                "{host}"
+            );
         }
-        assert_eq!(refused(false, "/", &[]), None);
+        assert_eq!(rejected_header(false, "/", &[]), None);
     }
 
     #[test]
     fn other_hosts_and_other_sites_pages_are_refused() {
         for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "0.0.0.0:80", "127.0.0.1.nip.io", "", "a b"]
         {
-            assert_eq!(refused(false, "/", &[("host", host)]), Some("host"), "{host}");
+            assert_eq!(rejected_header(false, "/", &[("host", host)]), Some("host"), "{host}");
         }
-        assert_eq!(refused(false, "http://evil.example/", &[("host", "localhost")]), Some("host"));
-        assert_eq!(refused(false, "/", &[("host", "localhost"), ("host", "evil.example")]), Some("host"));
+        assert_eq!(rejected_header(false, "http://evil.example/", &[("host", "localhost")]), Some("host"));
+        assert_eq!(rejected_header(false, "/", &[("host", "localhost"), ("host", "evil.example")]), Some("host"));
         for origin in
             ["https://evil.example", "null", "chrome-extension://localhost", "localhost", "http://localhost.evil"]
         {
-            assert_eq!(refused(false, "/", &[("host", "localhost"), ("origin", origin)]), Some("origin"), "{origin}");
+            assert_eq!(
+                rejected_header(false, "/", &[("host", "localhost"), ("origin", origin)]),
+                Some("origin"),
+                "{origin}"
+            );
         }
     }
 
     #[test]
     fn where_keys_are_needed_any_host_is_served() {
-        assert_eq!(refused(true, "/", &[("host", "gateway.example"), ("origin", "https://app.example")]), None);
+        assert_eq!(rejected_header(true, "/", &[("host", "gateway.example"), ("origin", "https://app.example")]), None);
     }
 }

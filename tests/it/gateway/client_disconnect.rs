@@ -7,16 +7,16 @@ use personaroute_harness::{
 };
 use serde_json::json;
 
-use super::stage::{Stage, until};
+use super::test_gateway::{TestGateway, until};
 
 #[tokio::test]
 async fn leaving_a_stream_cancels_the_upstream_call() -> Result<()> {
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
     let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(Gate::closed())]))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
-    let mut stream = wire::open(stage.address, request).await?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
+    let mut stream = wire::open(gateway.address, request).await?;
     assert!(stream.next().await?.is_some());
     drop(stream);
     until(|| upstream.given_up() == 1).await;
@@ -28,11 +28,11 @@ async fn leaving_before_the_answer_cancels_the_upstream_call() -> Result<()> {
     let mut reply = Reply::chat("late");
     reply.frames.insert(0, Frame::Wait(Gate::closed()));
     let upstream = FakeUpstream::always(reply)?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
     {
-        let waiting = std::pin::pin!(wire::open(stage.address, request));
+        let waiting = std::pin::pin!(wire::open(gateway.address, request));
         let came = async { until(|| upstream.count() == 1).await };
         tokio::select! {
             _ = waiting => panic!("answered"),
@@ -40,7 +40,7 @@ async fn leaving_before_the_answer_cancels_the_upstream_call() -> Result<()> {
         }
     }
     until(|| upstream.given_up() == 1).await;
-    let counted = || async { Ok::<_, anyhow::Error>(wire::get(stage.admin, "/metrics").await?.text()) };
+    let counted = || async { Ok::<_, anyhow::Error>(wire::get(gateway.admin, "/metrics").await?.text()) };
     let mut metrics = counted().await?;
     while !metrics.contains("outcome=\"client_gone\"} 1") {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -53,17 +53,17 @@ async fn leaving_before_the_answer_cancels_the_upstream_call() -> Result<()> {
 async fn leaving_with_the_last_event_is_no_leaving() -> Result<()> {
     let frames = vec![Frame::event(&json!({"choices": []})), Frame::done(), Frame::Wait(Gate::closed())];
     let upstream = FakeUpstream::always(Reply::events(frames))?;
-    let stage = Stage::between(&upstream, &upstream, "")?;
+    let gateway = TestGateway::between(&upstream, &upstream, "")?;
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
-    let request = wire::json_request(stage.address, "/v1/chat/completions", &[], &body)?;
-    let mut stream = wire::open(stage.address, request).await?;
+    let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
+    let mut stream = wire::open(gateway.address, request).await?;
     let mut text = String::new();
     while !text.contains("[DONE]") {
         text.push_str(&String::from_utf8_lossy(&stream.next().await?.unwrap_or_default()));
     }
     drop(stream);
     until(|| upstream.given_up() == 1).await;
-    let counted = || async { Ok::<_, anyhow::Error>(wire::get(stage.admin, "/metrics").await?.text()) };
+    let counted = || async { Ok::<_, anyhow::Error>(wire::get(gateway.admin, "/metrics").await?.text()) };
     let mut metrics = counted().await?;
     while !metrics.contains("outcome=") {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
