@@ -1,4 +1,4 @@
-//! The wire: what clients and upstreams write. Only what the gateway acts on is read; all else stays bytes.
+//! The wire formats of clients and upstreams. Only the fields that the gateway uses are parsed; the rest stays bytes.
 
 pub mod wire;
 pub mod fields;

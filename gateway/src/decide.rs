@@ -1,4 +1,4 @@
-//! Deciding which LLM answers: pure functions over facts; nothing here waits or does I/O.
+//! Chooses the LLM for a request: pure functions over facts. Nothing here waits or does I/O.
 
 pub mod capability;
 pub mod spec;

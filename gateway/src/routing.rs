@@ -1,5 +1,5 @@
-//! The router: quick decisions are made where the request is, together with those of others that are ready there, all others
-//! on threads of their own, behind a bounded queue.
+//! Runs the router. Fast decisions run inline, on the thread that serves the request and batched with other ready requests;
+//! the others run on a thread pool behind a bounded queue.
 
 pub mod pool;
 mod batcher;
@@ -17,15 +17,14 @@ pub use self::{
     pool::{PoolLimits, RoutePool},
 };
 
-/// Most candidates, and most bytes of text, of a decision that can be quick: with so many it takes 60 µs on one core.
+/// Most candidates and most bytes of text of an inline decision. At these limits it takes 60 µs on one core.
 const INLINE_MAX_CANDIDATES: usize = 100;
 const INLINE_MAX_TEXT: usize = 2 << 10;
 
-/// Time of a quick decision before it is given up: an order of magnitude more than it takes. Each further one of a call adds
-/// a quarter of it.
+/// Deadline of an inline decision, ten times its usual duration. Each further decision of a batch adds a quarter.
 const INLINE_DEADLINE: Duration = Duration::from_millis(1);
 
-/// What ranks candidates: the plugin's router, or a stand-in in tests.
+/// Ranks candidates: the plugin's router, or a fake in tests.
 pub trait Scorer: Send + Sync + 'static {
     /// Returns whether the user has a profile.
     fn knows(&self, user: &str) -> bool;
@@ -36,12 +35,12 @@ pub trait Scorer: Send + Sync + 'static {
     /// Ranks the candidates of many requests, one result each, in order; blocks.
     fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>>;
 
-    /// Returns whether the request is of those whose candidates are ranked quickly as a rule.
+    /// Returns whether the decision on this request is usually fast enough to run inline.
     fn can_run_inline(&self, _: &RouteRequest) -> bool {
         false
     }
 
-    /// Ranks the candidates of a few quick requests as [`Self::route_batch`] does, but gives up early.
+    /// Ranks like [`Self::route_batch`], with the short deadline of inline decisions.
     fn route_inline(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         self.route_batch(requests)
     }

@@ -1,4 +1,4 @@
-//! Accepting connections, securing them, and speaking HTTP/1.1 and HTTP/2 on them.
+//! The server side: accepts connections, terminates TLS, and serves HTTP/1.1 and HTTP/2.
 
 pub mod accept;
 pub mod connection;
@@ -6,6 +6,7 @@ pub mod tls;
 mod version;
 mod timeout_stream;
 mod write_deadline;
+mod write_deadline_body;
 mod active_streams;
 mod request_check;
 

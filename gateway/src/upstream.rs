@@ -1,4 +1,4 @@
-//! The services that answer: how a request reaches them and how its failure reads.
+//! Upstreams: the services that serve LLMs, how requests reach them, and how their failures are reported.
 
 pub mod body;
 pub mod failure;

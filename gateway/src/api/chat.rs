@@ -1,4 +1,4 @@
-//! OpenAI chat completions: the facts of `messages`.
+//! OpenAI chat completions: reads the facts from `messages`.
 
 use super::{Facts, Fields, Invalid, LastMessage, content};
 use crate::decide::{Capability, RequiredCapabilities};
@@ -26,7 +26,7 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
     Ok(facts)
 }
 
-/// Hands each of `messages`, at least one, to `each`.
+/// Calls `each` with every element of `messages`; there must be at least one.
 pub(super) fn each_message<'a>(fields: &Fields<'a>, each: impl FnMut(&Fields<'a>)) -> Result<(), Invalid> {
     let Some(messages) = fields.find("messages") else {
         return Err(Invalid::new("messages", "`messages` is required: a list with at least one message"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_and_json_mode_are_needs() {
+    fn tools_and_json_mode_are_required_capabilities() {
         let facts = facts(
             r#"{"messages":[{"role":"user","content":"q"}],"tools":[{"type":"function"}],"response_format":{"type":"json_object"}}"#,
         )

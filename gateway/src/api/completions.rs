@@ -1,4 +1,4 @@
-//! OpenAI completions and embeddings: the facts of a bare text.
+//! OpenAI completions and embeddings: reads the facts from a plain text.
 
 use serde_json::value::RawValue;
 
@@ -20,14 +20,14 @@ pub fn facts(fields: &Fields<'_>, name: &'static str) -> Result<Facts, Invalid> 
     Ok(Facts { prompt_bytes, text, choices: Some(prompts(value)), ..Facts::default() })
 }
 
-/// Returns how many texts are asked about: a list of numbers is the tokens of one.
+/// Returns the number of texts; a list of numbers is one text given as tokens.
 fn prompts(value: &RawValue) -> u32 {
     let elements = content::elements(value).unwrap_or_default();
     let texts = elements.iter().filter(|element| element.get().starts_with(['"', '['])).count();
     u32::try_from(texts).unwrap_or(u32::MAX).max(1)
 }
 
-/// Returns the bytes of text in `value`; a token stands for as many as it is estimated to have.
+/// Returns the bytes of text in `value`; a token counts as [`BYTES_PER_TOKEN`].
 fn weigh(value: &RawValue) -> usize {
     let Some(elements) = content::elements(value) else {
         return content::weigh(value);
@@ -40,7 +40,7 @@ fn weigh(value: &RawValue) -> usize {
     elements.into_iter().map(bytes).sum()
 }
 
-/// Lists of tokens have no text here; the upstream reads them.
+/// A list of tokens has no text here; only the upstream can decode it.
 fn strings(value: &RawValue) -> Vec<String> {
     let elements = content::elements(value).unwrap_or_default();
     elements.into_iter().filter_map(|element| serde_json::from_str(element.get()).ok()).collect()
@@ -52,7 +52,7 @@ mod tests {
     use crate::api::Wire;
 
     #[test]
-    fn every_prompt_of_a_list_is_answered_and_tokens_are_as_long_as_their_text() {
+    fn every_prompt_of_a_list_counts_and_tokens_count_as_text() {
         for (prompt, answers, tokens) in [
             (r#""twelve bytes""#, 1, 3),
             (r#"["twelve bytes"]"#, 1, 3),

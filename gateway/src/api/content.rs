@@ -5,32 +5,32 @@ use serde_json::value::RawValue;
 use super::Fields;
 use crate::decide::{Capability, RequiredCapabilities};
 
-/// Bytes of text to one token: the rule of thumb of English prose for BPE vocabularies. Estimates made with it only
-/// hold prompts against context windows and budgets before the upstream has counted.
+/// Bytes per token: the rule of thumb for English text and BPE vocabularies. The estimates are used only for context
+/// windows and budgets, until the upstream reports its count.
 pub(super) const BYTES_PER_TOKEN: usize = 4;
 
-/// How deep parts are looked into: a document in a tool's result is two deep. What lies deeper counts as it is written.
+/// Maximum depth to which nested parts are parsed; a document in a tool result is at depth two. Deeper JSON counts in full.
 const DEPTH: u8 = 4;
 
-/// What one message's content holds.
+/// The content of one message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// Its text parts, joined by line breaks.
+    /// The text parts, joined with line breaks.
     pub text: String,
-    /// Whether it has any text part.
+    /// Whether there is a text part.
     pub has_text: bool,
-    /// Whether it has a tool's result.
+    /// Whether there is a tool result.
     pub has_tool_result: bool,
-    /// Bytes of what an LLM reads besides: calls of tools, their results, documents.
+    /// Bytes of the other text that an LLM reads: tool calls, tool results, documents.
     others: usize,
 }
 
-/// Returns the elements of the array `value`; none when it is something else.
+/// Returns the elements of the array `value`; none if it is not an array.
 pub fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
     serde_json::from_str(value.get()).ok()
 }
 
-/// Reads `value` and adds what its parts need to `needs`. A form nobody knows is left to the upstream to judge.
+/// Reads `value`, and adds the capabilities that its parts require to `needs`. Unknown types are left to the upstream.
 pub fn read(value: &RawValue, needs: &mut RequiredCapabilities) -> Content {
     let mut content = Content::default();
     if let Ok(text) = serde_json::from_str::<String>(value.get()) {
@@ -69,7 +69,7 @@ pub fn weigh(value: &RawValue) -> usize {
 fn weigh_to(value: &RawValue, depth: u8) -> usize {
     let written = value.get();
     if written.starts_with('"') {
-        // What cannot be decoded, such as half a surrogate pair, may still be read by others.
+        // Text that serde_json refuses, such as an unpaired surrogate, may be accepted by the upstream.
         return serde_json::from_str::<String>(written).map_or(written.len(), |text| text.len());
     }
     let Some(deeper) = depth.checked_sub(1) else {
@@ -81,7 +81,7 @@ fn weigh_to(value: &RawValue, depth: u8) -> usize {
     elements(value).unwrap_or_default().into_iter().map(|part| weigh_to(part, deeper)).sum()
 }
 
-/// Pictures and files in base64 are no text: what an LLM makes of them is not in their bytes.
+/// Images and base64 files do not count: their size says nothing about their tokens.
 fn weigh_part(part: &Fields<'_>, depth: u8) -> usize {
     let text = ["text", "refusal", "content"].into_iter().filter_map(|name| part.find(name));
     let input = part.find("input").map_or(0, |input| input.get().len());
@@ -92,7 +92,7 @@ fn weigh_part(part: &Fields<'_>, depth: u8) -> usize {
 }
 
 impl Content {
-    /// Returns the bytes of text in it, those of tools' calls and results included.
+    /// Returns the bytes of text, including tool calls and tool results.
     pub fn bytes(&self) -> usize {
         self.text.len() + self.others
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_llm_reads_besides_text_counts_and_is_no_query() {
+    fn tool_calls_results_and_documents_count_but_are_not_the_query() {
         for (content, expected) in [
             (r#"[{"type":"tool_result","content":"four"}]"#, 4),
             (r#"[{"type":"tool_result","content":[{"type":"text","text":"four"},{"type":"image","source":{}}]}]"#, 4),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_cannot_be_decoded_or_lies_deep_still_counts() {
+    fn text_that_cannot_be_decoded_or_is_nested_deeply_still_counts() {
         assert!(bytes(r#""half a pair \ud800""#).0 >= "half a pair ".len());
         assert!(bytes(r#"[{"type":"text","text":"half a pair \ud800"}]"#).0 >= "half a pair ".len());
         let deep = r#"[{"type":"tool_result","content":"#.repeat(1_000) + "\"four\"" + &"}]".repeat(1_000);

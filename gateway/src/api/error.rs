@@ -1,4 +1,4 @@
-//! Error objects as OpenAI's and Anthropic's clients read them.
+//! Error objects in OpenAI's and Anthropic's formats.
 
 use std::borrow::Cow;
 
@@ -7,43 +7,43 @@ use serde_json::json;
 
 use super::Wire;
 
-/// A request that breaks a rule; names the field or header.
+/// An invalid request, with the field or header at fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Invalid {
     /// The field or header.
     pub param: Cow<'static, str>,
-    /// The rule it breaks.
+    /// What was expected.
     pub message: String,
 }
 
 impl Invalid {
-    /// Returns the fault of `param`.
+    /// Returns an error about `param`.
     pub fn new(param: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { param: param.into(), message: message.into() }
     }
 }
 
-/// What a client learns about an error.
+/// An error as clients receive it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorBody {
-    /// For people.
+    /// The message for people.
     pub message: String,
-    /// OpenAI's class of error.
+    /// OpenAI's error type.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The offending field.
+    /// The field at fault.
     pub param: Option<String>,
-    /// For programs.
+    /// The code for programs.
     pub code: Option<&'static str>,
 }
 
 impl ErrorBody {
-    /// Returns the JSON text of the error object in the format's own shape.
+    /// Returns the error object as JSON in the format `wire`.
     pub fn to_json(&self, wire: Option<Wire>) -> String {
         match wire {
             Some(Wire::Messages) => {
-                // Anthropic has one class for all faults that are not the client's.
+                // Anthropic has one type for all errors that the client did not cause.
                 let kind = match self.kind {
                     "upstream_error" | "server_error" => "api_error",
                     kind => kind,
@@ -56,7 +56,7 @@ impl ErrorBody {
         }
     }
 
-    /// Returns the event that ends a broken stream, which clients report as an error.
+    /// Returns the event that ends a truncated stream; client libraries report it as an error.
     pub fn to_event(&self, wire: Wire) -> String {
         match wire {
             Wire::Messages => format!("event: error\ndata: {}\n\n", self.to_json(Some(wire))),

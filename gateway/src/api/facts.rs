@@ -1,42 +1,42 @@
-//! What the gateway acts on in a request, whatever its format.
+//! The facts of a request that decisions use, independent of its format.
 
 use super::{Fields, Invalid, Wire, chat, completions, content::BYTES_PER_TOKEN, messages, responses};
 use crate::decide::RequiredCapabilities;
 
-/// What a request says, as far as deciding needs it.
+/// The facts of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// The query: the text of the last user message.
     pub text: String,
-    /// Whether the last message is the user's.
+    /// Who wrote the last message.
     pub last_message: LastMessage,
-    /// What opened the conversation: everything up to the first user message.
+    /// The opening of the conversation: everything up to the first user message.
     pub opening: String,
-    /// Whether something was answered already.
+    /// Whether the conversation contains an assistant message.
     pub continues: bool,
-    /// Bytes of text in the whole prompt, tool definitions included.
+    /// Bytes of text in the whole prompt, including tool definitions.
     pub prompt_bytes: usize,
-    /// Most tokens the client wants back, as far as it says so: the largest of what an upstream may read.
+    /// The maximum of output tokens; the largest value if upstreams may read the request differently.
     pub max_tokens: Option<u32>,
-    /// Whether it says so in a way that an upstream may read otherwise.
+    /// Whether an upstream may ignore `max_tokens` or read it differently, for example because it is negative.
     pub is_ambiguous: bool,
-    /// How many answers the client wants; none means one.
+    /// The number of requested completions; none means one.
     pub choices: Option<u32>,
-    /// What an LLM must be able to do.
+    /// The capabilities that the LLM must have.
     pub needs: RequiredCapabilities,
-    /// Whether the answer is to be streamed.
+    /// Whether the response is to be streamed.
     pub stream: bool,
-    /// The format's own `user` field.
+    /// The user field of the format.
     pub user: Option<String>,
 }
 
-/// Who spoke last.
+/// The author of the last message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LastMessage {
-    /// The user: a query.
+    /// The user, with a new query.
     #[default]
     User,
-    /// A tool: the conversation goes on without a new query.
+    /// A tool; the conversation continues without a new query.
     Tool,
 }
 
@@ -67,7 +67,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// Adds a message to the opening, which ends with the first user message.
+    /// Adds a message to the opening, unless the opening is complete.
     pub(super) fn push_opening(&mut self, role: &str, text: &str) {
         if self.text.is_empty() && !self.continues {
             self.opening.push_str(role);
@@ -76,25 +76,20 @@ impl Facts {
         }
     }
 
-    /// Returns the estimated tokens of the prompt.
+    /// Returns the estimated prompt tokens.
     pub fn prompt_tokens(&self) -> u32 {
         estimate_tokens(self.prompt_bytes)
     }
 
-    /// Returns the most tokens of all answers together, where one that names no most has `assumed`.
+    /// Returns the maximum of output tokens over all completions. A request without a maximum counts with `assumed`.
     pub fn output_tokens(&self, assumed: u32) -> u64 {
         let least = if self.is_ambiguous { assumed } else { 0 };
         let each = self.max_tokens.unwrap_or(assumed).max(least);
         u64::from(each) * u64::from(self.choices.unwrap_or(1).max(1))
     }
-
-    /// Returns the estimated tokens of the prompt and the most the client wants back.
-    pub fn total_tokens(&self) -> u32 {
-        self.prompt_tokens().saturating_add(self.max_tokens.unwrap_or(0))
-    }
 }
 
-/// Returns the estimated tokens of `bytes` of text.
+/// Returns the estimated tokens of `bytes` bytes of text.
 pub fn estimate_tokens(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u32::MAX)
 }
@@ -109,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn no_spelling_of_the_most_tokens_escapes() {
+    fn every_spelling_of_the_output_limit_is_covered() {
         for (fields, expected) in [
             (r#""x":1"#, 1_000),
             (r#""max_tokens":null"#, 1_000),
@@ -139,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_of_tools_and_answers_count_to_the_prompt() {
+    fn schemas_of_tools_and_responses_count_as_prompt() {
         for (wire, name) in [
             (Wire::Chat, "tools"),
             (Wire::Chat, "functions"),

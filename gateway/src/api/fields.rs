@@ -1,7 +1,7 @@
-//! The top-level fields of a JSON object as slices of its text, so that one can be replaced and the rest kept.
+//! The top-level fields of a JSON object as slices of its text, so that one can be replaced and the rest is kept.
 //!
-//! serde_json checks the whole text while it goes; nothing is copied. A name may stand twice: readers differ in which
-//! one they believe, so the last one is read, as most do, and all are rewritten.
+//! serde_json validates the whole text; nothing is copied. A name may occur twice, and parsers differ in which value they
+//! use: the last one is read, as most parsers do, and all are rewritten.
 
 use std::{borrow::Cow, fmt, ops::Range};
 
@@ -14,23 +14,23 @@ use serde_json::value::RawValue;
 pub struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// Reads the object `text`.
+    /// Parses the object `text`.
     pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// Hands each object of the array `value` to `each`, and keeps none: a short text may hold millions. Returns how many
-    /// there are.
+    /// Calls `each` with every object of the array `value`, and returns their number. It keeps none of them, as a short text
+    /// may contain millions.
     pub fn each(value: &'a RawValue, each: impl FnMut(&Self)) -> Result<usize, serde_json::Error> {
         serde_json::Deserializer::from_str(value.get()).deserialize_seq(EachVisitor(each))
     }
 
-    /// Returns the value of `name`, the last one when it stands twice.
+    /// Returns the last value of `name`.
     pub fn find(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
-    /// Returns the string `name`; none when absent or something else.
+    /// Returns the string `name`; none if it is absent or not a string.
     pub fn string(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.find(name)?.get()).ok()
     }
@@ -40,13 +40,13 @@ impl<'a> Fields<'a> {
         self.find(name).is_some_and(|value| value.get() == "true")
     }
 
-    /// Returns the largest number that any of `names` may be read as, wherever it stands and however it is written.
+    /// Returns the largest number that a parser may read for any of `names`, in every occurrence and spelling.
     pub fn upper_bound(&self, names: &[&str]) -> UpperBound {
         let values = self.0.iter().filter(|(key, _)| names.contains(&&**key)).map(|(_, value)| UpperBound::of(value));
         values.fold(UpperBound::default(), UpperBound::max)
     }
 
-    /// Returns whether `name` is an array or object with something in it.
+    /// Returns whether `name` is a non-empty array or object.
     pub fn is_filled(&self, name: &str) -> bool {
         self.find(name).is_some_and(|value| {
             let inside = value.get().trim_start_matches(['[', '{']).trim_start();
@@ -102,12 +102,12 @@ impl<'de, F: FnMut(&Fields<'de>)> Visitor<'de> for EachVisitor<F> {
     }
 }
 
-/// How much a client wants at most; upstreams differ in what they take for a number.
+/// An upper bound of a numeric field, as upstreams differ in what they accept as a number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct UpperBound {
-    /// The number; none when there is nothing that could be one.
+    /// The largest number; none if no value can be read as one.
     pub number: Option<u32>,
-    /// Whether anything stands there that is no number from 0, such as a string or -1, which means "no limit" to some.
+    /// Whether a value is not a number from 0, such as a string or -1, which some upstreams read as "no limit".
     pub is_ambiguous: bool,
 }
 
@@ -117,7 +117,7 @@ impl UpperBound {
         if let Ok(number) = written.parse::<f64>() {
             return Self { number: saturate(number), is_ambiguous: number < 0.0 };
         }
-        // Python's readers take `100_000` too.
+        // Python's `int()` also accepts `100_000`.
         let text = serde_json::from_str::<String>(written).unwrap_or_default().replace('_', "");
         Self { number: text.trim().parse().ok().and_then(saturate), is_ambiguous: written != "null" }
     }
@@ -127,7 +127,7 @@ impl UpperBound {
     }
 }
 
-/// Returns `number` rounded up, the largest `u32` at most; none below 0.
+/// Returns `number` rounded up and capped at `u32::MAX`; none below 0.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -137,7 +137,7 @@ fn saturate(number: f64) -> Option<u32> {
     (number >= 0.0).then(|| number.ceil() as u32)
 }
 
-/// Serde copies a borrowed `Cow` unless told otherwise.
+/// Serde copies into a `Cow` unless the field is marked as borrowed.
 struct Key<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
@@ -148,7 +148,7 @@ impl<'de> Deserialize<'de> for Key<'de> {
     }
 }
 
-/// A JSON object that a client sent, with the places of its `model` values.
+/// A JSON object from a client, with the positions of its `model` values.
 #[derive(Debug, Clone)]
 pub struct Document {
     bytes: Bytes,
@@ -167,12 +167,12 @@ impl Document {
         Self { bytes, models }
     }
 
-    /// Returns the document as it came.
+    /// Returns the original bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Returns the document with `name` as its model and every other byte as it came.
+    /// Returns the document with `name` as its model; every other byte stays the same.
     pub fn with_model(&self, name: &str) -> Bytes {
         let written = serde_json::Value::from(name).to_string();
         let is_same = |span: &Range<usize>| self.bytes.get(span.clone()) == Some(written.as_bytes());

@@ -1,4 +1,4 @@
-//! Anthropic messages: the facts of `messages` and `system`.
+//! Anthropic messages: reads the facts from `messages` and `system`.
 
 use super::{Facts, Fields, Invalid, LastMessage, chat::each_message, content};
 use crate::decide::Capability;
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_of_the_answer_is_a_need() {
+    fn an_output_format_requires_a_capability() {
         let needs = |config: &str| {
             let body = format!(r#"{{"messages":[{{"role":"user","content":"q"}}],"output_config":{config}}}"#);
             Facts::read(Wire::Messages, &Fields::parse(&body).unwrap()).unwrap().needs

@@ -1,4 +1,4 @@
-//! `/v1/models`: the names a client may send.
+//! `/v1/models`: the model names that a client may send.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ pub fn list<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
     json!({"object": "list", "data": data})
 }
 
-/// Returns one entry. There is no creation date to tell; clients only need the field.
+/// Returns one entry. The creation date is 0, as it is unknown and clients only require the field.
 pub fn one(name: &str, owner: &str) -> Value {
     json!({"id": name, "object": "model", "created": 0, "owned_by": owner})
 }

@@ -1,35 +1,35 @@
-//! The `x-personaroute-*` request headers: what a client says about one request.
+//! The `x-personaroute-*` request headers, with which a client controls one request.
 
 use http::HeaderMap;
 
 use super::Invalid;
 
-/// Every header of ours starts so; none travels upstream.
+/// The prefix of all PersonaRoute headers, which are never forwarded.
 pub const PREFIX: &str = "x-personaroute-";
 
-/// What the headers ask for.
+/// The parsed headers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Overrides {
-    /// Who asks.
+    /// The user.
     pub user: Option<String>,
     /// Weight of effect against cost, 0 to 1.
     pub preference: Option<f32>,
-    /// The task's name.
+    /// The task.
     pub task: Option<String>,
-    /// The only LLMs that may answer.
+    /// The LLMs to choose from.
     pub candidates: Option<Vec<String>>,
-    /// The conversation, in place of what its opening tells.
+    /// The conversation id; without it, the opening identifies the conversation.
     pub session: Option<String>,
-    /// Whether the router is passed by: the fallback order serves.
+    /// Whether to skip the router and use the fallback order.
     pub bypass: bool,
-    /// Whether the response explains the decision in a header.
+    /// Whether to return the explanation of the decision in a header.
     pub explain: bool,
 }
 
 impl Overrides {
     /// Reads the headers.
     pub fn read(headers: &HeaderMap) -> Result<Self, Invalid> {
-        // What nearly all requests come without is not looked for name by name.
+        // Most requests have none of these headers, so one pass replaces seven lookups.
         if !headers.keys().any(|name| name.as_str().starts_with(PREFIX)) {
             return Ok(Self::default());
         }

@@ -1,4 +1,4 @@
-//! OpenAI responses: the facts of `input`.
+//! OpenAI responses: reads the facts from `input`.
 
 use super::{Facts, Fields, Invalid, LastMessage, content};
 use crate::decide::{Capability, RequiredCapabilities};
@@ -8,7 +8,7 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
     let mut facts = Facts { needs: needs(fields), ..Facts::default() };
     facts.prompt_bytes += fields.find("instructions").map_or(0, content::weigh);
     let Some(input) = fields.find("input") else {
-        // A stored prompt or an earlier response may stand in for the input.
+        // A stored prompt or a previous response may replace the input.
         let has_other = fields.find("prompt").is_some() || fields.find("previous_response_id").is_some();
         return if has_other { Ok(facts) } else { Err(Invalid::new("input", "`input` is required")) };
     };
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_of_tools_and_what_they_put_out_count_to_the_prompt() {
+    fn tool_calls_and_their_outputs_count_as_prompt() {
         let base = facts(r#"{"input":[{"role":"user","content":"q"}]}"#).unwrap().prompt_bytes;
         for (item, bytes) in [
             (r#"{"type":"function_call","name":"f","arguments":"{\"a\":1}"}"#, r#"{"a":1}"#.len()),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_input_is_refused_unless_something_stands_in() {
+    fn a_missing_input_is_refused_unless_a_prompt_or_response_replaces_it() {
         assert_eq!(facts("{}").unwrap_err().param, "input");
         assert!(facts(r#"{"previous_response_id":"r"}"#).is_ok());
     }

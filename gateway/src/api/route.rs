@@ -1,10 +1,10 @@
-//! `/v1/route`: a decision without the call, for one request or many.
+//! `/v1/route`: decisions without calls, for one request or a batch.
 
 use serde::Deserialize;
 
 use super::{Facts, Fields, Invalid, Wire};
 
-/// What a client asks.
+/// The fields of a query in JSON.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawQuery {
@@ -19,35 +19,35 @@ struct RawQuery {
     prompt_tokens: Option<u32>,
 }
 
-/// One decision that is asked for.
+/// A query for one decision.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteQuery {
-    /// The virtual model; none takes the first one.
+    /// The virtual model; none selects the first one.
     pub model: Option<String>,
-    /// Who asks.
+    /// The user.
     pub user: Option<String>,
     /// The declared task.
     pub task: Option<String>,
     /// Weight of effect against cost, 0 to 1.
     pub preference: Option<f32>,
-    /// The only LLMs that may answer.
+    /// The LLMs to choose from.
     pub candidates: Option<Vec<String>>,
-    /// What the request says.
+    /// The facts of the request.
     pub facts: Facts,
-    /// Tokens of the prompt, when the client counted them.
+    /// The prompt tokens, if the client counted them.
     pub prompt_tokens: Option<u32>,
 }
 
-/// One query or many.
+/// The body of a request.
 #[derive(Debug)]
 pub enum RouteBody {
     /// A single object.
     Single(Box<RouteQuery>),
-    /// `{"requests": […]}` or a bare list; each may be faulty on its own.
+    /// `{"requests": […]}` or a plain list. An invalid query does not invalidate the others.
     Batch(Vec<Result<RouteQuery, Invalid>>),
 }
 
-/// Reads a body; a batch holds at most `most` queries.
+/// Parses a body; a batch contains at most `most` queries.
 pub fn read(text: &str, most: usize) -> Result<RouteBody, Invalid> {
     let list = match Fields::parse(text) {
         Ok(fields) => match fields.find("requests") {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn one_faulty_request_does_not_spoil_the_batch() {
+    fn an_invalid_query_does_not_invalidate_the_batch() {
         let RouteBody::Batch(queries) =
             read(r#"{"requests":[{"text":"a"},{"txt":"b"},{"text":"c","preference":2}]}"#, 10).unwrap()
         else {

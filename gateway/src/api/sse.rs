@@ -1,16 +1,16 @@
-//! Server-sent events as they pass: where each one ends, and what it carries. Bytes are never changed.
+//! Server-sent events: finds where events end and what data they carry. It never changes bytes.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};
 
-/// Cuts a byte stream after complete events and holds back the unfinished rest, so that a stream that is cut upstream
-/// can still end in a well-formed error event.
+/// Splits a byte stream after complete events and holds back an incomplete one, so that a stream that the upstream
+/// truncates can still end with a well-formed error event.
 #[derive(Debug)]
 pub struct Splitter {
-    /// Most bytes held back, such as an image in one event: a longer one passes in pieces.
+    /// Most bytes that are held back. A longer event, for example one with an image, passes in pieces.
     most: usize,
     rest: BytesMut,
-    /// Bytes of `rest` in which no event ends.
+    /// Bytes of `rest` that contain no event end.
     searched: usize,
     is_half_out: bool,
 }
@@ -23,7 +23,7 @@ impl Splitter {
 
     /// Takes `chunk` and returns the bytes up to the last complete event, if any.
     pub fn push(&mut self, chunk: Bytes) -> Option<Bytes> {
-        // The usual case: a chunk is made of whole events.
+        // The usual case: a chunk consists of complete events.
         if self.rest.is_empty() && end_of_last_event(&chunk) == Some(chunk.len()) {
             self.is_half_out = false;
             return Some(chunk);
@@ -47,14 +47,14 @@ impl Splitter {
         }
     }
 
-    /// Returns whether the beginning of an event has passed whose end has not come: it is longer than may be held back.
+    /// Returns whether a part of an event has passed whose end is missing, because the event is too long to hold back.
     pub fn is_half_out(&self) -> bool {
         self.is_half_out
     }
 
-    /// Returns the index behind what may pass: whole events, and comments behind them, which keep a connection alive.
+    /// Returns the end of the bytes that may pass: complete events, and the keep-alive comments after them.
     fn end(&self) -> Option<usize> {
-        // A blank line may have begun with the last bytes that were searched: each byte is looked at about once.
+        // A blank line may start in the last bytes searched, so the search starts a few bytes before.
         let from = self.searched.saturating_sub(3);
         let mut end = end_of_last_event(self.rest.get(from..)?).map(|end| from + end);
         while end.is_some() || !self.is_half_out {
@@ -72,13 +72,13 @@ impl Splitter {
         end
     }
 
-    /// Returns what was held back when the stream ended: an unfinished event.
+    /// Returns the incomplete event that is held back when the stream ends.
     pub fn finish(&mut self) -> Option<Bytes> {
         self.searched = 0;
         (!self.rest.is_empty()).then(|| self.rest.split().freeze())
     }
 
-    /// Returns what was held back as an event that is whole: the last one may lack the blank line behind it.
+    /// Returns the bytes held back as a complete event, as the last event may lack its blank line.
     pub fn finish_event(&mut self) -> Vec<u8> {
         let rest = self.finish().unwrap_or_default();
         [&rest, b"\n\n".as_slice()].concat()
@@ -88,7 +88,7 @@ impl Splitter {
 /// The media type of a stream of events.
 const KIND: &[u8] = b"text/event-stream";
 
-/// Returns whether `headers` announce a stream of events that can be read; a compressed one can only pass.
+/// Returns whether `headers` declare an event stream that can be parsed; a compressed one is only passed on.
 pub fn is_stream(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim();
     let is_plain = matches!(text(header::CONTENT_ENCODING), "" | "identity");
@@ -96,7 +96,7 @@ pub fn is_stream(headers: &HeaderMap) -> bool {
     is_plain && kind.get(..KIND.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
 }
 
-/// Returns the index behind the last blank line of `bytes`.
+/// Returns the index after the last blank line of `bytes`.
 fn end_of_last_event(bytes: &[u8]) -> Option<usize> {
     let mut end = bytes.len();
     loop {
@@ -115,7 +115,7 @@ fn is_newline(byte: u8) -> bool {
     matches!(byte, b'\n' | b'\r')
 }
 
-/// Returns the data of each event in `bytes`, which hold complete events; data of several lines is joined.
+/// Returns the data of each event in `bytes`, which must be complete events. Several data lines of an event are joined.
 pub fn data(bytes: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(bytes);
     let mut events = Vec::new();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_stream_is_not_read() {
+    fn a_compressed_stream_is_not_parsed() {
         let of = |pairs: [(HeaderName, &'static str); 2]| {
             is_stream(&pairs.map(|(name, value)| (name, http::HeaderValue::from_static(value))).into_iter().collect())
         };
@@ -179,19 +179,19 @@ mod tests {
     }
 
     #[test]
-    fn whole_events_pass_at_once() {
+    fn complete_events_pass_at_once() {
         assert_eq!(pass(&["data: 1\n\n", "data: 2\r\n\r\n"]).0, ["data: 1\n\n", "data: 2\r\n\r\n"]);
     }
 
     #[test]
-    fn an_unfinished_event_is_held_back() {
+    fn an_incomplete_event_is_held_back() {
         let (passed, rest) = pass(&["data: 1\n\ndata: {\"a", "\":1}\n", "\ndata: tail"]);
         assert_eq!(passed, ["data: 1\n\n", "data: {\"a\":1}\n\n"]);
         assert_eq!(rest.as_deref(), Some("data: tail"));
     }
 
     #[test]
-    fn a_comment_passes_without_a_blank_line_behind_it() {
+    fn a_comment_passes_without_a_blank_line_after_it() {
         let (passed, rest) = pass(&[": alive\r\n", ": ", "still\ndata: 1", "\n\n: a\n: b\ndata: 2\n", ": c\n"]);
         assert_eq!(passed, [": alive\r\n", ": still\n", "data: 1\n\n: a\n: b\n"]);
         assert_eq!(rest.as_deref(), Some("data: 2\n: c\n"));

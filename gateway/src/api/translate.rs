@@ -1,8 +1,8 @@
-//! Between OpenAI's chat completions and Anthropic's messages, both ways: each room writes one format.
+//! Translates between OpenAI chat completions and Anthropic messages; each submodule writes one format.
 //!
-//! What means the same is carried over. What only tunes an answer (a seed, a bias) is left out where the other format
-//! has no word for it. What would change the answer's meaning is refused with its place: such a request is served by an
-//! upstream of its own format, or by none.
+//! Fields with an equivalent are translated. Fields that only tune the output (a seed, a bias) are dropped if they have no
+//! equivalent. Fields that would change the meaning of the response are refused with their path: such a request needs an
+//! upstream of its own format.
 
 pub mod anthropic;
 pub mod openai;
@@ -18,23 +18,23 @@ use serde_json::Value;
 
 use super::{Document, ErrorBody, Fields, Invalid, Wire};
 
-/// Whose format a request is translated to.
+/// The format of a translated request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Openai,
     Anthropic,
 }
 
-/// A request in the words of the other format, and what of it matters for the answer.
+/// A translated request, with the parts of the original that the translation of its response needs.
 #[derive(Debug)]
 pub struct Translation {
     to: Format,
     document: Document,
-    /// OpenAI's `reasoning_effort`, for LLMs that are declared to reason; the others refuse it.
+    /// OpenAI's `reasoning_effort`, sent only to LLMs with the reasoning capability, as others refuse it.
     effort: Option<&'static str>,
-    /// Whether the client wants usage in a chunk of its own.
+    /// Whether the client asked for a separate usage chunk.
     with_usage: bool,
-    /// Now, in Unix seconds.
+    /// The time of the request in Unix seconds.
     created: u64,
 }
 
@@ -43,7 +43,7 @@ impl Translation {
     ///
     /// # Errors
     ///
-    /// Refuses what the other format has no word for, naming its place.
+    /// Refuses fields that cannot be expressed in the other format, naming their path.
     pub fn of(wire: Wire, body: &[u8]) -> Result<Self, Invalid> {
         let written: Value = serde_json::from_slice(body).map_err(|error| Invalid::new("body", error.to_string()))?;
         let (to, request, effort) = match wire {
@@ -63,7 +63,7 @@ impl Translation {
         Ok(Self { to, document: Document::new(bytes.clone(), &fields), effort, with_usage, created: now() })
     }
 
-    /// Returns the format it is written in.
+    /// Returns the wire format of the translated request.
     pub fn wire(&self) -> Wire {
         match self.to {
             Format::Openai => Wire::Chat,
@@ -71,7 +71,7 @@ impl Translation {
         }
     }
 
-    /// Returns the request with the upstream's own `name` of the model; `reasons` says whether it is declared to reason.
+    /// Returns the request with the upstream's model name `name`; `reasons` is whether the LLM has the reasoning capability.
     pub fn body(&self, name: &str, reasons: bool) -> Bytes {
         let body = self.document.with_model(name);
         match (self.effort.filter(|_| reasons), body.strip_prefix(b"{")) {
@@ -82,7 +82,7 @@ impl Translation {
         }
     }
 
-    /// Returns the answer in one piece in the client's words; none when `body` holds no answer.
+    /// Translates a complete response; none if `body` is not a response.
     pub fn response(&self, body: &[u8]) -> Option<Bytes> {
         let written = match self.to {
             Format::Anthropic => openai::response::completion(body, self.created),
@@ -91,7 +91,7 @@ impl Translation {
         written.map(Bytes::from)
     }
 
-    /// Returns the error of an upstream in the client's words: `body` when it is no error object.
+    /// Translates an error response; a `body` that is not an error object is returned unchanged.
     pub fn error(&self, status: u16, body: Bytes) -> Bytes {
         let written = match self.to {
             Format::Anthropic => openai::response::error(&body),
@@ -100,7 +100,7 @@ impl Translation {
         written.map_or(body, Bytes::from)
     }
 
-    /// Returns what translates a stream of answers whose events have at most `most` bytes.
+    /// Returns a translator of a stream whose events have at most `most` bytes.
     pub fn stream(&self, most: usize) -> Stream {
         match self.to {
             Format::Anthropic => Stream::Openai(openai::stream::Chunks::new(most, self.created, self.with_usage)),
@@ -109,17 +109,17 @@ impl Translation {
     }
 }
 
-/// Translates one stream into the client's words.
+/// Translates one stream into the client's format.
 #[derive(Debug)]
 pub enum Stream {
-    /// Into chat completion chunks.
+    /// To chat completion chunks.
     Openai(openai::stream::Chunks),
-    /// Into message events.
+    /// To message events.
     Anthropic(anthropic::stream::Events),
 }
 
 impl Stream {
-    /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
+    /// Takes a chunk of the upstream's stream and returns the translated text, which may be empty.
     pub fn push(&mut self, piece: Bytes) -> String {
         match self {
             Self::Openai(chunks) => chunks.push(piece),
@@ -127,7 +127,7 @@ impl Stream {
         }
     }
 
-    /// Returns why the stream cannot be translated any further, once.
+    /// Returns, once, why the rest of the stream cannot be translated.
     pub fn failure(&mut self) -> Option<&'static str> {
         match self {
             Self::Openai(chunks) => chunks.failure(),
@@ -135,7 +135,7 @@ impl Stream {
         }
     }
 
-    /// Returns what follows from the end of the upstream's stream.
+    /// Returns the translated text for the end of the upstream's stream.
     pub fn finish(&mut self) -> String {
         match self {
             Self::Openai(chunks) => chunks.finish(),
@@ -144,7 +144,7 @@ impl Stream {
     }
 }
 
-/// Reads JSON that may hold halves of surrogate pairs, as when an upstream cuts an emoji in two: they become U+FFFD.
+/// Parses JSON. Unpaired surrogates, which some upstreams produce by splitting an emoji, become U+FFFD.
 fn read(text: &[u8]) -> Option<Value> {
     if let Ok(value) = serde_json::from_slice(text) {
         return Some(value);
@@ -152,29 +152,29 @@ fn read(text: &[u8]) -> Option<Value> {
     serde_json::from_str(&surrogates::repair_surrogates(std::str::from_utf8(text).ok()?)?).ok()
 }
 
-/// Now, in Unix seconds.
+/// Returns the current time in Unix seconds.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
-/// Returns the refusal of what stands at `place`, for which the format that `side` names has no word.
-fn unsupported(place: impl Into<String>, side: &str) -> Invalid {
-    let place = place.into();
-    let message = format!("`{place}` cannot be carried over to an upstream that speaks {side}'s format");
-    Invalid::new(place, message)
+/// Returns the error for the field at `path`, which the format `format` cannot express.
+fn unsupported(path: impl Into<String>, format: &str) -> Invalid {
+    let path = path.into();
+    let message = format!("`{path}` cannot be translated for an upstream that speaks {format}'s format");
+    Invalid::new(path, message)
 }
 
-/// Returns the list `name` of `of`; nothing when it is no list.
+/// Returns the list `name` of `of`; empty if it is not a list.
 fn list<'a>(of: &'a Value, name: &str) -> &'a [Value] {
     of.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Returns the string `name` of `of`; empty when it is none.
+/// Returns the string `name` of `of`; empty if it is not a string.
 fn text<'a>(of: &'a Value, name: &str) -> &'a str {
     of.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Returns what `content` says: a string, or the text parts of a list.
+/// Returns the text of `content`: a string, or the text parts of a list.
 fn text_of(content: &Value) -> Cow<'_, str> {
     match content {
         Value::String(text) => Cow::Borrowed(text),
@@ -183,18 +183,18 @@ fn text_of(content: &Value) -> Cow<'_, str> {
     }
 }
 
-/// Returns the message of an error object in either format, or of one that is just a string.
+/// Returns the message of an error object in either format, or an error that is a plain string.
 fn error_message(error: &Value) -> Option<&str> {
     error.as_str().or_else(|| error.get("message")?.as_str())
 }
 
-/// Returns the event that passes on an error of the upstream's in format `wire`.
+/// Returns the event that reports an error of the upstream in format `wire`.
 fn error_event(wire: Wire, message: &str) -> String {
     let code = Some("upstream_stream_error");
     ErrorBody { message: message.to_owned(), kind: "upstream_error", param: None, code }.to_event(wire)
 }
 
-/// Returns whether `value` says anything.
+/// Returns whether `value` is set: not null, false or empty.
 fn is_present(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,

@@ -1,19 +1,19 @@
-//! The tokens an upstream says it counted.
+//! The token usage that an upstream reports.
 
 use serde::{Deserialize, de::IgnoredAny};
 
-/// Tokens of one answer.
+/// The tokens of one response.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens of the prompt, those from the cache included.
+    /// Prompt tokens, including cached ones.
     pub input: u64,
-    /// Tokens of the prompt read from the cache.
+    /// Prompt tokens read from the cache.
     pub cached: u64,
-    /// Tokens of the answer.
+    /// Output tokens.
     pub output: u64,
 }
 
-/// The `usage` objects of all formats in one: absent fields stay none.
+/// The fields of the `usage` objects of all formats.
 #[derive(Debug, Deserialize)]
 struct RawUsage {
     prompt_tokens: Option<u64>,
@@ -31,7 +31,7 @@ struct Details {
     cached_tokens: Option<u64>,
 }
 
-/// Where formats keep `usage`: at the top, in Anthropic's first event's `message`, in OpenAI's `response`.
+/// The positions of `usage`: at the top level, in `message` of Anthropic's first event, or in OpenAI's `response`.
 #[derive(Debug, Deserialize)]
 struct UsageHolder {
     usage: Option<RawUsage>,
@@ -39,7 +39,7 @@ struct UsageHolder {
     response: Option<NestedUsage>,
 }
 
-/// Where formats name the model that answered: beside their `usage`.
+/// The positions of the model name, the same as those of `usage`.
 #[derive(Debug, Deserialize)]
 struct ModelHolder {
     model: Option<String>,
@@ -52,7 +52,7 @@ struct NestedModel {
     model: Option<String>,
 }
 
-/// Reads the model that the JSON `text` of an answer or of one event says it is from.
+/// Reads the model name in the JSON `text` of a response or of one event.
 pub fn model(text: &str) -> Option<String> {
     let named: ModelHolder = serde_json::from_str(text).ok()?;
     let inner = named.message.or(named.response).and_then(|inner| inner.model);
@@ -65,7 +65,7 @@ struct NestedUsage {
 }
 
 impl Usage {
-    /// Reads the usage in the JSON `text` of an answer or of one event.
+    /// Reads the usage in the JSON `text` of a response or of one event.
     pub fn read(text: &str) -> Option<Self> {
         let holder: UsageHolder = serde_json::from_str(text).ok()?;
         let inner = || holder.message.and_then(|inner| inner.usage);
@@ -73,20 +73,20 @@ impl Usage {
         Some(holder.usage.or_else(inner).or_else(nested)?.into())
     }
 
-    /// Reads the usage in `text`, a whole answer. Where it stands behind the content, as usual, that need not be read.
+    /// Reads the usage in `text`, a complete response. Usage usually follows the content, which then is not parsed.
     pub fn read_whole(text: &str) -> Option<Self> {
-        // It is the answer's own, and nobody else's in it, when what follows it closes one object.
+        // It is the top-level `usage` if the text after it closes exactly one object.
         let is_own = |rest: &str| serde_json::from_str::<IgnoredAny>(&format!("{{\"usage\":0{rest}")).is_ok();
         let behind = last(text).filter(|(_, rest)| is_own(rest));
         behind.map(|(written, _)| written.into()).or_else(|| Self::read(text))
     }
 
-    /// Reads the last usage in `text`, the end of an answer whose beginning is not known.
+    /// Reads the last usage in `text`, the end of a response.
     pub fn read_last(text: &str) -> Option<Self> {
         last(text).map(|(written, _)| written.into())
     }
 
-    /// Returns both together: later events correct earlier ones upwards.
+    /// Returns the larger value of each count, as later events of a stream report higher counts.
     pub fn merge(self, later: Self) -> Self {
         Self {
             input: self.input.max(later.input),
@@ -96,10 +96,10 @@ impl Usage {
     }
 }
 
-/// Returns the last usage in `text`, and what follows it.
+/// Returns the last usage in `text`, and the text after it.
 fn last(text: &str) -> Option<(RawUsage, &str)> {
     let (before, behind) = text.rsplit_once("\"usage\"")?;
-    // The end of a name that has a quote in it.
+    // The match is inside a string with an escaped quote.
     if before.ends_with('\\') {
         return None;
     }
@@ -113,7 +113,7 @@ impl From<RawUsage> for Usage {
     fn from(written: RawUsage) -> Self {
         let details = written.prompt_tokens_details.or(written.input_tokens_details);
         let cached = details.and_then(|details| details.cached_tokens);
-        // Anthropic counts cached tokens beside `input_tokens`, OpenAI inside.
+        // Anthropic excludes cached tokens from `input_tokens`; OpenAI includes them.
         let beside = written.cache_read_input_tokens.unwrap_or(0);
         let created = written.cache_creation_input_tokens.unwrap_or(0);
         let input = written.prompt_tokens.or(written.input_tokens).unwrap_or(0);
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_format_is_read() {
+    fn every_format_is_parsed() {
         let openai = r#"{"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4}}}"#;
         let responses = r#"{"type":"response.completed","response":{"usage":{"input_tokens":10,"output_tokens":5,"input_tokens_details":{"cached_tokens":4}}}}"#;
         let anthropic = r#"{"type":"message_start","message":{"usage":{"input_tokens":6,"cache_read_input_tokens":4,"output_tokens":5}}}"#;
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_usage_has_none() {
+    fn a_response_without_usage_has_none() {
         for text in [r#"{"usage":null}"#, "{}", "[DONE]", r#"{"usage":"many"}"#] {
             assert_eq!(Usage::read(text), None, "{text}");
             assert_eq!(Usage::read_whole(text), None, "{text}");
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usage_of_a_whole_answer_is_its_own() {
+    fn the_usage_of_a_response_is_the_top_level_one() {
         let own = r#""usage" : {"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4}}"#;
         let other = r#"{"id":1,"usage":{"prompt_tokens":7}}"#;
         for text in [

@@ -1,6 +1,6 @@
-//! The request formats the gateway carries, by path.
+//! The wire formats that the gateway serves, by path.
 
-/// A request format.
+/// A wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wire {
     /// OpenAI `/v1/chat/completions`.
@@ -16,10 +16,10 @@ pub enum Wire {
 }
 
 impl Wire {
-    /// How many there are.
+    /// The number of formats.
     pub const COUNT: usize = 5;
 
-    /// Returns the format that is posted to `path`.
+    /// Returns the format of requests to `path`.
     pub fn of(path: &str) -> Option<Self> {
         match path {
             "/v1/chat/completions" => Some(Self::Chat),
@@ -31,7 +31,7 @@ impl Wire {
         }
     }
 
-    /// Returns the path below an upstream's base URL, which ends in `/v1`.
+    /// Returns the path under an upstream's base URL, which ends in `/v1`.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Chat => "/chat/completions",
@@ -42,7 +42,7 @@ impl Wire {
         }
     }
 
-    /// Returns the name that metrics and logs use.
+    /// Returns the name in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",

@@ -1,15 +1,15 @@
-//! Which candidates can serve a request at all, found before any scoring.
+//! Filters the candidates that can serve a request, before any of them is scored.
 
 use std::sync::Arc;
 
 use super::{Capability, Constraints, ModelSpec, Policy, RequiredCapabilities};
 
-/// The candidates that remain, and those that do not, with reasons.
+/// The eligible candidates, and the excluded ones with reasons.
 #[derive(Debug, Clone, Default)]
 pub struct Eligible<'a> {
-    /// The candidates to score, in the policy's order, each at the cheapest place that can serve the request.
+    /// The candidates to score, in the policy's order. Each has the spec of its cheapest endpoint that can serve the request.
     pub specs: Vec<&'a ModelSpec>,
-    /// The others.
+    /// The other candidates.
     pub excluded: Vec<ExcludedCandidate>,
 }
 
@@ -25,9 +25,9 @@ pub struct ExcludedCandidate {
 /// Why a candidate cannot serve a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExclusionReason {
-    /// The request's own list does not name it.
+    /// The candidate list of the request does not name it.
     NotRequested,
-    /// The prompt and the asked-for answer do not fit its context window.
+    /// The prompt and the requested output exceed its context window.
     ContextWindow,
     /// It lacks a capability the request needs.
     MissingCapability(Capability),
@@ -37,12 +37,12 @@ pub enum ExclusionReason {
     Region,
     /// None of its upstreams speaks the request's wire format.
     Wire,
-    /// Its upstreams speak another format, which has no word for something in the request.
+    /// Its upstreams speak the other format, in which a part of the request cannot be expressed.
     Untranslatable,
 }
 
 impl ExclusionReason {
-    /// Returns the reason as explanations and labels spell it.
+    /// Returns the reason as it appears in explanations and metric labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotRequested => "not_requested",
@@ -60,19 +60,19 @@ impl ExclusionReason {
     }
 }
 
-/// What a request asks of its candidates.
+/// What a request requires of a candidate.
 #[derive(Debug, Clone, Copy)]
 pub struct Requirements<'a> {
-    /// Capabilities it needs.
+    /// The required capabilities.
     pub needs: &'a RequiredCapabilities,
-    /// Estimated tokens of the prompt plus the most it allows for the answer.
+    /// Estimated prompt tokens plus the maximum of output tokens.
     pub tokens: u32,
-    /// The only LLMs the client allows, when it says so.
+    /// The LLMs the client allows; none allows all.
     pub only: Option<&'a [String]>,
 }
 
 impl Requirements<'_> {
-    /// Returns what keeps a place with this spec from serving the request under `constraints`.
+    /// Returns the requirement or constraint that an endpoint with this spec does not meet, if there is one.
     pub fn unmet_by(&self, constraints: &Constraints, spec: &ModelSpec) -> Option<ExclusionReason> {
         if let Some(lacking) = self.needs.first_missing(&spec.capabilities) {
             return Some(ExclusionReason::MissingCapability(lacking));
@@ -91,8 +91,8 @@ impl Requirements<'_> {
     }
 }
 
-/// Returns which of `policy`'s candidates can serve `requirements`; `endpoints` finds what an LLM specs at each of its endpoints, and
-/// what keeps the place from the request's wire format. One place that can serve the request is enough.
+/// Returns the candidates of `policy` that meet `requirements`. For each LLM, `endpoints` yields the spec of every endpoint
+/// and the reason why that endpoint does not serve the wire format, if any. One endpoint that can serve it is enough.
 pub fn eligible<'a, P: Iterator<Item = (&'a ModelSpec, Option<ExclusionReason>)>>(
     policy: &Policy,
     requirements: Requirements<'_>,
@@ -111,8 +111,8 @@ pub fn eligible<'a, P: Iterator<Item = (&'a ModelSpec, Option<ExclusionReason>)>
     eligible
 }
 
-/// Returns the cheapest spec of `llm` that can serve the request, or what keeps its first place from it; that a place
-/// does not speak the request's format says the least.
+/// Returns the cheapest spec of `llm` that can serve the request, or the first endpoint's reason for exclusion. A wire format
+/// mismatch is reported only if no endpoint has another reason.
 fn cheapest<'a>(
     constraints: &Constraints,
     requirements: Requirements<'_>,

@@ -1,8 +1,8 @@
-//! What a request needs of an LLM.
+//! The capabilities that a request requires of an LLM.
 
 pub use personaroute_bundle::catalog::Capability;
 
-/// The capabilities a request needs.
+/// The capabilities a request requires.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequiredCapabilities(Vec<Capability>);
 
@@ -14,11 +14,11 @@ impl RequiredCapabilities {
         }
     }
 
-    /// Returns the first need that `offered` lacks; an LLM that declares nothing is taken to do everything.
-    pub fn first_missing(&self, offered: &[Capability]) -> Option<Capability> {
-        if offered.is_empty() {
+    /// Returns the first capability missing in `declared`. An LLM that declares none is assumed to have all.
+    pub fn first_missing(&self, declared: &[Capability]) -> Option<Capability> {
+        if declared.is_empty() {
             return None;
         }
-        self.0.iter().copied().find(|need| !offered.contains(need))
+        self.0.iter().copied().find(|need| !declared.contains(need))
     }
 }

@@ -1,53 +1,53 @@
-//! A decision as JSON: for `/v1/route`, for the explaining header and for result rows.
+//! A decision as JSON, for `/v1/route`, the `x-personaroute-explain` header and the rows of `infer`.
 
 use serde::Serialize;
 
 use super::Plan;
 
-/// A decision as clients read it.
+/// A decision in the form that clients receive.
 #[derive(Debug, Serialize)]
 pub struct Explanation<'a> {
-    /// Names the decision.
+    /// The id of the decision.
     pub id: &'a str,
     /// The LLM that is tried first.
     pub model: Option<&'a str>,
     /// The virtual model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_model: Option<&'a str>,
-    /// Who is tried, best first.
+    /// The LLMs to try, best first.
     pub ranking: Vec<RankedEntry<'a>>,
-    /// Who cannot serve the request.
+    /// The candidates that cannot serve the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<ExcludedEntry<'a>>,
     /// How much the router knew about the user.
     pub user_state: Option<&'static str>,
     /// The task.
     pub task: Option<Task<'a>>,
-    /// One sentence for people.
+    /// The reason for the decision, in one sentence.
     pub why: &'a str,
-    /// Whether the conversation kept its LLM.
+    /// Whether the conversation kept its LLM (stickiness).
     pub kept: bool,
     /// Why the fallback order was used.
     pub fallback: Option<&'static str>,
-    /// Time of the decision in microseconds.
+    /// The duration of the decision in microseconds.
     pub elapsed_us: u128,
 }
 
-/// One candidate's place.
+/// One ranked candidate.
 #[derive(Debug, Serialize)]
 pub struct RankedEntry<'a> {
     /// The LLM.
     pub llm: &'a str,
-    /// Expected reward for this user.
+    /// Predicted utility for this user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub utility: Option<f32>,
-    /// Expected quality.
+    /// Predicted effect (quality).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effect: Option<f32>,
-    /// Expected cost.
+    /// Predicted cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<f32>,
-    /// Standard deviation of the expected reward.
+    /// Standard deviation of the predicted utility.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<f32>,
 }
@@ -57,20 +57,20 @@ pub struct RankedEntry<'a> {
 pub struct ExcludedEntry<'a> {
     /// The LLM.
     pub llm: &'a str,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 
-/// The task a query was taken for.
+/// The declared or predicted task of a query.
 #[derive(Debug, Serialize)]
 pub struct Task<'a> {
     /// Its name.
     pub name: &'a str,
-    /// 0 to 1.
+    /// Its probability, 0 to 1.
     pub probability: f32,
 }
 
-/// Returns `plan` as clients read it, with the best `most` candidates.
+/// Returns the explanation of `plan`, with at most `most` candidates.
 pub fn explain(plan: &Plan, most: usize) -> Explanation<'_> {
     Explanation {
         id: &plan.id,

@@ -1,15 +1,15 @@
-//! The order when the router gives none.
+//! The fallback order, used if the router returns no ranking.
 
 use std::sync::Arc;
 
 use super::{ModelSpec, Policy};
 
-/// Why a request was served in the fallback order.
+/// Why the fallback order was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FallbackReason {
-    /// The client asked for it.
+    /// The client set `x-personaroute-bypass`.
     Bypass,
-    /// The waiting line of the router's threads was full, or the router refused more work.
+    /// The queue of the router's threads was full, or the router refused more work.
     Overloaded,
     /// The decision took too long.
     Timeout,
@@ -17,18 +17,18 @@ pub enum FallbackReason {
     Trapped,
     /// The plugin reached its memory limit.
     OutOfMemory,
-    /// The plugin's answer was not a decision on the request.
+    /// The plugin returned an invalid decision.
     InvalidDecision,
     /// The model runtime or the encoder failed.
     Inference,
-    /// The plugin refused.
+    /// The plugin returned an error.
     Plugin,
-    /// The router refused the request.
+    /// The router rejected the request as invalid.
     InvalidRequest,
 }
 
 impl FallbackReason {
-    /// Returns the reason as headers, logs and metrics spell it.
+    /// Returns the reason as it appears in headers, logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bypass => "bypass",
@@ -44,7 +44,7 @@ impl FallbackReason {
     }
 }
 
-/// Returns `specs` in `policy`'s fallback order: those it names, then the others, cheapest first.
+/// Returns the LLMs of `specs` in the fallback order of `policy`: those it names, then the others, cheapest first.
 pub fn fallback_order(policy: &Policy, specs: &[&ModelSpec]) -> Vec<Arc<str>> {
     let mut rest: Vec<&ModelSpec> = Vec::with_capacity(specs.len());
     let mut order = Vec::with_capacity(specs.len());

@@ -1,4 +1,4 @@
-//! A decision: who is tried in which order, and why.
+//! The plan of a request: which LLMs are tried, in which order, and why.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,42 +6,42 @@ use personaroute_host::{Decision, RouteError, Score, TaskGuess, UserState};
 
 use super::{Eligible, ExcludedCandidate, ExclusionReason, FallbackReason, Policy, fallback};
 
-/// What was decided about one request.
+/// The decision on one request.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Names the decision in headers, logs and feedback.
+    /// The id of the decision in headers, logs and feedback.
     pub id: String,
-    /// The virtual model that was asked for; none when a concrete model was named.
+    /// The requested virtual model; none if the request names an LLM.
     pub virtual_model: Option<Arc<str>>,
-    /// Who is tried, best first; never empty.
+    /// The LLMs to try, best first; never empty.
     pub ranking: Vec<Ranked>,
     /// Candidates that cannot serve the request.
     pub excluded: Vec<ExcludedCandidate>,
-    /// How much the router knew about the user; none when it was not asked.
+    /// How much the router knows about the user; none if the router was not called.
     pub user_state: Option<UserState>,
-    /// The declared or likeliest task.
+    /// The declared or most probable task.
     pub task: Option<TaskGuess>,
-    /// One sentence for people.
+    /// The reason for the decision, in one sentence.
     pub why: String,
-    /// Whether the conversation kept its LLM.
+    /// Whether the conversation kept its LLM (stickiness).
     pub kept: bool,
-    /// Why the router's ranking was not used.
+    /// Why the fallback order was used instead of the router's ranking.
     pub fallback_reason: Option<FallbackReason>,
-    /// Time of the decision itself.
+    /// The duration of the decision.
     pub elapsed: Duration,
 }
 
-/// A candidate's place.
+/// One ranked candidate.
 #[derive(Debug, Clone)]
 pub struct Ranked {
     /// The LLM.
     pub llm: Arc<str>,
-    /// Its scores; none when the router was not asked.
+    /// Its scores; none if the router was not called.
     pub score: Option<Score>,
 }
 
 impl Plan {
-    /// Returns the plan of a request that names the LLM itself.
+    /// Returns the plan of a request that names an LLM.
     pub fn concrete(id: String, llm: Arc<str>) -> Self {
         Self {
             id,
@@ -57,7 +57,7 @@ impl Plan {
         }
     }
 
-    /// Returns the plan that follows the router's `decision` on `eligible`.
+    /// Returns the plan for the router's `decision` on `eligible`.
     pub fn routed(id: String, policy: &Policy, eligible: Eligible<'_>, decision: Decision) -> Self {
         let mut ranking = Vec::with_capacity(decision.ranking.len());
         let mut excluded = eligible.excluded;
@@ -82,7 +82,7 @@ impl Plan {
         }
     }
 
-    /// Returns the plan in `policy`'s fallback order.
+    /// Returns the plan in the fallback order of `policy`.
     pub fn fallback(id: String, policy: &Policy, eligible: Eligible<'_>, reason: FallbackReason) -> Self {
         let order = fallback::fallback_order(policy, &eligible.specs);
         Self {
@@ -99,8 +99,7 @@ impl Plan {
         }
     }
 
-    /// Returns the plan of a turn without new user text: `llm` answers on, and should it fail, the others in `policy`'s
-    /// fallback order.
+    /// Returns the plan of a turn without new user text: `llm` first, then the others in the fallback order of `policy`.
     pub fn continued(id: String, policy: &Policy, eligible: Eligible<'_>, llm: &str) -> Self {
         let mut ranking: Vec<Ranked> = fallback::fallback_order(policy, &eligible.specs)
             .into_iter()
@@ -114,14 +113,14 @@ impl Plan {
             excluded: eligible.excluded,
             user_state: None,
             task: None,
-            why: format!("the conversation goes on with {llm}: the turn has no new user text"),
+            why: format!("the conversation continues with {llm}: the turn has no new user text"),
             kept: true,
             fallback_reason: None,
             elapsed: Duration::ZERO,
         }
     }
 
-    /// Keeps `llm` for its conversation unless the best candidate's utility is more than `margin` higher.
+    /// Moves `llm`, the LLM of the conversation, to the front unless another utility is more than `margin` higher.
     pub fn apply_stickiness(&mut self, llm: &str, margin: f32) {
         let utility = |ranked: &Ranked| ranked.score.as_ref().map(|score| score.utility);
         let Some(best) = self.ranking.first().and_then(utility) else {

@@ -1,29 +1,29 @@
-//! The rules of one virtual model.
+//! The routing policy of one virtual model.
 
 use std::{sync::Arc, time::Duration};
 
-/// What a virtual model allows and assumes.
+/// The candidates, defaults and constraints of a virtual model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// The name that clients send as `model`.
     pub name: Arc<str>,
-    /// The LLMs that may answer.
+    /// The candidate LLMs.
     pub candidates: Vec<Arc<str>>,
-    /// The preference of requests that declare none; none leaves it to the user.
+    /// The preference of requests that declare none; none uses the user's profile.
     pub preference: Option<f32>,
     /// The task of requests that declare none.
     pub task: Option<String>,
-    /// The order when the router gives none; LLMs not named follow, cheapest first.
+    /// The fallback order. LLMs that it does not name follow, cheapest first.
     pub fallback: Vec<Arc<str>>,
-    /// What a candidate must satisfy.
+    /// The constraints on candidates.
     pub constraints: Constraints,
-    /// How much better another LLM's utility must be to take a conversation over.
+    /// How much higher another LLM's utility must be before a conversation switches to it.
     pub margin: f32,
-    /// How long after its last answer a conversation keeps its LLM.
+    /// How long after its last response a conversation keeps its LLM.
     pub expiry: Duration,
 }
 
-/// What a candidate must satisfy.
+/// The constraints on candidates.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Constraints {
     /// USD per million input tokens.

@@ -1,10 +1,10 @@
-//! An LLM at one of the places that serve it, as the deciding functions see it.
+//! The properties of an LLM at one endpoint that decisions use.
 
 use std::sync::Arc;
 
 use super::Capability;
 
-/// What one LLM costs and can do at one place.
+/// The prices, limits and capabilities of one LLM at one endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSpec {
     /// The id in the bundle's catalog.
@@ -15,16 +15,16 @@ pub struct ModelSpec {
     pub output_price: f32,
     /// USD per million input tokens read from the prompt cache.
     pub cached_input_price: f32,
-    /// Most tokens of prompt and answer together.
+    /// Most tokens of prompt and output together.
     pub context_window: Option<u32>,
-    /// What it can do; empty when nothing is declared.
+    /// The declared capabilities; empty if none are declared.
     pub capabilities: Vec<Capability>,
-    /// Where the place is; none when nothing is declared.
+    /// The region tag of the endpoint; none if it is not declared.
     pub region: Option<String>,
 }
 
 impl ModelSpec {
-    /// Returns the price of an answer as long as its prompt, the order of "cheapest first".
+    /// Returns the input price plus the output price, which "cheapest first" orders by.
     pub fn blended_price(&self) -> f32 {
         self.input_price + self.output_price
     }

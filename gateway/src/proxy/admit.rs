@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// Admits the request on the accounts of its key and user; none if neither has limits.
-pub(super) fn try_admit(ledger: &Arc<Ledger>, auth: &Auth, request: &ParsedRequest<'_>) -> Result<Option<QuotaLease>, Error> {
+pub(super) fn try_admit(
+    ledger: &Arc<Ledger>,
+    auth: &Auth,
+    request: &ParsedRequest<'_>,
+) -> Result<Option<QuotaLease>, Error> {
     let quota_accounts = request.caller.quota_accounts(auth, request.user.as_deref());
     try_admit_accounts(ledger, quota_accounts)
 }

@@ -1,5 +1,5 @@
-//! Quick decisions, made on the threads that serve sockets: those of requests that are ready at the same time are one call of
-//! the scorer, which takes little longer than one decision.
+//! Runs decisions inline on the threads that serve sockets. Requests of one thread that are ready together share one call of
+//! the scorer, which takes little longer than a call for one request.
 
 use std::{
     future::poll_fn,
@@ -19,16 +19,16 @@ use super::{
     latency::{CpuTimer, LatencyEstimator},
 };
 
-/// An answer, or the job back: other threads have to decide, and each alone.
+/// The result, or the job itself if it must run alone on the thread pool.
 type BatchOutcome = Result<RouteResult, Box<RouteJob>>;
 
-/// Questions on their way into a call.
+/// Collects the jobs of each thread into batches.
 pub(super) struct Batcher {
     scorer: Arc<dyn Scorer>,
     latency: Arc<LatencyEstimator>,
-    /// By the thread that asks: an answer stays on its core.
+    /// The pending jobs of each thread, so that a result stays on its core.
     waiting: Mutex<Vec<(ThreadId, Vec<PendingJob>)>>,
-    /// Most decisions of one call: whoever waits for one of them waits for all.
+    /// Most jobs of one call, as all of them wait for the whole call.
     max_batch: usize,
 }
 
@@ -42,7 +42,7 @@ impl Batcher {
         Self { scorer, latency, waiting: Mutex::default(), max_batch }
     }
 
-    /// Returns the scorer's decision, made on this thread once the requests that are ready have asked too.
+    /// Decides on this thread, in one call with the other requests that are ready.
     pub(super) async fn decide(&self, job: RouteJob) -> BatchOutcome {
         let (reply, made) = oneshot::channel();
         if let Some(leader) = self.wait(PendingJob { job, reply }) {
@@ -55,7 +55,7 @@ impl Batcher {
         made.await.unwrap_or_else(|_| Ok(Err(panic_error())))
     }
 
-    /// Lets `waiting` wait for its thread's next call; the first to do so has to make it.
+    /// Adds `waiting` to the next batch of this thread. The first job of a batch becomes its leader.
     fn wait(&self, waiting: PendingJob) -> Option<BatchLeader<'_>> {
         let thread = thread::current().id();
         let mut pending = self.pending();
@@ -73,7 +73,7 @@ impl Batcher {
         if is_first { Some(BatchLeader { batcher: self, thread }) } else { None }
     }
 
-    /// Takes out at most `max_batch` that wait for a call of `thread`, and tells whether more do.
+    /// Takes at most `max_batch` pending jobs of `thread`, and returns whether more are pending.
     fn take(&self, thread: ThreadId, max_batch: usize) -> (Vec<PendingJob>, bool) {
         let mut pending = self.pending();
         let Some((_, list)) = pending.iter_mut().find(|(asking, _)| *asking == thread) else {
@@ -83,9 +83,9 @@ impl Batcher {
         (taken, !list.is_empty())
     }
 
-    /// Decides about all of `batch` in one call.
+    /// Decides on all jobs of `batch` in one call.
     fn call(&self, mut batch: Vec<PendingJob>) {
-        // A client that left needs no work.
+        // Skip requests whose client disconnected.
         batch.retain(|waiting| !waiting.reply.is_closed());
         let count = batch.len();
         if count == 0 {
@@ -112,20 +112,20 @@ impl Batcher {
         }
     }
 
-    /// A panic cannot leave the lists half changed: every change is one call.
+    /// A poisoned lock is usable: every update is a single call, so no panic leaves a partial one.
     fn pending(&self) -> MutexGuard<'_, Vec<(ThreadId, Vec<PendingJob>)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The duty to decide for all who wait on a thread; who gives it up sends them elsewhere.
+/// The request that makes the call for its thread. If it is dropped first, the pending jobs go to the thread pool.
 struct BatchLeader<'a> {
     batcher: &'a Batcher,
     thread: ThreadId,
 }
 
 impl BatchLeader<'_> {
-    /// Makes one call, and tells whether another one is due.
+    /// Makes one call, and returns whether more jobs are pending.
     fn call(&self) -> bool {
         let (batch, has_more) = self.batcher.take(self.thread, self.batcher.max_batch);
         self.batcher.call(batch);
@@ -142,7 +142,7 @@ impl Drop for BatchLeader<'_> {
     }
 }
 
-/// Lets everything run that is ready to run on this thread.
+/// Yields once, so that every task that is ready on this thread runs first.
 async fn yield_once() {
     let mut has_waited = false;
     poll_fn(|ctx| {
@@ -159,7 +159,7 @@ fn is_late(answer: &RouteResult) -> bool {
     matches!(answer, Err(RouteError::Timeout | RouteError::Overloaded))
 }
 
-/// Returns whether nothing else can be expected of this request; beside others in a call it may have failed for theirs.
+/// Returns whether the result is final. A failure in a batch may have been caused by another request of the batch.
 fn is_final(answer: &RouteResult, is_alone: bool) -> bool {
     match answer {
         Ok(_) | Err(RouteError::InvalidRequest(_)) => true,

@@ -1,26 +1,26 @@
-//! What a router is asked and what it answers, on whichever thread.
+//! A routing job and its result, wherever the job runs.
 
 use personaroute_host::{Decision, RouteError, RouteRequest};
 
 use super::Scorer;
 
-/// A request to route, with the preference of users the router does not know.
+/// A request to route.
 #[derive(Debug, Clone)]
 pub struct RouteJob {
-    /// What is asked.
+    /// The request.
     pub request: RouteRequest,
-    /// The preference when the request declares none and its user has no profile.
+    /// The virtual model's preference, used if the request declares none and the user has no profile.
     pub preference: Option<f32>,
 }
 
-/// The candidates, ranked, or why they are not.
+/// The decision, or the reason why there is none.
 pub(super) type RouteResult = Result<Decision, RouteError>;
 
-/// A virtual model's preference is for users the router knows nothing about.
+/// Sets the virtual model's preference unless the request declares one or the router knows the user.
 pub(super) fn apply_default_preference(scorer: &dyn Scorer, job: &mut RouteJob) {
     let request = &mut job.request;
-    let is_open = request.preference.is_none() && job.preference.is_some();
-    if is_open && !request.user.as_deref().is_some_and(|user| scorer.knows(user)) {
+    let needs_default = request.preference.is_none() && job.preference.is_some();
+    if needs_default && !request.user.as_deref().is_some_and(|user| scorer.knows(user)) {
         request.preference = job.preference;
     }
 }

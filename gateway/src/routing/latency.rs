@@ -1,4 +1,4 @@
-//! How long decisions take at present, and with it whether a thread that serves sockets may make one itself.
+//! Estimates the CPU time of a decision, which determines whether decisions may run inline on threads that serve sockets.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -7,22 +7,23 @@ use std::{
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// Decisions are quick while they take less than this on average: half of what may hold up a thread that serves sockets.
+/// Decisions run inline while their average is below this: half of the time for which such a thread may be blocked.
 const INLINE_MAX_AVERAGE: Duration = Duration::from_micros(250);
 
-/// What a router is taken to need before it has shown otherwise, in a dozen decisions, and what one costs that is given up.
+/// The estimate before any measurement; it takes about twelve fast decisions to get below the limit. A decision that timed
+/// out counts with the same value.
 const INITIAL_ESTIMATE: Duration = Duration::from_millis(1);
 
-/// How long other threads decide after a decision that was not quick at all.
+/// How long decisions stay on the thread pool after an inline decision that used too much CPU time.
 const INLINE_COOLDOWN: Duration = Duration::from_secs(10);
 
-/// The latency of one router.
+/// The estimator of one router.
 #[derive(Debug)]
 pub(super) struct LatencyEstimator {
     since: Instant,
-    /// Nanoseconds of a decision, averaged over the last ones. Two threads that note one at a time may lose one.
+    /// Moving average in nanoseconds. Concurrent updates may lose a measurement.
     average: AtomicU64,
-    /// Nanoseconds after `since` when the rest ends.
+    /// End of the cool-down, in nanoseconds after `since`.
     cooldown_end: AtomicU64,
 }
 
@@ -31,21 +32,21 @@ impl LatencyEstimator {
         Self { since: now, average: AtomicU64::new(nanos(INITIAL_ESTIMATE)), cooldown_end: AtomicU64::new(0) }
     }
 
-    /// Returns whether the next decision may be expected to be quick.
+    /// Returns whether the next decision may run inline.
     pub(super) fn allows_inline(&self, now: Instant) -> bool {
         self.average.load(Ordering::Relaxed) < nanos(INLINE_MAX_AVERAGE)
             && self.after(now) >= self.cooldown_end.load(Ordering::Relaxed)
     }
 
-    /// Notes a decision, by the processor time it took.
+    /// Records a decision that took `time` on the CPU.
     pub(super) fn record(&self, time: Duration) {
         let average = self.average.load(Ordering::Relaxed);
         self.average.store(average - average / 8 + nanos(time) / 8, Ordering::Relaxed);
     }
 
-    /// Notes a decision that had to be given up after `time` of the processor. Where that is little, the thread had to wait
-    /// for its turn on a busy machine, which is not the router's fault, or the decision waited: that several together count
-    /// as slow keeps it from happening often.
+    /// Records an inline decision that timed out after `time` on the CPU. If `time` is short, the thread was preempted or
+    /// the decision blocked: one such timeout counts as a slow decision, and several end inline execution. If it is long,
+    /// the cool-down starts.
     pub(super) fn record_timeout(&self, time: Duration, now: Instant) {
         if time < INITIAL_ESTIMATE {
             self.record(INITIAL_ESTIMATE);
@@ -60,8 +61,8 @@ impl LatencyEstimator {
     }
 }
 
-/// Measures the processor time of the thread that it is made on: what a busy machine takes away does not count. Of quick
-/// work it is the time that went by, which is no less and costs no system call.
+/// Measures the CPU time of the current thread, so that preemption does not count. For short work it returns the elapsed
+/// time instead, an upper bound that needs no system call.
 #[derive(Debug)]
 pub(super) struct CpuTimer {
     began: Instant,
@@ -73,7 +74,7 @@ impl CpuTimer {
         Self { began: Instant::now(), spent: clock_gettime(ClockId::ThreadCPUTime) }
     }
 
-    /// Returns the time since the beginning.
+    /// Returns the CPU time since the start.
     pub(super) fn elapsed(&self) -> Duration {
         let passed = self.began.elapsed();
         if passed < INLINE_MAX_AVERAGE {
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_router_has_to_show_that_it_is_quick_and_may_lose_its_name() {
+    fn fast_decisions_allow_inline_execution_and_slow_ones_end_it() {
         let now = Instant::now();
         let latency = LatencyEstimator::new(now);
         assert!(!latency.allows_inline(now));
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_decision_that_was_given_up_there_is_a_rest() {
+    fn a_timeout_on_the_cpu_starts_the_cooldown() {
         let now = Instant::now();
         let latency = LatencyEstimator::new(now);
         latency.record_timeout(INITIAL_ESTIMATE, now);
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_had_to_wait_for_its_turn_is_forgiven_unless_that_happens_often() {
+    fn a_timeout_of_a_preempted_thread_does_not_end_inline_execution_but_several_do() {
         let now = Instant::now();
         let latency = LatencyEstimator::new(now);
         (0..100).for_each(|_| latency.record(Duration::from_micros(60)));
@@ -123,11 +124,11 @@ mod tests {
         (0..2).for_each(|_| latency.record_timeout(Duration::from_micros(40), now));
         assert!(!latency.allows_inline(now));
         (0..20).for_each(|_| latency.record(Duration::from_micros(60)));
-        assert!(latency.allows_inline(now), "without a rest");
+        assert!(latency.allows_inline(now), "without a cool-down");
     }
 
     #[test]
-    fn only_time_on_the_processor_is_work() {
+    fn only_cpu_time_is_measured() {
         let (work, began) = (CpuTimer::begin(), Instant::now());
         let (_open, gate) = std::sync::mpsc::channel::<()>();
         assert!(gate.recv_timeout(Duration::from_millis(20)).is_err());

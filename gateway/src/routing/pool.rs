@@ -1,4 +1,4 @@
-//! Where decisions are made: on the asking threads while they are quick, else on threads of their own.
+//! Runs decisions inline while they are fast, and otherwise on a thread pool.
 
 use std::{
     fmt,
@@ -24,20 +24,20 @@ enum QueuedJob {
     Batch(Vec<RouteJob>, oneshot::Sender<Vec<RouteResult>>),
 }
 
-/// What decisions may use.
+/// The limits of the pool.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolLimits {
-    /// Threads that decide what is not quick.
+    /// Threads for decisions that do not run inline.
     pub threads: usize,
-    /// Most requests that wait for one of them.
+    /// Most jobs in the queue of these threads.
     pub queue: usize,
-    /// Most quick decisions of one call.
+    /// Most inline decisions of one call.
     pub batch: usize,
-    /// Most time of a decision by another thread, waiting included.
+    /// Deadline of a decision on the thread pool, including its wait in the queue.
     pub deadline: Duration,
 }
 
-/// Threads that own the router's time. Dropping the pool ends them once their queue is empty.
+/// Runs the decisions of one router. Dropping the pool stops its threads once the queue is empty.
 pub struct RoutePool {
     scorer: Arc<dyn Scorer>,
     latency: Arc<LatencyEstimator>,
@@ -56,11 +56,11 @@ impl fmt::Debug for RoutePool {
 }
 
 impl RoutePool {
-    /// Starts threads that ask `scorer`, within `limits`.
+    /// Starts the threads that call `scorer`, within `limits`.
     ///
     /// # Errors
     ///
-    /// Fails when the system gives no thread.
+    /// Fails if a thread cannot be spawned.
     pub fn start(scorer: &Arc<dyn Scorer>, limits: PoolLimits) -> std::io::Result<Self> {
         let PoolLimits { threads, queue, batch, deadline } = limits;
         let (scorer, latency) = (Arc::clone(scorer), Arc::new(LatencyEstimator::new(Instant::now())));
@@ -79,14 +79,14 @@ impl RoutePool {
         Ok(pool)
     }
 
-    /// Returns the router's decision, or why there is none within the deadline.
+    /// Returns the router's decision within the deadline.
     ///
     /// # Errors
     ///
     /// Fails as the router does; a full queue is [`RouteError::Overloaded`].
     pub async fn route(&self, mut job: RouteJob) -> RouteResult {
-        // It saves two hops between threads. A decision that is given up is made anew by another thread, and so are those
-        // that follow for a while: a router that is slow at times holds a thread that serves sockets for moments far apart.
+        // Running inline saves two hops between threads. An inline decision that times out runs again on the thread pool,
+        // and the cool-down keeps the following ones there, so that a slow router rarely blocks a thread that serves sockets.
         if self.latency.allows_inline(Instant::now()) && self.scorer.can_run_inline(&job.request) {
             match self.batcher.decide(job).await {
                 Ok(answer) => return answer,
@@ -102,7 +102,7 @@ impl RoutePool {
         }
     }
 
-    /// Returns one answer for each job, in order. A batch may take longer than one decision: its client waits.
+    /// Returns one result for each job, in order. A batch has no deadline of its own.
     pub async fn route_batch(&self, jobs: Vec<RouteJob>) -> Vec<RouteResult> {
         let (sender, receiver) = oneshot::channel();
         let count = jobs.len();
@@ -119,10 +119,10 @@ impl Drop for RoutePool {
     }
 }
 
-/// A panic ends one answer, not the thread; its message may hold request text, so it is not passed on.
+/// Runs `job`. A panic fails the job, not the thread; its message may contain request text, so it is dropped.
 fn run(scorer: &dyn Scorer, latency: &LatencyEstimator, job: QueuedJob) {
     match job {
-        // A client that left, or a deadline that passed in the queue, needs no work.
+        // Skip requests whose client disconnected or whose deadline passed in the queue.
         QueuedJob::Single(_, reply) if reply.is_closed() => {}
         QueuedJob::Single(mut job, reply) => {
             apply_default_preference(scorer, &mut job);

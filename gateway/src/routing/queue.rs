@@ -1,4 +1,4 @@
-//! A bounded queue between async callers and blocking threads: full means refused, closed means done.
+//! A bounded queue between async callers and blocking threads.
 
 use std::{
     collections::VecDeque,

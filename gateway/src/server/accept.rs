@@ -1,4 +1,4 @@
-//! One listener: as many connections as permitted, the rest wait in the kernel's queue.
+//! The accept loop of one listener. Connections over the limit wait in the kernel's backlog.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Pause after an accept that failed for want of descriptors or memory, so that the loop does not spin.
+/// Pause after a failed accept, for example without free file descriptors, so that the loop does not spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Hands each connection and its permit to `serve` until `stop`.
+/// Accepts connections until `stop`, and passes each one with its permit to `serve`.
 pub async fn accept(
     listener: TcpListener,
     permits: Arc<Semaphore>,
@@ -28,13 +28,13 @@ pub async fn accept(
             next = next => next,
         };
         match (accepted, permit) {
-            // Whichever thread serves it has a reactor of its own.
+            // The connection is registered again with the reactor of the thread that serves it.
             (Ok((stream, peer)), Ok(permit)) => match stream.into_std() {
                 Ok(stream) => serve(stream, peer, permit),
-                Err(error) => tracing::warn!(%error, "a connection could not be handed on"),
+                Err(error) => tracing::warn!(%error, "cannot pass a connection to its worker"),
             },
             (Err(error), _) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
             // The semaphore is never closed.

@@ -1,4 +1,4 @@
-//! The streams of one HTTP/2 connection: how many are open, and since when none is.
+//! The active streams of one HTTP/2 connection, and how long it has been idle.
 
 use std::{
     future::Future,
@@ -12,14 +12,14 @@ use tokio::time::Instant;
 
 use super::write_deadline::WriteDeadline;
 
-/// Runs the streams of a connection, and knows when there are none.
+/// The executor of the streams of a connection; it counts them.
 #[derive(Debug, Clone)]
 pub(super) struct ActiveStreams(Arc<Mutex<Count>>);
 
 #[derive(Debug)]
 struct Count {
     open: usize,
-    /// When the last one ended, or the connection began.
+    /// When the last stream ended, or the connection started.
     since: Instant,
 }
 
@@ -31,7 +31,7 @@ impl ActiveStreams {
         Self(Arc::new(Mutex::new(Count { open: 0, since: Instant::now() })))
     }
 
-    /// Waits until no stream was open for `timeout`.
+    /// Waits until no stream has been open for `timeout`.
     pub(super) async fn idle(&self, timeout: Duration) {
         loop {
             let now = Instant::now();
@@ -67,14 +67,14 @@ impl<F> Executor<F> for ActiveStreams
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    /// The connection waits for its streams, so that a drain does too.
+    /// A connection, and so a drain, waits for its streams.
     fn execute(&self, stream: F) {
         let open = self.open();
         TokioExecutor::new().execute(async move {
             let is_written = WriteDeadline::default().enforce(stream).await.is_some();
             if !is_written {
-                // What is dropped here resets the stream, and ends the upstream call.
-                tracing::debug!("a client did not take its answer");
+                // Dropping the stream resets it and cancels the upstream call.
+                tracing::debug!("a client did not read its response in time");
             }
             drop(open);
         });
@@ -85,13 +85,13 @@ where
 mod tests {
     use super::*;
 
-    /// Returns whether `streams` are quiet now, for a timeout that nobody waits for.
+    /// Returns whether `streams` have been idle for `timeout`, without waiting.
     async fn is_idle(streams: &ActiveStreams, timeout: Duration) -> bool {
         tokio::time::timeout(Duration::ZERO, streams.idle(timeout)).await.is_ok()
     }
 
     #[tokio::test]
-    async fn a_connection_is_quiet_only_while_no_stream_is_open() {
+    async fn a_connection_is_idle_only_while_no_stream_is_open() {
         let streams = ActiveStreams::new();
         let (first, second) = (streams.open(), streams.open());
         drop(first);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_counts_from_its_spawning_to_its_end() {
+    async fn a_stream_is_counted_from_its_start_to_its_end() {
         let streams = ActiveStreams::new();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         streams.execute(ended);

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 or HTTP/2 by its first bytes, with the limits of a slow or greedy client.
+//! Serves one connection, HTTP/1.1 or HTTP/2, with the limits for slow and greedy clients.
 
 use std::{
     convert::Infallible,
@@ -24,23 +24,24 @@ use super::{
     request_check,
     timeout_stream::TimeoutStream,
     version::{self, Version},
-    write_deadline::{WriteDeadline, WriteDeadlineBody},
+    write_deadline::WriteDeadline,
+    write_deadline_body::WriteDeadlineBody,
 };
 use crate::{
     config::{Limits, Timeouts},
     upstream::Body,
 };
 
-/// Most streams of one HTTP/2 connection, nginx's default; the gateway's own limit counts all connections.
+/// Most concurrent streams of one HTTP/2 connection (nginx's default). `limits.requests` covers all connections.
 const MAX_STREAMS: u32 = 128;
 
-/// Hyper's own limit of headers, for which it keeps a place that it need not make ready for each request.
+/// Hyper's default limit of headers, for which hyper has a preallocated buffer; any other limit allocates per request.
 const HYPER_MAX_HEADERS: usize = 100;
 
-/// Most bytes of an HTTP/2 stream that wait to be sent.
+/// Most buffered bytes of an HTTP/2 stream.
 const SEND_BUFFER: usize = 64 << 10;
 
-/// How connections are served.
+/// The settings with which connections are served.
 #[derive(Debug, Clone)]
 pub struct Connections {
     http1: http1::Builder,
@@ -50,18 +51,18 @@ pub struct Connections {
     write_timeout: Duration,
 }
 
-/// How a connection comes to its end.
+/// The two phases in which a connection shuts down.
 struct ConnectionShutdown {
-    /// The requests in flight are the last.
+    /// Requests in flight finish; no new ones are accepted.
     stop: CancellationToken,
-    /// They have had their time.
+    /// The connection closes at once.
     cut: CancellationToken,
-    /// How long a client may take for what is sent already, and to leave.
+    /// How long an idle client may keep the connection open after `stop`.
     grace: Duration,
 }
 
 impl Connections {
-    /// Returns connections with these limits.
+    /// Returns settings with these limits.
     pub fn new(limits: &Limits, timeouts: &Timeouts) -> Self {
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(timeouts.header_read).max_buf_size(limits.head);
@@ -77,8 +78,8 @@ impl Connections {
         }
     }
 
-    /// Serves `stream` with `answer`. After `stop`, the request in flight is finished and the connection closed; after
-    /// `cut` it is closed at once.
+    /// Serves the requests on `stream` with `answer`. After `stop`, requests in flight finish and the connection closes;
+    /// after `cut` it closes at once.
     pub async fn serve<S, F>(
         &self,
         mut stream: S,
@@ -91,17 +92,17 @@ impl Connections {
     {
         let known = tokio::select! {
             known = tokio::time::timeout(self.header_read, version::detect(&mut stream)) => known,
-            // A client that has asked for nothing has nothing to wait for.
+            // No request is in flight yet.
             () = stop.cancelled() => return,
         };
         let Ok(Ok(Some((version, first)))) = known else {
-            tracing::debug!("a connection ended before it said which HTTP it speaks");
+            tracing::debug!("a connection closed before its HTTP version was known");
             return;
         };
         let has_request = AtomicBool::new(false);
         let service = service_fn(|request: Request<Incoming>| {
             has_request.store(true, Ordering::Relaxed);
-            // A write over HTTP/1 that waits is `stalled`; one over HTTP/2 is not begun without a window.
+            // Over HTTP/1, `TimeoutStream` limits a blocked write. Over HTTP/2, a closed window prevents the write itself.
             let chunk_timeout = (request.version() == http::Version::HTTP_2).then_some(self.write_timeout);
             let refused = request_check::rejection(&request, self.headers);
             let answered = refused.map_or_else(|| Ok(answer(request)), Err);
@@ -110,7 +111,7 @@ impl Connections {
                     Ok(answering) => answering.await,
                     Err(refused) => request_check::response(refused),
                 };
-                Ok::<_, Infallible>(WriteDeadlineBody::of(response, chunk_timeout))
+                Ok::<_, Infallible>(WriteDeadlineBody::wrap(response, chunk_timeout))
             }
         });
         let stream = TokioIo::new(TimeoutStream::new(stream, first, self.write_timeout));
@@ -118,22 +119,22 @@ impl Connections {
         let served = match version {
             Version::Http1 => {
                 let connection = pin!(self.http1.serve_connection(stream, service));
-                // Hyper's own timer ends a connection that waits for a head.
-                let leave = http1::Connection::graceful_shutdown;
+                // Hyper's own timer closes a connection that waits for a request head.
+                let shut_down = http1::Connection::graceful_shutdown;
                 let served =
-                    shutdown.drive(connection, leave, std::future::pending, || has_request.load(Ordering::Relaxed));
+                    shutdown.drive(connection, shut_down, std::future::pending, || has_request.load(Ordering::Relaxed));
                 WriteDeadline::default().enforce(served).await.unwrap_or(Ok(()))
             }
             Version::Http2 => {
                 let streams = ActiveStreams::new();
                 let connection = pin!(self.http2(streams.clone()).serve_connection(stream, service));
                 let idle = || streams.idle(self.header_read);
-                // Without streams it leaves by itself.
+                // Without streams, the connection closes by itself.
                 shutdown.drive(connection, http2::Connection::graceful_shutdown, idle, || true).await
             }
         };
         if let Err(error) = served {
-            tracing::debug!(error = %error, "a connection ended early");
+            tracing::debug!(error = %error, "a connection failed");
         }
     }
 
@@ -143,7 +144,7 @@ impl Connections {
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(self.head)
-            // What waits here is not seen as being taken.
+            // The write deadline does not cover bytes in this buffer.
             .max_send_buf_size(SEND_BUFFER)
             .keep_alive_interval(Some(self.header_read));
         http2
@@ -151,13 +152,13 @@ impl Connections {
 }
 
 impl ConnectionShutdown {
-    /// Runs `connection`; when it is time, or it is `idle`, it may `leave`: its requests are finished. If it is `idle`
-    /// then and does not leave, its client keeps it from doing so, and it is cut. One over which nobody `has_request` anything
-    /// is not waited for: half a head may never become a whole one.
+    /// Runs `connection`. After `stop`, or once it is `idle`, it shuts down gracefully by `shut_down`: its requests finish.
+    /// If it is still open and `idle` after the grace period, its client blocks the shutdown, and the connection is dropped.
+    /// A connection without any request is dropped at once, as half a request head may never be completed.
     async fn drive<C, Q>(
         &self,
         mut connection: Pin<&mut C>,
-        leave: impl FnOnce(Pin<&mut C>),
+        shut_down: impl FnOnce(Pin<&mut C>),
         idle: impl Fn() -> Q,
         has_request: impl Fn() -> bool,
     ) -> hyper::Result<()>
@@ -170,8 +171,8 @@ impl ConnectionShutdown {
             () = self.stop.cancelled() => {}
             () = idle() => {}
         }
-        leave(connection.as_mut());
-        // What has come is still read.
+        shut_down(connection.as_mut());
+        // Process the bytes that have already arrived.
         let served = poll_fn(|ctx| Poll::Ready(connection.as_mut().poll(ctx))).await;
         match served {
             Poll::Ready(served) => return served,

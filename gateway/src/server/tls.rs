@@ -1,4 +1,4 @@
-//! TLS of the main listener: certificates from files, clients' certificates when they are asked for.
+//! TLS of the main listener: server certificates from files, and optional client certificates.
 
 use std::{
     io,
@@ -24,68 +24,68 @@ use crate::{
     proxy::Fingerprint,
 };
 
-/// Why the listener's TLS cannot be set up; names the key of the configuration and the file.
+/// Why the listener's TLS cannot be set up, with the configuration key and the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The file cannot be read.
     #[error("`{key}`: {} cannot be read", path.display())]
     Read {
-        /// The key of the configuration.
+        /// The configuration key.
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The file is not PEM, or holds nothing of the kind.
-    #[error("`{key}`: {} holds no {expected} in PEM form", path.display())]
+    /// The file is not PEM, or contains no item of the expected kind.
+    #[error("`{key}`: {} contains no {expected} in PEM format", path.display())]
     Pem {
-        /// The key of the configuration.
+        /// The configuration key.
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// The expected kind of item.
         expected: &'static str,
-        /// What was found instead.
+        /// The error of the PEM parser.
         #[source]
         source: pem::Error,
     },
-    /// Certificate and key are not fit for use, as when one does not belong to the other.
+    /// The certificate and the key cannot be used, for example because they do not match.
     #[error("`tls.certificate` {} and `tls.key` {} cannot be used together: {source}", certificate.display(), private.display())]
     Pair {
-        /// The file of the certificate.
+        /// The certificate file.
         certificate: PathBuf,
-        /// The file of the private key.
+        /// The private key file.
         private: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         source: rustls::Error,
     },
-    /// The authorities are of no use.
+    /// The client CA certificates cannot be used.
     #[error("`tls.client_ca`: {} cannot be used: {source}", path.display())]
     Authority {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         #[source]
         source: VerifierBuilderError,
     },
 }
 
-/// Why a connection was not made.
+/// Why a TLS handshake failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
-    /// The client took too long.
+    /// The client did not finish in time.
     #[error("the client did not finish the handshake in time")]
     Timeout,
-    /// The two did not agree, or the client showed no acceptable certificate.
+    /// The handshake failed, for example without an acceptable client certificate.
     #[error("the handshake failed")]
     Failed(#[source] io::Error),
 }
 
 impl HandshakeError {
-    /// Returns the reason as metrics spell it.
+    /// Returns the reason as a metric label.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -94,11 +94,11 @@ impl HandshakeError {
     }
 }
 
-/// Returns the listener's TLS settings, with what the files hold now.
+/// Reads the files and returns the listener's TLS configuration.
 ///
 /// # Errors
 ///
-/// Fails when a file is missing, holds something else, or does not fit the others.
+/// Fails if a file is missing or invalid, or does not match the others.
 pub fn settings(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates("tls.certificate", &tls.certificate)?;
     let private = private_key("tls.key", &tls.key)?;
@@ -115,11 +115,11 @@ pub fn settings(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     Ok(Arc::new(settings))
 }
 
-/// Makes `stream` a TLS connection within `timeout`; tells the client's certificate if it showed one.
+/// Performs the TLS handshake within `timeout`, and returns the fingerprint of the client certificate, if there is one.
 ///
 /// # Errors
 ///
-/// Fails when the client is slow, speaks something else, or may not connect.
+/// Fails if the client is too slow, does not speak TLS, or has no required certificate.
 pub async fn handshake(
     stream: TcpStream,
     settings: Arc<ServerConfig>,
@@ -128,8 +128,8 @@ pub async fn handshake(
     let accepting = TlsAcceptor::from(settings).accept(stream);
     let accepted = tokio::time::timeout(timeout, accepting).await.map_err(|_| HandshakeError::Timeout)?;
     let stream = accepted.map_err(HandshakeError::Failed)?;
-    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let fingerprint = shown.map(|certificate| Fingerprint(Sha256::digest(certificate).into()));
+    let presented = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let fingerprint = presented.map(|certificate| Fingerprint(Sha256::digest(certificate).into()));
     Ok((stream, fingerprint))
 }
 
@@ -139,7 +139,7 @@ fn verifier(path: &Path, need: Option<ClientCertificate>) -> Result<Arc<dyn Clie
         let refused = |source: rustls::Error| TlsError::Pem {
             key: "tls.client_ca",
             path: path.to_path_buf(),
-            expected: "authority's certificate",
+            expected: "CA certificate",
             source: pem::Error::Io(io::Error::other(source)),
         };
         roots.add(certificate).map_err(refused)?;

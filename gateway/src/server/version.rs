@@ -1,11 +1,11 @@
-//! Which version of HTTP a connection speaks, by its first bytes.
+//! Detects the HTTP version of a connection from its first bytes.
 
 use std::io;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How every HTTP/2 connection begins; no HTTP/1 request does (RFC 9113, 3.4).
+/// The preface of every HTTP/2 connection, which is no valid HTTP/1 request (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A version of HTTP.
@@ -17,7 +17,7 @@ pub(super) enum Version {
     Http2,
 }
 
-/// Reads from `stream` until the version is known; returns it with what was read, none for a client that left at once.
+/// Reads from `stream` until the version is known, and returns it with the bytes read; none if the client closed at once.
 pub(super) async fn detect(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(Version, Bytes)>> {
     let mut first = BytesMut::with_capacity(PREFACE.len());
     loop {
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_bytes_tell_the_version_and_are_kept() {
+    async fn the_first_bytes_determine_the_version_and_are_returned() {
         assert_eq!(of(b"").await, None);
         for request in ["GET / HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\n\r\n", "P", "PRI * HTTP/2.0\r\n\r\nXX"] {
             let (version, first) = of(request.as_bytes()).await.unwrap();
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_preface_may_come_byte_by_byte() {
+    async fn a_preface_may_arrive_byte_by_byte() {
         let (mut client, mut server) = tokio::io::duplex(1);
         let sending = async { tokio::io::AsyncWriteExt::write_all(&mut client, PREFACE).await };
         let (read, sent) = tokio::join!(detect(&mut server), sending);

@@ -1,4 +1,4 @@
-//! The body of every response, wherever it comes from.
+//! The type of every response body.
 
 use std::{
     pin::Pin,
@@ -26,13 +26,13 @@ impl Body {
         Self { inner: inner.boxed_unsync(), deadline: None }
     }
 
-    /// Returns the same body for an answer that must have reached its client at `deadline`.
+    /// Returns the same body, which must be written to the client by `deadline`.
     #[must_use]
     pub fn with_deadline(self, deadline: Instant) -> Self {
         Self { deadline: Some(deadline), ..self }
     }
 
-    /// Returns when it must have reached its client; none sets no end.
+    /// Returns when the body must have been written to the client; none means no deadline.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

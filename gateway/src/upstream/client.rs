@@ -1,4 +1,4 @@
-//! One upstream at run time.
+//! One upstream at run time: its configuration, its circuit breaker and its connections.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -18,39 +18,39 @@ use crate::{
 /// A configured upstream with its connections.
 #[derive(Debug)]
 pub struct Upstream {
-    /// What the configuration says.
+    /// The configuration.
     pub config: Arc<UpstreamConfig>,
-    /// Whether it is left alone.
+    /// The circuit breaker of the whole upstream; each endpoint has one of its own.
     pub breaker: Breaker,
     client: HttpClient,
     connect: Duration,
-    /// Where requests of each format go, once one has.
+    /// The URI of each wire format, computed by the first request of that format.
     request_uris: [OnceLock<Uri>; Wire::COUNT],
 }
 
 /// One request to an upstream.
 #[derive(Debug)]
 pub struct UpstreamRequest<'a> {
-    /// Its format.
+    /// The wire format.
     pub wire: Wire,
     /// The client's query string.
     pub query: Option<&'a str>,
-    /// The headers that travel.
+    /// The headers to send.
     pub headers: HeaderMap,
-    /// The body, with the upstream's own name of the model; where the upstream needs it, in translation.
+    /// The body, with the upstream's model name, and translated if the upstream needs it.
     pub body: Bytes,
-    /// What has translated the body; none when the upstream speaks the client's format.
+    /// The translation that produced `body`; none if the upstream speaks the client's format.
     pub translation: Option<&'a Translation>,
-    /// What the simulated kind tells about the choice.
+    /// What an upstream of kind `simulated` reports about the decision.
     pub simulated: SimulatedRequest<'a>,
 }
 
-/// How an upstream takes a request.
+/// The format in which an upstream receives a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
-    /// In the client's format.
+    /// The client's format.
     Native,
-    /// In translation.
+    /// The other format, by translation.
     Translated,
 }
 
@@ -71,14 +71,14 @@ impl Upstream {
         }
     }
 
-    /// Returns whether both are described alike, so that one can go on in place of the other.
+    /// Returns whether both have the same configuration, so that one can replace the other without losing its state.
     pub fn has_same_config(&self, other: &Self) -> bool {
         self.config == other.config
             && self.connect == other.connect
             && self.breaker.settings() == other.breaker.settings()
     }
 
-    /// Returns how the upstream serves requests of format `wire`, if it does.
+    /// Returns the protocol for requests of format `wire`; none if the upstream does not serve the format.
     pub fn protocol(&self, wire: Wire) -> Option<Protocol> {
         match (self.config.kind, wire) {
             (Kind::Openai, Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) => {
@@ -91,11 +91,11 @@ impl Upstream {
         }
     }
 
-    /// Sends `call` and returns the answer in the upstream's words. Dropping the future, or the response's body, cancels it.
+    /// Sends `request` and returns the response in the upstream's format. Dropping the future or the body cancels the call.
     ///
     /// # Errors
     ///
-    /// Fails when no answer begins; an answer with an error status is an answer.
+    /// Fails if no response starts. A response with an error status is not a failure here.
     pub async fn send(&self, call: UpstreamRequest<'_>) -> Result<Response<Body>, Failure> {
         let Some(base) = &self.config.base_url else {
             return Ok(simulated::response(&call, self.config.chunk_delay));
@@ -105,21 +105,21 @@ impl Upstream {
         };
         let wire = translation.wire();
         let headers = translated::headers(&call.headers, wire);
-        // What the client asks of its own format's service says nothing to another one.
+        // Query parameters of one format mean nothing in the other.
         let call = UpstreamRequest { wire, query: None, headers, ..call };
         self.client.send(self.request(base, call)?).await
     }
 
-    /// Closes connections that nobody has used for long.
+    /// Closes connections that have been idle for too long.
     pub fn close_idle(&self) {
         self.client.close_idle();
     }
 
-    /// Gets `path` below the upstream's URL and returns the status; the simulated kind is always well.
+    /// Sends a GET request for `path` under the base URL and returns the status; the simulated kind is always healthy.
     ///
     /// # Errors
     ///
-    /// Fails when no answer begins.
+    /// Fails if no response starts.
     pub async fn probe(&self, path: &str) -> Result<StatusCode, Failure> {
         let Some(base) = &self.config.base_url else {
             return Ok(StatusCode::OK);
@@ -153,7 +153,7 @@ impl Upstream {
         Ok(target)
     }
 
-    /// The upstream's key takes the place of the client's; without one the client's own credentials go through.
+    /// Replaces the client's credentials with the upstream's API key. Without a configured key they are forwarded.
     fn authorize(&self, headers: &mut HeaderMap) -> Result<(), http::header::InvalidHeaderValue> {
         for (name, text) in &self.config.headers {
             if let Ok(name) = HeaderName::try_from(name) {

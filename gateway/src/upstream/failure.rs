@@ -1,26 +1,26 @@
-//! Why an upstream gave no answer.
+//! Why an upstream sent no usable response.
 
 use super::body::BodyError;
 
-/// Why an upstream gave no answer.
+/// Why an upstream sent no usable response.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// No connection: refused, unreachable, unresolved, or no TLS.
+    /// No connection: refused, unreachable, not resolved, or the TLS handshake failed.
     #[error("the upstream cannot be reached")]
     Connect(#[source] BodyError),
-    /// The connection broke before the answer began.
-    #[error("the upstream closed the connection before it answered")]
+    /// The connection closed before the response started.
+    #[error("the upstream closed the connection before it responded")]
     Closed(#[source] BodyError),
-    /// No first byte in time.
-    #[error("the upstream did not begin to answer in time")]
+    /// The first byte did not arrive within `first_byte`.
+    #[error("the upstream did not respond in time")]
     FirstByte,
-    /// An answer that is none, such as an error with the status of success.
-    #[error("the upstream's answer cannot be read")]
+    /// The response cannot be translated, for example an error object with status 200.
+    #[error("the upstream's response cannot be read")]
     Unreadable,
     /// The upstream cannot serve this request format.
     #[error("the upstream does not serve this kind of request")]
     Unsupported,
-    /// The request cannot be written for this upstream.
+    /// The request cannot be built for this upstream.
     #[error("the request cannot be sent to the upstream")]
     Request(#[source] http::Error),
 }

@@ -1,17 +1,17 @@
-//! How busy an endpoint is: requests in flight, weighed by a peak-sensitive average of the time to the first byte.
+//! The load of an endpoint: requests in flight times the peak EWMA of the time to the first byte (after Finagle).
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// After this long an old latency has lost most of its weight.
+/// The decay time of the EWMA: after it, a measurement has lost 63 % of its weight.
 const DECAY: Duration = Duration::from_secs(10);
 
-/// What a first byte is taken to cost where one is awaited and none has come yet.
+/// The latency assumed while the first request of an endpoint waits for its first byte.
 const UNMEASURED: Duration = Duration::from_secs(10);
 
-/// No answer is taken to cost less.
+/// The lowest latency that is assumed.
 const MIN_LATENCY: Duration = Duration::from_millis(1);
 
 /// The load of one endpoint.
@@ -27,7 +27,7 @@ struct Measured {
     waiting: u32,
 }
 
-/// One request in flight; ends when dropped.
+/// One request in flight, until it is dropped.
 #[derive(Debug)]
 pub struct InFlight {
     load: Arc<Load>,
@@ -44,9 +44,9 @@ impl Load {
         InFlight { load: Arc::clone(self), is_waiting: true }
     }
 
-    /// Returns the expected wait behind what is in flight at `now`; lower is better. What was measured loses its weight with
-    /// its age, or one slow answer would keep requests away for good; but only as long as nobody waits there, so that one
-    /// request finds out whether it still holds, and not all of them.
+    /// Returns the expected wait at `now`; lower is better. A measurement decays with its age, so that one slow response
+    /// does not exclude an endpoint for good. It does not decay while a request waits for its first byte, so that one
+    /// request measures the endpoint again, not all of them.
     pub fn cost(&self, now: Instant) -> f64 {
         let measured = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(at) = measured.at else {
@@ -57,7 +57,7 @@ impl Load {
         (measured.seconds * kept).max(MIN_LATENCY.as_secs_f64()) * f64::from(measured.in_flight.saturating_add(1))
     }
 
-    /// Notes the time to a first byte: a peak counts at once, relief only in time (peak EWMA, after Finagle).
+    /// Records the time to a first byte. A higher value replaces the average at once; a lower one moves it slowly.
     pub fn observe(&self, seconds: f64, now: Instant) {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let age = measured.at.map_or(DECAY, |at| now.saturating_duration_since(at));
@@ -72,7 +72,7 @@ impl Load {
 }
 
 impl InFlight {
-    /// Notes that the first byte has come.
+    /// Records that the first byte arrived.
     pub fn record_first_byte(&mut self) {
         if std::mem::take(&mut self.is_waiting) {
             let mut measured = self.load.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +89,7 @@ impl Drop for InFlight {
     }
 }
 
-/// Returns the weight that a latency of this age still has.
+/// Returns the weight of a measurement of this age.
 fn remaining_weight(age: Duration) -> f64 {
     (-age.as_secs_f64() / DECAY.as_secs_f64()).exp()
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peak_counts_at_once_and_relief_takes_time() {
+    fn a_peak_counts_at_once_and_recovery_takes_time() {
         let (load, now) = (Load::default(), Instant::now());
         load.observe(0.1, now);
         load.observe(2.0, now);
@@ -123,14 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn an_old_peak_is_forgiven_where_nobody_asks_and_one_request_finds_out() {
+    fn an_old_peak_decays_while_no_request_waits_and_one_request_measures_again() {
         let (load, now) = (Arc::new(Load::default()), Instant::now());
         load.observe(2.0, now);
         let later = now + Duration::from_secs(60);
         let fresh = load.cost(now);
         assert!(load.cost(later) < 0.1, "{}", load.cost(later));
         let trial = load.start_request();
-        assert!(load.cost(later) > fresh, "no second request follows before the first has found out");
+        assert!(load.cost(later) > fresh, "no second request before the first one has measured");
         load.observe(0.1, later);
         assert!(load.cost(later) < 0.5, "{}", load.cost(later));
         drop(trial);
@@ -138,6 +138,6 @@ mod tests {
         stream.record_first_byte();
         let failed = load.start_request();
         drop(failed);
-        assert!(load.cost(later + Duration::from_secs(60)) < 0.1, "nobody waits any more");
+        assert!(load.cost(later + Duration::from_secs(60)) < 0.1, "no request waits for its first byte");
     }
 }

@@ -1,4 +1,4 @@
-//! The built-in upstream: answers without any LLM, says so, and tells which LLM would have answered and why.
+//! The built-in simulated upstream: it calls no LLM and reports which LLM the router chose, and why.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,18 +15,18 @@ use crate::{
     decide::ModelSpec,
 };
 
-/// What the answer tells about the choice.
+/// What the simulated response reports about the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct SimulatedRequest<'a> {
-    /// The LLM that would have answered.
+    /// The chosen LLM.
     pub spec: &'a ModelSpec,
-    /// What the upstream calls it.
+    /// The upstream's name for it.
     pub name: &'a str,
-    /// Why it was chosen.
+    /// The explanation of the decision.
     pub why: &'a str,
 }
 
-/// Returns the answer to `call`, streamed when it asks so, with `chunk_delay` between chunks.
+/// Returns the response to `call`. If the request sets `stream`, the response is a stream with `chunk_delay` between chunks.
 pub fn response(call: &UpstreamRequest<'_>, chunk_delay: Duration) -> Response<Body> {
     let request = std::str::from_utf8(&call.body).ok().and_then(|text| Fields::parse(text).ok()).unwrap_or_default();
     let reply = SimulatedResponse {
@@ -119,7 +119,8 @@ impl SimulatedResponse<'_> {
         let choice = |delta: Value, reason: Value| json!([{"index": 0, "delta": delta, "finish_reason": reason}]);
         let mut events = vec![chunk(choice(json!({"role": "assistant", "content": ""}), Value::Null), Value::Null)];
         events.extend(self.words().map(|word| chunk(choice(json!({"content": word}), Value::Null), Value::Null)));
-        // OpenAI sends usage in a chunk of its own, and only on demand; beside the reason it disturbs nobody.
+        // OpenAI sends usage only on demand, in a chunk of its own. Otherwise it goes beside the finish reason, where
+        // clients ignore it.
         let usage = if with_usage { Value::Null } else { self.usage() };
         events.push(chunk(choice(json!({}), json!("stop")), usage));
         if with_usage {

@@ -1,4 +1,4 @@
-//! Calls to an upstream that speaks the other format: the client's headers for it, its answer for the client.
+//! Requests to an upstream of the other format: translates the client's headers and the upstream's response.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::api::{
     translate::{Stream, Translation},
 };
 
-/// The version of Anthropic's interface that the translation is written for.
+/// The version of Anthropic's API that the translation is written for.
 const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
-/// Returns the client's `headers` as upstreams of format `wire` read them: its credentials under the other name, and
-/// nothing that only the client's own format means.
+/// Returns the client's `headers` for an upstream of format `wire`: the credentials move to that format's header, and
+/// headers that only the client's format defines are removed.
 pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
     let is_to_anthropic = wire == Wire::Messages;
     let other_prefix = if is_to_anthropic { "openai-" } else { "anthropic-" };
     let mut kept = headers.clone();
-    // Whatever the client called its body, the translation is JSON.
+    // The translated body is JSON, whatever content type the client declared.
     kept.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     for name in headers.keys().filter(|name| name.as_str().starts_with(other_prefix)) {
         kept.remove(name);
@@ -47,17 +47,17 @@ pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
     kept
 }
 
-/// How long and how large an answer may be on its way into translation.
+/// The limits of a response that is buffered for translation.
 #[derive(Debug, Clone, Copy)]
 pub struct BufferLimits {
-    /// Longest wait for a piece of an answer that is read whole.
+    /// Longest wait for the next chunk of a buffered response.
     pub idle: Duration,
-    /// Most bytes of an answer that is read whole, or of an event of a stream.
+    /// Most bytes of a buffered response, or of one event of a stream.
     pub max_bytes: usize,
 }
 
-/// Returns the body, in the client's words, of an answer that has begun with `head`, `first` and `body`; a stream is
-/// translated as it comes, anything else when it is whole.
+/// Translates a response that started with `head` and `first` and continues with `body` into the client's format.
+/// Streams are translated event by event. Other responses are buffered first, so an unusable response can still fail over.
 pub async fn response(
     translation: &Translation,
     head: &mut response::Parts,
@@ -85,11 +85,11 @@ async fn buffered(first: Option<Frame<Bytes>>, mut body: Body, bounds: BufferLim
             None => return Ok(read.freeze()),
         }
     }
-    Err("the answer is too long to translate".into())
+    Err("the response is too long to translate".into())
 }
 
-/// Each frame of the upstream's becomes one, so that whoever waits sees that it lives: an empty one where there is nothing to
-/// say to the client.
+/// Yields one frame for each frame of the upstream, an empty one if nothing follows for the client, so that the idle
+/// timeout sees that the upstream is alive.
 fn event_stream(first: Option<Frame<Bytes>>, body: Body, translator: Stream) -> Body {
     let begin = (first, Some(body), translator, None::<&'static str>);
     let frames = stream::unfold(begin, |(mut first, mut body, mut translator, failure)| async move {
@@ -114,7 +114,7 @@ fn event_stream(first: Option<Frame<Bytes>>, body: Body, translator: Stream) -> 
     Body::new(StreamBody::new(frames.fuse()))
 }
 
-/// Trailers say nothing that is translated.
+/// Trailers are dropped: no format uses them.
 fn data(frame: Frame<Bytes>) -> Bytes {
     frame.into_data().unwrap_or_default()
 }
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_change_their_name_and_foreign_headers_stay_behind() {
+    fn credentials_move_to_the_other_header_and_headers_of_the_client_format_are_dropped() {
         let json = ("content-type", "application/json");
         let openai = [("authorization", "bearer k"), ("openai-organization", "o"), ("traceparent", "t")];
         let expected = [("anthropic-version", "2023-06-01"), json, ("traceparent", "t"), ("x-api-key", "k")];

@@ -282,8 +282,7 @@ async fn a_gateway_that_drains_tells_the_store_all_it_spent() -> Result<()> {
     let mut held = Reply::json(200, &half);
     held.frames.insert(0, Frame::Wait(gate.clone()));
     let (store, upstream) = (Store::start()?, FakeUpstream::always(held)?);
-    let mut gateway =
-        TestGateway::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
+    let mut gateway = TestGateway::between(&upstream, &upstream, &sharing("{day: 9}", "{}", &at(&store), ""))?;
     let mut running = JoinSet::new();
     let address = gateway.address;
     running.spawn(async move { ask(address).await });

@@ -1,4 +1,4 @@
-//! The room that writes Anthropic's format: requests for its upstreams, answers and streams for its clients.
+//! Writes Anthropic's format: requests for its upstreams, responses and streams for its clients.
 
 pub mod request;
 pub mod response;
@@ -7,20 +7,20 @@ mod calls;
 
 use serde_json::{Value, json};
 
-/// Returns Anthropic's reason to stop for OpenAI's reason to finish; `has_called` says whether the answer calls tools.
+/// Returns Anthropic's `stop_reason` for OpenAI's `finish_reason`; `has_called` is whether the response has tool calls.
 fn stop_reason(finish_reason: &str, has_called: bool) -> &'static str {
     match finish_reason {
-        // A call may be cut as well: nobody should make it.
+        // A tool call may be truncated too, and must then not be executed.
         "length" => "max_tokens",
         "content_filter" => "refusal",
         "tool_calls" | "function_call" => "tool_use",
-        // Some upstreams call their tools and then say they just stopped.
+        // Some upstreams send tool calls with the reason `stop`.
         _ if has_called => "tool_use",
         _ => "end_turn",
     }
 }
 
-/// Returns Anthropic's usage for OpenAI's: cached tokens count beside the prompt's others.
+/// Returns Anthropic's usage for OpenAI's; Anthropic's `input_tokens` excludes cached tokens.
 fn usage(written: &Value) -> Value {
     let count = |path: &str| written.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     let cached = count("/prompt_tokens_details/cached_tokens");

@@ -1,4 +1,4 @@
-//! The room that writes OpenAI's format: requests for its upstreams, answers and streams for its clients.
+//! Writes OpenAI's format: requests for its upstreams, responses and streams for its clients.
 
 pub mod request;
 pub mod response;
@@ -6,7 +6,7 @@ pub mod stream;
 
 use serde_json::Value;
 
-/// Returns OpenAI's reason to finish for Anthropic's reason to stop.
+/// Returns OpenAI's `finish_reason` for Anthropic's `stop_reason`.
 fn finish_reason(stop_reason: &str) -> &'static str {
     match stop_reason {
         "max_tokens" | "model_context_window_exceeded" => "length",
@@ -16,7 +16,7 @@ fn finish_reason(stop_reason: &str) -> &'static str {
     }
 }
 
-/// Returns OpenAI's usage for Anthropic's: cached tokens count inside the prompt.
+/// Returns OpenAI's usage for Anthropic's; OpenAI's `prompt_tokens` includes cached tokens.
 fn usage(written: &Value) -> Value {
     let count = |name: &str| written.get(name).and_then(Value::as_u64).unwrap_or(0);
     let cached = count("cache_read_input_tokens");

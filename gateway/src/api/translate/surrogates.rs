@@ -1,9 +1,9 @@
-//! JSON strings that some upstreams cut between the halves of a surrogate pair.
+//! Repairs JSON strings in which an upstream split a surrogate pair.
 
 /// Length of an escape such as `\ud83d`.
 const ESCAPE: usize = 6;
 
-/// Returns `json` with U+FFFD for each escaped half of a surrogate pair without the other; none when there is none.
+/// Returns `json` with U+FFFD for each unpaired surrogate escape; none if there is none.
 pub(super) fn repair_surrogates(json: &str) -> Option<String> {
     let mut repaired = String::new();
     let mut rest = json;
@@ -33,7 +33,7 @@ enum Half {
     Low,
 }
 
-/// Returns which half the escape at the beginning of `text` is.
+/// Returns which half of a pair the escape at the start of `text` is.
 fn half(text: &str) -> Option<Half> {
     let digits = text.strip_prefix("\\u")?.get(..ESCAPE - 2)?;
     match u16::from_str_radix(digits, 16).ok()? {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_alone_are_replaced_and_pairs_and_backslashes_stay() {
+    fn unpaired_surrogates_are_replaced_and_pairs_and_backslashes_stay() {
         let repaired = |json: &str| repair_surrogates(json);
         assert_eq!(repaired(r#"{"a":"x\ud83d"}"#).as_deref(), Some(r#"{"a":"x\ufffd"}"#));
         assert_eq!(

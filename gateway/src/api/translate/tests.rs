@@ -1,4 +1,4 @@
-//! Goldens of both directions, under `tests/golden/translate`: what each side writes and what the other one reads.
+//! Golden files of both directions under `tests/golden/translate`: the original and its translation.
 
 mod case;
 
@@ -14,7 +14,7 @@ fn translation(wire: Wire, request: &Value) -> Translation {
     Translation { created: 1_700_000_000, ..translation }
 }
 
-/// Returns a whole exchange: the request both ways, and the answer both ways.
+/// Returns a complete exchange: request and response, each before and after translation.
 fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
     let translation = translation(wire, request);
     let asked = translation.body("the-upstreams-name", true);
@@ -29,7 +29,7 @@ fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
     .concat()
 }
 
-/// Returns what a client reads of the upstream's stream, however it is cut into pieces.
+/// Returns the stream of the upstream and its translation, which must not depend on the chunk boundaries.
 fn streamed(wire: Wire, request: &Value, stream: &str) -> String {
     let read = |size: usize| {
         let mut translator = translation(wire, request).stream(10_000);
@@ -45,30 +45,30 @@ fn streamed(wire: Wire, request: &Value, stream: &str) -> String {
 }
 
 #[test]
-fn a_chat_with_tools_images_and_files_reaches_anthropic_and_its_answer_comes_back() {
+fn a_chat_with_tools_images_and_files_is_translated_to_anthropic_and_back() {
     golden(|| assert_snapshot!("chat-to-messages", exchange(Wire::Chat, &case::chat(), &case::message())));
 }
 
 #[test]
-fn messages_with_tools_images_and_documents_reach_openai_and_the_answer_comes_back() {
+fn messages_with_tools_images_and_documents_are_translated_to_openai_and_back() {
     golden(|| assert_snapshot!("messages-to-chat", exchange(Wire::Messages, &case::messages(), &case::completion())));
 }
 
 #[test]
-fn a_stream_of_messages_is_read_as_chunks() {
+fn a_stream_of_messages_is_translated_to_chunks() {
     let request = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true,
                          "stream_options": {"include_usage": true}});
     golden(|| assert_snapshot!("stream-of-messages", streamed(Wire::Chat, &request, &case::message_stream())));
 }
 
 #[test]
-fn a_stream_of_chunks_is_read_as_messages() {
+fn a_stream_of_chunks_is_translated_to_messages() {
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     golden(|| assert_snapshot!("stream-of-chunks", streamed(Wire::Messages, &request, &case::chunk_stream())));
 }
 
 #[test]
-fn an_error_in_a_stream_ends_it_without_the_word_that_all_is_well() {
+fn an_error_in_a_stream_ends_it_without_the_final_event() {
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     let chunk = json!({"id": "c", "model": "m", "choices": [{"index": 0, "delta": {"content": "ho"}}]});
     let error = json!({"error": {"message": "out of memory", "type": "server_error", "code": null}});
@@ -81,7 +81,7 @@ fn an_error_in_a_stream_ends_it_without_the_word_that_all_is_well() {
 }
 
 #[test]
-fn what_has_no_word_in_the_other_format_is_refused_with_its_place() {
+fn unsupported_fields_are_refused_with_their_path() {
     golden(|| {
         assert_snapshot!("refused-chat", refusals(Wire::Chat, &case::untranslatable_chat()));
         assert_snapshot!("refused-messages", refusals(Wire::Messages, &case::untranslatable_messages()));
@@ -89,7 +89,7 @@ fn what_has_no_word_in_the_other_format_is_refused_with_its_place() {
 }
 
 #[test]
-fn errors_of_upstreams_are_the_clients_own_error_objects() {
+fn errors_of_upstreams_are_translated_to_the_clients_format() {
     let openai = json!({"error": {"message": "slow down", "type": "rate_limit_error", "param": null, "code": "x"}});
     let anthropic = json!({"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}});
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
@@ -109,7 +109,7 @@ fn errors_of_upstreams_are_the_clients_own_error_objects() {
 }
 
 #[test]
-fn a_stream_that_just_stops_after_its_reason_is_whole_and_before_it_is_not() {
+fn a_stream_without_done_is_complete_only_after_its_finish_reason() {
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     let chunk = |reason: Value| json!({"choices": [{"index": 0, "delta": {"content": "ho"}, "finish_reason": reason}]});
     let cut = streamed(Wire::Messages, &request, &events(&[chunk(Value::Null)]));
@@ -119,7 +119,7 @@ fn a_stream_that_just_stops_after_its_reason_is_whole_and_before_it_is_not() {
 }
 
 #[test]
-fn calls_that_are_not_numbered_or_take_turns_keep_their_arguments_apart() {
+fn unnumbered_and_interleaved_tool_calls_keep_their_arguments_separate() {
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     let call = |index: Option<u64>, id: &str, arguments: &str| {
         let mut call = json!({"function": {"name": "look", "arguments": arguments}});
@@ -147,12 +147,13 @@ fn calls_that_are_not_numbered_or_take_turns_keep_their_arguments_apart() {
 }
 
 #[test]
-fn a_call_that_was_cut_is_not_to_be_made() {
+fn a_truncated_tool_call_has_the_stop_reason_max_tokens() {
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
     let call = json!({"id": "c", "function": {"name": "look", "arguments": "{\"path\": \"/tm"}});
     let stop = |reason: &str| {
         let choice = json!({"message": {"content": null, "tool_calls": [call]}, "finish_reason": reason});
-        let answer = translation(Wire::Messages, &request).response(json!({"choices": [choice]}).to_string().as_bytes());
+        let answer =
+            translation(Wire::Messages, &request).response(json!({"choices": [choice]}).to_string().as_bytes());
         let read: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
         read["stop_reason"].as_str().unwrap().to_owned()
     };
@@ -163,7 +164,7 @@ fn a_call_that_was_cut_is_not_to_be_made() {
 }
 
 #[test]
-fn text_in_parts_and_halves_of_emojis_are_read_and_what_cannot_be_read_is_a_failure() {
+fn text_parts_and_split_surrogates_are_translated_and_invalid_events_fail() {
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     let parts =
         r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]},{"type":"text","text":"ho"}]}}]}"#;
@@ -183,7 +184,7 @@ fn text_in_parts_and_halves_of_emojis_are_read_and_what_cannot_be_read_is_a_fail
 }
 
 #[test]
-fn text_between_the_pieces_of_a_call_comes_behind_it() {
+fn text_between_the_fragments_of_a_tool_call_follows_it() {
     let request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     let call = |arguments: &str| json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": arguments}}]}}]});
     let said = json!({"choices": [{"delta": {"content": "so"}}]});
@@ -202,7 +203,7 @@ fn text_between_the_pieces_of_a_call_comes_behind_it() {
 }
 
 #[test]
-fn what_only_old_chats_have_is_refused() {
+fn legacy_function_fields_are_refused() {
     let refused = |message: Value| {
         let chat = json!({"messages": [{"role": "user", "content": "hi"}, message]});
         Translation::of(Wire::Chat, chat.to_string().as_bytes()).unwrap_err().param.into_owned()
@@ -216,7 +217,7 @@ fn what_only_old_chats_have_is_refused() {
 }
 
 #[test]
-fn an_effort_is_only_told_to_llms_that_reason() {
+fn an_effort_is_only_sent_to_llms_that_reason() {
     let request = json!({"max_tokens": 9_000, "messages": [{"role": "user", "content": "hi"}],
                          "thinking": {"type": "enabled", "budget_tokens": 4_000}});
     let translation = translation(Wire::Messages, &request);

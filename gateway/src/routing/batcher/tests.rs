@@ -1,4 +1,4 @@
-//! Facts about calls that decide about several requests.
+//! Tests of batched inline decisions.
 
 use std::{
     pin::pin,
@@ -13,7 +13,7 @@ use super::*;
 
 const MAX_BATCH: usize = 3;
 
-/// Answers with the text, and notes how many requests each call had; a call with "bad" fails, "refused" is refused.
+/// Returns the text as the reason and records the size of each batch. A batch with "bad" fails; "refused" is invalid.
 #[derive(Default)]
 struct Noting(Mutex<Vec<usize>>);
 
@@ -54,28 +54,28 @@ fn job(text: &str) -> RouteJob {
     RouteJob { request: RouteRequest { text: text.to_owned(), ..RouteRequest::default() }, preference: None }
 }
 
-/// Asks all at once; returns what came of each, and how many requests each call had.
+/// Submits all texts together; returns the outcome of each and the size of each batch.
 async fn ask(texts: &[&str]) -> (Vec<String>, Vec<usize>) {
     let (batcher, noting) = batcher();
     let made = join_all(texts.iter().map(|text| batcher.decide(job(text)))).await;
     let told = made.into_iter().map(|made| match made {
         Ok(Ok(decision)) => decision.why,
         Ok(Err(error)) => error.label().to_owned(),
-        Err(back) => format!("{} goes on", back.request.text),
+        Err(back) => format!("{} goes to the pool", back.request.text),
     });
     let calls = noting.0.lock().unwrap().clone();
     (told.collect(), calls)
 }
 
 #[tokio::test]
-async fn requests_that_are_ready_together_are_one_call_and_get_their_own_answers() {
+async fn requests_that_are_ready_together_share_one_call_and_get_their_own_results() {
     let (told, calls) = ask(&["a", "refused", "c"]).await;
     assert_eq!(told, ["a", "invalid_request", "c"]);
     assert_eq!(calls, [3]);
 }
 
 #[tokio::test]
-async fn a_call_has_a_limit_and_the_rest_is_not_forgotten() {
+async fn a_batch_is_limited_and_the_remaining_jobs_follow_in_the_next_one() {
     let texts: Vec<String> = (0..2 * MAX_BATCH + 1).map(|idx| idx.to_string()).collect();
     let (told, calls) = ask(&texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
     assert_eq!(told, texts);
@@ -83,10 +83,10 @@ async fn a_call_has_a_limit_and_the_rest_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn nobody_pays_for_another_request_of_the_call() {
+async fn a_failure_in_a_batch_sends_every_job_to_the_pool() {
     for text in ["bad", "panic"] {
         let (told, calls) = ask(&["a", text]).await;
-        assert_eq!(told, ["a goes on".to_owned(), format!("{text} goes on")]);
+        assert_eq!(told, ["a goes to the pool".to_owned(), format!("{text} goes to the pool")]);
         assert_eq!(calls, [2]);
     }
     assert_eq!(ask(&["bad"]).await.0, ["trapped"], "it was alone");
@@ -94,7 +94,7 @@ async fn nobody_pays_for_another_request_of_the_call() {
 }
 
 #[tokio::test]
-async fn who_left_is_not_decided_about() {
+async fn a_request_whose_client_disconnected_is_skipped() {
     let (batcher, noting) = batcher();
     let mut ctx = Context::from_waker(Waker::noop());
     let mut stays = pin!(batcher.decide(job("stays")));
@@ -106,7 +106,7 @@ async fn who_left_is_not_decided_about() {
 }
 
 #[tokio::test]
-async fn others_go_on_elsewhere_when_the_first_leaves_and_the_next_begins_anew() {
+async fn when_the_leader_is_dropped_the_others_go_to_the_pool_and_the_next_request_leads() {
     let (batcher, noting) = batcher();
     let mut ctx = Context::from_waker(Waker::noop());
     let mut first = Box::pin(batcher.decide(job("first")));

@@ -1,4 +1,4 @@
-//! Facts about the routing threads.
+//! Tests of the thread pool and its inline path.
 
 use std::{
     pin::pin,
@@ -59,7 +59,7 @@ async fn a_panicking_router_fails_one_request_and_not_the_next() {
     assert!(pool.route(job(None, None)).await.is_ok());
 }
 
-/// A behaviour that tells when it began and then waits for the test.
+/// A behaviour that signals its start and then blocks until the test releases it.
 fn held() -> (Behaviour, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let (begin, began) = mpsc::channel();
     let (open, gate) = mpsc::channel();
@@ -73,7 +73,7 @@ fn held() -> (Behaviour, mpsc::Receiver<()>, mpsc::Sender<()>) {
     (Box::new(behaviour), began, open)
 }
 
-/// Decides quickly, but the `n`-th quick decision takes too long.
+/// Decides fast, but the `fails`-th inline decision times out.
 struct Quick {
     quickly: AtomicUsize,
     slowly: AtomicUsize,
@@ -112,14 +112,14 @@ impl Scorer for Arc<Quick> {
 }
 
 #[tokio::test]
-async fn a_router_that_has_shown_to_be_quick_is_asked_at_once_until_it_is_late() {
+async fn decisions_run_inline_once_they_are_measured_as_fast_and_until_one_times_out() {
     let quick = Arc::new(Quick { quickly: AtomicUsize::new(0), slowly: AtomicUsize::new(0), fails: 3 });
     let scorer: Arc<dyn Scorer> = Arc::new(Arc::clone(&quick));
     let limits = PoolLimits { threads: 1, queue: 4, batch: 8, deadline: Duration::from_secs(30) };
     let pool = RoutePool::start(&scorer, limits).unwrap();
     assert_eq!(pool.route(job(None, Some(0.5))).await.unwrap().why, "0.5");
-    assert_eq!(quick.quickly.load(Ordering::SeqCst), 0, "nothing was known of it");
-    // As if it had decided often.
+    assert_eq!(quick.quickly.load(Ordering::SeqCst), 0, "nothing was measured yet");
+    // As after many fast decisions.
     (0..100).for_each(|_| pool.latency.record(Duration::from_micros(50)));
     let before = quick.slowly.load(Ordering::SeqCst);
     for _ in 0..2 {
@@ -127,7 +127,7 @@ async fn a_router_that_has_shown_to_be_quick_is_asked_at_once_until_it_is_late()
     }
     assert_eq!((quick.quickly.load(Ordering::SeqCst), quick.slowly.load(Ordering::SeqCst)), (2, before));
     for _ in 0..2 {
-        assert!(pool.route(job(None, None)).await.is_ok(), "another thread decides");
+        assert!(pool.route(job(None, None)).await.is_ok(), "the thread pool decides");
     }
     assert_eq!((quick.quickly.load(Ordering::SeqCst), quick.slowly.load(Ordering::SeqCst)), (3, before + 2));
 }

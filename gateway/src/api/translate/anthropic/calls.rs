@@ -1,36 +1,36 @@
-//! The tool calls of a stream of chunks, which may come in turns, as blocks, which come one behind the other.
+//! Converts the tool calls of a chunk stream, which may interleave, to content blocks, which must not.
 
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::super::text;
 
-/// Calls in the order in which they began.
+/// The tool calls in the order in which they started.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Call>,
-    /// Calls whose blocks are over; the one behind them is being written.
+    /// Number of calls whose block is complete; the next call is being written.
     finished: usize,
 }
 
-/// One call, as far as it has come.
+/// One tool call, as far as it has arrived.
 #[derive(Debug)]
 struct Call {
-    /// OpenAI's number of it.
+    /// OpenAI's index of the call.
     number: u64,
     id: String,
     name: String,
     arguments: String,
-    /// Bytes of `arguments` that are out; none before its block has begun.
+    /// Bytes of `arguments` already written; none before the block has started.
     out: Option<usize>,
 }
 
-/// What comes next.
+/// The next fragment to write.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// The block that begins with it, if one does.
+    /// The block that starts with this fragment, if any.
     pub(super) begin: Option<Value>,
-    /// A piece of the arguments of the block that is being written.
+    /// The arguments to add to the current block.
     pub(super) arguments: String,
 }
 
@@ -39,7 +39,7 @@ impl Calls {
         self.calls.is_empty()
     }
 
-    /// Returns whether arguments of a call are still to come.
+    /// Returns whether the arguments of a call are incomplete.
     pub(super) fn is_half(&self) -> bool {
         self.calls.get(self.finished..).unwrap_or_default().iter().any(|call| !is_whole(&call.arguments))
     }
@@ -58,8 +58,8 @@ impl Calls {
         self.calls.push(Call { number, id, name, arguments, out: None });
     }
 
-    /// Returns the next piece. A block ends for the next call's when its arguments are whole; all of them do where `all`
-    /// says that nothing more is to come.
+    /// Returns the next fragment. A block ends, and the next one starts, once its arguments are complete JSON. If `all` is
+    /// set, no more fragments will arrive, and every block ends.
     pub(super) fn next(&mut self, all: bool) -> Option<Piece> {
         loop {
             let is_last = self.finished + 1 >= self.calls.len();
@@ -77,7 +77,7 @@ impl Calls {
         }
     }
 
-    /// Some upstreams do not number their calls: an id then begins a new one.
+    /// Returns the index of a call. Some upstreams omit it; an id then starts a new call.
     fn number(&self, fragment: &Value) -> u64 {
         let last = self.calls.last().map(|call| call.number);
         let begins = fragment.get("id").and_then(Value::as_str).is_some_and(|id| !id.is_empty());
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_in_turns_become_blocks_one_behind_the_other() {
+    fn interleaved_calls_become_consecutive_blocks() {
         let mut calls = Calls::default();
         calls.read(&fragment(0, Some("a"), ""));
         calls.read(&fragment(1, Some("b"), ""));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_cut_does_not_keep_the_others_back_at_the_end() {
+    fn a_truncated_call_does_not_hold_back_the_others_at_the_end() {
         let mut calls = Calls::default();
         calls.read(&fragment(0, Some("a"), "{\"x"));
         calls.read(&fragment(1, Some("b"), "{}"));

@@ -1,39 +1,39 @@
-//! A chat completion request as a messages request.
+//! Translates a chat completion request to a messages request.
 
 use serde_json::{Map, Value, json};
 
 use super::super::{is_present, list, text, unsupported};
 use crate::api::Invalid;
 
-/// Most tokens of an answer whose request names no most: messages must name one.
+/// `max_tokens` of requests without a limit, as messages require one.
 const MOST: u64 = 4_096;
 
-/// Whose format has no word for what is refused here.
+/// The format named in errors about unsupported fields.
 const TARGET_FORMAT: &str = "Anthropic";
 
-/// Fields that ask for answers of a form that messages do not have.
+/// Fields that request output which messages do not support.
 const UNSUPPORTED_FIELDS: [&str; 6] =
     ["logprobs", "top_logprobs", "functions", "function_call", "audio", "web_search_options"];
 
-/// Returns the chat completion request `chat` as Anthropic reads it.
+/// Translates the chat completion request `chat`.
 ///
-/// Left out are fields that only tune or label an answer (`seed`, `logit_bias`, the penalties, `reasoning_effort`,
-/// `verbosity`, `prediction`, `metadata`, `store`, `service_tier`, the cache's keys), and every field nobody knows.
+/// It drops fields that only tune or label the output (`seed`, `logit_bias`, the penalties, `reasoning_effort`, `verbosity`,
+/// `prediction`, `metadata`, `store`, `service_tier`, the cache keys) and unknown fields.
 ///
 /// # Errors
 ///
-/// Refuses what messages have no word for, naming its place.
+/// Refuses fields that messages cannot express, naming their path.
 pub fn messages(chat: &Value) -> Result<Value, Invalid> {
     check(chat)?;
     let mut system = Vec::new();
     let mut turns: Vec<Value> = Vec::new();
     for (idx, message) in list(chat, "messages").iter().enumerate() {
-        let place = format!("messages[{idx}]");
-        let content = || parts(message.get("content"), &format!("{place}.content"));
+        let path = format!("messages[{idx}]");
+        let content = || parts(message.get("content"), &format!("{path}.content"));
         match text(message, "role") {
             "system" | "developer" => system.extend(content()?),
-            "assistant" => push(&mut turns, "assistant", assistant(message, content()?, &place)?),
-            "function" => return Err(unsupported(format!("{place}.role"), TARGET_FORMAT)),
+            "assistant" => push(&mut turns, "assistant", assistant(message, content()?, &path)?),
+            "function" => return Err(unsupported(format!("{path}.role"), TARGET_FORMAT)),
             "tool" => push(&mut turns, "user", vec![tool_result(message, &content()?)]),
             _ => push(&mut turns, "user", content()?),
         }
@@ -73,7 +73,7 @@ fn tuning(chat: &Value, request: &mut Map<String, Value>) {
             request.insert(name.to_owned(), value.clone());
         }
     }
-    // OpenAI's scale ends at 2, Anthropic's at 1.
+    // OpenAI's temperature ranges to 2, Anthropic's to 1.
     if let Some(warm) = request.get("temperature").and_then(Value::as_f64).filter(|warm| *warm > 1.0) {
         request.insert("temperature".to_owned(), json!(warm.min(1.0)));
     }
@@ -86,7 +86,7 @@ fn tuning(chat: &Value, request: &mut Map<String, Value>) {
     }
 }
 
-/// A schema has a word in both formats; "some JSON" has none in Anthropic's.
+/// Translates a JSON schema. JSON mode without a schema has no equivalent in messages.
 fn response_format(chat: &Value) -> Result<Option<Value>, Invalid> {
     let Some(format) = chat.get("response_format").filter(|format| !format.is_null()) else {
         return Ok(None);
@@ -98,7 +98,7 @@ fn response_format(chat: &Value) -> Result<Option<Value>, Invalid> {
     }
 }
 
-/// Adds `content` to the last turn when the same side spoke, as Anthropic wants the sides to alternate.
+/// Adds `content` to the last turn if it has the same role, as Anthropic requires alternating roles.
 fn push(turns: &mut Vec<Value>, role: &str, content: Vec<Value>) {
     if content.is_empty() {
         return;
@@ -110,30 +110,30 @@ fn push(turns: &mut Vec<Value>, role: &str, content: Vec<Value>) {
     }
 }
 
-fn parts(content: Option<&Value>, place: &str) -> Result<Vec<Value>, Invalid> {
+fn parts(content: Option<&Value>, path: &str) -> Result<Vec<Value>, Invalid> {
     let parts = match content {
         Some(Value::String(text)) => vec![json!({"type": "text", "text": text})],
         Some(Value::Array(parts)) => {
-            let part = |(idx, written)| part(written, &format!("{place}[{idx}]"));
+            let part = |(idx, written)| part(written, &format!("{path}[{idx}]"));
             parts.iter().enumerate().map(part).collect::<Result<_, _>>()?
         }
         _ => Vec::new(),
     };
-    // An empty text block is refused.
+    // Anthropic refuses empty text blocks.
     Ok(parts.into_iter().filter(|part| part.get("text") != Some(&Value::from(""))).collect())
 }
 
-fn part(part: &Value, place: &str) -> Result<Value, Invalid> {
+fn part(part: &Value, path: &str) -> Result<Value, Invalid> {
     let text_block = |name| json!({"type": "text", "text": text(part, name)});
     match text(part, "type") {
         "text" => Ok(text_block("text")),
         "refusal" => Ok(text_block("refusal")),
         "image_url" => match part.pointer("/image_url/url").and_then(Value::as_str) {
             Some(url) => Ok(json!({"type": "image", "source": source(url)})),
-            None => Err(unsupported(place, TARGET_FORMAT)),
+            None => Err(unsupported(path, TARGET_FORMAT)),
         },
-        "file" => file(part.get("file").unwrap_or(&Value::Null)).ok_or_else(|| unsupported(place, TARGET_FORMAT)),
-        _ => Err(unsupported(place, TARGET_FORMAT)),
+        "file" => file(part.get("file").unwrap_or(&Value::Null)).ok_or_else(|| unsupported(path, TARGET_FORMAT)),
+        _ => Err(unsupported(path, TARGET_FORMAT)),
     }
 }
 
@@ -145,32 +145,32 @@ fn source(url: &str) -> Value {
     }
 }
 
-/// A file that is not in the request itself is another service's.
+/// Translates a file that the request contains. A file id of another service has no equivalent.
 fn file(file: &Value) -> Option<Value> {
     let source = source(text(file, "file_data"));
     let is_inside = text(&source, "type") == "base64";
     is_inside.then(|| json!({"type": "document", "source": source, "title": file.get("filename")}))
 }
 
-fn assistant(message: &Value, mut content: Vec<Value>, place: &str) -> Result<Vec<Value>, Invalid> {
+fn assistant(message: &Value, mut content: Vec<Value>, path: &str) -> Result<Vec<Value>, Invalid> {
     if let Some(name) = ["function_call", "audio"].into_iter().find(|name| message.get(*name).is_some_and(is_present)) {
-        return Err(unsupported(format!("{place}.{name}"), TARGET_FORMAT));
+        return Err(unsupported(format!("{path}.{name}"), TARGET_FORMAT));
     }
     let refusal = text(message, "refusal");
     if !refusal.is_empty() {
         content.push(json!({"type": "text", "text": refusal}));
     }
     for (idx, call) in list(message, "tool_calls").iter().enumerate() {
-        let place = format!("{place}.tool_calls[{idx}]");
+        let path = format!("{path}.tool_calls[{idx}]");
         let Some(function) = call.get("function") else {
-            return Err(unsupported(place, TARGET_FORMAT));
+            return Err(unsupported(path, TARGET_FORMAT));
         };
         let input = match text(function, "arguments").trim() {
             "" => json!({}),
             arguments => serde_json::from_str(arguments).unwrap_or_default(),
         };
         if !input.is_object() {
-            return Err(Invalid::new(format!("{place}.function.arguments"), "the arguments must be a JSON object"));
+            return Err(Invalid::new(format!("{path}.function.arguments"), "the arguments must be a JSON object"));
         }
         content.push(json!({"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": input}));
     }
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_conversation_with_tools_and_images_is_carried_over() {
+    fn a_conversation_with_tools_and_images_is_translated() {
         let chat = json!({
             "model": "claude", "stream": true, "temperature": 1.5, "stop": "END", "user": "ada", "seed": 7,
             "messages": [

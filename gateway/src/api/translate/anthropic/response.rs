@@ -1,4 +1,4 @@
-//! A chat completion as a message, and OpenAI's errors as Anthropic's.
+//! Translates a chat completion to a message, and OpenAI's errors to Anthropic's.
 
 use serde_json::{Value, json};
 
@@ -7,15 +7,15 @@ use super::{
     stop_reason, usage,
 };
 
-/// Returns the message that says what the chat completion `body` says.
+/// Translates the chat completion `body` to a message.
 pub fn message(body: &[u8]) -> Option<Vec<u8>> {
     let completion = read(body)?;
     let choice = list(&completion, "choices").first()?;
     let answer = choice.get("message")?;
     let mut content = Vec::new();
-    for said in [text_of(answer.get("content").unwrap_or(&Value::Null)), text(answer, "refusal").into()] {
-        if !said.is_empty() {
-            content.push(json!({"type": "text", "text": said}));
+    for text in [text_of(answer.get("content").unwrap_or(&Value::Null)), text(answer, "refusal").into()] {
+        if !text.is_empty() {
+            content.push(json!({"type": "text", "text": text}));
         }
     }
     let calls = list(answer, "tool_calls");
@@ -29,7 +29,7 @@ pub fn message(body: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&message).ok()
 }
 
-/// Arguments that are no JSON object, as when the answer was cut short, are kept as the text they are.
+/// Translates a tool call. Arguments that are not a JSON object, for example truncated ones, are kept as text.
 fn tool_use(call: &Value) -> Value {
     let function = call.get("function").unwrap_or(&Value::Null);
     let written = text(function, "arguments");
@@ -41,7 +41,7 @@ fn tool_use(call: &Value) -> Value {
     json!({"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": input})
 }
 
-/// Returns OpenAI's error object as Anthropic's; a body of another shape stays as it is.
+/// Translates OpenAI's error object to Anthropic's; none if `body` is not an error object.
 pub fn error(status: u16, body: &[u8]) -> Option<Vec<u8>> {
     let written = read(body)?;
     let message = error_message(written.get("error").unwrap_or(&written))?;
@@ -49,7 +49,7 @@ pub fn error(status: u16, body: &[u8]) -> Option<Vec<u8>> {
     serde_json::to_vec(&error).ok()
 }
 
-/// Returns Anthropic's class of error for a status.
+/// Returns Anthropic's error type for a status.
 fn kind(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",

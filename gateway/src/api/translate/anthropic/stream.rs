@@ -1,4 +1,4 @@
-//! A stream of chat completion chunks as a stream of message events, chunk by chunk.
+//! Translates a stream of chat completion chunks to a stream of message events, chunk by chunk.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -18,12 +18,12 @@ use crate::api::{
 pub struct Events {
     splitter: Splitter,
     begun: bool,
-    /// Content blocks so far.
+    /// The number of content blocks so far.
     blocks: usize,
-    /// The block that is being written.
+    /// The block that is open.
     open: Option<Block>,
     calls: Calls,
-    /// Text that came while a call's arguments did: blocks do not take turns.
+    /// Text that arrived between the fragments of a tool call; it follows the call, as blocks must not interleave.
     held: String,
     usage: Option<Value>,
     finish_reason: Option<String>,
@@ -31,7 +31,7 @@ pub struct Events {
     ended: bool,
 }
 
-/// A content block that is being written.
+/// The kind of an open content block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
     Text,
@@ -55,7 +55,7 @@ impl Events {
         }
     }
 
-    /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
+    /// Takes a chunk of the upstream's stream and returns the translated text, which may be empty.
     pub fn push(&mut self, piece: Bytes) -> String {
         let whole = self.splitter.push(piece);
         match whole {
@@ -65,8 +65,8 @@ impl Events {
         }
     }
 
-    /// Returns what follows from the end of the stream: some upstreams never send `[DONE]`. Without a reason to finish
-    /// the answer is not whole, and nothing says that it is.
+    /// Returns the translated text for the end of the stream. Some upstreams never send `[DONE]`: with a finish reason the
+    /// response is complete; without one it is truncated, and no final event follows.
     pub fn finish(&mut self) -> String {
         let rest = self.splitter.finish_event();
         let written = self.read(&rest);
@@ -109,7 +109,7 @@ impl Events {
         if std::mem::replace(&mut self.begun, true) {
             return String::new();
         }
-        // OpenAI counts at the end; the last event corrects this.
+        // OpenAI reports usage at the end; the last event corrects these zeros.
         let message = json!({
             "id": chunk.get("id"), "type": "message", "role": "assistant", "model": chunk.get("model"), "content": [],
             "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 0, "output_tokens": 0},
@@ -119,16 +119,16 @@ impl Events {
 
     fn delta(&mut self, delta: &Value) -> String {
         let mut written = String::new();
-        for said in [text_of(delta.get("content").unwrap_or(&Value::Null)), text(delta, "refusal").into()] {
-            if !said.is_empty() {
-                written.push_str(&self.write_text(&said));
+        for text in [text_of(delta.get("content").unwrap_or(&Value::Null)), text(delta, "refusal").into()] {
+            if !text.is_empty() {
+                written.push_str(&self.write_text(&text));
             }
         }
         for call in list(delta, "tool_calls") {
             self.calls.read(call);
         }
-        written.push_str(&self.called(false));
-        // Thoughts have no place in messages without a signature, but take their time.
+        written.push_str(&self.write_calls(false));
+        // Thinking blocks need a signature, so reasoning is dropped. A ping keeps the connection alive meanwhile.
         let thinks = ["reasoning_content", "reasoning"].iter().any(|name| delta.get(*name).is_some_and(is_present));
         if written.is_empty() && (thinks || delta.get("content").is_some_and(Value::is_array)) {
             written = write(&json!({"type": "ping"}));
@@ -136,36 +136,37 @@ impl Events {
         written
     }
 
-    fn write_text(&mut self, said: &str) -> String {
+    fn write_text(&mut self, text: &str) -> String {
         if !self.held.is_empty() || self.calls.is_half() {
-            self.held.push_str(said);
+            self.held.push_str(text);
             return String::new();
         }
         let mut written = String::new();
         if self.open != Some(Block::Text) {
-            written = self.called(true);
+            written = self.write_calls(true);
             written.push_str(&self.open(Block::Text, &json!({"type": "text", "text": ""})));
         }
-        let delta = json!({"type": "text_delta", "text": said});
-        written + &self.written(&delta)
+        let delta = json!({"type": "text_delta", "text": text});
+        written + &self.write_delta(&delta)
     }
 
-    /// Writes what can be written of the calls, block by block; `all` of them where nothing more is to follow.
-    fn called(&mut self, all: bool) -> String {
+    /// Writes the fragments of tool calls that can be written; with `all`, every remaining one.
+    fn write_calls(&mut self, all: bool) -> String {
         let mut written = String::new();
         while let Some(call) = self.calls.next(all) {
             if let Some(begin) = &call.begin {
                 written.push_str(&self.open(Block::Call, begin));
             }
             if !call.arguments.is_empty() {
-                written.push_str(&self.written(&json!({"type": "input_json_delta", "partial_json": call.arguments})));
+                written
+                    .push_str(&self.write_delta(&json!({"type": "input_json_delta", "partial_json": call.arguments})));
             }
         }
         written
     }
 
-    /// Writes a piece of the block that is open, which is always the last one.
-    fn written(&self, delta: &Value) -> String {
+    /// Writes a delta of the open block, which is always the last one.
+    fn write_delta(&self, delta: &Value) -> String {
         write(&json!({"type": "content_block_delta", "index": self.blocks.saturating_sub(1), "delta": delta}))
     }
 
@@ -188,7 +189,7 @@ impl Events {
         if !self.begun || std::mem::replace(&mut self.ended, true) {
             return String::new();
         }
-        let mut written = self.called(true);
+        let mut written = self.write_calls(true);
         if !self.held.is_empty() {
             let held = std::mem::take(&mut self.held);
             written.push_str(&self.write_text(&held));
@@ -201,7 +202,7 @@ impl Events {
         written + &end + &write(&json!({"type": "message_stop"}))
     }
 
-    /// Ends a stream that cannot be translated any further.
+    /// Ends a stream whose rest cannot be translated.
     fn fail(&mut self, reason: &'static str) -> String {
         if !std::mem::replace(&mut self.ended, true) {
             self.failure = Some(reason);
@@ -209,7 +210,7 @@ impl Events {
         String::new()
     }
 
-    /// Returns why the stream cannot be translated any further, once.
+    /// Returns, once, why the rest of the stream cannot be translated.
     pub fn failure(&mut self) -> Option<&'static str> {
         self.failure.take()
     }

@@ -1,23 +1,23 @@
-//! A messages request as a chat completion request.
+//! Translates a messages request to a chat completion request.
 
 use serde_json::{Map, Value, json};
 
 use super::super::{is_present, list, text, unsupported};
 use crate::api::Invalid;
 
-/// Whose format has no word for what is refused here.
+/// The format named in errors about unsupported fields.
 const TARGET_FORMAT: &str = "OpenAI";
 
-/// Fields that ask for something only Anthropic's service does.
+/// Fields that request a feature which chat completions do not support.
 const UNSUPPORTED_FIELDS: [&str; 3] = ["mcp_servers", "container", "prefill"];
 
-/// Returns the messages request `written` as OpenAI reads it.
+/// Translates the messages request `written`.
 ///
-/// Left out are `top_k`, `cache_control`, `service_tier`, thinking of earlier turns, and every field nobody knows.
+/// It drops `top_k`, `cache_control`, `service_tier`, the thinking of earlier turns, and unknown fields.
 ///
 /// # Errors
 ///
-/// Refuses what chat completions have no word for, naming its place.
+/// Refuses fields that chat completions cannot express, naming their path.
 pub fn completion(written: &Value) -> Result<Value, Invalid> {
     if let Some(name) = UNSUPPORTED_FIELDS.into_iter().find(|name| written.get(*name).is_some_and(is_present)) {
         return Err(unsupported(name, TARGET_FORMAT));
@@ -38,7 +38,7 @@ pub fn completion(written: &Value) -> Result<Value, Invalid> {
         }
     }
     if written.get("stream") == Some(&Value::Bool(true)) {
-        // Messages always tell their usage at the end of a stream.
+        // Messages always report usage at the end of a stream.
         request.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
     if let Some(user) = written.pointer("/metadata/user_id").and_then(Value::as_str) {
@@ -51,9 +51,9 @@ pub fn completion(written: &Value) -> Result<Value, Invalid> {
     Ok(Value::Object(request))
 }
 
-/// Returns OpenAI's `reasoning_effort` for what the messages request `written` says about thinking.
+/// Returns OpenAI's `reasoning_effort` for the effort or thinking budget of the messages request `written`.
 ///
-/// Anthropic's budgets are tokens, OpenAI's efforts are words: the bounds are where a short and a long thought part.
+/// Anthropic's budgets are tokens and OpenAI's efforts are levels, so the bounds between the levels are estimates.
 pub fn effort(written: &Value) -> Option<&'static str> {
     match written.pointer("/output_config/effort").and_then(Value::as_str) {
         Some("low") => return Some("low"),
@@ -86,36 +86,36 @@ fn messages(written: &Value) -> Result<Vec<Value>, Invalid> {
     }
     let turns = list(written, "messages");
     for (idx, turn) in turns.iter().enumerate() {
-        let place = format!("messages[{idx}].content");
+        let path = format!("messages[{idx}].content");
         match text(turn, "role") {
-            "assistant" => messages.push(assistant(turn, &place)?),
+            "assistant" => messages.push(assistant(turn, &path)?),
             "system" => messages.push(
-                json!({"role": "system", "content": content(turn.get("content").unwrap_or(&Value::Null), &place)?}),
+                json!({"role": "system", "content": content(turn.get("content").unwrap_or(&Value::Null), &path)?}),
             ),
-            _ => user(turn, &place, &mut messages)?,
+            _ => user(turn, &path, &mut messages)?,
         }
     }
     if turns.last().is_some_and(|turn| text(turn, "role") == "assistant") {
-        // OpenAI would answer anew instead of going on from there.
+        // OpenAI would start a new message instead of continuing this one.
         return Err(unsupported(format!("messages[{}]", turns.len() - 1), TARGET_FORMAT));
     }
     Ok(messages)
 }
 
-/// Tools' results are messages of their own and come first, right behind the calls they answer.
-fn user(turn: &Value, place: &str, messages: &mut Vec<Value>) -> Result<(), Invalid> {
+/// Translates a user turn. Tool results become separate messages and come first, directly after their tool calls.
+fn user(turn: &Value, path: &str, messages: &mut Vec<Value>) -> Result<(), Invalid> {
     let Some(blocks) = turn.get("content").and_then(Value::as_array) else {
         messages.push(json!({"role": "user", "content": text(turn, "content")}));
         return Ok(());
     };
     let mut parts = Vec::new();
     for (idx, block) in blocks.iter().enumerate() {
-        let place = format!("{place}[{idx}]");
+        let path = format!("{path}[{idx}]");
         if text(block, "type") != "tool_result" {
-            parts.push(part(block, &place)?);
+            parts.push(part(block, &path)?);
             continue;
         }
-        let (result, shown) = tool_result(block, &place)?;
+        let (result, shown) = tool_result(block, &path)?;
         messages.push(result);
         parts.extend(shown);
     }
@@ -125,12 +125,12 @@ fn user(turn: &Value, place: &str, messages: &mut Vec<Value>) -> Result<(), Inva
     Ok(())
 }
 
-/// Returns a tool's message, and the images of its result, which only a user's message can hold.
-fn tool_result(block: &Value, place: &str) -> Result<(Value, Vec<Value>), Invalid> {
+/// Returns the tool message, and the images of the result, which only a user message may contain.
+fn tool_result(block: &Value, path: &str) -> Result<(Value, Vec<Value>), Invalid> {
     let mut parts = Vec::new();
     let mut shown = Vec::new();
     for (idx, block) in list(block, "content").iter().enumerate() {
-        let part = part(block, &format!("{place}.content[{idx}]"))?;
+        let part = part(block, &format!("{path}.content[{idx}]"))?;
         if text(&part, "type") == "text" { parts.push(part) } else { shown.push(part) }
     }
     let content = match block.get("content") {
@@ -140,7 +140,7 @@ fn tool_result(block: &Value, place: &str) -> Result<(Value, Vec<Value>), Invali
     Ok((json!({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": content}), shown))
 }
 
-fn assistant(turn: &Value, place: &str) -> Result<Value, Invalid> {
+fn assistant(turn: &Value, path: &str) -> Result<Value, Invalid> {
     let Some(blocks) = turn.get("content").and_then(Value::as_array) else {
         return Ok(json!({"role": "assistant", "content": text(turn, "content")}));
     };
@@ -150,12 +150,12 @@ fn assistant(turn: &Value, place: &str) -> Result<Value, Invalid> {
         match text(block, "type") {
             "text" => parts.push(text(block, "text")),
             "tool_use" => calls.push(tool_call(block)),
-            // Signed for Anthropic alone, and not part of what was said.
+            // Thinking is signed for Anthropic and is not part of the reply.
             "thinking" | "redacted_thinking" => {}
-            _ => return Err(unsupported(format!("{place}[{idx}]"), TARGET_FORMAT)),
+            _ => return Err(unsupported(format!("{path}[{idx}]"), TARGET_FORMAT)),
         }
     }
-    // Only a call may stand without any text.
+    // Content may be null only beside tool calls.
     let is_silent = parts.is_empty() && !calls.is_empty();
     let content = if is_silent { Value::Null } else { Value::from(parts.concat()) };
     let mut message = json!({"role": "assistant", "content": content});
@@ -170,16 +170,16 @@ fn tool_call(block: &Value) -> Value {
     json!({"id": block.get("id"), "type": "function", "function": {"name": block.get("name"), "arguments": input}})
 }
 
-/// Returns a string or a list of blocks as a message's content.
-fn content(written: &Value, place: &str) -> Result<Value, Invalid> {
+/// Translates message content: a string or a list of blocks.
+fn content(written: &Value, path: &str) -> Result<Value, Invalid> {
     let Some(blocks) = written.as_array() else {
         return Ok(written.clone());
     };
-    let parts = blocks.iter().enumerate().map(|(idx, block)| part(block, &format!("{place}[{idx}]")));
+    let parts = blocks.iter().enumerate().map(|(idx, block)| part(block, &format!("{path}[{idx}]")));
     Ok(plain(parts.collect::<Result<_, _>>()?))
 }
 
-/// Text alone is written as a string, which every upstream reads.
+/// Returns a single text part as a string, which every upstream accepts.
 fn plain(mut parts: Vec<Value>) -> Value {
     match (parts.pop(), parts.is_empty()) {
         (None, _) => Value::from(""),
@@ -191,7 +191,7 @@ fn plain(mut parts: Vec<Value>) -> Value {
     }
 }
 
-fn part(block: &Value, place: &str) -> Result<Value, Invalid> {
+fn part(block: &Value, path: &str) -> Result<Value, Invalid> {
     let source = block.get("source").unwrap_or(&Value::Null);
     match (text(block, "type"), text(source, "type")) {
         ("text", _) => Ok(json!({"type": "text", "text": text(block, "text")})),
@@ -202,7 +202,7 @@ fn part(block: &Value, place: &str) -> Result<Value, Invalid> {
             let name = block.get("title").and_then(Value::as_str).unwrap_or("document.pdf");
             Ok(json!({"type": "file", "file": {"filename": name, "file_data": data_url(source)}}))
         }
-        _ => Err(unsupported(place, TARGET_FORMAT)),
+        _ => Err(unsupported(path, TARGET_FORMAT)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A message as a chat completion, and Anthropic's errors as OpenAI's.
+//! Translates a message to a chat completion, and Anthropic's errors to OpenAI's.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::{
     finish_reason, usage,
 };
 
-/// Returns the chat completion that says what the message `body` says; `created` is now in Unix seconds.
+/// Translates the message `body` to a chat completion; `created` is the current time in Unix seconds.
 pub fn completion(body: &[u8], created: u64) -> Option<Vec<u8>> {
     let message = read(body)?;
     let blocks = message.get("content")?.as_array()?;
@@ -37,7 +37,7 @@ fn tool_call(block: &Value) -> Value {
     json!({"id": block.get("id"), "type": "function", "function": {"name": block.get("name"), "arguments": input}})
 }
 
-/// Returns Anthropic's error object as OpenAI's; a body of another shape stays as it is.
+/// Translates Anthropic's error object to OpenAI's; none if `body` is not an error object.
 pub fn error(body: &[u8]) -> Option<Vec<u8>> {
     let written = read(body)?;
     let error = written.get("error")?;
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_tools_reason_and_usage_are_carried_over() {
+    fn text_tools_reason_and_usage_are_translated() {
         let message = json!({
             "id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "tool_use",
             "content": [{"type": "text", "text": "Let me "}, {"type": "text", "text": "look."},

@@ -1,4 +1,4 @@
-//! A stream of message events as a stream of chat completion chunks, event by event.
+//! Translates a stream of message events to a stream of chat completion chunks, event by event.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::api::{
     sse::{self, Splitter},
 };
 
-/// A comment: shows client and connection that the answer goes on.
+/// A comment that keeps the connection alive.
 const ALIVE: &str = ": alive\n\n";
 
 /// Translates one stream.
@@ -24,14 +24,14 @@ pub struct Chunks {
     id: Value,
     model: Value,
     usage: Value,
-    /// Tool calls so far; OpenAI numbers them apart from text.
+    /// The number of tool calls so far; OpenAI numbers them separately from text.
     calls: usize,
     stopped: bool,
     failure: Option<&'static str>,
 }
 
 impl Chunks {
-    /// Returns a translator of events of at most `most` bytes; `with_usage` sends usage in a chunk of its own, as OpenAI does on demand.
+    /// Returns a translator of events of at most `most` bytes; `with_usage` sends usage in a separate chunk.
     pub fn new(most: usize, created: u64, with_usage: bool) -> Self {
         let usage = json!({});
         Self {
@@ -47,7 +47,7 @@ impl Chunks {
         }
     }
 
-    /// Takes a piece of the upstream's stream and returns what follows from it, possibly nothing.
+    /// Takes a chunk of the upstream's stream and returns the translated text, which may be empty.
     pub fn push(&mut self, piece: Bytes) -> String {
         let whole = self.splitter.push(piece);
         match whole {
@@ -57,7 +57,7 @@ impl Chunks {
         }
     }
 
-    /// Returns what follows from the end of the stream.
+    /// Returns the translated text for the end of the stream.
     pub fn finish(&mut self) -> String {
         let rest = self.splitter.finish_event();
         self.read(&rest)
@@ -121,12 +121,12 @@ impl Chunks {
                 let call = json!({"index": self.calls.saturating_sub(1), "function": {"arguments": json}});
                 self.chunk(&json!({"tool_calls": [call]}), None)
             }
-            // Thoughts have no place in chunks, but take their time.
+            // Chunks cannot carry thinking; a comment keeps the connection alive meanwhile.
             (None, None) => ALIVE.to_owned(),
         }
     }
 
-    /// Later counts replace earlier ones.
+    /// Updates the usage; later counts replace earlier ones.
     fn count(&mut self, written: Option<&Value>) {
         if let (Some(known), Some(Value::Object(written))) = (self.usage.as_object_mut(), written) {
             known.extend(written.clone().into_iter().filter(|(_, count)| !count.is_null()));
@@ -139,7 +139,7 @@ impl Chunks {
         format!("{counted}data: [DONE]\n\n")
     }
 
-    /// Ends a stream that cannot be translated any further.
+    /// Ends a stream whose rest cannot be translated.
     fn fail(&mut self, reason: &'static str) -> String {
         if !std::mem::replace(&mut self.stopped, true) {
             self.failure = Some(reason);
@@ -147,7 +147,7 @@ impl Chunks {
         String::new()
     }
 
-    /// Returns why the stream cannot be translated any further, once.
+    /// Returns, once, why the rest of the stream cannot be translated.
     pub fn failure(&mut self) -> Option<&'static str> {
         self.failure.take()
     }
@@ -160,7 +160,7 @@ impl Chunks {
     }
 
     fn chunk(&self, delta: &Value, reason: Option<&str>) -> String {
-        // Beside the reason usage disturbs nobody; the gateway itself reads it there.
+        // Clients ignore usage beside the finish reason; the gateway reads it there.
         let counted = if reason.is_some() && !self.with_usage { usage(&self.usage) } else { Value::Null };
         self.write(&json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason}]), &counted)
     }
@@ -212,7 +212,7 @@ data: {"type":"message_stop"}
     }
 
     #[test]
-    fn text_tool_calls_reason_and_usage_come_in_openais_chunks() {
+    fn text_tool_calls_reason_and_usage_become_chunks() {
         let said = chunks(false, 10_000);
         let read: Vec<Value> = said.iter().filter_map(|data| serde_json::from_str(data).ok()).collect();
         let deltas: Vec<&Value> = read.iter().map(|chunk| &chunk["choices"][0]["delta"]).collect();
@@ -234,14 +234,14 @@ data: {"type":"message_stop"}
     }
 
     #[test]
-    fn it_does_not_matter_where_the_stream_is_cut_into_pieces() {
+    fn the_translation_does_not_depend_on_chunk_boundaries() {
         for size in [1, 7, 50] {
             assert_eq!(chunks(true, size), chunks(true, 10_000));
         }
     }
 
     #[test]
-    fn a_stream_without_its_end_has_no_done() {
+    fn a_truncated_stream_has_no_done() {
         let mut chunks = Chunks::new(1_000, 5, false);
         let half = EVENTS.split("event: message_stop").next().unwrap();
         assert!(!chunks.push(Bytes::from(half)).contains("[DONE]"));

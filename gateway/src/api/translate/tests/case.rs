@@ -1,4 +1,4 @@
-//! The cases: requests and answers of both formats that use every word the other format knows, and some it does not.
+//! The test cases: requests and responses of both formats with every translatable field, and some unsupported ones.
 
 use insta::Settings;
 use serde_json::{Value, json};
