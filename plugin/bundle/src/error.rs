@@ -51,6 +51,14 @@ pub enum BundleError {
         /// The value in the file.
         found: String,
     },
+    /// The folder is not replaced, because it has a file that no bundle has.
+    #[error("{}: not replaced by a bundle, because it has the file {file}: name another folder or move the file", dir.display())]
+    NotABundle {
+        /// The folder.
+        dir: PathBuf,
+        /// The file, relative to the folder.
+        file: String,
+    },
     /// The content of the file does not match the manifest's checksum.
     #[error("{}: sha256: expected {expected} as in manifest.yaml, found {found}", file.display())]
     Checksum {

@@ -1,111 +1,101 @@
-//! The bundle as a folder: open it, verify it, write it.
+//! A bundle: opens it from a folder or from memory, verifies it, writes it.
 
+mod verify;
 mod writer;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use self::writer::BundleWriter;
 use crate::catalog::{Catalog, Tasks};
-use crate::digest::sha256_file;
 use crate::error::{BundleError, Fields};
-use crate::layout::{LLMS, MANIFEST, TASKS, USER_ROWS};
+use crate::layout::{LLMS, MANIFEST, TASKS, USER_INDEX, USER_ROWS};
 use crate::manifest::Manifest;
+use crate::source::{BundleSource, Content};
 use crate::users::UserTable;
 
-/// An opened bundle, checked except for the content of graphs and user rows.
+/// An opened bundle, whose files have been compared with the checksums in its manifest.
+///
+/// The catalog, the tasks and the user table are in memory: changes of their files do not affect an opened bundle.
 ///
 /// ```no_run
 /// use personaroute_bundle::folder::Bundle;
 ///
-/// let bundle = Bundle::open("configs/bundle".as_ref())?;
+/// let bundle = Bundle::open("configs/bundle")?;
 /// println!("{} LLMs, {} users", bundle.catalog.llms.len(), bundle.users.len());
 /// # Ok::<(), personaroute_bundle::BundleError>(())
 /// ```
 #[derive(Debug)]
 pub struct Bundle {
-    /// What the bundle says about itself.
+    /// The content of `manifest.yaml`.
     pub manifest: Manifest,
-    /// Its LLMs.
+    /// The LLMs, in the order of the scorer's columns.
     pub catalog: Catalog,
-    /// Its tasks.
+    /// The tasks, in the order of the scorer's task columns.
     pub tasks: Tasks,
-    /// Its users.
+    /// The user table.
     pub users: UserTable,
-    /// Where it lies.
-    pub dir: PathBuf,
+    /// Where the files are.
+    pub source: BundleSource,
 }
 
 impl Bundle {
-    /// Opens the bundle in the folder `dir`: checks versions, fields, dimensions and the presence of every listed file.
+    /// Opens a bundle: checks the manifest, compares every listed file with its SHA-256, and reads the catalog, the tasks
+    /// and the user table into memory.
     ///
-    /// Costs the same for ten users and for ten million: checksums are left to [`Bundle::verify`].
-    pub fn open(dir: &Path) -> Result<Self, BundleError> {
-        let file = dir.join(MANIFEST);
-        let manifest = Manifest::parse(&read(&file)?, &file)?;
-        for name in manifest.files.keys() {
-            let listed = dir.join(name);
-            fs::metadata(&listed).map_err(BundleError::read(&listed))?;
-        }
-        let llms = dir.join(LLMS);
-        let catalog = Catalog::parse(&read(&llms)?, &llms)?;
+    /// Files are read once and verified in parallel.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Checksum`] with the first file that was changed, [`BundleError::Read`], or
+    /// [`BundleError::Field`] and [`BundleError::Syntax`] with the file and the field that this version refuses.
+    pub fn open(source: impl Into<BundleSource>) -> Result<Self, BundleError> {
+        let source = source.into();
+        let manifest_file = source.path(MANIFEST);
+        let manifest = Manifest::parse(&source.read(MANIFEST)?, &manifest_file)?;
+        let mut contents = verify::verify_files(&source, &manifest.files, &[LLMS, TASKS, USER_INDEX, USER_ROWS])?;
+        // The manifest lists each of them, which `Manifest::parse` checks.
+        let mut take = |name| contents.remove(name).unwrap_or_default();
+        let llms = source.path(LLMS);
+        let catalog = Catalog::parse(&take(LLMS), &llms)?;
         check_count(&llms, "llms", manifest.llms, catalog.llms.len())?;
-        let tasks_file = dir.join(TASKS);
-        let tasks = Tasks::parse(&read(&tasks_file)?, &tasks_file)?;
+        let tasks_file = source.path(TASKS);
+        let tasks = Tasks::parse(&take(TASKS), &tasks_file)?;
         check_count(&tasks_file, "tasks", manifest.tasks, tasks.tasks.len())?;
-        let users = UserTable::open(dir)?;
+        let users = UserTable::from_contents(take(USER_ROWS), take(USER_INDEX), &source)?;
         let embedding = format!("rows of {} values as in {MANIFEST}", manifest.user_dim);
-        let rows = dir.join(USER_ROWS);
-        Fields::of(&rows).check("embedding", users.dim() == manifest.user_dim, embedding, users.dim())?;
-        Ok(Self { manifest, catalog, tasks, users, dir: dir.into() })
+        let dim = users.dim();
+        Fields::of(&source.path(USER_ROWS)).check("embedding", dim == manifest.user_dim, embedding, dim)?;
+        Ok(Self { manifest, catalog, tasks, users, source })
     }
 
-    /// Opens the bundle and compares every file with its checksum; a file that the manifest does not list is refused.
-    pub fn verify(dir: &Path) -> Result<Self, BundleError> {
-        let bundle = Self::open(dir)?;
-        for (name, expected) in &bundle.manifest.files {
-            let file = dir.join(name);
-            let found = sha256_file(&file)?;
-            if found != *expected {
-                return Err(BundleError::Checksum { file, expected: expected.clone(), found });
-            }
-        }
-        for name in list(dir)? {
-            let listed = name == MANIFEST || bundle.manifest.files.contains_key(&name);
-            Fields::of(&dir.join(MANIFEST)).check(
-                "files",
-                listed,
-                "an entry for every file",
-                format!("none for {name}"),
-            )?;
+    /// Opens a bundle as [`Self::open`] does, and also refuses files that the manifest does not list.
+    ///
+    /// # Errors
+    ///
+    /// Every error of [`Self::open`]; [`BundleError::Field`] with the name of an unlisted file.
+    pub fn verify(source: impl Into<BundleSource>) -> Result<Self, BundleError> {
+        let bundle = Self::open(source)?;
+        let fields_file = bundle.source.path(MANIFEST);
+        for name in bundle.source.list()? {
+            let is_listed = name == MANIFEST || bundle.manifest.files.contains_key(&name);
+            let found = format_args!("none for {name}");
+            Fields::of(&fields_file).check("files", is_listed, "an entry for every file", found)?;
         }
         Ok(bundle)
     }
-}
 
-fn read(file: &Path) -> Result<Vec<u8>, BundleError> {
-    fs::read(file).map_err(BundleError::read(file))
+    /// Reads a file that the manifest lists, such as `scorer.onnx`, and verifies what it read.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError::Read`], [`BundleError::Checksum`], or [`BundleError::Field`] when the manifest does not list it.
+    pub fn read(&self, name: &str) -> Result<Content, BundleError> {
+        verify::read_verified(&self.source, &self.manifest.files, name)
+    }
 }
 
 fn check_count(file: &Path, field: &str, expected: usize, found: usize) -> Result<(), BundleError> {
     Fields::of(file).check(field, expected == found, format_args!("{expected} as in {MANIFEST}"), found)
-}
-
-/// Lists the files below `dir`, as the manifest spells them, in order.
-fn list(dir: &Path) -> Result<Vec<String>, BundleError> {
-    let mut names = Vec::new();
-    let mut folders = vec![String::new()];
-    while let Some(folder) = folders.pop() {
-        let path = dir.join(&folder);
-        for entry in fs::read_dir(&path).map_err(BundleError::read(&path))? {
-            let entry = entry.map_err(BundleError::read(&path))?;
-            let name = format!("{folder}{}", entry.file_name().to_string_lossy());
-            let is_folder = entry.file_type().map_err(BundleError::read(&path))?.is_dir();
-            if is_folder { folders.push(name + "/") } else { names.push(name) }
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 #[cfg(test)]

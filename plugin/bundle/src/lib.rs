@@ -17,6 +17,8 @@ pub mod catalog;
 #[cfg(feature = "files")]
 pub mod digest;
 #[cfg(feature = "files")]
+pub mod embed;
+#[cfg(feature = "files")]
 pub mod error;
 #[cfg(feature = "files")]
 pub mod folder;
@@ -24,6 +26,8 @@ pub mod folder;
 pub mod layout;
 #[cfg(feature = "files")]
 pub mod manifest;
+#[cfg(feature = "files")]
+pub mod source;
 #[cfg(feature = "files")]
 pub mod users;
 #[cfg(feature = "files")]

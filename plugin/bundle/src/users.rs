@@ -1,11 +1,10 @@
-//! The user table: what training learnt about each user, memory-mapped so that opening it costs nothing per user.
+//! The user table: the embedding, preference and number of interactions of each user of the training data.
 //!
 //! Two files. `users.safetensors` holds the tensors `embedding` (f16 or f32, `[users, dim]`), `preference` (f32,
 //! `[users]`, NaN for none) and `interactions` (i32 or u32, `[users]`); `users.idx` maps ids, which are any strings, to
 //! rows (layout: see the source of `users/index.rs`).
 
 mod index;
-mod map;
 mod rows;
 mod writer;
 
@@ -16,8 +15,9 @@ use self::rows::Rows;
 pub use self::writer::UserTableWriter;
 use crate::error::{BundleError, Fields};
 use crate::layout::{USER_INDEX, USER_ROWS};
+use crate::source::{BundleSource, Content};
 
-/// What is known about one user.
+/// The row of one user.
 ///
 /// ```
 /// use personaroute_bundle::users::UserRow;
@@ -27,11 +27,11 @@ use crate::layout::{USER_INDEX, USER_ROWS};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserRow {
-    /// The user's embedding.
+    /// The user's embedding, of the table's dimension.
     pub embedding: Vec<f32>,
-    /// Estimated weight of effect against cost, 0 to 1.
+    /// Estimated weight of effect against cost, 0 (cost only) to 1 (effect only); `None` if unknown.
     pub preference: Option<f32>,
-    /// Interactions behind the embedding.
+    /// Number of interactions behind the embedding.
     pub interactions: u32,
 }
 
@@ -50,9 +50,10 @@ pub enum Precision {
     F16,
 }
 
-/// A memory-mapped user table.
+/// The user table in memory: `2 · dim` (f16) or `4 · dim` (f32) bytes and 8 bytes for each user, and the index.
 ///
-/// The files must not change while they are open: a bundle is replaced as a whole folder, never written in place.
+/// The table is a copy of its files, so that replacing or truncating them does not affect it, and its checksum covers
+/// exactly the bytes that are used. An embedded table is used in place.
 ///
 /// ```
 /// use personaroute_bundle::users::{Precision, UserTable, UserTableWriter};
@@ -76,7 +77,7 @@ pub struct UserTable {
 }
 
 impl Precision {
-    /// Returns the size of one value.
+    /// Returns the size of one value in bytes.
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -86,23 +87,29 @@ impl Precision {
 }
 
 impl UserTable {
-    /// Opens the table in the folder `dir`. Reads headers only, however many users there are.
+    /// Reads the table in the folder `dir` into memory, without comparing checksums.
     ///
     /// # Errors
     ///
-    /// A file that is missing, cut off, of another layout or at odds with the other one is refused. Damage inside rows
-    /// shows in [`Bundle::verify`](crate::folder::Bundle::verify) alone; looking users up in a damaged table finds
-    /// wrong rows or none, and is safe.
+    /// [`BundleError`] with the file that is missing, truncated, of another layout or inconsistent with the other one.
+    /// Damage inside rows is not detected here: looking up users in a damaged table finds wrong rows or none, and is safe.
+    /// [`Bundle::open`](crate::folder::Bundle::open) compares the checksums.
     pub fn open(dir: &Path) -> Result<Self, BundleError> {
-        let rows = Rows::open(&dir.join(USER_ROWS))?;
-        let index_file = dir.join(USER_INDEX);
-        let index = Index::open(&index_file)?;
+        let source = BundleSource::from(dir);
+        Self::from_contents(source.read(USER_ROWS)?, source.read(USER_INDEX)?, &source)
+    }
+
+    /// Returns the table with the content of `users.safetensors` and `users.idx`; only errors name their `source`.
+    pub(crate) fn from_contents(rows: Content, index: Content, source: &BundleSource) -> Result<Self, BundleError> {
+        let rows = Rows::new(rows, &source.path(USER_ROWS))?;
+        let index_file = source.path(USER_INDEX);
+        let index = Index::new(index, &index_file)?;
         let expected = format!("{} as in {USER_ROWS}", rows.len());
         Fields::of(&index_file).check("count", index.len() == rows.len(), expected, index.len())?;
         Ok(Self { rows, index })
     }
 
-    /// Returns what is known about the user with this id.
+    /// Returns the row of the user with this id. Takes constant time.
     pub fn get(&self, id: &str) -> Option<UserRow> {
         self.rows.row(self.index.row(id)?)
     }

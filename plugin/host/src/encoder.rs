@@ -18,7 +18,7 @@ use self::queue::Queue;
 pub use self::text::TextEncoder;
 use crate::{
     OpenError, RouterOptions,
-    bundle::{digest::sha256_file, manifest::EmbeddingEncoder},
+    bundle::{digest::sha256_file, folder::Bundle, layout::ENCODER, manifest::EmbeddingEncoder, source::BundleSource},
     infer::ort::Runtime,
 };
 
@@ -47,22 +47,28 @@ pub(crate) struct Encoder {
 impl Encoder {
     /// Opens the encoder that `spec` names, from the folder in the options, else from the bundle.
     pub(crate) fn open(
-        bundle: &Path,
+        bundle: &Bundle,
         spec: &EmbeddingEncoder,
         runtime: &Runtime,
         options: &RouterOptions,
     ) -> Result<Self, OpenError> {
-        let folder = options.encoder.clone().unwrap_or_else(|| bundle.join("encoder"));
-        if !folder.is_dir() {
-            let (id, folder) = (&spec.encoder_id, folder.display());
-            return Err(OpenError::Encoder(format!("the bundle needs {id}, and {folder} is not a folder")));
-        }
-        check_hash(&folder, spec)?;
         let limits = &options.limits;
-        let text = TextEncoder::with_runtime(&folder, runtime, limits.sessions)?;
+        let listed = bundle.manifest.files.get(&format!("{ENCODER}/{}", text::MODEL));
+        let text = match (&options.encoder, &bundle.source, listed) {
+            (Some(folder), ..) => open_folder(folder, spec, runtime, limits.sessions)?,
+            (None, _, Some(sha256)) => {
+                check_hash(&bundle.source.path(ENCODER), sha256, spec)?;
+                TextEncoder::from_bundle(bundle, runtime, limits.sessions)?
+            }
+            (None, BundleSource::Folder(dir), None) => open_folder(&dir.join(ENCODER), spec, runtime, limits.sessions)?,
+            (None, BundleSource::Embedded(_), None) => {
+                let id = &spec.encoder_id;
+                return Err(OpenError::Encoder(format!("the bundle needs {id} and does not include it")));
+            }
+        };
         if text.dim() != spec.dim {
-            let (dim, folder) = (text.dim(), folder.display());
-            return Err(OpenError::Encoder(format!("{folder} has {dim} dimensions, the bundle takes {}", spec.dim)));
+            let (id, dim) = (&spec.encoder_id, text.dim());
+            return Err(OpenError::Encoder(format!("{id} has {dim} dimensions, the bundle takes {}", spec.dim)));
         }
         let queue = Queue::start(Box::new(text), limits.sessions, limits.encoder_queue)?;
         Ok(Self { queue, cache: Cache::new(limits.encoder_cache), hasher: RandomState::new() })
@@ -80,13 +86,26 @@ impl Encoder {
     }
 }
 
-fn check_hash(folder: &Path, spec: &EmbeddingEncoder) -> Result<(), OpenError> {
-    let Some(expected) = &spec.sha256 else { return Ok(()) };
-    let file = folder.join(text::MODEL);
-    let found = sha256_file(&file).map_err(OpenError::Bundle)?;
-    if found == *expected {
-        return Ok(());
+fn open_folder(
+    folder: &Path,
+    spec: &EmbeddingEncoder,
+    runtime: &Runtime,
+    sessions: u32,
+) -> Result<TextEncoder, OpenError> {
+    if !folder.is_dir() {
+        let (id, folder) = (&spec.encoder_id, folder.display());
+        return Err(OpenError::Encoder(format!("the bundle needs {id}, and {folder} is not a folder")));
     }
-    let (id, file) = (&spec.encoder_id, file.display());
+    if spec.sha256.is_some() {
+        check_hash(folder, &sha256_file(&folder.join(text::MODEL))?, spec)?;
+    }
+    TextEncoder::with_runtime(folder, runtime, sessions)
+}
+
+/// Refuses an encoder whose model has another hash than the bundle's, if the bundle has one.
+fn check_hash(folder: &Path, found: &str, spec: &EmbeddingEncoder) -> Result<(), OpenError> {
+    let Some(expected) = spec.sha256.as_deref().filter(|expected| *expected != found) else { return Ok(()) };
+    let (id, file) = (&spec.encoder_id, folder.join(text::MODEL));
+    let file = file.display();
     Err(OpenError::Encoder(format!("the bundle needs {id} with sha256 {expected}, {file} has {found}")))
 }

@@ -1,7 +1,5 @@
 //! The errors of opening a router and of routing with it.
 
-use std::path::PathBuf;
-
 use personaroute_bundle::BundleError;
 
 /// Why a router cannot be opened.
@@ -11,18 +9,18 @@ pub enum OpenError {
     #[error("the model bundle is refused")]
     Bundle(#[from] BundleError),
     /// The plugin file cannot be read.
-    #[error("the plugin {} cannot be read", path.display())]
+    #[error("the plugin {plugin} cannot be read")]
     PluginFile {
-        /// The plugin file.
-        path: PathBuf,
+        /// The plugin file, or `embedded plugin`.
+        plugin: String,
         /// The error of the operating system.
         source: std::io::Error,
     },
     /// The plugin is not a component of the world `personaroute:router/router`.
-    #[error("{} is not a routing plugin: {reason}", path.display())]
+    #[error("{plugin} is not a routing plugin: {reason}")]
     Plugin {
-        /// The plugin file.
-        path: PathBuf,
+        /// The plugin file, or `embedded plugin`.
+        plugin: String,
         /// The error of the WASM runtime.
         reason: String,
     },

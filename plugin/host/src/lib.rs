@@ -50,6 +50,7 @@ mod engine;
 mod import;
 mod plugin;
 mod services;
+mod source;
 mod truncate;
 
 pub mod encoder;
@@ -68,4 +69,5 @@ pub use self::{
     profile::{Interaction, Profile, UserState},
     request::{Candidate, RouteRequest},
     router::Router,
+    source::PluginSource,
 };

@@ -1,8 +1,10 @@
-//! The options with which a router is opened: files, provider, limits.
+//! The options with which a router is opened: bundle, plugin, provider, limits.
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::OpenError;
+use personaroute_bundle::source::BundleSource;
+
+use crate::{OpenError, PluginSource};
 
 /// The bundle, the plugin, the native runtime, and the limits of a call.
 ///
@@ -15,10 +17,10 @@ use crate::OpenError;
 /// ```
 #[derive(Debug, Clone)]
 pub struct RouterOptions {
-    /// Folder of the model bundle.
-    pub bundle: PathBuf,
-    /// The routing plugin: a WASM component of the world `personaroute:router/router`.
-    pub plugin: PathBuf,
+    /// The model bundle: a folder, or files in the memory of the program.
+    pub bundle: BundleSource,
+    /// The routing plugin: a WASM component of the world `personaroute:router/router`, in a file or in memory.
+    pub plugin: PluginSource,
     /// ONNX Runtime's shared library; `None` uses the one that the environment variable `ORT_DYLIB_PATH` names.
     pub onnxruntime: Option<PathBuf>,
     /// Folder of the text encoder (`model.onnx`, `tokenizer.json`); `None` uses the bundle's `encoder/`.
@@ -32,7 +34,7 @@ pub struct RouterOptions {
 
 impl RouterOptions {
     /// Returns options with the CPU provider and default limits.
-    pub fn new(bundle: impl Into<PathBuf>, plugin: impl Into<PathBuf>) -> Self {
+    pub fn new(bundle: impl Into<BundleSource>, plugin: impl Into<PluginSource>) -> Self {
         Self {
             bundle: bundle.into(),
             plugin: plugin.into(),

@@ -4,8 +4,6 @@
 //! serve several calls, one at a time. A call that fails takes its instance with it.
 
 use std::{
-    fs,
-    path::Path,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
@@ -16,7 +14,7 @@ use wasmtime::{
 };
 
 use crate::{
-    DecisionFault, Limits, OpenError, RouteError,
+    DecisionFault, Limits, OpenError, PluginSource, RouteError,
     affinity::AffinityPool,
     bindings::{Router, RouterPre},
     context::Context,
@@ -40,12 +38,13 @@ struct Instance {
 }
 
 impl Plugin {
-    /// Compiles the component at `path` and links it with the host's imports.
-    pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self, OpenError> {
-        let bytes = fs::read(path).map_err(|source| OpenError::PluginFile { path: path.to_owned(), source })?;
+    /// Compiles the component and links it with the host's imports.
+    pub(crate) fn open(source: &PluginSource, limits: &Limits) -> Result<Self, OpenError> {
+        let bytes =
+            source.read().map_err(|error| OpenError::PluginFile { plugin: source.to_string(), source: error })?;
         let engine = engine::engine(limits)?;
         let pre = link(&engine, &bytes)
-            .map_err(|error| OpenError::Plugin { path: path.to_owned(), reason: format!("{error:#}") })?;
+            .map_err(|error| OpenError::Plugin { plugin: source.to_string(), reason: format!("{error:#}") })?;
         let ticker = engine::Ticker::start(&engine, limits.deadline)?;
         Ok(Self { engine, pre, ticker, limits: limits.clone(), idle: Mutex::new(AffinityPool::new()) })
     }

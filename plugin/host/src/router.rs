@@ -50,7 +50,7 @@ impl Router {
         let runtime = Runtime::load(options.onnxruntime.as_deref(), options.provider)?;
         let encoder = match &bundle.manifest.text_encoder {
             TextEncoder::Lexical(_) => None,
-            TextEncoder::Embedding(spec) => Some(Encoder::open(&bundle.dir, spec, &runtime, options)?),
+            TextEncoder::Embedding(spec) => Some(Encoder::open(&bundle, spec, &runtime, options)?),
         };
         let backend = Ort::open(&runtime, &bundle, options.limits.sessions)?;
         Self::assemble(options, bundle, Box::new(backend), encoder)

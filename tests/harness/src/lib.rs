@@ -1,6 +1,7 @@
 //! What the tests of the whole lean on: paths, built parts, a fake upstream that counts and records, a gateway, Python.
 
 pub mod bundle;
+pub mod bundle_files;
 pub mod onnx;
 pub mod path;
 pub mod schema;

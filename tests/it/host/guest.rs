@@ -11,7 +11,7 @@ use super::fixture::{Fixture, open_with, request};
 /// Opens a router with the test plugin `name` and this deadline.
 fn open(name: &str, deadline: Duration) -> Fixture {
     open_with(&BundleSpec::default(), |options| {
-        options.plugin = path::guest(name);
+        options.plugin = path::guest(name).into();
         options.limits = Limits { deadline, memory_bytes: 4 << 20, concurrency: 4, ..options.limits.clone() };
     })
 }

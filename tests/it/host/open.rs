@@ -3,6 +3,7 @@
 use std::fs;
 
 use personaroute_harness::bundle::BundleSpec;
+use personaroute_harness::bundle_files::{embed, update_checksums};
 use personaroute_harness::path;
 use personaroute_host::{OpenError, Provider, RouteError, Router, RouterOptions};
 
@@ -26,7 +27,7 @@ fn a_file_that_is_no_plugin_is_refused() {
     let file = folder.path().join("plugin.wasm");
     for content in [b"hello".as_slice(), b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"] {
         fs::write(&file, content).unwrap();
-        let error = refusal(&BundleSpec::default(), |options| options.plugin = file.clone());
+        let error = refusal(&BundleSpec::default(), |options| options.plugin = file.as_path().into());
         assert!(matches!(error, OpenError::Plugin { .. }), "{content:?}: {error}");
     }
 }
@@ -52,12 +53,56 @@ fn a_graph_that_differs_from_the_manifest_is_refused() {
     let options = options(&BundleSpec::default(), &folder, |_options| ());
     let wider = folder.path().join("wider");
     BundleSpec { llms: 6, ..BundleSpec::default() }.write(&wider).unwrap();
-    fs::copy(wider.join("scorer.onnx"), options.bundle.join("scorer.onnx")).unwrap();
+    let bundle = folder.path().join("bundle");
+    fs::copy(wider.join("scorer.onnx"), bundle.join("scorer.onnx")).unwrap();
+    update_checksums(&bundle).unwrap();
     let error = Router::open(&options).err().unwrap().to_string();
     assert_eq!(error, "graph scorer: output utility has the dims [-1, 6] in the graph and [batch, 5] in the manifest");
-    fs::write(options.bundle.join("scorer.onnx"), b"not a graph").unwrap();
+    fs::write(bundle.join("scorer.onnx"), b"not a graph").unwrap();
+    update_checksums(&bundle).unwrap();
     let error = Router::open(&options).err().unwrap().to_string();
     assert!(error.starts_with("graph scorer: ") && error.contains("scorer.onnx"), "{error}");
+}
+
+#[test]
+fn a_changed_file_of_the_bundle_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&BundleSpec::default(), &folder, |_options| ());
+    let bundle = folder.path().join("bundle");
+    for name in ["scorer.onnx", "adapter.onnx", "users.safetensors", "users.idx", "llms.yaml", "tasks.yaml"] {
+        let file = bundle.join(name);
+        let content = fs::read(&file).unwrap();
+        let mut changed = content.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(&file, changed).unwrap();
+        let Err(OpenError::Bundle(source)) = Router::open(&options) else { panic!("{name}") };
+        assert!(source.to_string().starts_with(&format!("{}: sha256: expected", file.display())), "{source}");
+        fs::write(&file, content).unwrap();
+    }
+    assert!(Router::open(&options).is_ok());
+}
+
+#[test]
+fn an_embedded_bundle_and_plugin_decide_as_their_files_do() {
+    let spec = BundleSpec::default();
+    let folder = tempfile::tempdir().unwrap();
+    let files = Router::open(&options(&spec, &folder, |_options| ())).unwrap();
+    let plugin: &'static [u8] = fs::read(path::plugin()).unwrap().leak();
+    let bundle = embed(&folder.path().join("bundle")).unwrap();
+    let embedded =
+        RouterOptions { bundle: bundle.into(), ..options(&spec, &folder, |options| options.plugin = plugin.into()) };
+    fs::remove_dir_all(folder.path()).unwrap();
+    let embedded = Router::open(&embedded).unwrap();
+    for user in ["thrifty", "lavish"] {
+        let request = request(&files, Some(user), "What is 12 times 12?");
+        assert_eq!(embedded.route(&request).unwrap().ranking, files.route(&request).unwrap().ranking);
+    }
+}
+
+#[test]
+fn an_embedded_plugin_that_is_no_component_is_refused() {
+    let error = refusal(&BundleSpec::default(), |options| options.plugin = b"hello".as_slice().into());
+    assert!(error.to_string().starts_with("embedded plugin is not a routing plugin: "), "{error}");
 }
 
 #[test]
@@ -107,6 +152,29 @@ fn a_bundle_with_embeddings_routes_through_the_encoder() {
     assert_eq!(first.ranking, again.ranking);
     assert_ne!(first.ranking, other.ranking, "the text changes the scores");
     assert_eq!(&*other.ranking[0].llm, "llm-4");
+}
+
+#[test]
+fn a_bundle_may_include_its_encoder() {
+    if !path::encoder().is_dir() {
+        eprintln!("skipped: {} is not on this machine", path::encoder().display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(&BundleSpec { embedding: Some(384), ..BundleSpec::default() }, &folder, |options| {
+        options.limits.sessions = 1;
+    });
+    let bundle = folder.path().join("bundle");
+    fs::create_dir(bundle.join("encoder")).unwrap();
+    for name in ["model.onnx", "tokenizer.json"] {
+        fs::copy(path::encoder().join(name), bundle.join("encoder").join(name)).unwrap();
+    }
+    assert!(Router::open(&options).is_ok(), "a folder that the manifest does not list");
+    update_checksums(&bundle).unwrap();
+    assert!(Router::open(&options).is_ok(), "files that the manifest lists");
+    fs::write(bundle.join("encoder/tokenizer.json"), "{}").unwrap();
+    let Err(OpenError::Bundle(source)) = Router::open(&options) else { panic!("a changed tokenizer was accepted") };
+    assert!(source.to_string().contains("encoder/tokenizer.json: sha256: expected"), "{source}");
 }
 
 #[test]

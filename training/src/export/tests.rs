@@ -32,7 +32,7 @@ fn libtorch_and_onnx_runtime_agree_with_both_encoders() {
         let (_dir, bundle) = bundle(text);
         assert_eq!(bundle.manifest.parity.samples, 100);
         assert!(bundle.manifest.parity.max_abs_difference <= Parity::LIMIT);
-        assert!(Bundle::verify(&bundle.dir).is_ok());
+        assert!(Bundle::verify(&bundle.source).is_ok());
     }
 }
 
@@ -53,7 +53,7 @@ fn the_onnx_checker_accepts_both_graphs() {
     let script = "import sys, onnx\nfor f in sys.argv[1:]: onnx.checker.check_model(f, full_check=True)";
     for text in [hparams().text, TextEncoder::Embedding] {
         let (_dir, bundle) = bundle(text);
-        let graphs = [SCORER, ADAPTER].map(|name| bundle.dir.join(name));
+        let graphs = [SCORER, ADAPTER].map(|name| bundle.source.path(name));
         let checked = Command::new(&python).arg("-c").arg(script).args(&graphs).output().unwrap();
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     }

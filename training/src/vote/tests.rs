@@ -155,7 +155,7 @@ fn an_exported_router_scores_in_onnx_runtime_as_trained() {
         let bundle = export::write(&trained, &folder.path().join("bundle"), &ExportOptions::default()).unwrap();
         assert_eq!(bundle.users.len(), USERS);
         let expected = model.score(&votes.dataset, &[3], &[1], true).unwrap();
-        let mut graph = Graph::open(&bundle.dir.join(SCORER)).unwrap();
+        let mut graph = Graph::open(&bundle.source.path(SCORER)).unwrap();
         let row = to_vec(&model.users.get(3));
         let dims = [1, row.len() as i64];
         let (ids, vector) = match encoder {

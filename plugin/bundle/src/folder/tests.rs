@@ -1,6 +1,7 @@
 //! A written bundle opens and verifies; a changed one is refused and the file named.
 
 use std::fs;
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 
@@ -8,6 +9,7 @@ use super::*;
 use crate::catalog::{Llm, Task};
 use crate::layout::{ADAPTER, SCORER};
 use crate::manifest::tests::sample;
+use crate::source::EmbeddedFiles;
 use crate::users::{Precision, UserTableWriter};
 
 fn llm(id: &str) -> Llm {
@@ -67,8 +69,8 @@ fn a_flipped_byte_in_any_file_is_refused_by_name() {
         let last = content.len() - 1;
         content[last] ^= 1;
         fs::write(&file, &content).unwrap();
-        let refused = refusal(Bundle::verify(&dir));
-        assert!(refused.contains(name.as_str()), "{name}: {refused}");
+        let refused = refusal(Bundle::open(&dir));
+        assert!(refused.starts_with(&format!("{}: sha256: expected", file.display())), "{name}: {refused}");
         content[last] ^= 1;
         fs::write(&file, &content).unwrap();
     }
@@ -79,10 +81,9 @@ fn a_flipped_byte_in_any_file_is_refused_by_name() {
 fn checksum_refusal_names_both_sums() {
     let (_parent, dir) = bundle();
     fs::write(dir.join(SCORER), b"scorfr").unwrap();
-    let refused = refusal(Bundle::verify(&dir));
+    let refused = refusal(Bundle::open(&dir));
     let sum = crate::digest::sha256(b"scorer");
     assert!(refused.contains(&format!("scorer.onnx: sha256: expected {sum} as in manifest.yaml, found ")), "{refused}");
-    assert_eq!(refusal(Bundle::open(&dir)), "");
 }
 
 #[test]
@@ -118,12 +119,112 @@ fn a_refused_bundle_leaves_the_one_in_place() {
 }
 
 #[test]
+fn an_open_bundle_survives_the_truncation_and_removal_of_its_files() {
+    let (_parent, dir) = bundle();
+    let opened = Bundle::open(&dir).unwrap();
+    let row = opened.users.get("ann").unwrap();
+    for name in [USER_ROWS, USER_INDEX] {
+        // In place: the inode that was open is the one that loses its content.
+        fs::File::options().write(true).open(dir.join(name)).unwrap().set_len(0).unwrap();
+        assert_eq!(opened.users.get("ann"), Some(row.clone()), "{name} truncated");
+        fs::write(dir.join(name), [0xff; 4096]).unwrap();
+        assert_eq!(opened.users.get("ann"), Some(row.clone()), "{name} overwritten");
+        fs::remove_file(dir.join(name)).unwrap();
+        assert_eq!(opened.users.get("ann"), Some(row.clone()), "{name} removed");
+    }
+    assert!(refusal(Bundle::open(&dir)).contains("users."), "the damaged bundle cannot be opened again");
+}
+
+#[test]
+fn a_graph_that_changes_after_opening_is_refused_when_it_is_read() {
+    let (_parent, dir) = bundle();
+    let opened = Bundle::open(&dir).unwrap();
+    assert_eq!(opened.read(SCORER).unwrap().as_ref(), b"scorer");
+    fs::write(dir.join(SCORER), b"scorfr").unwrap();
+    assert!(refusal(opened.read(SCORER)).contains("scorer.onnx: sha256: expected"));
+    assert!(refusal(opened.read("report/other.md")).contains("files: expected an entry report/other.md"));
+}
+
+#[test]
 fn an_open_bundle_survives_its_replacement() {
     let (_parent, dir) = bundle();
     let before = Bundle::open(&dir).unwrap();
     filled(&dir, &["x", "y"], 2).finish(sample()).unwrap();
     assert!(before.users.get("ann").is_some());
     assert_eq!(Bundle::open(&dir).unwrap().catalog.column("x"), Some(0));
+}
+
+#[test]
+fn a_folder_with_other_files_is_not_replaced() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("thesis");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("chapter.md"), "# One").unwrap();
+    let refused = refusal(BundleWriter::create(&dir));
+    assert_eq!(
+        refused,
+        format!(
+            "{}: not replaced by a bundle, because it has the file chapter.md: name another folder or move the file",
+            dir.display()
+        )
+    );
+    fs::write(dir.join(MANIFEST), "files: {chapter: 1}").unwrap();
+    assert!(refusal(BundleWriter::create(&dir)).contains("chapter.md"), "a manifest must list the file");
+    assert_eq!(fs::read_to_string(dir.join("chapter.md")).unwrap(), "# One");
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1, "nothing is left beside the folder");
+}
+
+#[test]
+fn a_file_that_is_added_to_a_bundle_while_another_is_written_is_kept() {
+    let (parent, dir) = bundle();
+    let writer = filled(&dir, &["x", "y"], 2);
+    fs::write(dir.join("notes.md"), "mine").unwrap();
+    assert!(refusal(writer.finish(sample())).contains("has the file notes.md"));
+    assert_eq!(fs::read_to_string(dir.join("notes.md")).unwrap(), "mine");
+    assert_eq!(Bundle::open(&dir).unwrap().catalog.column("a"), Some(0), "the bundle is still there");
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_empty_folder_and_a_damaged_bundle_are_replaced() {
+    let (_parent, dir) = bundle();
+    fs::remove_file(dir.join(SCORER)).unwrap();
+    fs::write(dir.join(ADAPTER), "damaged").unwrap();
+    filled(&dir, &["x", "y"], 2).finish(sample()).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    filled(empty.path(), &["x", "y"], 2).finish(sample()).unwrap();
+    Bundle::verify(empty.path()).unwrap();
+}
+
+#[test]
+fn an_embedded_bundle_is_the_bundle_of_the_folder() {
+    let (_parent, dir) = bundle();
+    let folder = Bundle::open(&dir).unwrap();
+    let names = folder.source.list().unwrap();
+    let leak = |name: &String| -> (&'static str, &'static [u8]) {
+        (name.clone().leak(), fs::read(dir.join(name)).unwrap().leak())
+    };
+    let files: EmbeddedFiles = names.iter().map(leak).collect::<Vec<_>>().leak();
+    let embedded = Bundle::verify(files).unwrap();
+    assert_eq!((&embedded.manifest, &embedded.catalog), (&folder.manifest, &folder.catalog));
+    assert_eq!(embedded.users.get("ann"), folder.users.get("ann"));
+    assert_eq!(embedded.read(SCORER).unwrap(), folder.read(SCORER).unwrap());
+    let damage = |(name, content): &(&'static str, &'static [u8])| -> (&'static str, &'static [u8]) {
+        if *name == LLMS { (name, b"llms: []") } else { (name, content) }
+    };
+    let damaged: EmbeddedFiles = files.iter().map(damage).collect::<Vec<_>>().leak();
+    assert!(refusal(Bundle::open(damaged)).starts_with("embedded bundle/llms.yaml: sha256: expected"));
+}
+
+#[test]
+fn generated_source_lists_every_file_of_a_bundle() {
+    let (_parent, dir) = bundle();
+    let source = crate::embed::rust_source(&dir).unwrap();
+    for name in Bundle::open(&dir).unwrap().source.list().unwrap() {
+        let file = dir.canonicalize().unwrap().join(&name);
+        let entry = format!("({name:?}, include_bytes!({:?}))", file.display().to_string());
+        assert!(source.contains(&entry), "{source}");
+    }
 }
 
 #[test]

@@ -11,40 +11,39 @@
 
 use std::path::Path;
 
-use memmap2::Mmap;
-
-use super::map::map;
 use crate::error::{BundleError, Fields};
 use crate::lexical::mix;
+use crate::source::Content;
 
 const MAGIC: [u8; 8] = *b"PRUIDX01";
 const HEADER: usize = 32;
 const SLOT: usize = 8;
 const OFFSET: usize = 8;
 
-/// The mapped index.
+/// The index in memory.
 #[derive(Debug)]
 pub(super) struct Index {
-    map: Mmap,
+    content: Content,
     len: usize,
     slots: usize,
 }
 
 impl Index {
-    pub(super) fn open(file: &Path) -> Result<Self, BundleError> {
-        let map = map(file)?;
+    /// Checks the header of a file; only errors name `file`.
+    pub(super) fn new(content: Content, file: &Path) -> Result<Self, BundleError> {
         let fields = Fields::of(file);
-        let magic = map.get(..MAGIC.len()).unwrap_or(&map);
+        let magic = content.get(..MAGIC.len()).unwrap_or(&content);
         fields.check("magic", magic == MAGIC, MAGIC.escape_ascii(), magic.escape_ascii())?;
-        let header = |at| integer(&map, at).ok_or_else(|| BundleError::field(file, "header", HEADER, map.len()));
+        let header =
+            |at| integer(&content, at).ok_or_else(|| BundleError::field(file, "header", HEADER, content.len()));
         let (len, slots, id_bytes) = (header(8)?, header(16)?, header(24)?);
         // Rows are stored plus one in 32 bits.
         fields.check("count", len < u32::MAX as usize, format_args!("less than {}", u32::MAX), len)?;
         fields.check("slots", slots.is_power_of_two() && slots > len, "a power of two above the count", slots)?;
         let size = size(len, slots, id_bytes);
         let expected = size.map_or("a size that fits memory".into(), |size| size.to_string());
-        fields.check("size in bytes", size == Some(map.len()), expected, map.len())?;
-        let index = Self { map, len, slots };
+        fields.check("size in bytes", size == Some(content.len()), expected, content.len())?;
+        let index = Self { content, len, slots };
         let (first, last) = (index.offset(0).unwrap_or(usize::MAX), index.offset(len).unwrap_or(usize::MAX));
         fields.equal("first offset", &0, &first)?;
         fields.equal("last offset", &id_bytes, &last)?;
@@ -75,17 +74,17 @@ impl Index {
 
     fn slot(&self, slot: usize) -> Option<(u32, u32)> {
         let start = HEADER + slot * SLOT;
-        let (taken, tag) = self.map.get(start..start + SLOT)?.split_at_checked(4)?;
+        let (taken, tag) = self.content.get(start..start + SLOT)?.split_at_checked(4)?;
         Some((u32::from_le_bytes(*taken.as_array()?), u32::from_le_bytes(*tag.as_array()?)))
     }
 
     fn bytes(&self, row: usize) -> Option<&[u8]> {
         let ids = HEADER + self.slots * SLOT + (self.len + 1) * OFFSET;
-        self.map.get(ids..)?.get(self.offset(row)?..self.offset(row + 1)?)
+        self.content.get(ids..)?.get(self.offset(row)?..self.offset(row + 1)?)
     }
 
     fn offset(&self, row: usize) -> Option<usize> {
-        integer(&self.map, HEADER + self.slots * SLOT + row.checked_mul(OFFSET)?)
+        integer(&self.content, HEADER + self.slots * SLOT + row.checked_mul(OFFSET)?)
     }
 }
 

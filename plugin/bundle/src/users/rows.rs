@@ -4,31 +4,31 @@ use std::ops::Range;
 use std::path::Path;
 
 use half::f16;
-use memmap2::Mmap;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorInfo};
 
-use super::map::map;
 use super::{Precision, UserRow};
 use crate::error::{BundleError, Fields};
+use crate::source::Content;
 
-/// The mapped rows.
+/// The rows in memory.
 #[derive(Debug)]
 pub(super) struct Rows {
-    map: Mmap,
+    bytes: Content,
     len: usize,
     dim: usize,
     precision: Precision,
-    /// Where each tensor lies in the file.
+    /// The bytes of each tensor in the file.
     embedding: Range<usize>,
     preference: Range<usize>,
     interactions: Range<usize>,
 }
 
 impl Rows {
-    pub(super) fn open(file: &Path) -> Result<Self, BundleError> {
-        let map = map(file)?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|error| BundleError::syntax(file, error))?;
+    /// Checks the tensors of a file; only errors name `file`.
+    pub(super) fn new(bytes: Content, file: &Path) -> Result<Self, BundleError> {
+        let (header, metadata) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| BundleError::syntax(file, error))?;
         let tensor = |name: &str| {
             metadata.info(name).ok_or_else(|| BundleError::field(file, name, "a tensor of this name", "none"))
         };
@@ -58,7 +58,7 @@ impl Rows {
         let start = header + size_of::<u64>();
         let range = |tensor: &TensorInfo| start + tensor.data_offsets.0..start + tensor.data_offsets.1;
         let (embedding, preference, interactions) = (range(embedding), range(preference), range(interactions));
-        Ok(Self { map, len, dim, precision, embedding, preference, interactions })
+        Ok(Self { bytes, len, dim, precision, embedding, preference, interactions })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -93,7 +93,7 @@ impl Rows {
     /// Returns the bytes of the `row`th item, `size` bytes each, of a tensor.
     fn item(&self, tensor: &Range<usize>, row: usize, size: usize) -> Option<&[u8]> {
         let start = row.checked_mul(size)?;
-        self.map.get(tensor.clone())?.get(start..start.checked_add(size)?)
+        self.bytes.get(tensor.clone())?.get(start..start.checked_add(size)?)
     }
 }
 

@@ -1,6 +1,8 @@
 //! A sentence encoder: tokenizer, model, mean pooling, normalisation to length one.
 
 use std::{
+    fmt::Display,
+    fs,
     path::Path,
     sync::{Mutex, PoisonError},
     thread,
@@ -10,10 +12,14 @@ use std::{
 use super::{EncoderError, group, queue::Encode, tokens::Tokens};
 use crate::{
     OpenError, Provider,
-    bundle::manifest::{Dim, Element, TensorSpec},
+    bundle::{
+        folder::Bundle,
+        layout::ENCODER,
+        manifest::{Dim, Element, TensorSpec},
+    },
     infer::{
         Elements, Tensor,
-        ort::{Runtime, SessionPool},
+        ort::{Model, Runtime, SessionPool},
     },
 };
 
@@ -58,16 +64,31 @@ impl TextEncoder {
         Self::with_runtime(dir, &runtime, crate::Limits::default().sessions)
     }
 
-    pub(crate) fn with_runtime(dir: &Path, runtime: &Runtime, sessions: u32) -> Result<Self, OpenError> {
-        let tokens = Tokens::open(&dir.join(TOKENIZER)).map_err(OpenError::Encoder)?;
-        let model = dir.join(MODEL);
-        let (pool, signature) = SessionPool::open_as_is(runtime, &model, sessions).map_err(OpenError::Encoder)?;
-        let refuse = |reason: &str| OpenError::Encoder(format!("{}: {reason}", model.display()));
+    /// Opens the encoder in the folder `dir`.
+    pub(super) fn with_runtime(dir: &Path, runtime: &Runtime, sessions: u32) -> Result<Self, OpenError> {
+        let tokenizer = dir.join(TOKENIZER);
+        let json = fs::read(&tokenizer).map_err(|error| refuse(&tokenizer, &error))?;
+        let tokens = Tokens::parse(&json).map_err(|error| refuse(&tokenizer, &error))?;
+        Self::new(tokens, &Model::File(&dir.join(MODEL)), runtime, sessions)
+    }
+
+    /// Opens the encoder of a bundle whose manifest lists it.
+    pub(super) fn from_bundle(bundle: &Bundle, runtime: &Runtime, sessions: u32) -> Result<Self, OpenError> {
+        let [tokenizer, model] = [TOKENIZER, MODEL].map(|name| format!("{ENCODER}/{name}"));
+        let json = bundle.read(&tokenizer)?;
+        let tokens = Tokens::parse(&json).map_err(|error| refuse(&bundle.source.path(&tokenizer), &error))?;
+        let (file, content) = (bundle.source.path(&model), bundle.read(&model)?);
+        Self::new(tokens, &Model::Memory { file: &file, content: &content }, runtime, sessions)
+    }
+
+    fn new(tokens: Tokens, model: &Model<'_>, runtime: &Runtime, sessions: u32) -> Result<Self, OpenError> {
+        let (pool, signature) = SessionPool::open_as_is(runtime, model, sessions).map_err(OpenError::Encoder)?;
         let inputs = count_inputs(&signature.inputs).ok_or_else(|| {
-            refuse("expected the int64 inputs input_ids, attention_mask and optionally token_type_ids")
+            refuse(model.file(), &"expected the int64 inputs input_ids, attention_mask and optionally token_type_ids")
         })?;
-        let (output, dim) = hidden_states(&signature.outputs)
-            .ok_or_else(|| refuse("expected a float32 output of dims [batch, tokens, N], such as last_hidden_state"))?;
+        let (output, dim) = hidden_states(&signature.outputs).ok_or_else(|| {
+            refuse(model.file(), &"expected a float32 output of dims [batch, tokens, N], such as last_hidden_state")
+        })?;
         let threads = usize::try_from(sessions).unwrap_or(1).max(1);
         Ok(Self { tokens, pool, inputs, output, dim, threads })
     }
@@ -155,6 +176,10 @@ struct IndexedText {
 /// Returns the deadline of callers that have none: every wait is bounded.
 fn no_deadline() -> Instant {
     Instant::now() + Duration::from_secs(3600)
+}
+
+fn refuse(file: &Path, reason: &dyn Display) -> OpenError {
+    OpenError::Encoder(format!("{}: {reason}", file.display()))
 }
 
 fn no_embedding() -> EncoderError {

@@ -1,7 +1,5 @@
 //! Turns text into token ids, with the limits that the published sentence encoders were used with.
 
-use std::path::Path;
-
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::EncoderError;
@@ -17,11 +15,11 @@ const MAX_TEXT: usize = 64 << 10;
 pub(super) struct Tokens(Tokenizer);
 
 impl Tokens {
-    pub(super) fn open(file: &Path) -> Result<Self, String> {
-        let failed = |error: tokenizers::Error| format!("{}: {error}", file.display());
-        let mut tokenizer = Tokenizer::from_file(file).map_err(failed)?;
+    /// Parses the content of `tokenizer.json`.
+    pub(super) fn parse(json: &[u8]) -> Result<Self, tokenizers::Error> {
+        let mut tokenizer = Tokenizer::from_bytes(json)?;
         let truncation = TruncationParams { max_length: MAX_TOKENS, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(failed)?;
+        tokenizer.with_truncation(Some(truncation))?;
         tokenizer.with_padding(None);
         Ok(Self(tokenizer))
     }

@@ -10,7 +10,10 @@ use std::time::Instant;
 
 use personaroute_bundle::{folder::Bundle, manifest::GraphSpec};
 
-pub(crate) use self::{runtime::Runtime, session::SessionPool};
+pub(crate) use self::{
+    runtime::{Model, Runtime},
+    session::SessionPool,
+};
 use super::{Backend, InferError, Tensor, signature::Signature};
 use crate::OpenError;
 
@@ -25,7 +28,10 @@ impl Ort {
     pub(crate) fn open(runtime: &Runtime, bundle: &Bundle, sessions: u32) -> Result<Self, OpenError> {
         let open = |name: &str, graph: &GraphSpec, copies| {
             let signature = Signature::from(graph);
-            SessionPool::open(runtime, &bundle.dir.join(&graph.file), &signature, copies)
+            let file = bundle.source.path(&graph.file);
+            let content = bundle.read(&graph.file)?;
+            let model = Model::Memory { file: &file, content: &content };
+            SessionPool::open(runtime, &model, &signature, copies)
                 .map_err(|reason| OpenError::Graph { graph: name.to_owned(), reason })
         };
         let graphs = &bundle.manifest.graphs;

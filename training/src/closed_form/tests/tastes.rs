@@ -157,7 +157,7 @@ fn a_router_with_tastes_is_saved_exported_and_takes_in_new_llms() {
     for (model, llms) in [(&loaded, LLMS), (&exported, LLMS + 1)] {
         let bundle = export::write(model, &dir.path().join("bundle"), &ExportOptions::default()).unwrap();
         assert_eq!((bundle.catalog.llms.len(), bundle.manifest.user_dim), (llms, model.user_dim()));
-        assert!(personaroute_bundle::folder::Bundle::verify(&bundle.dir).is_ok());
+        assert!(personaroute_bundle::folder::Bundle::verify(&bundle.source).is_ok());
         // The parity of an export is of random histories; this one is of somebody.
         let found = Embedder::new(model).unwrap().embed(&rated).unwrap();
         let gap = (found - model.embed_users(&rated)).abs().max().double_value(&[]);

@@ -20,6 +20,23 @@ use crate::{OpenError, Provider};
 /// ONNX Runtime allows one environment per process: the first router creates it and all routers share it.
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
+/// An ONNX model.
+pub(crate) enum Model<'a> {
+    /// A file, which may refer to others with its weights.
+    File(&'a Path),
+    /// The content of a model, and the file that errors name.
+    Memory { file: &'a Path, content: &'a [u8] },
+}
+
+impl Model<'_> {
+    /// Returns the file that errors name.
+    pub(crate) fn file(&self) -> &Path {
+        match self {
+            Self::File(file) | Self::Memory { file, .. } => file,
+        }
+    }
+}
+
 /// ONNX Runtime, ready to open sessions on one provider.
 #[derive(Clone)]
 pub(crate) struct Runtime {
@@ -58,11 +75,13 @@ impl Runtime {
         }
     }
 
-    /// Opens one session of the graph at `path`.
-    pub(crate) fn session(&self, path: &Path) -> Result<Session, String> {
-        self.builder()
-            .and_then(|mut builder| builder.commit_from_file(path))
-            .map_err(|error| format!("{}: {error}", path.display()))
+    /// Opens one session of a model.
+    pub(crate) fn session(&self, model: &Model<'_>) -> Result<Session, String> {
+        let session = self.builder().and_then(|mut builder| match model {
+            Model::File(file) => builder.commit_from_file(file),
+            Model::Memory { content, .. } => builder.commit_from_memory(content),
+        });
+        session.map_err(|error| format!("{}: {error}", model.file().display()))
     }
 
     fn builder(&self) -> ort::Result<SessionBuilder> {

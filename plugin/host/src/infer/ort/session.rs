@@ -3,7 +3,6 @@
 //! `ort` needs exclusive access to a session for a run, so concurrent calls need several sessions of the same graph.
 
 use std::{
-    path::Path,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -14,7 +13,7 @@ use ort::{
 };
 use personaroute_bundle::manifest::{Dim, Element, TensorSpec};
 
-use super::Runtime;
+use super::{Model, Runtime};
 use crate::affinity::AffinityPool;
 use crate::infer::{Elements, InferError, Tensor, signature::Signature};
 
@@ -29,14 +28,19 @@ pub(crate) struct SessionPool {
 }
 
 impl SessionPool {
-    /// Opens `copies` sessions of the graph at `path`, whose inputs and outputs must be those of `signature`.
-    pub(crate) fn open(runtime: &Runtime, path: &Path, signature: &Signature, copies: u32) -> Result<Self, String> {
-        Self::new(sessions(runtime, path, copies)?, signature)
+    /// Opens `copies` sessions of `model`, whose inputs and outputs must be those of `signature`.
+    pub(crate) fn open(
+        runtime: &Runtime,
+        model: &Model<'_>,
+        signature: &Signature,
+        copies: u32,
+    ) -> Result<Self, String> {
+        Self::new(sessions(runtime, model, copies)?, signature)
     }
 
-    /// Opens `copies` sessions of any graph at `path` and returns its signature too.
-    pub(crate) fn open_as_is(runtime: &Runtime, path: &Path, copies: u32) -> Result<(Self, Signature), String> {
-        let sessions = sessions(runtime, path, copies)?;
+    /// Opens `copies` sessions of any model and returns its signature too.
+    pub(crate) fn open_as_is(runtime: &Runtime, model: &Model<'_>, copies: u32) -> Result<(Self, Signature), String> {
+        let sessions = sessions(runtime, model, copies)?;
         let first = sessions.first().ok_or("no session")?;
         let signature = Signature { inputs: specs(first.inputs())?, outputs: specs(first.outputs())? };
         Ok((Self::new(sessions, &signature)?, signature))
@@ -150,8 +154,8 @@ fn runtime(error: &ort::Error) -> InferError {
     InferError::Runtime(error.to_string())
 }
 
-fn sessions(runtime: &Runtime, path: &Path, copies: u32) -> Result<Vec<Session>, String> {
-    (0..copies.max(1)).map(|_| runtime.session(path)).collect()
+fn sessions(runtime: &Runtime, model: &Model<'_>, copies: u32) -> Result<Vec<Session>, String> {
+    (0..copies.max(1)).map(|_| runtime.session(model)).collect()
 }
 
 /// Describes the outlets as a manifest does.
