@@ -3,6 +3,7 @@
 //! A connection passes, from the outside in: the listener, which permits so many at a time; the connection, which bounds
 //! heads and slow clients; then by address the admin answers, or the proxy with its phases.
 
+pub mod assets;
 mod probing;
 mod start;
 mod sweeping;
@@ -23,13 +24,16 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{export::Exporter, start::Start};
+use self::{
+    assets::{AssetError, Assets},
+    export::Exporter,
+    start::Start,
+};
 pub use self::{reload::Reload, workers::Workers};
 use crate::{
     admin,
     config::{
         self, Config, Loaded,
-        locate::{self, Files},
         look::{self, Looks},
         raw,
     },
@@ -53,9 +57,9 @@ pub enum StartError {
     /// The configuration does not fit the bundle.
     #[error(transparent)]
     Config(#[from] config::Error),
-    /// The bundle or the plugin is nowhere.
+    /// The bundle, the plugin or the runtime is not there.
     #[error(transparent)]
-    Missing(#[from] locate::Missing),
+    Assets(#[from] AssetError),
     /// The router cannot be opened.
     #[error("the router cannot be opened")]
     Router(#[from] OpenError),
@@ -186,8 +190,8 @@ impl App {
     /// # Errors
     ///
     /// Fails when a part is missing or does not fit.
-    pub fn build(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, StartError> {
-        Self::around(open(loaded, env)?)
+    pub fn build(loaded: &Loaded) -> Result<Self, StartError> {
+        Self::around(open(loaded)?)
     }
 
     /// Builds the gateway on `scorer`.
@@ -368,12 +372,13 @@ fn tracing_to(config: &Config, metrics: &Arc<Metrics>) -> Result<(Option<Arc<Tra
 /// # Errors
 ///
 /// Fails when a part is missing or does not fit.
-pub fn open(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<Snapshot, StartError> {
-    let files = locate::files(loaded, env)?;
+pub fn open(loaded: &Loaded) -> Result<Snapshot, StartError> {
+    let assets = Assets::locate(loaded)?;
     let mut looks = Looks::new();
-    look::remember(&mut looks, &files.bundle.join("manifest.yaml"));
-    look::remember(&mut looks, &files.plugin);
-    let router = Router::open(&options(&loaded.raw, files))?;
+    for file in assets.watched() {
+        look::remember(&mut looks, &file);
+    }
+    let router = Router::open(&options(&loaded.raw, assets))?;
     let models = models(loaded, router.bundle())?;
     let scorer: Arc<dyn Scorer> = Arc::new(router);
     let mut snapshot = snapshot(loaded.config.clone(), models, &scorer)?;
@@ -408,21 +413,19 @@ fn models(loaded: &Loaded, bundle: &Bundle) -> Result<ModelRegistry, StartError>
 /// # Errors
 ///
 /// Fails when the bundle is missing or refused, or the configuration does not fit it.
-pub fn check(loaded: &Loaded, env: &dyn Fn(&str) -> Option<String>) -> Result<ModelRegistry, StartError> {
+pub fn check(loaded: &Loaded) -> Result<ModelRegistry, StartError> {
     loaded.config.tls.as_ref().map(tls::settings).transpose()?;
     spending::check(&loaded.config)?;
-    let written = (loaded.raw.bundle != std::path::Path::new("default")).then(|| loaded.beside(&loaded.raw.bundle));
-    let dir = locate::bundle(written.as_deref(), env)?;
-    let bundle = Bundle::open(&dir).map_err(OpenError::Bundle)?;
-    locate::check(loaded)?;
+    let assets = Assets::locate(loaded)?;
+    let bundle = Bundle::open(assets.bundle).map_err(OpenError::Bundle)?;
     models(loaded, &bundle)
 }
 
-fn options(raw: &raw::Config, files: Files) -> RouterOptions {
+fn options(raw: &raw::Config, assets: Assets) -> RouterOptions {
     let router = &raw.router;
     RouterOptions {
-        onnxruntime: files.onnxruntime,
-        encoder: files.encoder,
+        onnxruntime: assets.onnxruntime,
+        encoder: assets.encoder,
         provider: match router.provider {
             raw::Provider::Cpu => Provider::Cpu,
             raw::Provider::Cuda => Provider::Cuda { device: router.cuda_device },
@@ -435,6 +438,6 @@ fn options(raw: &raw::Config, files: Files) -> RouterOptions {
             encoder_cache: router.encoder_cache,
             ..Limits::default()
         },
-        ..RouterOptions::new(files.bundle, files.plugin)
+        ..RouterOptions::new(assets.bundle, assets.plugin)
     }
 }

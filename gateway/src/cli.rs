@@ -1,8 +1,10 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::config::Overrides;
 
 /// Routes each request to the LLM its user is best served by.
 #[derive(Debug, Parser)]
@@ -20,8 +22,10 @@ pub enum Command {
     Serve(Serve),
     /// Check a configuration and print it with its defaults, without secrets.
     Check {
-        /// The configuration.
+        /// The configuration file.
         file: PathBuf,
+        #[command(flatten)]
+        overrides: Overrides,
     },
     /// Print the JSON schema of the configuration, for editors and checkers.
     Schema,
@@ -43,20 +47,23 @@ pub enum Command {
 /// Serve the gateway.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// The configuration.
-    #[arg(long, env = "PERSONAROUTE_CONFIG")]
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "PERSONAROUTE_CONFIG")]
     pub config: PathBuf,
-    /// Address to listen on, in place of the configuration's.
-    #[arg(long, env = "PERSONAROUTE_LISTEN")]
-    pub listen: Option<SocketAddr>,
+    /// Values in place of the file's.
+    #[command(flatten)]
+    pub overrides: Overrides,
 }
 
 /// Route one query or a file of queries.
 #[derive(Debug, Args)]
 pub struct Infer {
-    /// The configuration.
-    #[arg(long, env = "PERSONAROUTE_CONFIG")]
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "PERSONAROUTE_CONFIG")]
     pub config: PathBuf,
+    /// Values in place of the file's.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// One query.
     #[arg(long, required_unless_present = "input", conflicts_with = "input")]
     pub query: Option<String>,
@@ -92,9 +99,12 @@ pub struct Infer {
 /// Serve the gateway with its chat page.
 #[derive(Debug, Args)]
 pub struct Chat {
-    /// The configuration.
-    #[arg(long, env = "PERSONAROUTE_CONFIG")]
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "PERSONAROUTE_CONFIG")]
     pub config: PathBuf,
+    /// Values in place of the file's.
+    #[command(flatten)]
+    pub overrides: Overrides,
     /// Port of the page on this machine.
     #[arg(long, default_value_t = 7860)]
     pub port: u16,
@@ -108,15 +118,15 @@ pub struct Chat {
 pub enum Bundle {
     /// Print what a bundle holds.
     Show {
-        /// The folder.
-        dir: PathBuf,
+        /// The bundle's folder; without it the bundle that is embedded in this program.
+        dir: Option<PathBuf>,
         /// Print one JSON object instead of text.
         #[arg(long)]
         json: bool,
     },
     /// Compare every file of a bundle with its checksum.
     Verify {
-        /// The folder.
-        dir: PathBuf,
+        /// The bundle's folder; without it the bundle that is embedded in this program.
+        dir: Option<PathBuf>,
     },
 }

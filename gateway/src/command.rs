@@ -26,7 +26,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Serve(serve) => serve::serve(&serve, &env),
         Command::Chat(chat) => serve::chat(&chat, &env),
-        Command::Check { file } => check::check(&file, &env),
+        Command::Check { file, overrides } => check::check(&file, &overrides, &env),
         Command::Schema => schema::schema(),
         Command::Infer(infer) => infer::infer(&infer, &env),
         Command::Bundle(bundle) => bundle::bundle(bundle),

@@ -13,7 +13,7 @@ pub mod load;
 mod check;
 mod find;
 mod keys_file;
-pub mod locate;
+pub mod overrides;
 pub mod look;
 pub mod duration;
 pub mod size;
@@ -27,6 +27,7 @@ pub use self::{
     auth::{Auth, Key},
     error::{Error, Fault, Place},
     load::{Loaded, load, parse},
+    overrides::Overrides,
     raw::{Breaker, Budget, Hedge, Kind, Limits, Log, LogFormat, Period, Probe, Quota, Retry, Router, Timeouts, Tls},
     secret::Secret,
     shared::Shared,

@@ -1,5 +1,6 @@
 //! The program itself, as a process of its own: signals, its log, and real parts that fail.
 
 mod running;
+mod precedence;
 mod signals;
 mod degraded;

@@ -34,7 +34,8 @@ pub(crate) fn run() -> Result<()> {
     examples.spawn().context("starting the examples")?;
     let mut serve = Command::new(&gateway);
     environment.give(&mut serve)?;
-    serve.env("PERSONAROUTE_PLUGIN", plugin).current_dir(workspace::root());
+    serve.env("PERSONAROUTE_PLUGIN", plugin).env("PERSONAROUTE_BUNDLE", workspace::default_bundle());
+    serve.current_dir(workspace::root());
     serve.args(["serve", "--config"]).arg(configuration);
     let error = serve.exec();
     bail!("could not start {}: {error}", gateway.display())

@@ -17,6 +17,11 @@ pub(crate) fn root() -> PathBuf {
     own.parent().unwrap_or(own).to_path_buf()
 }
 
+/// Returns the folder of the default bundle.
+pub(crate) fn default_bundle() -> PathBuf {
+    root().join("configs/bundle")
+}
+
 /// Returns the cache folder: `PERSONAROUTE_CACHE`, else the user's cache folder; never inside the repository.
 pub(crate) fn cache() -> Result<PathBuf> {
     if let Some(folder) = variable("PERSONAROUTE_CACHE") {

@@ -1,27 +1,29 @@
 //! `personaroute bundle show` and `bundle verify`.
 
-use std::{io::Write, path::Path};
+use std::io::Write;
 
-use personaroute_bundle::folder::Bundle;
+use personaroute_bundle::{folder::Bundle, source::BundleSource};
 use serde_json::json;
 
 use super::Failed;
-use crate::cli;
+use crate::{app::assets, cli};
 
 /// Looks at a bundle.
 pub(super) fn bundle(command: cli::Bundle) -> Result<(), Failed> {
     let text = match command {
-        cli::Bundle::Show { dir, json } => show(&dir, json)?,
+        cli::Bundle::Show { dir, json } => show(assets::bundle(dir.as_deref())?, json)?,
         cli::Bundle::Verify { dir } => {
-            let bundle = Bundle::verify(&dir)?;
-            format!("{}: {} files as the manifest says", dir.display(), bundle.manifest.files.len())
+            let source = assets::bundle(dir.as_deref())?;
+            let bundle = Bundle::verify(&source)?;
+            format!("{source}: {} files match the manifest", bundle.manifest.files.len())
         }
     };
     writeln!(std::io::stdout().lock(), "{text}").map_err(Failed::io("writing to stdout"))
 }
 
-fn show(dir: &Path, as_json: bool) -> Result<String, Failed> {
-    let bundle = Bundle::open(dir)?;
+fn show(source: BundleSource, as_json: bool) -> Result<String, Failed> {
+    let name = source.to_string();
+    let bundle = Bundle::open(source)?;
     if as_json {
         let object = json!({
             "manifest": bundle.manifest,
@@ -32,7 +34,7 @@ fn show(dir: &Path, as_json: bool) -> Result<String, Failed> {
         return Ok(object.to_string());
     }
     let manifest = bundle.manifest.to_yaml()?;
-    let mut text = format!("{}: {} users of {} dimensions\n\n", dir.display(), bundle.users.len(), bundle.users.dim());
+    let mut text = format!("{name}: {} users of {} dimensions\n\n", bundle.users.len(), bundle.users.dim());
     text.push_str("LLM                              input $/M  output $/M\n");
     for llm in &bundle.catalog.llms {
         text.push_str(&format!("{:<32} {:>9.3}  {:>10.3}\n", llm.id, llm.input_price, llm.output_price));

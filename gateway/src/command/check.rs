@@ -3,12 +3,15 @@
 use std::{io::Write, path::Path};
 
 use super::Failed;
-use crate::{app, config};
+use crate::{
+    app,
+    config::{self, Overrides},
+};
 
 /// Checks `file`.
-pub(super) fn check(file: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
-    let loaded = config::load(file, env)?;
-    let models = app::check(&loaded, env)?;
+pub(super) fn check(file: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
+    let loaded = config::load(file, env)?.overridden(overrides)?;
+    let models = app::check(&loaded)?;
     let mut out = std::io::stdout().lock();
     let printed = writeln!(
         out,

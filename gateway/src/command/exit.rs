@@ -2,7 +2,10 @@
 
 use std::{error::Error, io::Write, process::ExitCode};
 
-use crate::{app::StartError, config};
+use crate::{
+    app::{StartError, assets::AssetError},
+    config,
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,9 @@ pub(super) enum Failed {
     /// The gateway does not start.
     #[error(transparent)]
     Start(StartError),
+    /// The bundle is not there.
+    #[error(transparent)]
+    Assets(#[from] AssetError),
     /// The bundle is refused.
     #[error(transparent)]
     Bundle(#[from] personaroute_bundle::BundleError),
@@ -58,7 +64,12 @@ impl Failed {
         match self {
             Self::Config(_) => 64,
             Self::Usage(_) => 2,
-            Self::Start(_) | Self::Bundle(_) | Self::Io { .. } | Self::Input(_) | Self::Rows { .. } => 1,
+            Self::Start(_)
+            | Self::Assets(_)
+            | Self::Bundle(_)
+            | Self::Io { .. }
+            | Self::Input(_)
+            | Self::Rows { .. } => 1,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// Runs the queries.
 pub(super) fn infer(options: &cli::Infer, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
-    let mut loaded = config::load(&options.config, env)?;
+    let mut loaded = config::load(&options.config, env)?.overridden(&options.overrides)?;
     // Who may read the configuration and its secrets needs no key; the file of what was spent is the server's.
     loaded.config.auth = Auth { keys: None, user_quota: Quota::UNLIMITED };
     loaded.config.state = config::State::default();
@@ -34,7 +34,7 @@ pub(super) fn infer(options: &cli::Infer, env: &dyn Fn(&str) -> Option<String>) 
         (None, Some(input)) => rows::read(input)?,
         (None, None) => return Err(Failed::Usage("give --query or --input".to_owned())),
     };
-    let app = App::build(&loaded, env)?;
+    let app = App::build(&loaded)?;
     let batch = loaded.config.limits.batch;
     let answered = runtime()?.block_on(async {
         match options.route_only {

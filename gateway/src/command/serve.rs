@@ -12,13 +12,13 @@ use super::Failed;
 use crate::{
     app::{self, App, Bound, Reload, Workers},
     cli,
-    config::{self, Loaded},
+    config::{self, Loaded, Overrides},
     telemetry::log,
 };
 
 /// Serves until SIGTERM or SIGINT.
 pub(super) fn serve(options: &cli::Serve, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
-    run(&options.config, options.listen, env, |_| None)
+    run(&options.config, &options.overrides, env, |_| None)
 }
 
 /// Serves on a port of this machine and prints the page's address.
@@ -29,12 +29,13 @@ pub(super) fn chat(options: &cli::Chat, env: &dyn Fn(&str) -> Option<String>) ->
         return Err(Failed::Usage(advice.to_owned()));
     }
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
-    run(&options.config, Some(listen), env, |address| Some(format!("chat page: http://{address}/")))
+    let overrides = Overrides { listen: Some(listen), ..options.overrides.clone() };
+    run(&options.config, &overrides, env, |address| Some(format!("chat page: http://{address}/")))
 }
 
 fn run(
     file: &Path,
-    listen: Option<SocketAddr>,
+    overrides: &Overrides,
     env: &dyn Fn(&str) -> Option<String>,
     greeting: impl Fn(SocketAddr) -> Option<String>,
 ) -> Result<(), Failed> {
@@ -45,14 +46,11 @@ fn run(
         let _entered = runtime.enter();
         signal(SignalKind::hangup()).map_err(Failed::io("listening for signals"))?
     };
-    let mut loaded = config::load(file, env)?.traced_as(env)?;
-    if let Some(listen) = listen {
-        loaded = loaded.listening_on(listen)?;
-    }
+    let loaded = config::load(file, env)?.overridden(overrides)?.traced_as(env)?;
     log::start(&loaded.config.log).map_err(|error| Failed::Usage(format!("log.filter: {error}")))?;
     let workers = Workers::start(threads()).map_err(Failed::io("starting the threads that serve"))?;
-    let app = App::build(&loaded, env)?.on(workers);
-    let reload = reload(&loaded, listen);
+    let app = App::build(&loaded)?.on(workers);
+    let reload = reload(&loaded, overrides.clone());
     runtime.block_on(async {
         let bound = Bound::bind(&loaded.config).await?;
         let address = bound.address().map_err(Failed::io("reading the listener's address"))?;
@@ -78,17 +76,13 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
         .map_err(Failed::io("starting the async runtime"))
 }
 
-/// Reads the same file again, with the same options.
-fn reload(loaded: &Loaded, listen: Option<SocketAddr>) -> Reload {
+/// Returns how the same file is read again, with the same overrides.
+fn reload(loaded: &Loaded, overrides: Overrides) -> Reload {
     let file = loaded.path.clone();
     let watched = vec![file.clone()];
     let build = move || {
         let env = |name: &str| std::env::var(name).ok();
-        let mut loaded = config::load(&file, &env)?.traced_as(&env)?;
-        if let Some(listen) = listen {
-            loaded = loaded.listening_on(listen)?;
-        }
-        app::open(&loaded, &env)
+        app::open(&config::load(&file, &env)?.overridden(&overrides)?.traced_as(&env)?)
     };
     Reload { build: Box::new(build), watched }
 }

@@ -1,12 +1,9 @@
 //! Reading a configuration file.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
-    Config, Error, Fault, Place, Tls, check, find, keys_file,
+    Config, Error, Fault, Overrides, Place, Tls, check, find, keys_file,
     look::{self, Looks},
     raw, traces,
 };
@@ -28,17 +25,22 @@ impl Loaded {
         serde_saphyr::to_string(&self.raw).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
     }
 
-    /// Returns the same configuration listening on `address`, as a command-line option asks.
+    /// Returns the same configuration with the values of `overrides` in place of the file's.
     ///
     /// # Errors
     ///
     /// Fails when nobody is authenticated and the address is public.
-    pub fn listening_on(mut self, address: SocketAddr) -> Result<Self, Error> {
-        self.raw.listen.value = address;
-        self.config.listen = address;
+    pub fn overridden(mut self, overrides: &Overrides) -> Result<Self, Error> {
+        overrides.apply(&mut self.raw);
+        self.config.listen = self.raw.listen.value;
         let refused = |(place, fault)| Error::Invalid { path: self.path.clone(), place, fault };
         check::listener(&self.raw).map_err(refused)?;
         Ok(self)
+    }
+
+    /// Returns the folder of the bundle that is named; none is the default bundle.
+    pub fn bundle(&self) -> Option<PathBuf> {
+        (self.raw.bundle != Path::new("default")).then(|| self.beside(&self.raw.bundle))
     }
 
     /// Returns the same configuration as OpenTelemetry's own variables of `env` change it.

@@ -42,12 +42,12 @@ pub struct Config {
     /// `null` switches the admin listener off.
     #[serde(default = "default_admin")]
     pub admin: Option<SocketAddr>,
-    /// `default`, the bundle of the repository or the installation, or a folder beside this file.
+    /// `default`, which is the bundle embedded in the program, or a folder relative to this file.
     #[serde(default = "default_bundle")]
     pub bundle: PathBuf,
     #[serde(default)]
     pub plugin: Plugin,
-    /// ONNX Runtime's shared library, in place of `ORT_DYLIB_PATH`.
+    /// ONNX Runtime's shared library; by default the one that is installed with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub onnxruntime: Option<PathBuf>,
     /// Folder of the text encoder, in place of the bundle's.
@@ -84,7 +84,7 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
-    /// The WASM component; by default the one that is installed or built beside the gateway.
+    /// The WASM component; by default the one that is embedded in the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wasm: Option<PathBuf>,
 }

@@ -111,18 +111,6 @@ fn a_task_is_one_of_the_bundles() {
 }
 
 #[test]
-fn what_is_named_must_be_there() {
-    for (named, expected) in [
-        ("plugin: {wasm: gone.wasm}", "no `plugin.wasm` found; looked at: gone.wasm"),
-        ("onnxruntime: gone.so", "no `onnxruntime` found; looked at: gone.so"),
-    ] {
-        let loaded = read(&format!("{GOOD}{named}\n")).unwrap();
-        assert_eq!(locate::check(&loaded).unwrap_err().to_string(), expected);
-    }
-    assert!(locate::check(&read(GOOD).unwrap()).is_ok());
-}
-
-#[test]
 fn the_parsers_refusals_point_at_the_place_as_well() {
     let refusals = [
         ("version: 1\n", "version: 1\nlistne: x\n", "f.yaml:2:1: ", "listne"),

@@ -86,7 +86,8 @@ type Addresses = (SocketAddr, Option<SocketAddr>);
 
 fn serve(yaml: &str, addresses: &mpsc::Sender<Addresses>, stopped: oneshot::Receiver<()>) -> Result<()> {
     let loaded = config::parse(Path::new("test.yaml"), yaml, &environment).context("the configuration")?;
-    let app = App::build(&loaded, &environment).context("building the gateway")?.on(Workers::start(2)?);
+    let loaded = path::with_assets(loaded)?;
+    let app = App::build(&loaded).context("building the gateway")?.on(Workers::start(2)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let bound = Bound::bind(&loaded.config).await?;
@@ -101,15 +102,7 @@ fn serve(yaml: &str, addresses: &mpsc::Sender<Addresses>, stopped: oneshot::Rece
     })
 }
 
-/// The environment of the gateway under test: the built parts, and keys that are no secrets.
+/// The environment of the gateway under test: keys that are no secrets.
 fn environment(name: &str) -> Option<String> {
-    let found = match name {
-        "PERSONAROUTE_PLUGIN" => path::plugin(),
-        "PERSONAROUTE_BUNDLE" => path::default_bundle(),
-        "PERSONAROUTE_ENCODER_DIR" => path::encoder(),
-        "ORT_DYLIB_PATH" => path::onnxruntime(),
-        name if name.ends_with("_API_KEY") => return Some(format!("test-{}", name.to_lowercase())),
-        _ => return None,
-    };
-    Some(found.display().to_string())
+    name.ends_with("_API_KEY").then(|| format!("test-{}", name.to_lowercase()))
 }

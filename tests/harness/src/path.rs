@@ -4,6 +4,8 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use personaroute_gateway::config::{self, Loaded, Overrides};
+
 /// Returns the repository's root.
 pub fn root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -27,6 +29,23 @@ pub fn default_bundle() -> PathBuf {
 /// Returns the routing plugin: the one `cargo xtask test` names, else the one `cargo xtask plugin` left.
 pub fn plugin() -> PathBuf {
     named("PERSONAROUTE_PLUGIN").unwrap_or_else(|| target().join("plugin/personaroute.wasm"))
+}
+
+/// Returns `loaded` with the built parts where its file names none: a gateway under test has nothing embedded.
+///
+/// # Errors
+///
+/// Fails as [`Loaded::overridden`] does.
+pub fn with_assets(loaded: Loaded) -> Result<Loaded, config::Error> {
+    let raw = &loaded.raw;
+    let overrides = Overrides {
+        listen: None,
+        bundle: loaded.bundle().is_none().then(default_bundle),
+        plugin: raw.plugin.wasm.is_none().then(plugin),
+        onnxruntime: raw.onnxruntime.is_none().then(onnxruntime),
+        encoder: raw.encoder.is_none().then(encoder),
+    };
+    loaded.overridden(&overrides)
 }
 
 /// Returns a misbehaving guest by name.

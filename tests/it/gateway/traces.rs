@@ -165,7 +165,7 @@ async fn of_two_that_are_asked_each_has_its_span_and_the_one_that_answers_the_su
                 ("hedge_cancelled", StatusCode::Unset)
             ),
             false => {
-                assert_eq!((text(loser, "error.type").as_str(), code(loser)), ("hedge_timeout", StatusCode::Error))
+                assert_eq!((text(loser, "error.type").as_str(), code(loser)), ("hedge_timeout", StatusCode::Error));
             }
         }
     }

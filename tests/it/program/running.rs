@@ -47,8 +47,21 @@ impl Running {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(path::binary("personaroute"));
         command.arg("serve").arg("--config").arg(&file);
-        command.env("PERSONAROUTE_PLUGIN", path::plugin()).env("PERSONAROUTE_BUNDLE", path::default_bundle());
-        command.env("ORT_DYLIB_PATH", path::onnxruntime()).envs(variables.iter().copied());
+        let written = fs::read_to_string(&file)?;
+        // A variable comes before the file, so that it is set only for parts that the file does not name.
+        for (key, variable, path) in [
+            ("wasm: ", "PERSONAROUTE_PLUGIN", path::plugin()),
+            ("bundle: ", "PERSONAROUTE_BUNDLE", path::default_bundle()),
+            ("encoder: ", "PERSONAROUTE_ENCODER_DIR", path::encoder()),
+            ("onnxruntime: ", "ORT_DYLIB_PATH", path::onnxruntime()),
+        ] {
+            if written.contains(key) {
+                command.env_remove(variable)
+            } else {
+                command.env(variable, path)
+            };
+        }
+        command.envs(variables.iter().copied());
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().context("the built program")?;
         let stderr = child.stderr.take().context("its log")?;
         let log = Arc::new(Mutex::new(Vec::new()));

@@ -240,7 +240,8 @@ impl Gateway {
         fs::write(&file, configuration).with_context(|| file.display().to_string())?;
         let mut serve = Command::new(workspace::target()?.join("release/personaroute"));
         environment.give(&mut serve)?;
-        serve.env("PERSONAROUTE_PLUGIN", plugin).current_dir(workspace::root());
+        serve.env("PERSONAROUTE_PLUGIN", plugin).env("PERSONAROUTE_BUNDLE", workspace::default_bundle());
+        serve.current_dir(workspace::root());
         serve.args(["serve", "--config"]).arg(file);
         let mut child = serve.spawn().context("starting the gateway")?;
         let before_models = usage::resident_before(&mut child, "libonnxruntime");
