@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::toolchain::Toolchain;
 use crate::{process, setup, workspace};
 
 /// The targets, each a binary and a corpus of that name.
@@ -55,7 +56,7 @@ pub(crate) fn run(target: &str, minutes: &str) -> Result<()> {
 /// Builds the target with everything below it instrumented, and returns the binary.
 fn build(target: &str) -> Result<PathBuf> {
     setup::compiler("libFuzzer is compiled with a C++ compiler")?;
-    let host = workspace::toolchain()?.host;
+    let host = Toolchain::find()?.host;
     eprintln!("fuzz: building {target}, which takes minutes the first time");
     let mut cargo = process::cargo();
     cargo.env("RUSTFLAGS", INSTRUMENTATION.join(" ")).env("CARGO_TARGET_DIR", workspace::target()?);

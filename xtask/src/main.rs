@@ -2,6 +2,7 @@
 
 mod workspace;
 mod process;
+mod toolchain;
 mod environment;
 mod setup;
 mod plugin;

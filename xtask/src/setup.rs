@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use self::lock::Lock;
 use crate::environment::Environment;
-use crate::process;
-use crate::workspace;
+use crate::toolchain::Toolchain;
+use crate::{process, workspace};
 
 /// The only machine whose wheels the lock file names.
 const SUPPORTED_HOST: &str = "x86_64-unknown-linux-gnu";
@@ -105,7 +105,7 @@ fn libtorch(lock: &Lock) -> Result<PathBuf> {
 
 fn fetched(lock: &Lock, name: &str) -> Result<PathBuf> {
     let component = lock.component(name)?;
-    let host = workspace::toolchain()?.host;
+    let host = Toolchain::find()?.host;
     ensure!(
         host == SUPPORTED_HOST,
         "set-up fetches {} for {SUPPORTED_HOST} only, and this is {host}: \

@@ -1,12 +1,9 @@
-//! Where things are: the repository, the cache outside it, the build folder, the toolchain.
+//! Where things are: the repository, the cache outside it, the build folder.
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
-
-use crate::process;
 
 /// The version of the cache's layout; a change of layout starts a new folder beside the old.
 const LAYOUT: &str = "v1";
@@ -44,32 +41,6 @@ pub(crate) fn target() -> Result<PathBuf> {
     match variable("CARGO_TARGET_DIR") {
         Some(folder) => Ok(root().join(folder)),
         None => Ok(cache()?.join("target")),
-    }
-}
-
-/// What the compiler in use says about itself.
-pub(crate) struct Toolchain {
-    pub(crate) sysroot: PathBuf,
-    pub(crate) host: String,
-}
-
-/// Asks rustc for its sysroot and host.
-pub(crate) fn toolchain() -> Result<Toolchain> {
-    let rustc = || {
-        let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        command.current_dir(root());
-        command
-    };
-    let sysroot = process::capture(rustc().args(["--print", "sysroot"]), "asking rustc for its folder")?;
-    let about = process::capture(rustc().arg("-vV"), "asking rustc for its version")?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
-    Ok(Toolchain { sysroot: PathBuf::from(sysroot.trim()), host: host.to_owned() })
-}
-
-impl Toolchain {
-    /// The folder in which rustup keeps the linkers.
-    pub(crate) fn tools(&self) -> PathBuf {
-        self.sysroot.join("lib/rustlib").join(&self.host).join("bin")
     }
 }
 

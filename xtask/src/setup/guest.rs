@@ -6,8 +6,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::debian;
-use crate::process;
-use crate::workspace::{self, Toolchain};
+use crate::toolchain::Toolchain;
+use crate::{process, workspace};
 
 /// The target of the plugin and the test guests: no operating system, so no imports beyond the contract's.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
@@ -26,7 +26,7 @@ pub(crate) enum GuestToolchain {
 impl GuestToolchain {
     /// Returns what is there, or gets it.
     pub(crate) fn ensure() -> Result<Self> {
-        let toolchain = workspace::toolchain()?;
+        let toolchain = Toolchain::find()?;
         if has_target(&toolchain) {
             return Ok(Self::Rustup { toolchain });
         }
