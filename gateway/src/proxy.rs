@@ -13,6 +13,11 @@ mod endpoint_filter;
 mod endpoint_guard;
 mod send;
 mod stream;
+mod attempts;
+mod billing;
+mod decision_summary;
+mod routing_headers;
+mod outcome;
 mod request_log;
 mod spans;
 mod route;
@@ -40,13 +45,13 @@ use crate::{
     upstream::{Body, body::BodyError},
 };
 
-/// Serves requests with the snapshot that is live when each begins.
+/// Serves requests, each with the snapshot that is live when it starts.
 #[derive(Debug)]
 pub struct Proxy {
     live: ArcSwap<Snapshot>,
     replaced: Notify,
     permits: Arc<Semaphore>,
-    /// Outlives reloads: a new configuration forgives nobody.
+    /// Survives reloads, so that a new configuration resets no limit.
     ledger: Arc<Ledger>,
     sessions: Sessions,
     metrics: Arc<Metrics>,
@@ -54,18 +59,18 @@ pub struct Proxy {
     tracer: Option<Arc<Tracer>>,
 }
 
-/// What can carry a request's body in.
+/// A request body.
 pub trait RequestBody: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send {}
 
 impl<B: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send> RequestBody for B {}
 
-/// Returns the future of `make` in a box. It is made there: futures of some kilobytes are dear to move.
+/// Returns the future of `make` in a box. It is built in place, as moving a future of several kilobytes is expensive.
 fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
     Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
 impl Proxy {
-    /// Returns a proxy that serves with `snapshot` and holds clients to their limits by `ledger`.
+    /// Returns a proxy that serves with `snapshot` and enforces limits with `ledger`.
     pub fn new(snapshot: Arc<Snapshot>, ledger: Arc<Ledger>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
         let sessions = Sessions::default();
@@ -81,13 +86,13 @@ impl Proxy {
         }
     }
 
-    /// Returns the same proxy, its requests traced by `tracer`.
+    /// Returns the same proxy, with its requests traced by `tracer`.
     #[must_use]
     pub fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
         Self { tracer, ..self }
     }
 
-    /// Answers `request`, whatever happens.
+    /// Returns the response to `request`; errors become error responses.
     pub async fn handle<B: RequestBody>(&self, request: Request<B>) -> Response<Body> {
         let snapshot = self.live.load_full();
         let (parts, body) = request.into_parts();
@@ -101,23 +106,23 @@ impl Proxy {
                 _ => error_response::build(&Error::Method { allowed: "POST" }, Some(wire), None),
             };
         }
-        let reply = match (&parts.method, path) {
+        let response = match (&parts.method, path) {
             (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, &parts, body)).await,
             (_, "/v1/route") => Err(Error::Method { allowed: "POST" }),
             (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, &parts),
             (_, path) if local::serves(path) => Err(Error::Method { allowed: "GET, HEAD" }),
             _ => Err(Error::UnknownPath),
         };
-        reply.unwrap_or_else(|error| error_response::build(&error, None, None))
+        response.unwrap_or_else(|error| error_response::build(&error, None, None))
     }
 
-    /// Puts `snapshot` in place of the live one; running requests keep theirs.
+    /// Replaces the live snapshot; running requests keep theirs.
     pub fn replace(&self, snapshot: Arc<Snapshot>) {
         self.live.store(snapshot);
         self.replaced.notify_one();
     }
 
-    /// Waits until the live snapshot is another one than before; for one waiter.
+    /// Waits until the live snapshot is replaced. Supports one waiter.
     pub async fn replaced(&self) {
         self.replaced.notified().await;
     }
@@ -139,7 +144,7 @@ impl Proxy {
         let mut log = RequestLog::begin(wire.as_str(), Arc::clone(&self.metrics), Spans::new(trace, wire, scheme));
         let deadline = log.started + snapshot.config.timeouts.total;
         let sent = {
-            // Pinned where it is, as moving it would cost.
+            // Pinned in place, as moving a large future is expensive.
             let phases = pin!(self.phases(&snapshot, wire, parts, body, &mut log));
             tokio::time::timeout_at(deadline.into(), phases).await.unwrap_or(Err(Error::Timeout))
         };
@@ -149,7 +154,7 @@ impl Proxy {
         }
     }
 
-    /// Read, decide, send: everything before the first byte of the answer.
+    /// Runs the phases before the first byte of the response: read, decide, send.
     async fn phases<B: RequestBody>(
         &self,
         snapshot: &Snapshot,
@@ -170,7 +175,7 @@ impl Proxy {
             log.hold_reservation(admit::reserve(lease, snapshot, &request, &plan).await?);
         }
         let response = send::send(snapshot, &request, &plan, log).await?;
-        if let (Some(_), Some(llm)) = (&plan.virtual_model, log.llm()) {
+        if let (Some(_), Some(llm)) = (&plan.virtual_model, log.answering_llm()) {
             self.sessions.record(decide::session(&self.sessions, &request), llm, Instant::now());
         }
         Ok(response)

@@ -1,13 +1,11 @@
-//! Quotas of a request: checked when it arrives, and its estimated cost reserved before it is sent.
+//! Admits a request within the quotas of its key and user, and reserves its estimated cost before it is sent.
 
 use std::{
     sync::Arc,
     time::{Instant, SystemTime},
 };
 
-use super::{
-    Error, Snapshot, endpoint_filter::EndpointFilter, identify::Caller, read::ParsedRequest, request_log::usd,
-};
+use super::{Error, Snapshot, billing::price, endpoint_filter::EndpointFilter, identify::Caller, read::ParsedRequest};
 use crate::{
     api::{Usage, Wire},
     config::{Auth, Quota},
@@ -51,12 +49,12 @@ pub(super) async fn reserve(
     let facts = &request.facts;
     let assumed = if request.wire == Wire::Embeddings { 0 } else { snapshot.config.limits.assumed_output };
     let usage = Usage { input: u64::from(facts.prompt_tokens()), cached: 0, output: facts.output_tokens(assumed) };
-    // All of them: who is passed over because it cools down uses up no attempt, so that even the last may come to answer.
+    // Every endpoint counts: skipping an open circuit uses no attempt, so even the last one may serve the request.
     let filter = EndpointFilter::of(snapshot, request, plan);
     let llms = plan.ranking.iter().filter_map(|ranked| snapshot.models.find(&ranked.llm));
-    let places = llms.flat_map(|llm| filter.endpoints(llm));
-    let dearest = places.map(|(_, place)| usd(usage, &place.spec)).fold(0.0, f64::max);
-    let cost = Cost { tokens: usage.input.saturating_add(usage.output), usd: dearest };
+    let endpoints = llms.flat_map(|llm| filter.endpoints(llm));
+    let highest = endpoints.map(|(_, endpoint)| price(usage, &endpoint.spec)).fold(0.0, f64::max);
+    let cost = Cost { tokens: usage.input.saturating_add(usage.output), usd: highest };
     lease.reserve(cost, Instant::now(), SystemTime::now()).await.map_err(Error::LimitReached)?;
     Ok(lease)
 }

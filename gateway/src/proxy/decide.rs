@@ -1,4 +1,4 @@
-//! Phase two: gathers the facts, asks the router, and hands both to `crate::decide`.
+//! The decide phase: gathers the facts, calls the router, and builds the plan with `crate::decide`.
 
 use std::{sync::Arc, time::Instant};
 
@@ -16,10 +16,10 @@ use crate::{
     upstream::{Endpoint, Protocol},
 };
 
-/// Most bytes of a query that are handed to the router: 256 words, which is all it reads, are shorter.
+/// Most bytes of the query passed to the router, which reads at most 256 words.
 const QUERY_BYTES: usize = 16 << 10;
 
-/// What a routed request asks for, wherever it was said.
+/// The input of a decision, from a request or from `/v1/route`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RoutingInput<'a> {
     pub(super) wire: Wire,
@@ -31,7 +31,7 @@ pub(super) struct RoutingInput<'a> {
     pub(super) prompt_tokens: u32,
 }
 
-/// Decides about a request that names a virtual or a concrete model.
+/// Decides on a request for a virtual model or an LLM.
 pub(super) async fn decide(
     snapshot: &Snapshot,
     sessions: &Sessions,
@@ -54,10 +54,10 @@ pub(super) async fn decide(
         prompt_tokens: request.facts.prompt_tokens(),
     };
     let eligible = candidates(snapshot, policy, input, || request.translation().err().cloned())?;
-    let is_candidate = |llm: &Arc<str>| eligible.specs.iter().any(|offer| offer.llm == *llm);
+    let is_candidate = |llm: &Arc<str>| eligible.specs.iter().any(|spec| spec.llm == *llm);
     let sticky_llm = session.and_then(|id| sessions.llm(id, policy.expiry, Instant::now())).filter(is_candidate);
     if request.wire == Wire::Embeddings && eligible.specs.len() > 1 {
-        let message = "embeddings of different models do not compare: name one model";
+        let message = "embeddings of different models are not comparable: name one model";
         return Err(Invalid::new("model", message).into());
     }
     if overrides.bypass {
@@ -75,14 +75,14 @@ pub(super) async fn decide(
     Ok(plan)
 }
 
-/// Names the conversation a request belongs to: the one the client names, or the one whose opening it carries on.
+/// Returns the id of the conversation: from the session header, or else from the opening of the conversation.
 pub(super) fn session(sessions: &Sessions, request: &ParsedRequest<'_>) -> SessionId {
     let thread = request.overrides.session.as_deref().unwrap_or(&request.facts.opening);
     sessions.id(&request.caller.name(), &request.model, request.user.as_deref(), thread)
 }
 
-/// Returns the candidates that can serve `input`, at least one; `untranslatable` says what keeps the request from
-/// upstreams of another format, and is only asked when there are such.
+/// Returns the candidates that can serve `input`, at least one. `untranslatable` returns why the request cannot be
+/// translated; it is called only if an upstream of the other format is a candidate.
 pub(super) fn candidates<'a>(
     snapshot: &'a Snapshot,
     policy: &Policy,
@@ -101,14 +101,14 @@ pub(super) fn candidates<'a>(
     if !eligible.specs.is_empty() {
         return Ok(eligible);
     }
-    let is_lost = eligible.excluded.iter().any(|left| left.reason == ExclusionReason::Untranslatable);
-    match untranslatable().filter(|_| is_lost) {
+    let is_untranslatable = eligible.excluded.iter().any(|left| left.reason == ExclusionReason::Untranslatable);
+    match untranslatable().filter(|_| is_untranslatable) {
         Some(invalid) => Err(invalid.into()),
         None => Err(Error::NoCandidate(eligible.excluded)),
     }
 }
 
-/// Returns what a request with these `facts` asks of any endpoint.
+/// Returns the requirements of a request with these `facts`.
 pub(super) fn requirements(facts: &Facts, prompt_tokens: u32) -> Requirements<'_> {
     Requirements {
         needs: &facts.needs,
@@ -117,7 +117,7 @@ pub(super) fn requirements(facts: &Facts, prompt_tokens: u32) -> Requirements<'_
     }
 }
 
-/// Returns what the router is asked.
+/// Returns the job for the router.
 pub(super) fn route_job(policy: &Policy, specs: &[&ModelSpec], input: RoutingInput<'_>) -> RouteJob {
     let text = &input.facts.text;
     let request = RouteRequest {
@@ -125,14 +125,14 @@ pub(super) fn route_job(policy: &Policy, specs: &[&ModelSpec], input: RoutingInp
         text: text.get(..text.floor_char_boundary(QUERY_BYTES)).unwrap_or_default().to_owned(),
         task: input.task.map(str::to_owned).or_else(|| policy.task.clone()),
         preference: input.preference,
-        candidates: specs.iter().map(|offer| candidate(offer)).collect(),
+        candidates: specs.iter().map(|spec| candidate(spec)).collect(),
         prompt_tokens: input.prompt_tokens,
         profile: None,
     };
     RouteJob { request, preference: policy.preference }
 }
 
-/// Returns the plan that follows from the router's result, or from its lack.
+/// Returns the plan for the router's result, in the fallback order if it failed.
 pub(super) fn plan(
     policy: &Policy,
     eligible: Eligible<'_>,
@@ -148,7 +148,7 @@ pub(super) fn plan(
             }
         }
         Err(error) => {
-            tracing::warn!(error = %error, reason = error.label(), "the router gave no decision");
+            tracing::warn!(error = %error, reason = error.label(), "the router made no decision, the fallback order is used");
             Plan::fallback(decision_id(), policy, eligible, FallbackReason::from(&error))
         }
     }
@@ -168,12 +168,12 @@ fn concrete(snapshot: &Snapshot, request: &ParsedRequest<'_>) -> Result<Plan, Er
     }
 }
 
-fn candidate(offer: &ModelSpec) -> Candidate {
+fn candidate(spec: &ModelSpec) -> Candidate {
     Candidate {
-        llm: Arc::clone(&offer.llm),
-        input_price: offer.input_price,
-        output_price: offer.output_price,
-        context_window: offer.context_window,
+        llm: Arc::clone(&spec.llm),
+        input_price: spec.input_price,
+        output_price: spec.output_price,
+        context_window: spec.context_window,
     }
 }
 

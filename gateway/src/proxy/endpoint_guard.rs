@@ -1,4 +1,4 @@
-//! A place that may answer, the guard that a request takes there, and the answer that begins.
+//! An attempt at an endpoint, the guard that counts it there, and the response that it starts.
 
 use std::{sync::Arc, time::Instant};
 
@@ -8,33 +8,33 @@ use hyper::body::Frame;
 
 use crate::upstream::{Body, Endpoint, InFlight, Protocol};
 
-/// One place that may answer.
+/// One attempt to send a request to an endpoint.
 #[derive(Clone, Copy)]
 pub(super) struct Attempt<'a> {
-    /// Which of the request's attempts it is, from 1; 0 until it is one.
+    /// The number of the attempt, from 1; 0 before it is made.
     pub(super) number: usize,
     pub(super) endpoint: &'a Arc<Endpoint>,
     pub(super) protocol: Protocol,
 }
 
-/// A request's place at an endpoint until its answer ends.
+/// Counts a request at an endpoint until its response ends, and reports the outcome to the circuit breakers.
 pub(super) struct EndpointGuard {
     endpoint: Arc<Endpoint>,
     in_flight: InFlight,
 }
 
 impl EndpointGuard {
-    /// Takes a place at `endpoint`.
+    /// Counts a request at `endpoint`.
     pub(super) fn acquire(endpoint: &Arc<Endpoint>) -> Self {
         Self { endpoint: Arc::clone(endpoint), in_flight: endpoint.load.start_request() }
     }
 
-    /// Notes that the answer has begun.
+    /// Records that the response started.
     pub(super) fn response_started(&mut self) {
         self.in_flight.record_first_byte();
     }
 
-    /// Notes that an answer with `status` ended well. Answers without success were judged when they began.
+    /// Records that a response with `status` completed. Error responses were recorded when they started.
     pub(super) fn response_completed(&self, status: StatusCode) {
         if status.is_success() {
             self.endpoint.upstream.breaker.record_success();
@@ -42,20 +42,20 @@ impl EndpointGuard {
         }
     }
 
-    /// Notes that the answer broke off.
+    /// Records that the response was truncated.
     pub(super) fn response_truncated(&self) {
         self.endpoint.upstream.breaker.record_stream_failure(Instant::now());
     }
 }
 
-/// An answer that has begun.
+/// A response that has started.
 pub(super) struct UpstreamResponse {
-    /// Status and headers.
+    /// The status and headers.
     pub(super) head: response::Parts,
-    /// The first frame, when there is any.
+    /// The first frame, if there is one.
     pub(super) first: Option<Frame<Bytes>>,
-    /// The rest.
+    /// The rest of the body.
     pub(super) body: Body,
-    /// The place it is answered from.
+    /// The guard at its endpoint.
     pub(super) guard: EndpointGuard,
 }

@@ -1,4 +1,4 @@
-//! The only error a request can end with, and what follows from it.
+//! The error of a request, with its status, label and retry hints.
 
 use std::time::Duration;
 
@@ -12,100 +12,100 @@ use crate::{
     upstream::{Failure, body::BodyError},
 };
 
-/// Why a request got no answer from an upstream.
+/// Why a request got no response from an upstream.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The path is not served.
     #[error("unknown path")]
     UnknownPath,
-    /// The path is served, the method not.
+    /// The path does not support the method.
     #[error("method not allowed, use {allowed}")]
     Method {
-        /// The method that is.
+        /// The supported methods.
         allowed: &'static str,
     },
-    /// The body is longer than allowed.
+    /// The body exceeds `limits.body`.
     #[error("the request body is larger than {limit} bytes")]
     BodyTooLarge {
         /// `limits.body`.
         limit: usize,
     },
-    /// The body came too slowly.
+    /// The body did not arrive in time.
     #[error("the request body did not arrive in time")]
     BodyTimeout,
-    /// The body broke off.
+    /// The connection closed in the middle of the body.
     #[error("the request body cannot be read")]
     BodyBroken(#[source] BodyError),
     /// The body is not a JSON object.
     #[error("the request body is not a JSON object: {0}")]
     NotJson(String),
-    /// A field or header breaks a rule.
+    /// A field or header is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The model is not configured.
     #[error("the model `{0}` does not exist")]
     UnknownModel(String),
-    /// None of the model's upstreams takes this format.
+    /// No upstream of the model serves this wire format.
     #[error("the model `{0}` does not serve this kind of request")]
     WrongFormat(String),
     /// No candidate can serve the request.
     #[error("no candidate can serve the request: {}", list(.0))]
     NoCandidate(Vec<ExcludedCandidate>),
-    /// Without keys: the request is addressed to another host, or comes from another host's page.
+    /// The gateway has no API keys, and the request is for another host or from a page of another host.
     #[error(
         "the `{0}` header names another host: without API keys only this machine is served, as 127.0.0.1 or localhost"
     )]
     ForbiddenHost(&'static str),
-    /// No key, or one nobody knows.
+    /// No API key, or an unknown one.
     #[error("a valid API key is needed")]
     Unauthenticated,
-    /// The key lacks a right.
+    /// The key lacks a permission.
     #[error("{0}")]
     Forbidden(Permission),
-    /// A limit of the key or user is reached.
+    /// A limit of the key or the user is reached.
     #[error("the limit {} is reached", .0.limit)]
     LimitReached(LimitExceeded),
     /// Too many requests are in flight.
     #[error("too many requests are in flight")]
     Busy,
-    /// Every endpoint is left alone for now.
-    #[error("every upstream for this request is cooling down")]
+    /// The circuit of every endpoint is open.
+    #[error("the circuit breaker of every upstream for this request is open")]
     CircuitsOpen {
-        /// When the first may be asked again.
+        /// When the first circuit becomes half-open.
         wait: Duration,
     },
     /// Every attempt failed; this is the last failure.
-    #[error("no upstream answered: {0}")]
+    #[error("no upstream responded: {0}")]
     Upstream(#[source] Failure),
     /// The whole request took too long.
     #[error("the request took too long")]
     Timeout,
 }
 
-/// A right that a key may lack.
+/// A permission that a key may lack.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Permission {
-    /// To send this header, or the field that stands for it in a body.
-    #[error("the API key has no right to set `{0}`")]
+    /// To set this header, or the equivalent field of a body.
+    #[error("the API key may not set `{0}`")]
     Header(&'static str),
-    /// To ask for this model.
-    #[error("the API key has no right to ask for the model `{0}`")]
+    /// To use this model.
+    #[error("the API key may not use the model `{0}`")]
     Model(String),
 }
 
-/// Whose fault an error is.
+/// Which side caused an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// The client's.
+    /// The client.
     Client,
-    /// The upstream's.
+    /// The upstream.
     Upstream,
-    /// The gateway's, or its limits'.
+    /// The gateway, or its limits.
     Internal,
 }
 
 impl Error {
-    /// Returns the status of the reply.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::UnknownPath | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
@@ -129,7 +129,7 @@ impl Error {
         }
     }
 
-    /// Returns whose fault it is.
+    /// Returns which side caused the error.
     pub fn origin(&self) -> Origin {
         match self {
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => Origin::Client,
@@ -155,10 +155,10 @@ impl Error {
         }
     }
 
-    /// Returns when the client may try again, if that is known.
+    /// Returns when the client may retry, if that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            // Overload passes when requests in flight end.
+            // Overload ends when requests in flight finish.
             Self::Busy => Some(Duration::from_secs(1)),
             Self::CircuitsOpen { wait } => Some(*wait),
             Self::LimitReached(refusal) => Some(refusal.retry_after),
@@ -199,7 +199,7 @@ impl Error {
         }
     }
 
-    /// Returns how loudly the log tells.
+    /// Returns the log level.
     pub fn level(&self) -> Level {
         match self.origin() {
             Origin::Client => Level::INFO,

@@ -1,4 +1,4 @@
-//! The only file that writes error replies: what the caller may know outside, the causes in the log.
+//! Builds every error response. The client gets the message; the causes go to the log.
 
 use http::{HeaderValue, Response, header};
 
@@ -8,7 +8,7 @@ use crate::{
     upstream::{Body, body},
 };
 
-/// Returns the reply to a request that ended in `error`, and finishes its log.
+/// Returns the response for `error`, and ends the request that `log` belongs to.
 pub(super) fn build(error: &Error, wire: Option<Wire>, log: Option<RequestLog>) -> Response<Body> {
     log_error(error);
     let mut response = Response::new(body::full(error_body(error).to_json(wire)));
@@ -19,7 +19,7 @@ pub(super) fn build(error: &Error, wire: Option<Wire>, log: Option<RequestLog>) 
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(wait) = error.retry_after() {
-        // Rounded up: nobody comes back too early.
+        // Rounded up, so that no client retries too early.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
@@ -29,14 +29,14 @@ pub(super) fn build(error: &Error, wire: Option<Wire>, log: Option<RequestLog>) 
     if let Error::Method { allowed } = error {
         headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
-    // What is left of the body would have to be read to keep the connection.
+    // Keeping the connection would require reading the rest of the body.
     if matches!(error, Error::BodyTooLarge { .. } | Error::BodyTimeout) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// Returns the event that ends a stream which the upstream cut.
+/// Returns the event that ends a stream which the upstream truncated.
 pub(super) fn truncation_event(wire: Wire, message: &'static str) -> String {
     let body = ErrorBody {
         message: message.to_owned(),

@@ -1,4 +1,4 @@
-//! Keeps other sites' pages out where no key does: a browser on this machine sends what they want sent.
+//! Without API keys, refuses requests that a browser on this machine sends for pages of other sites.
 
 use std::net::IpAddr;
 
@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue, Uri, header, request::Parts, uri::Authority};
 use super::Error;
 use crate::config::Auth;
 
-/// Refuses what is addressed to another host than this machine, which DNS rebinding makes of a site's own requests, and
-/// what a page of another host sends. Keys do that where there are any: no page knows them.
+/// Refuses requests to another host than this machine (DNS rebinding) and requests from pages of other hosts. With API keys
+/// it allows every host, as no page knows a key.
 pub(super) fn check(auth: &Auth, parts: &Parts) -> Result<(), Error> {
     if auth.keys.is_some() {
         return Ok(());
@@ -23,9 +23,9 @@ pub(super) fn check(auth: &Auth, parts: &Parts) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns whether a request with `headers` for `uri` is addressed to this machine, or to no host by name.
+/// Returns whether a request with `headers` for `uri` names only this machine as its host, or no host.
 pub fn targets_loopback(headers: &HeaderMap, uri: &Uri) -> bool {
-    // HTTP/2 has the host in `:authority`. Who names none is no browser.
+    // HTTP/2 has the host in `:authority`. A browser always sends a host.
     let mut hosts = headers.get_all(header::HOST).iter().map(text).chain(uri.authority().map(Authority::as_str));
     hosts.all(is_loopback)
 }
@@ -34,14 +34,14 @@ fn text(value: &HeaderValue) -> &str {
     value.to_str().unwrap_or_default()
 }
 
-/// Returns the host of a site; none for `null`, which stands for pages of no site, and for browsers' extensions.
+/// Returns the authority of an HTTP origin; none for `null` and for browser extensions.
 fn origin_authority(origin: &str) -> Option<&str> {
     origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
 }
 
-/// Returns whether `authority` means this machine, at any port; other names may mean it today and another tomorrow.
+/// Returns whether `authority` is a loopback address or `localhost`, at any port. Other names may resolve to any host.
 fn is_loopback(authority: &str) -> bool {
-    // What nearly all say.
+    // The common case, without parsing.
     let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
     if (host == "127.0.0.1" || host == "localhost") && port.bytes().all(|byte| byte.is_ascii_digit()) {
         return true;
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_is_served_by_any_of_its_names() {
+    fn requests_to_any_loopback_name_are_served() {
         for host in ["127.0.0.1", "127.0.0.1:8080", "127.8.8.8", "localhost:1", "LocalHost", "[::1]:8080", "[::1]"] {
             assert_eq!(rejected_header(false, "/", &[("host", host)]), None, "{host}");
             assert_eq!(rejected_header(false, &format!("http://{host}/"), &[]), None, "{host}");
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn other_hosts_and_other_sites_pages_are_refused() {
+    fn requests_to_other_hosts_and_from_pages_of_other_sites_are_refused() {
         for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "0.0.0.0:80", "127.0.0.1.nip.io", "", "a b"]
         {
             assert_eq!(rejected_header(false, "/", &[("host", host)]), Some("host"), "{host}");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn where_keys_are_needed_any_host_is_served() {
+    fn with_api_keys_every_host_is_served() {
         assert_eq!(rejected_header(true, "/", &[("host", "gateway.example"), ("origin", "https://app.example")]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Who calls: the key, its rights, and the user it speaks for.
+//! Authenticates the caller: its key, its permissions, and the user of the request.
 
 use std::sync::Arc;
 
@@ -11,20 +11,20 @@ use crate::{
     config::{Auth, Key, Quota},
 };
 
-/// SHA-256 of the certificate that a client showed; the server puts it among the request's extensions.
+/// SHA-256 of the client certificate; the server adds it to the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// A caller who may call.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// Its key; none when nobody is asked for one.
+    /// Its key; none if the gateway has no API keys.
     key: Option<Arc<Key>>,
 }
 
 impl Caller {
-    /// Finds the caller's key among those of `auth`: by the key it sends, else by the certificate it showed, because
-    /// clients' libraries send some key always.
+    /// Finds the caller's key in `auth` by the API key it sends, or else by its client certificate. The API key may be
+    /// unknown in the second case, as client libraries always send one.
     pub(super) fn identify(auth: &Auth, parts: &Parts) -> Result<Self, Error> {
         let Some(keys) = &auth.keys else {
             return Ok(Self { key: None });
@@ -39,7 +39,7 @@ impl Caller {
         }
     }
 
-    /// Refuses headers the key has no right to.
+    /// Refuses headers that the key may not set.
     pub(super) fn check(&self, overrides: &Overrides) -> Result<(), Error> {
         let Some(key) = &self.key else {
             return Ok(());
@@ -58,7 +58,7 @@ impl Caller {
         }
     }
 
-    /// Refuses a model outside the key's list.
+    /// Refuses models that the key may not use.
     pub(super) fn check_model(&self, model: &str) -> Result<(), Error> {
         match &self.key {
             Some(key) if !key.allows(model) => Err(Error::Forbidden(Permission::Model(model.to_owned()))),
@@ -75,7 +75,7 @@ impl Caller {
         }
     }
 
-    /// Returns the accounts that pay for a request of `user`, as far as they have limits.
+    /// Returns the accounts with limits that a request of `user` is charged to.
     pub(super) fn quota_accounts(&self, auth: &Auth, user: Option<&str>) -> Vec<(String, Quota)> {
         let key = self.key.iter().filter(|key| key.quota != Quota::UNLIMITED);
         let key = key.map(|key| (format!("key:{}", key.name), key.quota));
@@ -83,17 +83,17 @@ impl Caller {
         key.chain(user.map(|user| (format!("user:{user}"), auth.user_quota))).collect()
     }
 
-    /// Returns the key's name, or nothing.
+    /// Returns the name of the key; empty without one.
     pub(super) fn name(&self) -> Arc<str> {
         self.key.as_ref().map_or_else(Arc::default, |key| Arc::clone(&key.name))
     }
 
-    /// Returns whether the gateway took the client's credentials for itself, so that they must not travel.
+    /// Returns whether the client's credentials are for the gateway, so that they must not be forwarded.
     pub(super) fn has_gateway_key(&self) -> bool {
         self.key.is_some()
     }
 
-    /// Returns whether the caller may see and name `model`.
+    /// Returns whether the caller may use `model`.
     pub(super) fn may_use_model(&self, model: &str) -> bool {
         self.key.as_ref().is_none_or(|key| key.allows(model))
     }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_found_in_either_header_and_others_are_refused() {
+    fn a_key_is_accepted_in_either_header_and_unknown_keys_are_refused() {
         for (name, value) in
             [("authorization", "Bearer secret"), ("authorization", "bearer  secret"), ("x-api-key", "secret")]
         {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_stands_for_its_key_where_no_known_key_is_sent() {
+    fn a_certificate_authenticates_if_no_known_key_is_sent() {
         for header in ["Bearer unused", ""] {
             let request = http::Request::builder().header("authorization", header);
             let shown =

@@ -1,4 +1,4 @@
-//! Replies that need neither router nor upstream: models, health, the chat page.
+//! Responses without router or upstream: models, health, the chat page.
 
 use http::{HeaderValue, Response, StatusCode, header, request::Parts};
 use percent_encoding::percent_decode_str;
@@ -10,22 +10,22 @@ use crate::{
     upstream::{Body, body},
 };
 
-/// The chat page, its style and its script: nothing of it comes from elsewhere, and its requests go to this gateway.
+/// The chat page. It loads nothing from other hosts, and sends its requests to this gateway.
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("chat.css");
 const SCRIPT: &str = include_str!("chat.js");
 
-/// What the page may load and do: answers are shown as text, and if one ever were not, its code would not run.
+/// The page's content security policy. Responses are shown as text; if one were not, the policy blocks its scripts.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-/// Returns whether a GET finds something under `path`.
+/// Returns whether GET requests to `path` are served.
 pub(super) fn serves(path: &str) -> bool {
     let known = ["/", "/chat.css", "/chat.js", "/healthz", "/readyz", "/v1/models"];
     known.contains(&path) || path.starts_with("/v1/models/")
 }
 
-/// Returns what a GET finds.
+/// Returns the response to a GET request.
 pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result<Response<Body>, Error> {
     match parts.uri.path() {
         "/" => Ok(page("text/html; charset=utf-8", PAGE)),
@@ -45,7 +45,7 @@ pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result
     }
 }
 
-/// The models that the caller may name, or one of them.
+/// Returns the models that the caller may use, or one of them.
 fn model_list(snapshot: &Snapshot, parts: &Parts, rest: &str) -> Result<Response<Body>, Error> {
     let caller = Caller::identify(&snapshot.config.auth, parts)?;
     let mut seen = snapshot.models.names().filter(|(name, _)| caller.may_use_model(name));
@@ -53,21 +53,21 @@ fn model_list(snapshot: &Snapshot, parts: &Parts, rest: &str) -> Result<Response
         return Ok(respond("application/json", models::list(seen).to_string()));
     }
     let name = rest.strip_prefix('/').ok_or(Error::UnknownPath)?;
-    // Clients escape what is in names such as `team/auto`.
+    // Clients escape the slash in names such as `team/auto`.
     let name = percent_decode_str(name).decode_utf8_lossy();
     let found = seen.find(|(known, _)| *known == name);
     let (name, owner) = found.ok_or_else(|| Error::UnknownModel(name.into_owned()))?;
     Ok(respond("application/json", models::one(name, owner).to_string()))
 }
 
-/// A part of the chat page.
+/// Returns a file of the chat page.
 fn page(kind: &'static str, text: &'static str) -> Response<Body> {
     let mut response = respond(kind, text);
     let headers = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        // A gateway that was updated has its new page at once.
+        // Browsers must load the new page after an update.
         (header::CACHE_CONTROL, "no-cache"),
     ];
     response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));

@@ -1,4 +1,4 @@
-//! Phase one: the body within its limits, the fields the gateway acts on, and who asks.
+//! The read phase: authenticates the caller, reads the body within its limits, and parses the fields that the gateway uses.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,18 +12,18 @@ use crate::{
     config::Config,
 };
 
-/// A request that was read and understood.
+/// A parsed request.
 #[derive(Debug)]
 pub(super) struct ParsedRequest<'a> {
     pub(super) wire: Wire,
-    /// The body as it came, with the places of its model.
+    /// The original body, with the positions of `model`.
     pub(super) document: Document,
-    /// The model the client names.
+    /// The requested model.
     pub(super) model: String,
     pub(super) facts: Facts,
     pub(super) overrides: Overrides,
     pub(super) caller: Caller,
-    /// Who asks.
+    /// The user.
     pub(super) user: Option<Arc<str>>,
     pub(super) headers: &'a HeaderMap,
     pub(super) query: Option<&'a str>,
@@ -38,7 +38,7 @@ impl<'a> ParsedRequest<'a> {
         body: B,
         config: &Config,
     ) -> Result<Self, Error> {
-        // Who may not call is refused before the body is read, let alone routed.
+        // Unauthorized callers are refused before the body is read.
         let caller = Caller::identify(&config.auth, parts)?;
         let overrides = Overrides::read(&parts.headers)?;
         caller.check(&overrides)?;
@@ -56,13 +56,13 @@ impl<'a> ParsedRequest<'a> {
         Ok(Self { wire, document, model, facts, overrides, caller, user, headers, query, translation })
     }
 
-    /// Returns the request for upstreams of the other format, translated when it is first asked for.
+    /// Returns the request in the other format; the first call translates it.
     pub(super) fn translation(&self) -> Result<&Translation, &Invalid> {
         self.translation.get_or_init(|| Translation::of(self.wire, self.document.bytes())).as_ref()
     }
 }
 
-/// Refuses ids that are too long to be anybody's.
+/// Refuses user ids that are too long.
 pub(super) fn check_user(user: Option<&str>, most: usize) -> Result<(), Invalid> {
     match user {
         Some(user) if user.chars().count() > most => {
@@ -72,7 +72,7 @@ pub(super) fn check_user(user: Option<&str>, most: usize) -> Result<(), Invalid>
     }
 }
 
-/// Reads the whole body: the model stands anywhere in it, and the query usually at its end.
+/// Reads the whole body: `model` may be anywhere in it, and the query is usually at its end.
 pub(super) async fn read_body<B: RequestBody>(parts: &Parts, body: B, config: &Config) -> Result<Bytes, Error> {
     let limit = config.limits.body;
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

@@ -1,4 +1,4 @@
-//! The last phase: one record for each request, headers_out once, when the request ends in whatever protocol.
+//! The log of one request: it records every phase, and on drop reports the request once to metrics, spans and the log.
 
 use std::{
     sync::Arc,
@@ -10,86 +10,48 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Error,
+    attempts::{Attempts, Hedge},
+    billing::Billing,
+    decision_summary::DecisionSummary,
     endpoint_guard::{Attempt, UpstreamResponse},
-    headers,
+    outcome::Outcome,
     read::ParsedRequest,
+    routing_headers::RoutingHeaders,
     spans::{RequestEnd, Spans},
 };
 use crate::{
     api::Usage,
-    decide::{ModelSpec, Plan},
-    state::{Cost, QuotaLease},
+    decide::Plan,
+    state::QuotaLease,
     telemetry::{Metrics, Used},
-    upstream::{Endpoint, Failure},
+    upstream::Failure,
 };
 
-/// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The answer went out whole.
-    Ok,
-    /// The upstream answered with an error.
-    UpstreamError,
-    /// The upstream cut its answer.
-    Truncated,
-    /// The client left.
-    ClientGone,
-    /// The gateway refused or gave up; says why.
-    Refused(&'static str),
-}
-
-impl Outcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::UpstreamError => "upstream_error",
-            Self::Truncated => "truncated",
-            Self::ClientGone => "client_gone",
-            Self::Refused(label) => label,
-        }
-    }
-}
-
-/// What is known of a request; dropped when it ends, and then logged and counted.
+/// The log of one request. Dropping it ends the request.
 #[derive(Debug)]
 pub(super) struct RequestLog {
+    /// When the request started.
     pub(super) started: Instant,
     route: &'static str,
     metrics: Arc<Metrics>,
+    /// The request's slot of `limits.requests`.
     permit: Option<OwnedSemaphorePermit>,
-    lease: Option<QuotaLease>,
     key: Arc<str>,
     user: Option<Arc<str>>,
-    prompt_tokens: u64,
-    estimated: bool,
-    requested_model: Arc<str>,
-    streaming: bool,
-    decision: String,
-    /// The LLM that was chosen.
-    chosen: Option<Arc<str>>,
-    /// Where the answer comes from, as far as is known.
-    endpoint: Option<Arc<Endpoint>>,
-    /// Attempts that have neither failed nor been forgotten for another one's answer.
-    attempts_in_flight: usize,
-    user_state: &'static str,
-    fallback_reason: &'static str,
-    /// What is wrong with the store of spending.
-    state: &'static str,
-    decision_time: Duration,
-    first_byte: Duration,
-    failed_attempts: usize,
-    hedge: &'static str,
+    is_streaming: bool,
+    decision: DecisionSummary,
+    attempts: Attempts,
+    billing: Billing,
+    headers: RoutingHeaders,
+    /// The failures of the spending store.
+    store_failures: &'static str,
     status: StatusCode,
-    usage: Option<Usage>,
     outcome: Outcome,
-    /// What did not go as planned.
-    fallback: String,
-    explanation: String,
     spans: Spans,
 }
 
 impl RequestLog {
-    /// Begins the record of a request.
+    /// Returns the log of a request that starts now.
     pub(super) fn begin(route: &'static str, metrics: Arc<Metrics>, spans: Spans) -> Self {
         metrics.began();
         Self {
@@ -97,43 +59,30 @@ impl RequestLog {
             route,
             metrics,
             permit: None,
-            lease: None,
             key: Arc::default(),
             user: None,
-            prompt_tokens: 0,
-            estimated: false,
-            requested_model: Arc::default(),
-            streaming: false,
-            decision: String::new(),
-            chosen: None,
-            endpoint: None,
-            attempts_in_flight: 0,
-            user_state: "",
-            fallback_reason: "",
-            state: "",
-            decision_time: Duration::ZERO,
-            first_byte: Duration::ZERO,
-            failed_attempts: 0,
-            hedge: "",
+            is_streaming: false,
+            decision: DecisionSummary::default(),
+            attempts: Attempts::default(),
+            billing: Billing::default(),
+            headers: RoutingHeaders::default(),
+            store_failures: "",
             status: StatusCode::OK,
-            usage: None,
-            // Whoever drops the record before it is finished has lost its client.
+            // Stays if the log is dropped early, because the client disconnected.
             outcome: Outcome::ClientGone,
-            fallback: String::new(),
-            explanation: String::new(),
             spans,
         }
     }
 
-    /// Keeps the request's endpoint among those in flight until it ends.
+    /// Holds the request's slot until the request ends.
     pub(super) fn hold_permit(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
     }
 
-    /// Notes what was asked.
+    /// Records the parsed request.
     pub(super) fn record_request(&mut self, request: &ParsedRequest<'_>) {
-        self.streaming = request.facts.stream;
-        self.prompt_tokens = u64::from(request.facts.prompt_tokens());
+        self.is_streaming = request.facts.stream;
+        self.billing.set_prompt_tokens(u64::from(request.facts.prompt_tokens()));
         self.key = request.caller.name();
         self.user.clone_from(&request.user);
         self.spans.record_request(request);
@@ -142,259 +91,224 @@ impl RequestLog {
     /// Holds the request's quotas until it ends; reports when its spending could not be persisted, or when the shared
     /// store did not answer.
     pub(super) fn hold_reservation(&mut self, lease: QuotaLease) {
-        self.state = match (lease.is_persist_failed(), lease.is_store_unavailable()) {
+        self.store_failures = match (lease.is_persist_failed(), lease.is_store_unavailable()) {
             (false, false) => "",
             (true, false) => "persist_failed",
             (false, true) => "store_unavailable",
             (true, true) => "persist_failed, store_unavailable",
         };
-        for reason in self.state.split(", ").filter(|reason| !reason.is_empty()) {
+        for reason in self.store_failures.split(", ").filter(|reason| !reason.is_empty()) {
             self.metrics.state_failed(reason);
-            headers::failed(&mut self.fallback, "state", reason);
+            self.headers.push_failure("state", reason);
         }
-        self.lease = Some(lease);
+        self.billing.hold(lease);
     }
 
-    /// Notes the decision, which began at `began`.
-    pub(super) fn record_decision(&mut self, plan: &Plan, explained: bool, began: Instant) {
-        self.spans.record_decision(plan, began);
-        self.chosen = plan.chosen().map(|chosen| Arc::clone(&chosen.llm));
-        self.requested_model = plan.virtual_model.clone().or_else(|| self.chosen.clone()).unwrap_or_default();
-        self.decision.clone_from(&plan.id);
-        self.user_state = plan.user_state.map_or("", |state| state.as_str());
-        self.fallback_reason = plan.fallback_reason.map_or("", |reason| reason.as_str());
-        self.decision_time = plan.elapsed;
+    /// Records the decision, which started at `started`; `explain` is whether the response explains it.
+    pub(super) fn record_decision(&mut self, plan: &Plan, explain: bool, started: Instant) {
+        self.spans.record_decision(plan, started);
+        self.decision = DecisionSummary::of(plan);
         if let Some(reason) = plan.fallback_reason {
-            headers::failed(&mut self.fallback, "router", reason.as_str());
+            self.headers.push_failure("router", reason.as_str());
         }
-        if explained {
-            self.explanation = headers::explanation(plan);
+        if explain {
+            self.headers.explain(plan);
         }
         if plan.virtual_model.is_some() {
             self.metrics.decided(plan.elapsed, plan.fallback_reason.map(|reason| reason.as_str()));
         }
     }
 
-    /// Notes that `target` is asked to answer; returns the `traceparent` of the call when it is traced.
+    /// Records that `attempt` starts; returns the `traceparent` of its request if it is traced.
     pub(super) fn start_attempt(&mut self, attempt: Attempt<'_>) -> Option<HeaderValue> {
-        self.set_endpoint(attempt.endpoint);
-        self.attempts_in_flight += 1;
+        self.attempts.start(attempt.endpoint);
         self.spans.start_attempt(attempt.number, &attempt.endpoint.spec.llm, attempt.endpoint)
     }
 
-    /// Names `endpoint` as where the answer comes from, as far as is known.
-    fn set_endpoint(&mut self, endpoint: &Arc<Endpoint>) {
-        self.endpoint = Some(Arc::clone(endpoint));
-    }
-
-    /// Notes that the attempt at `target` failed.
+    /// Records that `attempt` failed.
     pub(super) fn attempt_failed(&mut self, attempt: Attempt<'_>, reason: &str) {
         let llm = &attempt.endpoint.spec.llm;
-        self.attempts_in_flight = self.attempts_in_flight.saturating_sub(1);
-        self.failed_attempts += 1;
+        self.attempts.fail();
         self.metrics.attempt_failed(llm, reason);
-        headers::failed(&mut self.fallback, llm, reason);
+        self.headers.push_failure(llm, reason);
         self.spans.attempt_failed(attempt.number, reason);
     }
 
-    /// Notes that another endpoint is asked too, because the first is slow.
-    pub(super) fn hedge_started(&mut self) {
-        self.hedge = "failed";
-    }
-
-    /// Notes whether that other endpoint was the one to answer.
-    pub(super) fn hedge_finished(&mut self, outcome: &'static str) {
-        self.hedge = outcome;
-    }
-
-    /// Notes that an LLM was not asked because its upstream is left alone.
-    pub(super) fn skipped(&mut self, llm: &str) {
+    /// Records that an endpoint of `llm` was skipped because its circuit is open.
+    pub(super) fn endpoint_skipped(&mut self, llm: &str) {
         self.metrics.attempt_failed(llm, "circuit_open");
-        headers::failed(&mut self.fallback, llm, "circuit_open");
+        self.headers.push_failure(llm, "circuit_open");
     }
 
-    /// Notes that an answer has begun, from `target`.
+    /// Records how the hedge ended, so far.
+    pub(super) fn record_hedge(&mut self, hedge: Hedge) {
+        self.attempts.set_hedge(hedge);
+    }
+
+    /// Records that the response of `attempt` started and is returned.
     pub(super) fn response_started(&mut self, attempt: Attempt<'_>, response: &UpstreamResponse, first_byte: Duration) {
-        self.set_endpoint(attempt.endpoint);
+        self.attempts.select(attempt.endpoint);
+        self.attempts.set_first_byte(first_byte);
         self.status = response.head.status;
-        self.first_byte = first_byte;
-        self.metrics.answered(&attempt.endpoint.spec.llm, self.user_state, first_byte);
+        self.metrics.answered(&attempt.endpoint.spec.llm, self.decision.user_state, first_byte);
         self.spans.response_started(attempt.number);
     }
 
-    /// Notes that the refusal of `target` is the answer, although others may have been asked since.
-    pub(super) fn returns_error_response(&mut self, attempt: Attempt<'_>, response: &UpstreamResponse) {
-        self.set_endpoint(attempt.endpoint);
+    /// Records that the error response of `attempt` is returned, although others may have been tried after it.
+    pub(super) fn error_response_returned(&mut self, attempt: Attempt<'_>, response: &UpstreamResponse) {
+        self.attempts.select(attempt.endpoint);
         self.status = response.head.status;
     }
 
-    /// Returns the status of the answer.
+    /// Returns the status of the response.
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// Returns the LLM that answers, if one does.
-    pub(super) fn llm(&self) -> Option<Arc<str>> {
-        self.answering_llm().filter(|_| self.status.is_success()).cloned()
+    /// Returns the LLM that answered successfully, if one did.
+    pub(super) fn answering_llm(&self) -> Option<Arc<str>> {
+        self.llm().filter(|_| self.status.is_success()).cloned()
     }
 
-    /// Returns the LLM of the endpoint that is named.
-    fn answering_llm(&self) -> Option<&Arc<str>> {
-        self.endpoint.as_ref().map(|endpoint| &endpoint.spec.llm)
-    }
-
-    /// Returns whether the model that the upstream names is of use to anybody.
+    /// Returns whether the request is traced.
     pub(super) fn is_traced(&self) -> bool {
         self.spans.is_traced()
     }
 
-    /// Notes which model the upstream says has answered.
+    /// Records the model name in the response, for the spans.
     pub(super) fn set_response_model(&mut self, model: Option<String>) {
         self.spans.set_response_model(model);
     }
 
-    /// Notes tokens that the upstream counted.
+    /// Records usage that the upstream reported.
     pub(super) fn record_usage(&mut self, usage: Usage) {
-        self.usage = Some(self.usage.unwrap_or_default().merge(usage));
+        self.billing.record(usage);
     }
 
-    /// Notes an answer of about `output` tokens that the upstream did not count; an error costs nothing.
+    /// Estimates the usage of a response of about `output` tokens that reported none. Error responses cost nothing.
     pub(super) fn estimate_usage(&mut self, output: u64) {
-        if self.usage.is_none() && self.status.is_success() {
-            self.estimated = true;
-            self.usage = Some(Usage { input: self.prompt_tokens, cached: 0, output });
+        if self.status.is_success() {
+            self.billing.estimate(output);
         }
     }
 
-    /// Notes that the answer broke off after about `output` tokens: what upstreams count before its end is less.
-    pub(super) fn truncated_after(&mut self, output: u64) {
-        if let Some(usage) = self.usage.as_mut().filter(|usage| usage.output < output) {
-            usage.output = output;
-            self.estimated = true;
-        }
+    /// Records that the response was truncated after about `output` tokens.
+    pub(super) fn raise_output(&mut self, output: u64) {
+        self.billing.raise_output(output);
     }
 
-    /// Adds the headers that tell how the answer came about.
-    pub(super) fn add_headers(&self, headers_out: &mut HeaderMap) {
-        headers::set(headers_out, headers::DECISION, &self.decision);
-        let model = self.answering_llm().or(self.chosen.as_ref());
-        headers::set(headers_out, headers::MODEL, model.map_or("", |model| model));
-        headers::set(headers_out, headers::USER_STATE, self.user_state);
-        headers::set(headers_out, headers::FALLBACK, &self.fallback);
-        headers::set(headers_out, headers::EXPLAIN, &self.explanation);
-        // A second endpoint that was asked in vain is listed in `fallback`.
-        if self.hedge != "failed" {
-            headers::set(headers_out, headers::HEDGE, self.hedge);
-        }
+    /// Adds the `x-personaroute-*` headers to a response.
+    pub(super) fn write_headers(&self, headers: &mut HeaderMap) {
+        self.headers.write(headers, &self.decision, self.llm().map(|llm| &**llm), self.attempts.hedge());
     }
 
-    /// Ends the log: the answer went out.
-    pub(super) fn mark_completed(&mut self) {
+    /// Records that the response completed.
+    pub(super) fn completed(&mut self) {
         self.outcome = if self.status.is_success() { Outcome::Ok } else { Outcome::UpstreamError };
     }
 
-    /// Ends the log: the upstream cut its answer.
-    pub(super) fn mark_truncated(&mut self) {
+    /// Records that the response was truncated.
+    pub(super) fn truncated(&mut self) {
         self.outcome = Outcome::Truncated;
     }
 
-    /// Ends the record with `error`; adds the headers that tell how it came about.
-    pub(super) fn fail(mut self, error: &Error, headers_out: &mut HeaderMap) {
+    /// Ends the request with `error`, and adds the `x-personaroute-*` headers to its response.
+    pub(super) fn fail(mut self, error: &Error, headers: &mut HeaderMap) {
         if matches!(error, Error::Timeout) {
             self.charge_abandoned_prompt();
         }
-        // It was given up on, though the attempt has ended.
-        if matches!(error, Error::Upstream(Failure::FirstByte)) && self.endpoint.is_some() {
+        // The attempt has ended, but the upstream received the prompt.
+        if matches!(error, Error::Upstream(Failure::FirstByte)) && self.attempts.endpoint().is_some() {
             self.estimate_usage(0);
         }
         self.status = error.status();
-        self.outcome = Outcome::Refused(error.label());
-        self.add_headers(headers_out);
+        self.outcome = Outcome::Error(error.label());
+        self.write_headers(headers);
     }
 
-    /// Notes that nobody waits any more for an answer that has not begun: its prompt was sent, and upstreams charge for
-    /// those.
+    /// Estimates the usage of an attempt that is abandoned before its response starts: upstreams charge for its prompt.
     fn charge_abandoned_prompt(&mut self) {
-        if self.attempts_in_flight > 0 {
+        if self.attempts.is_waiting() {
             self.estimate_usage(0);
         }
     }
 
-    /// USD of the tokens the upstream counted.
-    fn cost(&self) -> Option<f64> {
-        Some(usd(self.usage?, &self.endpoint.as_ref()?.spec))
+    /// Returns the LLM of the response, or else of the last attempt.
+    fn llm(&self) -> Option<&Arc<str>> {
+        self.attempts.endpoint().map(|endpoint| &endpoint.spec.llm)
     }
-}
 
-impl Drop for RequestLog {
-    fn drop(&mut self) {
-        if !self.hedge.is_empty() {
-            self.metrics.hedged(self.hedge);
-        }
-        let total = self.started.elapsed();
-        if self.outcome == Outcome::ClientGone {
-            self.charge_abandoned_prompt();
-        }
-        // Where nobody was asked, nobody answers.
-        let model = self.answering_llm().cloned().unwrap_or_default();
-        self.metrics.ended(self.route, &self.requested_model, self.outcome.as_str(), total);
-        let cost = self.cost();
-        if let (Some(usage), Some(cost)) = (self.usage, cost) {
-            self.metrics.used(Used {
-                user: self.user.clone(),
-                key: Arc::clone(&self.key),
-                model: Arc::clone(&model),
-                asked: Arc::clone(&self.requested_model),
-                usage,
-                usd: cost,
-                estimated: self.estimated,
-            });
-            if let Some(lease) = &mut self.lease {
-                lease.record_usage(Cost { tokens: usage.input.saturating_add(usage.output), usd: cost });
-            }
-        }
-        let trace = self.spans.trace_id();
+    /// Charges the request's usage to its quotas and reports it to metrics; returns its price in USD.
+    fn charge(&mut self) -> Option<f64> {
+        let spec = &self.attempts.endpoint()?.spec;
+        let usd = self.billing.charge(spec)?;
+        self.metrics.used(Used {
+            user: self.user.clone(),
+            key: Arc::clone(&self.key),
+            model: Arc::clone(&spec.llm),
+            asked: Arc::clone(&self.decision.requested_model),
+            usage: self.billing.usage()?,
+            usd,
+            estimated: self.billing.is_estimated(),
+        });
+        Some(usd)
+    }
+
+    fn finish_spans(&mut self) {
+        let llm = self.attempts.endpoint().map_or("", |endpoint| &*endpoint.spec.llm);
         self.spans.finish(RequestEnd {
             status: self.status.as_u16(),
             outcome: self.outcome.as_str(),
             is_ok: self.outcome == Outcome::Ok,
-            llm: &model,
-            usage: self.usage.filter(|_| !self.estimated),
+            llm,
+            usage: self.billing.reported_usage(),
         });
+    }
+
+    fn write_log_line(&self, elapsed: Duration, cost_usd: Option<f64>, trace: &str) {
+        let usage = self.billing.usage();
         tracing::info!(
             route = self.route,
-            asked = &*self.requested_model,
-            model = &*model,
-            upstream = self.endpoint.as_ref().map_or("", |endpoint| &endpoint.upstream.config.name),
+            asked = &*self.decision.requested_model,
+            model = self.llm().map_or("", |llm| llm),
+            upstream = self.attempts.endpoint().map_or("", |endpoint| &endpoint.upstream.config.name),
             key = &*self.key,
             user = self.user.as_deref(),
-            decision = self.decision,
-            user_state = self.user_state,
-            fallback = self.fallback_reason,
-            state = self.state,
-            failed_attempts = self.failed_attempts,
-            hedge = self.hedge,
-            stream = self.streaming,
+            decision = self.decision.id,
+            user_state = self.decision.user_state,
+            fallback = self.decision.fallback_reason,
+            state = self.store_failures,
+            failed_attempts = self.attempts.failed(),
+            hedge = self.attempts.hedge().map_or("", Hedge::as_str),
+            stream = self.is_streaming,
             status = self.status.as_u16(),
             outcome = self.outcome.as_str(),
-            decision_us = self.decision_time.as_micros(),
-            first_byte_ms = self.first_byte.as_millis(),
-            total_ms = total.as_millis(),
-            input_tokens = self.usage.map(|usage| usage.input),
-            output_tokens = self.usage.map(|usage| usage.output),
-            cost_usd = cost,
-            usage_estimated = self.estimated,
+            decision_us = self.decision.elapsed.as_micros(),
+            first_byte_ms = self.attempts.first_byte().as_millis(),
+            total_ms = elapsed.as_millis(),
+            input_tokens = usage.map(|usage| usage.input),
+            output_tokens = usage.map(|usage| usage.output),
+            cost_usd,
+            usage_estimated = self.billing.is_estimated(),
             trace,
             "request finished"
         );
     }
 }
 
-/// Returns the price of `usage` in USD.
-#[expect(clippy::cast_precision_loss, reason = "invariant: token counts stay far below 2^53")]
-pub(super) fn usd(usage: Usage, offer: &ModelSpec) -> f64 {
-    let cached = usage.cached.min(usage.input);
-    let fresh = usage.input - cached;
-    let prices = [(fresh, offer.input_price), (cached, offer.cached_input_price), (usage.output, offer.output_price)];
-    prices.into_iter().map(|(tokens, price)| tokens as f64 * f64::from(price) / 1e6).sum()
+impl Drop for RequestLog {
+    fn drop(&mut self) {
+        let elapsed = self.started.elapsed();
+        if self.outcome == Outcome::ClientGone {
+            self.charge_abandoned_prompt();
+        }
+        if let Some(hedge) = self.attempts.hedge() {
+            self.metrics.hedged(hedge.as_str());
+        }
+        self.metrics.ended(self.route, &self.decision.requested_model, self.outcome.as_str(), elapsed);
+        let cost_usd = self.charge();
+        let trace = self.spans.trace_id();
+        self.finish_spans();
+        self.write_log_line(elapsed, cost_usd, &trace);
+    }
 }

@@ -1,4 +1,4 @@
-//! Whether, and when, a failed request is tried again: a budget for all requests, jittered pauses between rounds.
+//! When a failed request is retried: a budget over all requests, and jittered backoff between rounds.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,19 +7,19 @@ use std::{
 
 use http::{HeaderMap, header};
 
-/// Retries that are always allowed, so that a quiet gateway can retry at all.
+/// The initial balance, so that a gateway with few requests can retry.
 const INITIAL_BALANCE: f64 = 10.0;
 
-/// Most retries that can be saved up, so that a long calm does not pay for a storm.
+/// The maximum balance, so that a quiet period does not allow a burst of retries.
 const MAX_BALANCE: f64 = 100.0;
 
-/// First pause; each round doubles it.
+/// The first backoff; each round doubles it.
 const BASE_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Longest pause, and the longest `retry-after` that is waited for rather than passed on.
+/// The longest backoff, and the longest `retry-after` that the gateway waits for.
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// The retry budget: each request earns a fraction of a retry, each retry costs a whole one.
+/// The retry budget: each request deposits a fraction of a retry, and each retry withdraws one.
 #[derive(Debug)]
 pub struct RetryBudget {
     ratio: f64,
@@ -27,18 +27,18 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// Returns a budget that allows `ratio` retries for each request.
+    /// Returns a budget of `ratio` retries for each request.
     pub fn new(ratio: f32) -> Self {
         Self { ratio: f64::from(ratio), balance: Mutex::new(INITIAL_BALANCE) }
     }
 
-    /// Notes a request.
+    /// Deposits the share of one request.
     pub fn deposit(&self) {
         let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
         *balance = (*balance + self.ratio).min(MAX_BALANCE);
     }
 
-    /// Takes a retry out of the budget; false when it is used up.
+    /// Withdraws one retry; returns false if the budget is exhausted.
     pub fn withdraw(&self) -> bool {
         let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
         let is_covered = *balance >= 1.0;
@@ -48,14 +48,14 @@ impl RetryBudget {
         is_covered
     }
 
-    /// Puts a retry back that was not made.
+    /// Returns a retry that was not made.
     pub fn refund(&self) {
         let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
         *balance = (*balance + 1.0).min(MAX_BALANCE);
     }
 }
 
-/// Returns the pause before round `round` (from 1), between nothing and the doubled pause ("full jitter").
+/// Returns the backoff before round `round` (from 1): exponential with full jitter.
 pub(super) fn backoff(round: u32) -> Duration {
     let most = BASE_BACKOFF.saturating_mul(1 << round.saturating_sub(1).min(10)).min(MAX_BACKOFF);
     most.mul_f64(rand::random::<f64>())
@@ -66,7 +66,7 @@ pub(super) fn is_short_enough(wait: Duration) -> bool {
     wait <= MAX_BACKOFF
 }
 
-/// Returns how long an upstream asks to be left alone: `retry-after` in seconds or as a date, or OpenAI's milliseconds.
+/// Returns the wait that an upstream asks for: `retry-after` as seconds or a date, or OpenAI's `retry-after-ms`.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
     if let Some(millis) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
@@ -87,18 +87,18 @@ mod tests {
     fn retries_are_limited_to_a_share_of_requests() {
         let budget = RetryBudget::new(0.5);
         let spent = (0..20).filter(|_| budget.withdraw()).count();
-        assert_eq!(spent, 10, "the reserve");
+        assert_eq!(spent, 10, "the initial balance");
         budget.deposit();
         assert!(!budget.withdraw());
         budget.deposit();
         assert!(budget.withdraw());
         budget.refund();
-        assert!(budget.withdraw(), "what was not made costs nothing");
+        assert!(budget.withdraw(), "a refund is available again");
         assert!(!budget.withdraw());
     }
 
     #[test]
-    fn every_spelling_of_retry_after_is_read() {
+    fn every_form_of_retry_after_is_parsed() {
         let read = |name: &'static str, value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_stay_below_the_longest() {
+    fn backoffs_have_a_maximum() {
         assert!((1..40).all(|round| backoff(round) <= MAX_BACKOFF));
     }
 }

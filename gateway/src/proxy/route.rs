@@ -14,13 +14,13 @@ use crate::{
     upstream::{Body, body},
 };
 
-/// The reply to a batch.
+/// The response to a batch.
 #[derive(Serialize)]
 struct Decisions {
     decisions: Vec<Box<RawValue>>,
 }
 
-/// A query that is ready for the router.
+/// A validated query.
 struct Prepared<'a> {
     policy: &'a Policy,
     eligible: Eligible<'a>,
@@ -60,7 +60,7 @@ impl Proxy {
         Ok(plan)
     }
 
-    /// Routes what can be routed in one go, and puts each decision or fault back in its place.
+    /// Routes all valid queries in one call, and returns one decision or error for each query.
     async fn many(
         &self,
         snapshot: &Snapshot,
@@ -124,7 +124,7 @@ fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &RouteQuery) -> R
     Ok(Prepared { policy, eligible, job })
 }
 
-/// Text, not `Value`: that would widen every f32 to a dozen digits that say nothing.
+/// Returns raw JSON, as a `Value` would print every f32 with the digits of an f64.
 fn explained(plan: &Plan) -> Box<RawValue> {
     serde_json::value::to_raw_value(&explain::explain(plan, usize::MAX)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Phase three: down the ranking until an upstream begins to answer.
+//! The send phase: the retry loop, which tries endpoints in the order of the ranking until a response starts.
 
 use std::{
     pin::{Pin, pin},
@@ -11,7 +11,9 @@ use http::{HeaderValue, StatusCode, response};
 use http_body_util::BodyExt;
 
 use super::{
-    Error, Snapshot, boxed,
+    Error, Snapshot,
+    attempts::Hedge,
+    boxed,
     endpoint_filter::EndpointFilter,
     endpoint_guard::{Attempt, EndpointGuard, UpstreamResponse},
     headers::{self, Credentials},
@@ -28,36 +30,36 @@ use crate::{
     },
 };
 
-/// What every attempt of a request shares.
+/// The context that all attempts of a request share.
 struct RequestContext<'a> {
     snapshot: &'a Snapshot,
     request: &'a ParsedRequest<'a>,
     plan: &'a Plan,
 }
 
-/// How far a request has come.
+/// The state of the retry loop.
 struct RetryLoop<'a> {
     ctx: &'a RequestContext<'a>,
     attempts: usize,
-    /// The last reply that moved on to the next place, with where it came from.
+    /// The last response with a status that is retried, and its attempt.
     retryable: Option<(Attempt<'a>, UpstreamResponse)>,
     failure: Option<Failure>,
-    /// The shortest wait for an endpoint that was passed over.
+    /// The shortest cool-down of the endpoints that were skipped.
     circuit_open_for: Option<Duration>,
 }
 
-/// An attempt that has come to its end, or to the beginning of an answer.
+/// The result of an attempt: the start of a response, or a failure.
 struct AttemptResult<'a> {
     attempt: Attempt<'a>,
     started: Instant,
     result: Result<UpstreamResponse, Failure>,
 }
 
-/// Tries the plan's LLMs, best first, until one begins to answer.
+/// Tries the LLMs of `plan`, best first, until a response starts.
 ///
 /// # Errors
 ///
-/// Fails when none answers. An upstream's own error reply is an answer: the last one goes to the client as it is.
+/// Fails if no upstream responds. If every response is an error, the last one is returned unchanged.
 pub(super) async fn send(
     snapshot: &Snapshot,
     request: &ParsedRequest<'_>,
@@ -75,10 +77,10 @@ pub(super) async fn send(
             return Ok(response);
         }
     }
-    // A reply says more than a broken connection, and carries `retry-after`.
+    // An error response is more useful than a connection failure, and may contain `retry-after`.
     match (retry_loop.retryable, retry_loop.failure, retry_loop.circuit_open_for) {
         (Some((attempt, response)), _, _) => {
-            log.returns_error_response(attempt, &response);
+            log.error_response_returned(attempt, &response);
             Ok(response)
         }
         (None, Some(failure), _) => Err(Error::Upstream(failure)),
@@ -88,7 +90,7 @@ pub(super) async fn send(
 }
 
 impl<'a> RetryLoop<'a> {
-    /// Walks the ranking once.
+    /// Goes down the ranking once.
     async fn run_round(&mut self, log: &mut RequestLog) -> Option<UpstreamResponse> {
         self.circuit_open_for = None;
         let RequestContext { snapshot, request, plan, .. } = self.ctx;
@@ -103,8 +105,8 @@ impl<'a> RetryLoop<'a> {
         None
     }
 
-    /// Returns the next place that may be asked at `now`, as long as attempts and the retry budget last. The budget is asked
-    /// before the gate, behind which a probe's place would be taken, and pays only for a call that is made.
+    /// Returns the next endpoint to try at `now`, within the limit of attempts and the retry budget. The retry is withdrawn
+    /// before the circuit breaker is asked, which may grant a trial, and refunded if no endpoint is left.
     fn next(
         &mut self,
         attempts: &mut impl Iterator<Item = Attempt<'a>>,
@@ -120,7 +122,7 @@ impl<'a> RetryLoop<'a> {
         for attempt in attempts {
             if let Circuit::Open(wait) = attempt.endpoint.try_acquire(now) {
                 self.circuit_open_for = Some(self.circuit_open_for.map_or(wait, |shortest| shortest.min(wait)));
-                log.skipped(&attempt.endpoint.spec.llm);
+                log.endpoint_skipped(&attempt.endpoint.spec.llm);
                 continue;
             }
             self.attempts += 1;
@@ -132,8 +134,8 @@ impl<'a> RetryLoop<'a> {
         None
     }
 
-    /// Asks `first` at `now`, and where hedging is on and it is slow, the next place too; who begins to answer first wins, and
-    /// the other call is dropped, which cancels it.
+    /// Tries `first` at `now`. With hedging, if it is slow, the next endpoint is tried beside it. The first response to start
+    /// is returned; dropping the other attempt cancels it.
     async fn attempt_with_hedge(
         &mut self,
         first: Attempt<'a>,
@@ -159,7 +161,7 @@ impl<'a> RetryLoop<'a> {
                         let later = Instant::now();
                         second = self.next(attempts, log, later);
                         if let Some(second) = second {
-                            log.hedge_started();
+                            log.record_hedge(Hedge::Failed);
                             running.push(ctx.start_attempt(second, log, later));
                         }
                         continue;
@@ -171,16 +173,15 @@ impl<'a> RetryLoop<'a> {
                 continue;
             };
             if second.is_some() {
-                log.hedge_finished(if is_first { "lost" } else { "won" });
+                log.record_hedge(if is_first { Hedge::Lost } else { Hedge::Won });
             }
             if !is_first && !running.is_empty() {
-                // The first was given up on: its wait is at least this long.
+                // The first attempt was abandoned: its latency is at least this.
                 first.endpoint.load.observe(now.elapsed().as_secs_f64(), Instant::now());
-                // Only another place of the same LLM shows what it should have taken; one that refuses, as for a wrong key, is
-                // quick without showing that.
-                let is_alike = winner.spec.llm == first.endpoint.spec.llm;
-                let is_elsewhere = !Arc::ptr_eq(&winner.upstream, &first.endpoint.upstream);
-                if is_alike && is_elsewhere && response.head.status.is_success() {
+                // Only a successful response of the same LLM at another upstream shows that the first upstream is slow.
+                let is_same_llm = winner.spec.llm == first.endpoint.spec.llm;
+                let is_other_upstream = !Arc::ptr_eq(&winner.upstream, &first.endpoint.upstream);
+                if is_same_llm && is_other_upstream && response.head.status.is_success() {
                     first.endpoint.upstream.breaker.record_failure(Instant::now());
                 }
             }
@@ -188,7 +189,7 @@ impl<'a> RetryLoop<'a> {
         }
     }
 
-    /// Takes an answer, or keeps the failure.
+    /// Returns a response that is not retried, and keeps the others.
     fn handle_result(&mut self, ended: AttemptResult<'a>, log: &mut RequestLog) -> Option<UpstreamResponse> {
         let AttemptResult { attempt, started, result } = ended;
         let reason = match result {
@@ -217,7 +218,7 @@ impl<'a> RetryLoop<'a> {
         None
     }
 
-    /// Waits before the next round; false when there is no use in waiting.
+    /// Waits before the next round; returns false if the wait would be too long or no attempt is left.
     async fn wait(&mut self, round: u32) -> bool {
         if self.attempts >= self.ctx.snapshot.config.retry.attempts {
             return false;
@@ -227,16 +228,16 @@ impl<'a> RetryLoop<'a> {
             .as_ref()
             .and_then(|(_, response)| retry::retry_after(&response.head.headers, SystemTime::now()));
         let least = asked.max(self.circuit_open_for).unwrap_or(Duration::ZERO);
-        let is_worth_it = retry::is_short_enough(least);
-        if is_worth_it {
+        let is_acceptable = retry::is_short_enough(least);
+        if is_acceptable {
             tokio::time::sleep(least.max(retry::backoff(round))).await;
         }
-        is_worth_it
+        is_acceptable
     }
 }
 
 impl<'a> RequestContext<'a> {
-    /// Begins to ask `target` at `now`.
+    /// Starts `attempt` at `now`.
     fn start_attempt(
         &'a self,
         attempt: Attempt<'a>,
@@ -248,20 +249,20 @@ impl<'a> RequestContext<'a> {
     }
 
     async fn attempt(&self, attempt: Attempt<'a>, parent: Option<HeaderValue>, started: Instant) -> AttemptResult<'a> {
-        // Pinned where it is, as moving it would cost.
+        // Pinned in place, as moving a large future is expensive.
         let sending = pin!(self.send_request(attempt, parent));
         let response = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, sending).await;
         let response = response.unwrap_or(Err(Failure::FirstByte));
         let result = match (attempt.protocol, response) {
-            // Boxed: answers that come as they are need not carry it.
+            // Boxed, so that native responses do not carry the size of this future.
             (Protocol::Translated, Ok(response)) => Box::pin(self.translate(response)).await,
             (_, response) => response,
         };
         AttemptResult { attempt, started, result }
     }
 
-    /// Returns an answer that has begun in the client's words. One in one piece must be read first, and then may turn out to
-    /// be none.
+    /// Translates a response to the client's format. A response that is not a stream is buffered, and may turn out to be
+    /// unusable.
     async fn translate(&self, response: UpstreamResponse) -> Result<UpstreamResponse, Failure> {
         let translation = self.request.translation().map_err(|_| Failure::Unsupported)?;
         let UpstreamResponse { mut head, first, body, guard } = response;
@@ -271,7 +272,7 @@ impl<'a> RequestContext<'a> {
             translated::response(translation, &mut head, first, body, BufferLimits { idle: timeouts.idle, max_bytes });
         let body = match is_success {
             true => answering.await?,
-            // Another LLM waits behind it.
+            // An error response may fail over to the next LLM, so it must not delay it for long.
             false => tokio::time::timeout(timeouts.first_byte, answering).await.map_err(|_| Failure::FirstByte)??,
         };
         Ok(UpstreamResponse { head, first: None, body, guard })
@@ -282,8 +283,8 @@ impl<'a> RequestContext<'a> {
         attempt: Attempt<'a>,
         parent: Option<HeaderValue>,
     ) -> Result<UpstreamResponse, Failure> {
-        let is_ours = self.request.caller.has_gateway_key();
-        let credentials = if is_ours { Credentials::Gateways } else { Credentials::Upstreams };
+        let is_authenticated = self.request.caller.has_gateway_key();
+        let credentials = if is_authenticated { Credentials::Gateway } else { Credentials::Upstream };
         let mut headers = headers::request_headers(self.request.headers, credentials);
         if let Some(parent) = parent {
             headers.insert("traceparent", parent);
@@ -307,41 +308,41 @@ impl<'a> RequestContext<'a> {
         };
         let config = &self.snapshot.config;
         let (head, mut body) = endpoint.upstream.send(call).await?.into_parts();
-        // A status that moves on needs no body; its first byte is not waited for.
-        let moves_on = config.retry.statuses.contains(&head.status.as_u16());
-        let first = if moves_on { None } else { body.frame().await.transpose().map_err(Failure::Closed)? };
+        // A response that will be retried needs no body.
+        let is_retried = config.retry.statuses.contains(&head.status.as_u16());
+        let first = if is_retried { None } else { body.frame().await.transpose().map_err(Failure::Closed)? };
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::Closed("the upstream left HTTP unasked".into()));
+            return Err(Failure::Closed("the upstream switched protocols without a request".into()));
         }
         if first.is_none() && head.status.is_success() && sse::is_stream(&head.headers) {
-            return Err(Failure::Closed("the upstream ended its stream before it began".into()));
+            return Err(Failure::Closed("the upstream ended its stream before the first event".into()));
         }
         guard.response_started();
         Ok(UpstreamResponse { head, first, body, guard })
     }
 }
 
-/// Every endpoint of every ranked LLM that can serve the request: another endpoint of the best LLM is better than the next
-/// LLM. Those that speak the client's format come first, and of those the least loaded.
+/// Returns every endpoint that can serve the request, by the rank of its LLM. Of one LLM, endpoints that speak the client's
+/// format come first, and of those the least loaded one.
 fn attempts<'a>(snapshot: &'a Snapshot, request: &ParsedRequest<'_>, plan: &Plan, now: Instant) -> Vec<Attempt<'a>> {
     let mut attempts = Vec::with_capacity(plan.ranking.len());
     let filter = EndpointFilter::of(snapshot, request, plan);
     for llm in plan.ranking.iter().filter_map(|ranked| snapshot.models.find(&ranked.llm)) {
-        let able = filter.endpoints(llm).map(|(protocol, endpoint)| (protocol, endpoint.load.cost(now), endpoint));
-        let mut able: Vec<(Protocol, f64, &Arc<Endpoint>)> = able.collect();
-        able.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        attempts.extend(able.into_iter().map(|(protocol, _, endpoint)| Attempt { number: 0, endpoint, protocol }));
+        let eligible = filter.endpoints(llm).map(|(protocol, endpoint)| (protocol, endpoint.load.cost(now), endpoint));
+        let mut eligible: Vec<(Protocol, f64, &Arc<Endpoint>)> = eligible.collect();
+        eligible.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        attempts.extend(eligible.into_iter().map(|(protocol, _, endpoint)| Attempt { number: 0, endpoint, protocol }));
     }
     attempts
 }
 
-/// Passive health: an answer shows that the upstream lives, once it has ended well, a server error that it ails, a
-/// `retry-after` that it wants rest.
+/// Reports a response to the load and the circuit breakers: `retry-after` opens the circuit of the endpoint, a server error
+/// counts as a failure of the upstream, and other responses count as successes.
 fn record_response(endpoint: &Endpoint, head: &response::Parts, first_byte: Duration, now: Instant) {
     endpoint.load.observe(first_byte.as_secs_f64(), now);
-    let asks_for_rest = matches!(head.status.as_u16(), 429 | 503 | 529);
-    let rest = asks_for_rest.then(|| retry::retry_after(&head.headers, SystemTime::now())).flatten();
-    match rest {
+    let is_overloaded = matches!(head.status.as_u16(), 429 | 503 | 529);
+    let cooldown = is_overloaded.then(|| retry::retry_after(&head.headers, SystemTime::now())).flatten();
+    match cooldown {
         Some(wait) => endpoint.breaker.open_for(now, wait),
         _ if head.status.is_server_error() => endpoint.upstream.breaker.record_failure(now),
         _ if head.status.is_success() => {
@@ -350,7 +351,7 @@ fn record_response(endpoint: &Endpoint, head: &response::Parts, first_byte: Dura
         }
         _ => {
             endpoint.upstream.breaker.record_success();
-            if !asks_for_rest {
+            if !is_overloaded {
                 endpoint.breaker.record_success();
             }
         }

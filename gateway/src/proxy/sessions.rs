@@ -1,4 +1,4 @@
-//! Which LLM last answered a conversation. Bounded: the conversations not heard of longest are forgotten first.
+//! The LLM that last answered each conversation, in a bounded cache.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -8,18 +8,18 @@ use std::{
 
 use moka::sync::Cache;
 
-/// Most conversations; an entry is about 100 bytes.
+/// Most conversations; an entry has about 100 bytes.
 const CONVERSATIONS: u64 = 100_000;
 
 /// The conversations of this process.
 #[derive(Debug)]
 pub(super) struct Sessions {
     cache: Cache<u64, (Arc<str>, Instant)>,
-    /// Seeded at random, so that nobody can write a conversation that collides with another's.
+    /// Randomly seeded, so that no client can construct a collision with another conversation.
     hasher: RandomState,
 }
 
-/// A conversation's name.
+/// The id of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SessionId(u64);
 
@@ -30,19 +30,19 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// Names the conversation that `thread` stands for, of `user` with the virtual model `model`. Names are each `key`'s
-    /// own: keys without a user would else steer one another's conversations.
+    /// Returns the id of conversation `thread` of `user` with the virtual model `model`. Ids differ between keys, so that
+    /// clients without a user cannot affect the conversations of others.
     pub(super) fn id(&self, key: &str, model: &str, user: Option<&str>, thread: &str) -> SessionId {
         SessionId(self.hasher.hash_one((key, model, user, thread)))
     }
 
-    /// Returns the LLM that answered last, unless that is longer than `expiry` before `now`.
+    /// Returns the LLM that answered last, unless that was more than `expiry` before `now`.
     pub(super) fn llm(&self, id: SessionId, expiry: Duration, now: Instant) -> Option<Arc<str>> {
         let (llm, at) = self.cache.get(&id.0)?;
         (now.saturating_duration_since(at) <= expiry).then_some(llm)
     }
 
-    /// Notes that `llm` answered at `now`.
+    /// Records that `llm` answered at `now`.
     pub(super) fn record(&self, id: SessionId, llm: Arc<str>, now: Instant) {
         self.cache.insert(id.0, (llm, now));
     }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_conversation_is_its_users_and_expires() {
+    fn a_conversation_belongs_to_its_key_and_user_and_expires() {
         let (sessions, now) = (Sessions::default(), Instant::now());
         let ada = sessions.id("k", "auto", Some("ada"), "hello");
         assert_ne!(ada, sessions.id("k", "auto", Some("bob"), "hello"));

@@ -1,4 +1,4 @@
-//! Everything a request needs that a reload replaces as a whole.
+//! The state of one configuration, which a reload replaces as a whole.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use crate::{
     upstream::ModelRegistry,
 };
 
-/// One configuration at work.
+/// The snapshot that a request uses from start to end.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The configuration.
     pub config: Config,
     /// The LLMs and virtual models.
     pub models: ModelRegistry,
-    /// The router's threads.
+    /// Runs the router.
     pub routing: RoutePool,
-    /// What retries may cost.
+    /// The retry budget.
     pub retry_budget: RetryBudget,
-    /// TLS of connections that begin; none speaks plain HTTP.
+    /// TLS of new connections; none for plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The files it was made of, as they looked before.
     pub files: Looks,

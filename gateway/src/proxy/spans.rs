@@ -1,5 +1,5 @@
-//! What the spans of a request say, by OpenTelemetry's names for HTTP and for generative AI. Never the text of a prompt or
-//! an answer, a key, or who the user is.
+//! The spans of one request, with OpenTelemetry's attribute names for HTTP and generative AI. They never contain the text of
+//! a prompt or response, a key or a user.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::{
     upstream::Endpoint,
 };
 
-/// The spans of a request; nothing for one that is not traced.
+/// The spans of a request; empty if it is not traced.
 #[derive(Debug, Default)]
 pub(super) struct Spans(Option<Box<TracedRequest>>);
 
@@ -23,15 +23,15 @@ struct TracedRequest {
     trace: Trace,
     wire: Wire,
     scheme: &'static str,
-    /// Of the request, whichever protocol it goes.
+    /// The attributes of the request span.
     request: Attributes,
-    /// The attempts under protocol by their number; once one answers, that one alone.
+    /// The spans of attempts in flight, by number; once a response starts, only its own.
     attempts: Vec<(usize, Step)>,
     answers: bool,
     response_model: String,
 }
 
-/// How a request ended.
+/// The final facts of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestEnd<'a> {
     pub(super) status: u16,
@@ -42,7 +42,7 @@ pub(super) struct RequestEnd<'a> {
 }
 
 impl Spans {
-    /// Returns the spans of a request in format `wire` that came over `scheme` and that `trace` follows.
+    /// Returns the spans of a request in format `wire` over `scheme`; empty without `trace`.
     pub(super) fn new(trace: Option<Trace>, wire: Wire, scheme: &'static str) -> Self {
         let traced = |trace| TracedRequest {
             trace,
@@ -56,17 +56,17 @@ impl Spans {
         Self(trace.map(|trace| Box::new(traced(trace))))
     }
 
-    /// Returns whether anybody reads them.
+    /// Returns whether the request is traced.
     pub(super) fn is_traced(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Returns the trace's id for the log line; empty when there is none.
+    /// Returns the trace id for the log line; empty if the request is not traced.
     pub(super) fn trace_id(&self) -> String {
         self.0.as_ref().map_or_else(String::new, |traced| traced.trace.id())
     }
 
-    /// Notes what was asked.
+    /// Records the parsed request.
     pub(super) fn record_request(&mut self, request: &ParsedRequest<'_>) {
         let Some(traced) = &mut self.0 else { return };
         traced.request.text("gen_ai.operation.name", operation(traced.wire));
@@ -76,24 +76,24 @@ impl Spans {
         }
     }
 
-    /// Notes the decision, which began at `began`.
-    pub(super) fn record_decision(&mut self, plan: &Plan, began: Instant) {
+    /// Records the decision, which started at `started`.
+    pub(super) fn record_decision(&mut self, plan: &Plan, started: Instant) {
         let Some(traced) = &mut self.0 else { return };
-        let mut step = traced.trace.step("decide", Kind::Internal, began);
+        let mut step = traced.trace.step("decide", Kind::Internal, started);
         let attributes = &mut step.attributes;
         attributes.text("personaroute.decision", plan.id.as_str());
         attributes.text("personaroute.virtual_model", plan.virtual_model.as_deref().unwrap_or_default());
         attributes.text("personaroute.llm", plan.chosen().map_or("", |chosen| &chosen.llm));
         attributes.number("personaroute.candidates", plan.ranking.len());
         attributes.text("personaroute.user_state", plan.user_state.map_or("", |state| state.as_str()));
-        // What the client asked for is no error.
+        // A bypass that the client requested is not an error.
         let failed = plan.fallback_reason.filter(|reason| *reason != FallbackReason::Bypass);
         let reason = failed.map_or("", FallbackReason::as_str);
         attributes.text("error.type", reason);
         traced.trace.end(step, !reason.is_empty());
     }
 
-    /// Notes that `attempt` asks `endpoint`; returns the `traceparent` of the call.
+    /// Starts the span of `attempt` at `endpoint`; returns the `traceparent` of its request.
     pub(super) fn start_attempt(&mut self, attempt: usize, llm: &str, endpoint: &Endpoint) -> Option<HeaderValue> {
         let traced = self.0.as_mut()?;
         let operation = operation(traced.wire);
@@ -114,7 +114,7 @@ impl Spans {
         parent
     }
 
-    /// Notes that `attempt` failed.
+    /// Ends the span of `attempt` with an error.
     pub(super) fn attempt_failed(&mut self, attempt: usize, reason: &str) {
         let Some(traced) = &mut self.0 else { return };
         let Some(position) = traced.attempts.iter().position(|(number, _)| *number == attempt) else { return };
@@ -126,8 +126,8 @@ impl Spans {
         traced.trace.end(step, true);
     }
 
-    /// Notes that `attempt` has begun to answer, which ends all others: an earlier one was too slow, and a later one has
-    /// only been overtaken.
+    /// Records that the response of `attempt` started, which ends the other attempts: an earlier one was too slow, and a later
+    /// one was a hedge that is cancelled.
     pub(super) fn response_started(&mut self, attempt: usize) {
         let Some(traced) = &mut self.0 else { return };
         traced.answers = true;
@@ -145,14 +145,14 @@ impl Spans {
         }
     }
 
-    /// Notes which model the upstream says has answered.
+    /// Records the model name in the response.
     pub(super) fn set_response_model(&mut self, model: Option<String>) {
         if let (Some(traced), Some(model)) = (&mut self.0, model) {
             traced.response_model = model;
         }
     }
 
-    /// Ends the request.
+    /// Ends all spans of the request.
     pub(super) fn finish(&mut self, end: RequestEnd<'_>) {
         let Some(traced) = self.0.take() else { return };
         let TracedRequest { mut trace, wire, scheme, mut request, attempts, answers, response_model } = *traced;
@@ -178,7 +178,7 @@ impl Spans {
                 step.attributes.number("http.response.status_code", end.status);
                 answer(&mut step.attributes);
             } else {
-                // No upstream has begun to answer: the client left, or time was up.
+                // No response started: the client disconnected, or a deadline passed.
                 step.attributes.text("error.type", error.as_str());
             }
             trace.end(step, is_error);
@@ -193,12 +193,12 @@ impl Spans {
         request.text("personaroute.llm", end.llm);
         request.text("personaroute.outcome", end.outcome);
         answer(&mut request);
-        // A server's span fails for faults of the server, not of its client.
+        // A server span is an error only if the server caused it.
         trace.finish(name, request, is_error && end.status >= 500 || end.outcome == "truncated");
     }
 }
 
-/// The conventions' well-attributes operations.
+/// Returns the operation name of the semantic conventions.
 fn operation(wire: Wire) -> &'static str {
     match wire {
         Wire::Chat | Wire::Responses | Wire::Messages => "chat",

@@ -1,4 +1,4 @@
-//! Phase four: the answer, frame by frame as it comes, watched for its end, its silence and its usage.
+//! The stream phase: relays the response frame by frame, enforces its deadlines, and parses its end and usage.
 
 mod usage_parser;
 
@@ -29,7 +29,7 @@ use crate::{
     upstream::{Body, body::BodyError},
 };
 
-/// Returns the response that relays `response`; it ends at `deadline`, or when nothing comes for the configured time.
+/// Returns a response that relays `response` until `deadline`, or until no frame arrives within the idle timeout.
 pub(super) fn relay(
     response: UpstreamResponse,
     wire: Wire,
@@ -41,10 +41,10 @@ pub(super) fn relay(
     let is_events = sse::is_stream(&head.headers);
     let mut kept = headers::response_headers(&head.headers);
     if is_events {
-        // An error event may follow what the upstream announced.
+        // An error event may be appended.
         kept.remove(header::CONTENT_LENGTH);
     }
-    log.add_headers(&mut kept);
+    log.write_headers(&mut kept);
     let mut relay = RelayBody {
         body,
         wire,
@@ -68,14 +68,14 @@ pub(super) fn relay(
     response
 }
 
-/// Why an answer ends at its deadline.
-const DEADLINE_EXCEEDED: &str = "the answer took too long";
+/// The error of a response that exceeds its deadline.
+const DEADLINE_EXCEEDED: &str = "the response took too long";
 
 struct RelayBody {
     body: Body,
     wire: Wire,
     ready: VecDeque<Frame<Bytes>>,
-    /// For event streams only: keeps unfinished events back.
+    /// For event streams: holds back incomplete events.
     splitter: Option<Splitter>,
     parser: UsageParser,
     deadlines: Deadlines,
@@ -84,8 +84,8 @@ struct RelayBody {
     log: RequestLog,
 }
 
-/// How long an answer may take, and how long nothing may come. The timer is not set anew for each piece, but looks when it
-/// ends whether there was one; most answers are over before it is ever set.
+/// The deadline of a response and its idle timeout. The timer is not reset by each frame: when it fires, it checks the time
+/// of the last frame. It is created by the first wait, so most responses never create it.
 struct Deadlines {
     end: Instant,
     idle: Duration,
@@ -94,7 +94,7 @@ struct Deadlines {
 }
 
 impl Deadlines {
-    /// Returns why it is over.
+    /// Returns the reason when a deadline has passed.
     fn poll(&mut self, ctx: &mut Context<'_>) -> Poll<&'static str> {
         loop {
             let silence = self.last_frame + self.idle;
@@ -106,26 +106,26 @@ impl Deadlines {
                 return Poll::Ready(DEADLINE_EXCEEDED);
             }
             if now >= silence {
-                return Poll::Ready("the upstream fell silent");
+                return Poll::Ready("the upstream sent nothing within the idle timeout");
             }
             timer.as_mut().reset(due);
         }
     }
 }
 
-/// Where the answer stands.
+/// The state of a relay.
 enum State {
-    /// More may come.
+    /// More frames may follow.
     Streaming,
-    /// What came is handed over, and the error event with it; the connection breaks once that is flushed.
+    /// The error event was yielded; the body fails once it is flushed.
     Failing(&'static str),
-    /// The connection breaks now.
+    /// The body fails with the next poll.
     Failed(&'static str),
-    /// All is out.
+    /// The body has ended.
     AttemptResult,
 }
 
-/// What the next step of a relay gives.
+/// The result of polling a relay.
 type Step = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 impl HttpBody for RelayBody {
@@ -136,7 +136,7 @@ impl HttpBody for RelayBody {
         loop {
             match self.state {
                 State::Streaming => {}
-                // Giving protocol once lets the server flush what it holds before the error ends the connection.
+                // Yielding once lets the server flush its buffer before the error closes the connection.
                 State::Failing(reason) => {
                     self.state = State::Failed(reason);
                     ctx.waker().wake_by_ref();
@@ -154,11 +154,11 @@ impl HttpBody for RelayBody {
             };
             let step = match next {
                 Poll::Ready(Some(Ok(frame))) => self.forward(frame),
-                // Whatever happens behind the last event takes nothing from the answer.
+                // After the last event the response is complete, so an error does not matter.
                 Poll::Ready(Some(Err(_))) if self.parser.has_ended() => self.finish(),
                 Poll::Ready(Some(Err(error))) => {
-                    tracing::info!(%error, "the upstream cut its answer");
-                    self.fail("the upstream cut its answer")
+                    tracing::info!(%error, "the upstream truncated its response");
+                    self.fail("the upstream truncated its response")
                 }
                 Poll::Ready(None) => self.finish(),
                 Poll::Pending => {
@@ -178,26 +178,26 @@ impl HttpBody for RelayBody {
 }
 
 impl Drop for RelayBody {
-    /// A client that leaves has still used what came before; one that has the last event need not wait for more.
+    /// A client that disconnects is charged for what arrived. If it has the last event, the response is complete.
     fn drop(&mut self) {
         if !matches!(self.state, State::Streaming) {
             return;
         }
         if self.parser.has_ended() {
-            let _nobody_reads_the_rest = self.finish();
+            let _unread_rest = self.finish();
         } else {
             self.record_usage();
-            // The upstream has done its part so far.
+            // The client ended the response, so the upstream did not fail.
             self.guard.response_completed(self.log.status());
         }
     }
 }
 
 impl RelayBody {
-    /// Ends an answer of announced length with its last byte: nobody asks for more then.
+    /// Ends a response with a known length at its last byte, as the body is not polled again.
     fn finish_if_complete(&mut self) {
         if self.splitter.is_none() && self.ready.is_empty() && self.body.is_end_stream() {
-            let _nothing_held_back = self.finish();
+            let _none = self.finish();
         }
     }
 
@@ -207,12 +207,12 @@ impl RelayBody {
             None => self.log.estimate_usage(self.parser.output_estimate()),
         }
         if !self.parser.is_complete() {
-            self.log.truncated_after(self.parser.output_estimate());
+            self.log.raise_output(self.parser.output_estimate());
         }
         self.log.set_response_model(self.parser.model());
     }
 
-    /// Passes `frame` on, less an unfinished event at its end.
+    /// Forwards `frame`, without an incomplete event at its end.
     fn forward(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, BodyError>> {
         self.deadlines.last_frame = Instant::now();
         if self.deadlines.last_frame >= self.deadlines.end {
@@ -231,31 +231,31 @@ impl RelayBody {
         Some(Ok(Frame::data(whole)))
     }
 
-    /// The upstream's body is over: is the answer?
+    /// Ends the relay at the end of the upstream's body. A response that is incomplete then was truncated.
     fn finish(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
         let rest = self.splitter.as_mut().and_then(Splitter::finish);
         if let Some(rest) = &rest {
             self.parser.read(rest);
         }
         if !self.parser.is_complete() {
-            return self.fail("the upstream ended its stream before the answer was complete");
+            return self.fail("the upstream ended its stream before the response was complete");
         }
         self.state = State::AttemptResult;
         self.record_usage();
-        self.log.mark_completed();
+        self.log.completed();
         self.guard.response_completed(self.log.status());
         rest.map(|rest| Ok(Frame::data(rest)))
     }
 
-    /// Ends a broken answer: event streams say so, others just break.
+    /// Ends a truncated response: an event stream with an error event, any other by failing the body.
     fn fail(&mut self, reason: &'static str) -> Option<Result<Frame<Bytes>, BodyError>> {
         self.record_usage();
-        self.log.mark_truncated();
+        self.log.truncated();
         if reason != DEADLINE_EXCEEDED {
             self.guard.response_truncated();
         }
         self.state = State::Failing(reason);
-        // An event that is half out ends first.
+        // A partly forwarded event must end first.
         let before = if self.splitter.as_ref()?.is_half_out() { "\n\n" } else { "" };
         Some(Ok(Frame::data(Bytes::from(format!("{before}{}", error_response::truncation_event(self.wire, reason))))))
     }

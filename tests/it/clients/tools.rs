@@ -36,7 +36,7 @@ fn check(seen: &Value, called: &str, stopped: &str) {
     let second = &seen["turns"][1];
     assert_eq!((&second["pieces"], &second["calls"]), (&json!(["Sunny", "."]), &json!([])));
     assert_eq!((&second["reason"], &second["tokens"]), (&json!(stopped), &json!([11, 7])));
-    assert_eq!(seen["broken"], "the upstream cut its answer");
+    assert_eq!(seen["broken"], "the upstream truncated its response");
 }
 
 #[test]

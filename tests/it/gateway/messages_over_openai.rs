@@ -103,7 +103,7 @@ async fn an_upstream_that_never_counts_is_estimated() -> Result<()> {
 async fn a_stream_that_the_upstream_cuts_or_breaks_ends_in_anthropics_error_event() -> Result<()> {
     let said = chunk(&json!({"content": "h"}), &Value::Null);
     let error = Frame::event(&json!({"error": {"message": "out of memory"}}));
-    for (last, message) in [(Frame::Cut, "the upstream cut its answer"), (error, "out of memory")] {
+    for (last, message) in [(Frame::Cut, "the upstream truncated its response"), (error, "out of memory")] {
         let upstream = FakeUpstream::always(Reply::events(vec![said.clone(), last]))?;
         let gateway = TestGateway::between(&upstream, &upstream, "")?;
         let request = wire::json_request(gateway.address, MESSAGES, &[], &body(&json!({"stream": true})))?;

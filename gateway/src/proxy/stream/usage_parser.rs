@@ -1,4 +1,4 @@
-//! What an answer says about itself in passing: its end and its usage.
+//! Parses the end, the usage and the model of a response while it passes.
 
 use std::collections::VecDeque;
 
@@ -7,21 +7,21 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::api::{Usage, Wire, facts, sse, usage};
 
-/// Most bytes of an answer in one piece that are kept for its usage: its last ones, as usage stands at the end of long answers.
+/// Most bytes of a response without events that are kept for parsing: the last ones, as usage is at the end.
 const MAX_KEPT: usize = 4 << 20;
 
-/// How far a stream of events has come.
+/// Whether a stream of events has reached its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum StreamEnd {
-    /// More must follow.
+    /// More events must follow.
     NotReached,
-    /// The answer is whole; some upstreams say no more.
+    /// The response is complete; some upstreams send nothing more.
     Possible,
-    /// The format's last event, or an error.
+    /// The last event of the format, or an error event.
     Final,
 }
 
-/// Reads along.
+/// The parser of one response.
 #[derive(Debug)]
 pub(super) struct UsageParser {
     wire: Wire,
@@ -29,18 +29,18 @@ pub(super) struct UsageParser {
     end: StreamEnd,
     usage: Option<Usage>,
     kept: VecDeque<Bytes>,
-    /// Bytes of `kept`.
-    kept_length: usize,
+    /// The bytes in `kept`.
+    kept_bytes: usize,
     length: usize,
-    seen: u64,
-    /// Whether the answering model's name is wanted.
+    events_seen: u64,
+    /// Whether to parse the model name.
     wants_model: bool,
     model: Option<String>,
 }
 
 impl UsageParser {
-    /// Returns a parser; `events` says whether the answer is a stream of events, `wants_model` whether to look for the name
-    /// of the model that answers.
+    /// Returns a parser; `events` is whether the response is a stream of events, `wants_model` whether to parse the model
+    /// name.
     pub(super) fn new(wire: Wire, events: bool, wants_model: bool) -> Self {
         Self {
             wire,
@@ -48,31 +48,31 @@ impl UsageParser {
             end: StreamEnd::NotReached,
             usage: None,
             kept: VecDeque::new(),
-            kept_length: 0,
+            kept_bytes: 0,
             length: 0,
-            seen: 0,
+            events_seen: 0,
             wants_model,
             model: None,
         }
     }
 
-    /// Reads a piece of the answer; of an event stream, whole events.
+    /// Parses a chunk of the response; of an event stream, complete events.
     pub(super) fn read(&mut self, bytes: &Bytes) {
         if self.events {
             sse::data(bytes).iter().for_each(|data| self.event(data));
             return;
         }
         self.length += bytes.len();
-        self.kept_length += bytes.len();
+        self.kept_bytes += bytes.len();
         self.kept.push_back(bytes.clone());
-        while let Some(first) = self.kept.front().filter(|first| self.kept_length - first.len() >= MAX_KEPT) {
-            self.kept_length -= first.len();
+        while let Some(first) = self.kept.front().filter(|first| self.kept_bytes - first.len() >= MAX_KEPT) {
+            self.kept_bytes -= first.len();
             self.kept.pop_front();
         }
     }
 
     fn event(&mut self, data: &str) {
-        self.seen += 1;
+        self.events_seen += 1;
         if self.wants_model && self.model.is_none() && data.contains("\"model\"") {
             self.model = usage::model(data);
         }
@@ -84,36 +84,36 @@ impl UsageParser {
         }
     }
 
-    /// Returns whether a stream of events may end here. Other answers end where HTTP says so.
+    /// Returns whether the response may end here. Responses without events end where HTTP ends them.
     pub(super) fn is_complete(&self) -> bool {
         !self.events || self.end >= StreamEnd::Possible
     }
 
-    /// Returns whether a stream of events has said its last word: whatever happens then, nothing is missing.
+    /// Returns whether a stream has sent its last event, so that nothing can be missing.
     pub(super) fn has_ended(&self) -> bool {
         self.events && self.end == StreamEnd::Final
     }
 
-    /// Returns about how many tokens the answer had: upstreams send about one in each event.
+    /// Returns the estimated output tokens; upstreams send about one token per event.
     pub(super) fn output_estimate(&self) -> u64 {
         if self.wire == Wire::Embeddings {
             return 0;
         }
-        if self.events { self.seen } else { u64::from(facts::estimate_tokens(self.length)) }
+        if self.events { self.events_seen } else { u64::from(facts::estimate_tokens(self.length)) }
     }
 
-    /// Returns the model that the answer says it is from, once its usage was asked for.
+    /// Returns the model name of the response; call [`Self::usage`] first.
     pub(super) fn model(&mut self) -> Option<String> {
         self.model.take()
     }
 
-    /// Returns the usage the answer told.
+    /// Returns the usage that the response reports.
     pub(super) fn usage(&mut self) -> Option<Usage> {
         if self.events {
             return self.usage;
         }
-        let is_whole = self.length == self.kept_length;
-        self.kept_length = 0;
+        let is_whole = self.length == self.kept_bytes;
+        self.kept_bytes = 0;
         let bytes = match <[Bytes; 1]>::try_from(Vec::from(std::mem::take(&mut self.kept))) {
             Ok([only]) => only,
             Err(pieces) => Bytes::from(pieces.concat()),
@@ -129,12 +129,12 @@ impl UsageParser {
     }
 }
 
-/// Translations, and some upstreams, write zeros where nobody has counted.
+/// Translations and some upstreams report zeros if they have no counts.
 fn is_counted(usage: &Usage) -> bool {
     *usage != Usage::default()
 }
 
-/// What tells the end of a stream in an event.
+/// The fields of an event that mark the end of a stream.
 #[derive(Debug, Default, Deserialize)]
 struct EndMarkers {
     #[serde(rename = "type")]
@@ -142,9 +142,9 @@ struct EndMarkers {
     error: Option<IgnoredAny>,
 }
 
-/// Returns what an event says about the end of its stream.
+/// Returns whether an event ends its stream.
 fn end(wire: Wire, data: &str) -> StreamEnd {
-    // Most events say nothing, and few need to be read for that.
+    // Most events do not end the stream, and a search for the words avoids parsing them.
     let markers = |words: &[&str]| match words.iter().any(|word| data.contains(word)) {
         true => serde_json::from_str::<EndMarkers>(data).unwrap_or_default(),
         false => EndMarkers::default(),
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_ends_with_its_formats_last_event_or_a_reason() {
+    fn a_stream_ends_with_the_last_event_of_its_format_or_a_finish_reason() {
         assert_eq!(end(Wire::Chat, "[DONE]"), StreamEnd::Final);
         assert_eq!(end(Wire::Chat, r#"{"choices":[{"delta":{},"finish_reason" : "stop"}]}"#), StreamEnd::Possible);
         for open in [r#""finish_reason":null"#, r#""finish_reason":"""#, r#""error":null"#] {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn error_events_end_a_stream_wherever_the_error_stands() {
+    fn error_events_end_a_stream() {
         assert_eq!(end(Wire::Chat, r#"{"id": "c", "error": {"message": "m"}}"#), StreamEnd::Final);
         assert_eq!(
             end(Wire::Messages, r#"{"type": "error", "error": {"type": "overloaded_error"}}"#),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn long_answers_tell_their_usage_at_the_end_and_zeros_are_no_count() {
+    fn the_usage_of_long_responses_is_at_the_end_and_zeros_are_no_usage() {
         let mut long = UsageParser::new(Wire::Embeddings, false, false);
         long.read(&Bytes::from_static(b"{\"data\":[\""));
         (0..6).for_each(|_| long.read(&Bytes::from(vec![b'A'; 1 << 20])));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_read_from_the_last_chunk_or_the_whole_answer() {
+    fn usage_is_parsed_from_the_last_chunk_or_the_whole_response() {
         let usage = Some(Usage { input: 3, cached: 0, output: 2 });
         let mut stream = UsageParser::new(Wire::Chat, true, false);
         stream.read(&Bytes::from_static(
