@@ -8,6 +8,7 @@ pub mod chat;
 pub mod completions;
 pub mod responses;
 pub mod messages;
+mod parse;
 pub mod overrides;
 pub mod route;
 pub mod models;

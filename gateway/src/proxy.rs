@@ -1,6 +1,8 @@
 //! The phases of one request: read, decide, send, stream, finish; and the responses that need no upstream.
 
 pub mod snapshot;
+mod request_body;
+mod boxed;
 mod host_check;
 mod identify;
 mod read;
@@ -11,38 +13,38 @@ mod headers;
 pub mod retry;
 mod endpoint_filter;
 mod endpoint_guard;
+mod attempt;
+mod upstream_call;
+mod passive_health;
 mod send;
 mod stream;
 mod attempts;
 mod billing;
 mod decision_summary;
-mod routing_headers;
 mod outcome;
-mod request_log;
+mod routing_headers;
 mod spans;
+mod request_log;
 mod route;
 mod local;
 pub mod error;
 mod error_response;
 
-use std::{
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Instant,
-};
+use std::{pin::pin, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use http::{Method, Request, Response, request::Parts};
 use tokio::sync::{Notify, Semaphore};
 
-pub use self::{error::Error, host_check::targets_loopback, identify::Fingerprint, snapshot::Snapshot};
-use self::{read::ParsedRequest, request_log::RequestLog, sessions::Sessions, spans::Spans};
+use self::{boxed::boxed, read::ParsedRequest, request_log::RequestLog, sessions::Sessions, spans::Spans};
+pub use self::{
+    error::Error, host_check::targets_loopback, identify::Fingerprint, request_body::RequestBody, snapshot::Snapshot,
+};
 use crate::{
     api::Wire,
     state::Ledger,
     telemetry::{Health, Metrics, Tracer},
-    upstream::{Body, body::BodyError},
+    upstream::Body,
 };
 
 /// Serves requests, each with the snapshot that is live when it starts.
@@ -57,16 +59,6 @@ pub struct Proxy {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     tracer: Option<Arc<Tracer>>,
-}
-
-/// A request body.
-pub trait RequestBody: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send {}
-
-impl<B: hyper::body::Body<Data = Bytes, Error: Into<BodyError>> + Send> RequestBody for B {}
-
-/// Returns the future of `make` in a box. It is built in place, as moving a future of several kilobytes is expensive.
-fn boxed<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
-    Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
 impl Proxy {
@@ -162,7 +154,7 @@ impl Proxy {
         parts: &Parts,
         body: B,
         log: &mut RequestLog,
-    ) -> Result<endpoint_guard::UpstreamResponse, Error> {
+    ) -> Result<attempt::UpstreamResponse, Error> {
         log.hold_permit(self.permit()?);
         let request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
         log.record_request(&request);

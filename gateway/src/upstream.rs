@@ -8,6 +8,8 @@ pub mod breaker;
 pub mod load;
 pub mod simulated;
 pub mod translated;
+pub mod protocol;
+pub mod request;
 pub mod client;
 pub mod probe;
 pub mod registry;
@@ -15,9 +17,10 @@ pub mod registry;
 pub use self::{
     body::Body,
     breaker::{Breaker, Circuit},
-    client::{Protocol, Upstream, UpstreamRequest},
+    client::Upstream,
     failure::Failure,
     load::{InFlight, Load},
+    protocol::Protocol,
     registry::{Endpoint, Llm, ModelRegistry},
-    simulated::SimulatedRequest,
+    request::{SimulatedRequest, UpstreamRequest},
 };

@@ -1,21 +1,10 @@
-//! An attempt at an endpoint, the guard that counts it there, and the response that it starts.
+//! The guard that counts a request at an endpoint and reports its outcome there.
 
 use std::{sync::Arc, time::Instant};
 
-use bytes::Bytes;
-use http::{StatusCode, response};
-use hyper::body::Frame;
+use http::StatusCode;
 
-use crate::upstream::{Body, Endpoint, InFlight, Protocol};
-
-/// One attempt to send a request to an endpoint.
-#[derive(Clone, Copy)]
-pub(super) struct Attempt<'a> {
-    /// The number of the attempt, from 1; 0 before it is made.
-    pub(super) number: usize,
-    pub(super) endpoint: &'a Arc<Endpoint>,
-    pub(super) protocol: Protocol,
-}
+use crate::upstream::{Endpoint, InFlight};
 
 /// Counts a request at an endpoint until its response ends, and reports the outcome to the circuit breakers.
 pub(super) struct EndpointGuard {
@@ -46,16 +35,4 @@ impl EndpointGuard {
     pub(super) fn response_truncated(&self) {
         self.endpoint.upstream.breaker.record_stream_failure(Instant::now());
     }
-}
-
-/// A response that has started.
-pub(super) struct UpstreamResponse {
-    /// The status and headers.
-    pub(super) head: response::Parts,
-    /// The first frame, if there is one.
-    pub(super) first: Option<Frame<Bytes>>,
-    /// The rest of the body.
-    pub(super) body: Body,
-    /// The guard at its endpoint.
-    pub(super) guard: EndpointGuard,
 }

@@ -10,10 +10,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Error,
+    attempt::{Attempt, UpstreamResponse},
     attempts::{Attempts, Hedge},
     billing::Billing,
     decision_summary::DecisionSummary,
-    endpoint_guard::{Attempt, UpstreamResponse},
     outcome::Outcome,
     read::ParsedRequest,
     routing_headers::RoutingHeaders,

@@ -1,41 +1,29 @@
 //! The send phase: the retry loop, which tries endpoints in the order of the ranking until a response starts.
 
 use std::{
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use http::{HeaderValue, StatusCode, response};
-use http_body_util::BodyExt;
 
 use super::{
     Error, Snapshot,
+    attempt::{Attempt, AttemptResult, UpstreamResponse},
     attempts::Hedge,
-    boxed,
+    boxed::boxed,
     endpoint_filter::EndpointFilter,
-    endpoint_guard::{Attempt, EndpointGuard, UpstreamResponse},
-    headers::{self, Credentials},
+    passive_health,
     read::ParsedRequest,
     request_log::RequestLog,
     retry,
+    upstream_call::RequestContext,
 };
 use crate::{
-    api::sse,
-    decide::{Capability, Plan},
-    upstream::{
-        Circuit, Endpoint, Failure, Protocol, SimulatedRequest, UpstreamRequest,
-        translated::{self, BufferLimits},
-    },
+    decide::Plan,
+    upstream::{Circuit, Endpoint, Failure, Protocol},
 };
-
-/// The context that all attempts of a request share.
-struct RequestContext<'a> {
-    snapshot: &'a Snapshot,
-    request: &'a ParsedRequest<'a>,
-    plan: &'a Plan,
-}
 
 /// The state of the retry loop.
 struct RetryLoop<'a> {
@@ -46,13 +34,6 @@ struct RetryLoop<'a> {
     failure: Option<Failure>,
     /// The shortest cool-down of the endpoints that were skipped.
     circuit_open_for: Option<Duration>,
-}
-
-/// The result of an attempt: the start of a response, or a failure.
-struct AttemptResult<'a> {
-    attempt: Attempt<'a>,
-    started: Instant,
-    result: Result<UpstreamResponse, Failure>,
 }
 
 /// Tries the LLMs of `plan`, best first, until a response starts.
@@ -134,6 +115,17 @@ impl<'a> RetryLoop<'a> {
         None
     }
 
+    /// Starts `attempt` at `now`.
+    fn start(
+        ctx: &'a RequestContext<'a>,
+        attempt: Attempt<'a>,
+        log: &mut RequestLog,
+        now: Instant,
+    ) -> Pin<Box<impl Future<Output = AttemptResult<'a>> + use<'a>>> {
+        let parent = log.start_attempt(attempt);
+        boxed(|| ctx.call(attempt, parent, now))
+    }
+
     /// Tries `first` at `now`. With hedging, if it is slow, the next endpoint is tried beside it. The first response to start
     /// is returned; dropping the other attempt cancels it.
     async fn attempt_with_hedge(
@@ -145,11 +137,11 @@ impl<'a> RetryLoop<'a> {
     ) -> Option<UpstreamResponse> {
         let ctx = self.ctx;
         if ctx.snapshot.config.hedge.is_none() {
-            let ended = ctx.start_attempt(first, log, now).await;
+            let ended = Self::start(ctx, first, log, now).await;
             return self.handle_result(ended, log);
         }
         let mut running = FuturesUnordered::new();
-        running.push(ctx.start_attempt(first, log, now));
+        running.push(Self::start(ctx, first, log, now));
         let mut hedge = ctx.snapshot.config.hedge.map(|hedge| hedge.after);
         let mut second: Option<Attempt<'a>> = None;
         loop {
@@ -162,7 +154,7 @@ impl<'a> RetryLoop<'a> {
                         second = self.next(attempts, log, later);
                         if let Some(second) = second {
                             log.record_hedge(Hedge::Failed);
-                            running.push(ctx.start_attempt(second, log, later));
+                            running.push(Self::start(ctx, second, log, later));
                         }
                         continue;
                     }
@@ -196,7 +188,7 @@ impl<'a> RetryLoop<'a> {
             Ok(response) => {
                 let now = Instant::now();
                 let first_byte = now.saturating_duration_since(started);
-                record_response(attempt.endpoint, &response.head, first_byte, now);
+                passive_health::record_response(attempt.endpoint, &response.head, first_byte, now);
                 if !self.ctx.snapshot.config.retry.statuses.contains(&response.head.status.as_u16()) {
                     log.response_started(attempt, &response, first_byte);
                     return Some(response);
@@ -206,7 +198,7 @@ impl<'a> RetryLoop<'a> {
                 reason
             }
             Err(failure) => {
-                record_failure(attempt.endpoint, &failure);
+                passive_health::record_failure(attempt.endpoint, &failure);
                 let reason = failure.as_str().to_owned();
                 self.failure = Some(failure);
                 reason
@@ -236,92 +228,6 @@ impl<'a> RetryLoop<'a> {
     }
 }
 
-impl<'a> RequestContext<'a> {
-    /// Starts `attempt` at `now`.
-    fn start_attempt(
-        &'a self,
-        attempt: Attempt<'a>,
-        log: &mut RequestLog,
-        now: Instant,
-    ) -> Pin<Box<impl Future<Output = AttemptResult<'a>> + use<'a>>> {
-        let parent = log.start_attempt(attempt);
-        boxed(|| self.attempt(attempt, parent, now))
-    }
-
-    async fn attempt(&self, attempt: Attempt<'a>, parent: Option<HeaderValue>, started: Instant) -> AttemptResult<'a> {
-        // Pinned in place, as moving a large future is expensive.
-        let sending = pin!(self.send_request(attempt, parent));
-        let response = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, sending).await;
-        let response = response.unwrap_or(Err(Failure::FirstByte));
-        let result = match (attempt.protocol, response) {
-            // Boxed, so that native responses do not carry the size of this future.
-            (Protocol::Translated, Ok(response)) => Box::pin(self.translate(response)).await,
-            (_, response) => response,
-        };
-        AttemptResult { attempt, started, result }
-    }
-
-    /// Translates a response to the client's format. A response that is not a stream is buffered, and may turn out to be
-    /// unusable.
-    async fn translate(&self, response: UpstreamResponse) -> Result<UpstreamResponse, Failure> {
-        let translation = self.request.translation().map_err(|_| Failure::Unsupported)?;
-        let UpstreamResponse { mut head, first, body, guard } = response;
-        let (config, is_success) = (&self.snapshot.config, head.status.is_success());
-        let (timeouts, max_bytes) = (&config.timeouts, config.limits.response_buffer);
-        let answering =
-            translated::response(translation, &mut head, first, body, BufferLimits { idle: timeouts.idle, max_bytes });
-        let body = match is_success {
-            true => answering.await?,
-            // An error response may fail over to the next LLM, so it must not delay it for long.
-            false => tokio::time::timeout(timeouts.first_byte, answering).await.map_err(|_| Failure::FirstByte)??,
-        };
-        Ok(UpstreamResponse { head, first: None, body, guard })
-    }
-
-    async fn send_request(
-        &self,
-        attempt: Attempt<'a>,
-        parent: Option<HeaderValue>,
-    ) -> Result<UpstreamResponse, Failure> {
-        let is_authenticated = self.request.caller.has_gateway_key();
-        let credentials = if is_authenticated { Credentials::Gateway } else { Credentials::Upstream };
-        let mut headers = headers::request_headers(self.request.headers, credentials);
-        if let Some(parent) = parent {
-            headers.insert("traceparent", parent);
-        }
-        let endpoint = attempt.endpoint;
-        let name: &Arc<str> = &endpoint.name;
-        let mut guard = EndpointGuard::acquire(endpoint);
-        let translation = match attempt.protocol {
-            Protocol::Native => None,
-            Protocol::Translated => Some(self.request.translation().map_err(|_| Failure::Unsupported)?),
-        };
-        let reasons = attempt.endpoint.spec.capabilities.contains(&Capability::Reasoning);
-        let body = translation.map(|translation| translation.body(name, reasons));
-        let call = UpstreamRequest {
-            wire: self.request.wire,
-            query: self.request.query,
-            headers,
-            body: body.unwrap_or_else(|| self.request.document.with_model(name)),
-            translation,
-            simulated: SimulatedRequest { spec: &endpoint.spec, name, why: &self.plan.why },
-        };
-        let config = &self.snapshot.config;
-        let (head, mut body) = endpoint.upstream.send(call).await?.into_parts();
-        // A response that will be retried needs no body.
-        let is_retried = config.retry.statuses.contains(&head.status.as_u16());
-        let first = if is_retried { None } else { body.frame().await.transpose().map_err(Failure::Closed)? };
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::Closed("the upstream switched protocols without a request".into()));
-        }
-        if first.is_none() && head.status.is_success() && sse::is_stream(&head.headers) {
-            return Err(Failure::Closed("the upstream ended its stream before the first event".into()));
-        }
-        guard.response_started();
-        Ok(UpstreamResponse { head, first, body, guard })
-    }
-}
-
 /// Returns every endpoint that can serve the request, by the rank of its LLM. Of one LLM, endpoints that speak the client's
 /// format come first, and of those the least loaded one.
 fn attempts<'a>(snapshot: &'a Snapshot, request: &ParsedRequest<'_>, plan: &Plan, now: Instant) -> Vec<Attempt<'a>> {
@@ -334,35 +240,4 @@ fn attempts<'a>(snapshot: &'a Snapshot, request: &ParsedRequest<'_>, plan: &Plan
         attempts.extend(eligible.into_iter().map(|(protocol, _, endpoint)| Attempt { number: 0, endpoint, protocol }));
     }
     attempts
-}
-
-/// Reports a response to the load and the circuit breakers: `retry-after` opens the circuit of the endpoint, a server error
-/// counts as a failure of the upstream, and other responses count as successes.
-fn record_response(endpoint: &Endpoint, head: &response::Parts, first_byte: Duration, now: Instant) {
-    endpoint.load.observe(first_byte.as_secs_f64(), now);
-    let is_overloaded = matches!(head.status.as_u16(), 429 | 503 | 529);
-    let cooldown = is_overloaded.then(|| retry::retry_after(&head.headers, SystemTime::now())).flatten();
-    match cooldown {
-        Some(wait) => endpoint.breaker.open_for(now, wait),
-        _ if head.status.is_server_error() => endpoint.upstream.breaker.record_failure(now),
-        _ if head.status.is_success() => {
-            endpoint.upstream.breaker.record_response_start();
-            endpoint.breaker.record_response_start();
-        }
-        _ => {
-            endpoint.upstream.breaker.record_success();
-            if !is_overloaded {
-                endpoint.breaker.record_success();
-            }
-        }
-    }
-}
-
-fn record_failure(endpoint: &Endpoint, failure: &Failure) {
-    match failure {
-        Failure::Connect(_) | Failure::Closed(_) | Failure::FirstByte | Failure::Unreadable => {
-            endpoint.upstream.breaker.record_failure(Instant::now());
-        }
-        Failure::Unsupported | Failure::Request(_) => {}
-    }
 }

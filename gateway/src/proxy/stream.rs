@@ -16,9 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use self::usage_parser::UsageParser;
 use super::{
-    endpoint_guard::{EndpointGuard, UpstreamResponse},
-    error_response, headers,
-    request_log::RequestLog,
+    attempt::UpstreamResponse, endpoint_guard::EndpointGuard, error_response, headers, request_log::RequestLog,
 };
 use crate::{
     api::{

@@ -9,9 +9,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 
-use super::{Body, Breaker, Failure, SimulatedRequest, http_client::HttpClient, simulated, translated};
+use super::{Body, Breaker, Failure, Protocol, UpstreamRequest, http_client::HttpClient, simulated, translated};
 use crate::{
-    api::{Wire, translate::Translation},
+    api::Wire,
     config::{self, Kind, Upstream as UpstreamConfig},
 };
 
@@ -26,32 +26,6 @@ pub struct Upstream {
     connect: Duration,
     /// The URI of each wire format, computed by the first request of that format.
     request_uris: [OnceLock<Uri>; Wire::COUNT],
-}
-
-/// One request to an upstream.
-#[derive(Debug)]
-pub struct UpstreamRequest<'a> {
-    /// The wire format.
-    pub wire: Wire,
-    /// The client's query string.
-    pub query: Option<&'a str>,
-    /// The headers to send.
-    pub headers: HeaderMap,
-    /// The body, with the upstream's model name, and translated if the upstream needs it.
-    pub body: Bytes,
-    /// The translation that produced `body`; none if the upstream speaks the client's format.
-    pub translation: Option<&'a Translation>,
-    /// What an upstream of kind `simulated` reports about the decision.
-    pub simulated: SimulatedRequest<'a>,
-}
-
-/// The format in which an upstream receives a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Protocol {
-    /// The client's format.
-    Native,
-    /// The other format, by translation.
-    Translated,
 }
 
 impl Upstream {
@@ -80,15 +54,7 @@ impl Upstream {
 
     /// Returns the protocol for requests of format `wire`; none if the upstream does not serve the format.
     pub fn protocol(&self, wire: Wire) -> Option<Protocol> {
-        match (self.config.kind, wire) {
-            (Kind::Openai, Wire::Chat | Wire::Completions | Wire::Embeddings | Wire::Responses) => {
-                Some(Protocol::Native)
-            }
-            (Kind::Anthropic, Wire::Messages) => Some(Protocol::Native),
-            (Kind::Simulated, Wire::Chat | Wire::Messages) => Some(Protocol::Native),
-            (Kind::Openai, Wire::Messages) | (Kind::Anthropic, Wire::Chat) => Some(Protocol::Translated),
-            (Kind::Anthropic | Kind::Simulated, Wire::Completions | Wire::Embeddings | Wire::Responses) => None,
-        }
+        Protocol::of(self.config.kind, wire)
     }
 
     /// Sends `request` and returns the response in the upstream's format. Dropping the future or the body cancels the call.
@@ -96,18 +62,18 @@ impl Upstream {
     /// # Errors
     ///
     /// Fails if no response starts. A response with an error status is not a failure here.
-    pub async fn send(&self, call: UpstreamRequest<'_>) -> Result<Response<Body>, Failure> {
+    pub async fn send(&self, request: UpstreamRequest<'_>) -> Result<Response<Body>, Failure> {
         let Some(base) = &self.config.base_url else {
-            return Ok(simulated::response(&call, self.config.chunk_delay));
+            return Ok(simulated::response(&request, self.config.chunk_delay));
         };
-        let Some(translation) = call.translation else {
-            return self.client.send(self.request(base, call)?).await;
+        let Some(translation) = request.translation else {
+            return self.client.send(self.http_request(base, request)?).await;
         };
         let wire = translation.wire();
-        let headers = translated::headers(&call.headers, wire);
+        let headers = translated::headers(&request.headers, wire);
         // Query parameters of one format mean nothing in the other.
-        let call = UpstreamRequest { wire, query: None, headers, ..call };
-        self.client.send(self.request(base, call)?).await
+        let request = UpstreamRequest { wire, query: None, headers, ..request };
+        self.client.send(self.http_request(base, request)?).await
     }
 
     /// Closes connections that have been idle for too long.
@@ -130,15 +96,15 @@ impl Upstream {
         Ok(self.client.send(request).await?.status())
     }
 
-    fn request(&self, base: &Uri, call: UpstreamRequest<'_>) -> Result<Request<Full<Bytes>>, Failure> {
-        let uri = self.request_uri(base, call.wire, call.query).map_err(Failure::Request)?;
-        let mut headers = call.headers;
+    fn http_request(&self, base: &Uri, request: UpstreamRequest<'_>) -> Result<Request<Full<Bytes>>, Failure> {
+        let uri = self.request_uri(base, request.wire, request.query).map_err(Failure::Request)?;
+        let mut headers = request.headers;
         self.authorize(&mut headers).map_err(|error| Failure::Request(error.into()))?;
-        let mut request = Request::new(Full::new(call.body));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        Ok(request)
+        let mut http_request = Request::new(Full::new(request.body));
+        *http_request.method_mut() = Method::POST;
+        *http_request.uri_mut() = uri;
+        *http_request.headers_mut() = headers;
+        Ok(http_request)
     }
 
     fn request_uri(&self, base: &Uri, wire: Wire, query: Option<&str>) -> Result<Uri, http::Error> {

@@ -9,22 +9,8 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use serde_json::{Value, json};
 
-use super::{Body, UpstreamRequest, body};
-use crate::{
-    api::{Fields, Wire, facts},
-    decide::ModelSpec,
-};
-
-/// What the simulated response reports about the decision.
-#[derive(Debug, Clone, Copy)]
-pub struct SimulatedRequest<'a> {
-    /// The chosen LLM.
-    pub spec: &'a ModelSpec,
-    /// The upstream's name for it.
-    pub name: &'a str,
-    /// The explanation of the decision.
-    pub why: &'a str,
-}
+use super::{Body, SimulatedRequest, UpstreamRequest, body};
+use crate::api::{Fields, Wire, facts};
 
 /// Returns the response to `call`. If the request sets `stream`, the response is a stream with `chunk_delay` between chunks.
 pub fn response(call: &UpstreamRequest<'_>, chunk_delay: Duration) -> Response<Body> {

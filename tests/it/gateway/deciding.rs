@@ -116,7 +116,7 @@ async fn candidates_and_bypass_narrow_the_choice() -> Result<()> {
 }
 
 #[tokio::test]
-async fn candidates_that_cannot_serve_are_left_out_and_named() -> Result<()> {
+async fn candidates_that_cannot_serve_are_excluded_with_a_reason() -> Result<()> {
     let (cheap, dear) = (upstream()?, upstream()?);
     let configuration = two(&cheap, &dear, "").replace("name: cheap-1,", "name: cheap-1, context_window: 2,");
     let gateway = TestGateway::start(&configuration, ByPrice)?;
@@ -125,7 +125,7 @@ async fn candidates_that_cannot_serve_are_left_out_and_named() -> Result<()> {
     let answer = wire::post(gateway.address, "/v1/chat/completions", &headers, &body).await?;
     assert_eq!(answer.header("x-personaroute-model"), "dear");
     let told: Value = serde_json::from_str(answer.header("x-personaroute-explain"))?;
-    assert_eq!(told["left_out"], json!([{"llm": "cheap", "reason": "context_window"}]));
+    assert_eq!(told["excluded"], json!([{"llm": "cheap", "reason": "context_window"}]));
     Ok(())
 }
 

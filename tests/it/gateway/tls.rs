@@ -126,10 +126,18 @@ fn every_unusable_file_is_named_with_its_key() -> Result<()> {
     assert!(tls::settings(&good()).is_ok());
     let refusals = [
         (Tls { certificate: file("gone.crt"), ..good() }, "`tls.certificate`", "gone.crt cannot be read"),
-        (Tls { certificate: file("garbage.pem"), ..good() }, "`tls.certificate`", "garbage.pem holds no certificate"),
-        (Tls { key: file("tls.crt"), ..good() }, "`tls.key`", "tls.crt holds no private key"),
+        (
+            Tls { certificate: file("garbage.pem"), ..good() },
+            "`tls.certificate`",
+            "garbage.pem contains no certificate",
+        ),
+        (Tls { key: file("tls.crt"), ..good() }, "`tls.key`", "tls.crt contains no private key"),
         (Tls { key: another.path().join("tls.key"), ..good() }, "`tls.key`", "cannot be used together"),
-        (Tls { client_ca: Some(file("garbage.pem")), ..good() }, "`tls.client_ca`", "garbage.pem holds no certificate"),
+        (
+            Tls { client_ca: Some(file("garbage.pem")), ..good() },
+            "`tls.client_ca`",
+            "garbage.pem contains no certificate",
+        ),
     ];
     for (wrong, key, what) in refusals {
         let found = tls::settings(&wrong).map(|_| ()).expect_err(what).to_string();

@@ -2,12 +2,7 @@
 
 /// From which module to which, as paths from the repository's root.
 pub(super) const EXCEPTIONS: &[(&str, &str)] = &[
-    ("gateway/src/api/facts", "gateway/src/api/chat"),
-    ("gateway/src/api/facts", "gateway/src/api/completions"),
-    ("gateway/src/api/facts", "gateway/src/api/messages"),
-    ("gateway/src/api/facts", "gateway/src/api/responses"),
     ("gateway/src/config/raw", "gateway/src/config/schema"),
-    ("gateway/src/upstream/simulated", "gateway/src/upstream/client"),
     ("training/src/data/bench", "training/src/data/load"),
     ("training/src/model/log", "training/src/model/fit"),
 ];

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::super::text;
+use super::super::json::text;
 
 /// The tool calls in the order in which they started.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{error_message, list, read, text, text_of},
+    super::json::{error_message, list, read, text, text_of},
     stop_reason, usage,
 };
 

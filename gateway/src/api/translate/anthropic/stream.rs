@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    super::{error_event, error_message, is_present, list, read, text, text_of},
+    super::json::{error_event, error_message, is_present, list, read, text, text_of},
     calls::Calls,
     stop_reason, usage,
 };

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::{is_present, list, text, unsupported};
+use super::super::json::{is_present, list, text, unsupported};
 use crate::api::Invalid;
 
 /// The format named in errors about unsupported fields.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::{error_message, read},
+    super::json::{error_message, read},
     finish_reason, usage,
 };
 

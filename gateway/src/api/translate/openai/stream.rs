@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    super::{error_event, error_message, read},
+    super::json::{error_event, error_message, read},
     finish_reason, usage,
 };
 use crate::api::{
