@@ -1,9 +1,11 @@
 //! The closed-form estimator: users and answers by alternating least squares and covariance estimation, query text by
 //! kernel ridge regression. Nothing here takes a gradient step.
 //!
-//! [`fit`] is the way in. [`estimate`] finds users' preference scores and factors and the answers' coefficients, [`text`]
-//! fits what query text adds to them, [`adapter`] the table by which users unknown to training are placed, and [`add_llms`]
-//! puts LLMs unknown to training beside the others. [`model`] is what comes out.
+//! [`fit`] is the only way in. [`estimate`] finds users' preference scores and factors and the answers' coefficients
+//! ([`components`]), [`text`] fits what query text adds to them, [`adapter`] the posterior by which users unknown to training
+//! are embedded, and [`add_llms`] puts LLMs unknown to training beside the others. [`model`] is what comes out.
+
+pub mod constants;
 
 pub mod model;
 
@@ -28,9 +30,9 @@ use crate::model::log::Log;
 
 pub use model::ClosedForm;
 
-use components::{COMPONENTS, Components, Tastes};
-use model::preference::Axis;
-use text::Fitted;
+use components::{COMPONENTS, Components, Factors};
+use model::preference::PreferenceDirection;
+use text::TextFit;
 
 /// Estimates a model.
 pub fn fit(input: &mut FitInput<'_>) -> Result<ClosedForm> {
@@ -47,7 +49,7 @@ fn components(input: &mut FitInput<'_>) -> Result<Components> {
     let log = Log::new(input.run_dir)?;
     if input.resume && path.is_file() {
         let kept = Components::load(&path)?;
-        let fits = |kept: &Components| kept.positions.numel() == input.interactions.users.len();
+        let fits = |kept: &Components| kept.scores.numel() == input.interactions.users.len();
         if let Some(kept) = kept.filter(fits) {
             log.keep(1)?;
             return Ok(kept);
@@ -61,31 +63,30 @@ fn components(input: &mut FitInput<'_>) -> Result<Components> {
     Ok(found)
 }
 
-/// Puts the parts together: a user embedding is a position between two ends, and tastes where users have any.
-fn assemble(input: &FitInput<'_>, components: &Components, fitted: Fitted) -> ClosedForm {
+/// Puts the parts together: a user embedding is the preference score, and the user factors where there are any.
+fn assemble(input: &FitInput<'_>, components: &Components, fitted: TextFit) -> ClosedForm {
     let single = |table: &Tensor| table.to_kind(Kind::Float);
-    let ends = Tensor::stack(&[&components.cell_high, &components.cell_low], 2); // [T, L, 2]
+    let coefficients = Tensor::stack(&[&components.effect_means, &components.cost_means], 2); // [T, L, 2]
     let [tasks, llms] = [components.task_count(), components.llms()];
-    let tastes = match &components.tastes {
-        Some(Tastes { loadings, coordinates }) => [single(loadings), single(coordinates)],
+    let [loadings, factors] = match &components.factors {
+        Some(Factors { llm_loadings, user_factors }) => [single(llm_loadings), single(user_factors)],
         None => {
-            [llms, components.positions.numel() as i64].map(|rows| Tensor::zeros([rows, 0], (Kind::Float, Device::Cpu)))
+            [llms, components.scores.numel() as i64].map(|rows| Tensor::zeros([rows, 0], (Kind::Float, Device::Cpu)))
         }
     };
-    let [loadings, coordinates] = tastes;
     let count = loadings.size().last().copied().unwrap_or(0);
-    let shared = loadings.unsqueeze(0).expand([tasks, llms, count], false);
-    let values = Tensor::cat(&[single(&ends), shared], 2); // [T, L, 2 + K]
+    let loadings = loadings.unsqueeze(0).expand([tasks, llms, count], false);
+    let values = Tensor::cat(&[single(&coefficients), loadings], 2); // [T, L, 2 + K]
     let unit = Tensor::eye(2 + count, (Kind::Float, Device::Cpu));
-    let end = |k: i64| unit.get(k);
-    let position = end(0) - end(1);
-    let weights = Tensor::cat(&[position.unsqueeze(0), unit.narrow(0, 2, count)], 0); // [1 + K, 2 + K]
-    let users = Tensor::cat(&[single(&components.positions).unsqueeze(1), coordinates], 1);
+    let [effect, cost] = [unit.get(0), unit.get(1)];
+    let score = &effect - &cost;
+    let weights = Tensor::cat(&[score.unsqueeze(0), unit.narrow(0, 2, count)], 0); // [1 + K, 2 + K]
+    let users = Tensor::cat(&[single(&components.scores).unsqueeze(1), factors], 1);
     ClosedForm {
         facts: facts(input, components, &fitted),
-        adapter: adapter::fit(components, |places| single(places).unsqueeze(1).constant_pad_nd([0, count])),
-        weights: (weights, end(1)),
-        axis: Axis::beside(end(0), end(1), &values, count),
+        adapter: adapter::fit(components, |scores| single(scores).unsqueeze(1).constant_pad_nd([0, count])),
+        weights: (weights, cost.shallow_clone()),
+        preference: PreferenceDirection::beside(effect, cost, &values, count),
         values: values.flatten(1, 2),
         text: fitted.text,
         deviation: single(&components.deviation()),
@@ -93,7 +94,7 @@ fn assemble(input: &FitInput<'_>, components: &Components, fitted: Fitted) -> Cl
     }
 }
 
-fn facts(input: &FitInput<'_>, components: &Components, fitted: &Fitted) -> Facts {
+fn facts(input: &FitInput<'_>, components: &Components, fitted: &TextFit) -> Facts {
     let dataset = input.dataset;
     let count = |user: usize| u32::try_from(input.interactions.of(user).len()).unwrap_or(u32::MAX);
     let users = input.interactions.users.iter().enumerate();
@@ -114,7 +115,7 @@ fn facts(input: &FitInput<'_>, components: &Components, fitted: &Fitted) -> Fact
         ],
         seed: input.seed,
         epochs: 1,
-        gate: fitted.strength,
+        text_strength: fitted.strength,
         validation: -components.noise,
     }
 }

@@ -119,7 +119,7 @@ fn manifest(
         _ => BTreeMap::new(),
     };
     let mut metrics = options.metrics.clone();
-    metrics.insert("gate".to_owned(), facts.gate);
+    metrics.insert("text_strength".to_owned(), facts.text_strength);
     metrics.insert("validation".to_owned(), facts.validation);
     Manifest {
         format_version: FORMAT_VERSION,

@@ -1,20 +1,20 @@
-//! Generated data for tests: tasks that different LLMs are good at, users that weigh quality and cost differently.
+//! Generated data for tests: tasks that different LLMs are good at, users that weigh effect and cost differently.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use ndarray::Array2;
+use ndarray::{Array2, Array3};
 use personaroute_bundle::lexical::Lexical;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use crate::closed_form::{self, ClosedForm};
 use crate::data::{Dataset, Interaction, Interactions, LlmInfo, Query, Setting, Split, TaskInfo, UserInfo};
 use crate::graph::query::TextEncoder;
-use crate::model::Model as _;
 use crate::model::fit::{FitInput, Progress};
 use crate::model::hparams::Hparams;
 use crate::model::rng::Rng;
 use crate::model::tensors::single;
+use crate::model::{Model, TaskInput};
 
 const LLMS: usize = 4;
 const TASKS: usize = 3;
@@ -43,6 +43,11 @@ impl Fixture {
 
     pub(crate) fn reward(&self, user: usize, query: u32, llm: usize) -> f32 {
         reward(&self.dataset, self.preferences[user], query, llm)
+    }
+
+    /// Returns a model's utilities `[users, queries, llms]` for user embeddings and the test queries.
+    pub(crate) fn utilities(&self, model: &dyn Model, embeddings: &Tensor, task: TaskInput) -> Array3<f32> {
+        utilities(model, &self.dataset, embeddings, (&self.split.test, task))
     }
 
     /// Trains in `dir`, until the users have been estimated so many times if that is said.
@@ -86,6 +91,21 @@ impl Fixture {
     }
 }
 
+/// Returns a model's utilities `[users, queries, llms]` for user embeddings and queries of a data set.
+pub(crate) fn utilities(
+    model: &dyn Model,
+    dataset: &Dataset,
+    embeddings: &Tensor,
+    (queries, task): (&[u32], TaskInput),
+) -> Array3<f32> {
+    let predictor = model.predictor(dataset, queries, task, embeddings).unwrap();
+    let positions: Vec<usize> = (0..queries.len()).collect();
+    let users = usize::try_from(embeddings.size()[0]).unwrap();
+    let rows: Vec<Array2<f32>> = (0..users).map(|user| predictor.utilities(user, &positions).unwrap()).collect();
+    let rows: Vec<_> = rows.iter().map(|row| row.view()).collect();
+    ndarray::stack(ndarray::Axis(0), &rows).unwrap()
+}
+
 /// Small enough for a test of a second or two.
 pub(crate) fn hparams() -> Hparams {
     Hparams {
@@ -116,7 +136,7 @@ fn dataset() -> Dataset {
     let queries: Vec<Query> =
         QUERY_IDS.map(|id| Query { id: id.into(), task: id % 3, text: text(id as usize % TASKS, &mut rng) }).collect();
     let mut noise = || single(0.1 * rng.normal());
-    // Dear LLMs are better, and each cheap one is nearly as good at a task of its own.
+    // Expensive LLMs are better, and each cheap one is nearly as good at one task.
     let level = |task: usize, llm: usize| 0.3 + 0.15 * llm as f32 + if task == llm { 0.3 } else { 0.0 };
     let effect = Array2::from_shape_fn((QUERIES, LLMS), |(query, llm)| level(query % TASKS, llm) + noise());
     let cost = Array2::from_shape_fn((QUERIES, LLMS), |(_, llm)| llm as f32 / (LLMS - 1) as f32);

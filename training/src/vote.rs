@@ -1,8 +1,8 @@
-//! Learning from votes: a penalised logistic model of who wins, its yardsticks, and the router it becomes.
+//! Learning from votes: a penalised logistic model of who wins, its baselines, and the router it becomes.
 //!
-//! The chance that the left answer wins is `σ(position + strength(left) − strength(right))`. A strength is a sum of
-//! blocks, from what everybody thinks of an LLM to what one user thinks of it on one task; the position is a habit of
-//! the user and says nothing about answers. Each block has a ridge of its own, chosen on training votes only.
+//! The left answer wins with probability `σ(position bias + strength(left) − strength(right))`. A strength is a sum of blocks,
+//! from the population's strength of an LLM to one user's deviation on one task; the position bias is a nuisance of the user.
+//! Each block has its own ridge, chosen on training votes only.
 
 pub mod baseline;
 pub mod design;

@@ -1,40 +1,43 @@
-//! What the interactions say about users and answers: positions, and the utility of every answer at both ends.
+//! What the ratings say about users and answers: preference scores, and the effect and cost coefficients of every answer.
 //!
-//! A reward is read as `position · high + (1 − position) · low`: users stand on a line between the end where only cost
-//! counts (0) and the end where only quality counts (1); `high` and `low` are what the answer is worth there. Where users
-//! have tastes of their own, what these make of the LLM is added.
+//! A reward is read as `score · effect + (1 − score) · cost`. The preference score of a user lies between 0 (only cost
+//! counts) and 1 (only effect counts); the coefficients of an answer are its rewards at these two scores. Where users
+//! differ in more than their score, `user factors · LLM loadings` is added.
+
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
 use crate::model::store;
 
+use super::constants::MEAN_PRIOR;
+
 /// Name of the file in a run folder: an interrupted run continues from it, and LLMs are added from it.
 pub const COMPONENTS: &str = "components.safetensors";
 
-/// Pseudo-count with which a pair of task and LLM leans on its LLM and its task: decides only where next to nothing
-/// was seen.
-const CELL_PRIOR: f64 = 0.25;
-
-/// What users think of LLMs beyond their position: `coordinates · loadings` is added to the reward.
+/// How users' opinions of LLMs differ beyond their preference score.
 #[derive(Debug)]
-pub struct Tastes {
-    /// `[llms, tastes]`: what a taste makes of each LLM; over the population, coordinates have mean 0 and variance 1.
-    pub loadings: Tensor,
-    /// `[users, tastes]`: the coordinates' posterior means.
-    pub coordinates: Tensor,
+pub struct Factors {
+    /// `[llms, factors]`: what is added to the reward per unit of a user factor.
+    pub llm_loadings: Tensor,
+    /// `[users, factors]`: posterior means; over the population, a factor has mean 0 and variance 1.
+    pub user_factors: Tensor,
 }
 
-impl Tastes {
-    /// Returns `[users]`: what tastes make of the LLMs' mean.
-    pub fn on_average(&self) -> Tensor {
-        self.coordinates.mv(&self.loadings.mean_dim(0, false, Kind::Double))
+impl Factors {
+    /// Returns `[users]`: what the factors add on average over LLMs.
+    pub fn mean_over_llms(&self) -> Tensor {
+        self.user_factors.mv(&self.llm_loadings.mean_dim(0, false, Kind::Double))
     }
 
-    /// Returns the same with LLMs behind the others that are to everybody's taste what these are on average.
+    /// Returns the factors with `llms` new LLMs behind the others, whose loadings are the others' mean.
     pub fn with_new(&self, llms: i64) -> Self {
-        let mean = self.loadings.mean_dim(0, true, Kind::Double).repeat([llms, 1]);
-        Self { loadings: Tensor::cat(&[&self.loadings, &mean], 0), coordinates: self.coordinates.shallow_clone() }
+        let mean = self.llm_loadings.mean_dim(0, true, Kind::Double).repeat([llms, 1]);
+        Self {
+            llm_loadings: Tensor::cat(&[&self.llm_loadings, &mean], 0),
+            user_factors: self.user_factors.shallow_clone(),
+        }
     }
 }
 
@@ -45,58 +48,57 @@ pub struct Components {
     pub queries: Vec<u32>,
     /// `[queries]`, integers: task of each.
     pub tasks: Tensor,
-    /// `[users]`: place between cost (0) and quality (1), in the order of the interactions' users; 0.5 for a user
-    /// without interactions.
-    pub positions: Tensor,
-    /// `[queries, llms]`: posterior mean of the answer's utility at position 1. Where nobody rated the answer, what
-    /// its task and the query's other answers suggest.
-    pub high: Tensor,
-    /// `[queries, llms]`: the same at position 0.
-    pub low: Tensor,
-    /// `[queries, llms]`: share of `high`'s variance that the ratings took away: 0 where nobody rated the answer, 1
-    /// where it is known exactly.
+    /// `[users]`: preference scores, in the order of the interactions' users; 0.5 for a user without interactions.
+    pub scores: Tensor,
+    /// `[queries, llms]`: posterior mean of the answer's effect coefficient. Where nobody rated the answer, what its task
+    /// and the query's other answers suggest.
+    pub effect: Tensor,
+    /// `[queries, llms]`: the same of the cost coefficient: minus the cost, on the scale of the rewards.
+    pub cost: Tensor,
+    /// `[queries, llms]`: share of the effect coefficient's variance that the ratings explain: 0 where nobody rated the
+    /// answer, 1 where it is known exactly.
     pub weight: Tensor,
-    /// `[tasks, llms]`: mean of `high` over the queries of a task.
-    pub cell_high: Tensor,
-    /// `[tasks, llms]`: the same of `low`.
-    pub cell_low: Tensor,
+    /// `[tasks, llms]`: mean effect coefficient over the queries of a task.
+    pub effect_means: Tensor,
+    /// `[tasks, llms]`: mean cost coefficient over the queries of a task.
+    pub cost_means: Tensor,
     /// Standard deviation of a reward around what the components say.
     pub noise: f64,
-    /// Tastes, where users have any that ratings bear out.
-    pub tastes: Option<Tastes>,
+    /// User factors and LLM loadings, where held-out ratings support them.
+    pub factors: Option<Factors>,
 }
 
 impl Components {
     /// Returns the number of LLMs.
     pub fn llms(&self) -> i64 {
-        self.high.size().last().copied().unwrap_or(0)
+        self.effect.size().last().copied().unwrap_or(0)
     }
 
     /// Returns the number of tasks.
     pub fn task_count(&self) -> i64 {
-        self.cell_high.size().first().copied().unwrap_or(0)
+        self.effect_means.size().first().copied().unwrap_or(0)
     }
 
-    /// Returns high ends minus those of their tasks, `[queries, llms]`.
-    pub fn high_residual(&self) -> Tensor {
-        &self.high - self.cell_high.index_select(0, &self.tasks)
+    /// Returns effect coefficients minus their task's means, `[queries, llms]`.
+    pub fn effect_residual(&self) -> Tensor {
+        &self.effect - self.effect_means.index_select(0, &self.tasks)
     }
 
-    /// Returns low ends minus those of their tasks, `[queries, llms]`.
-    pub fn low_residual(&self) -> Tensor {
-        &self.low - self.cell_low.index_select(0, &self.tasks)
+    /// Returns cost coefficients minus their task's means, `[queries, llms]`.
+    pub fn cost_residual(&self) -> Tensor {
+        &self.cost - self.cost_means.index_select(0, &self.tasks)
     }
 
     /// Returns `[tasks, llms]`: the standard deviation of the expected reward of the mean user.
     pub fn deviation(&self) -> Tensor {
-        let position = self.positions.mean(Kind::Double).double_value(&[]);
-        let residual = self.high_residual() * position + self.low_residual() * (1.0 - position);
-        let seen = self.weight.gt(0.0).to_kind(Kind::Double);
-        let zeros = || self.cell_high.zeros_like();
-        let sum = zeros().index_add(0, &self.tasks, &(residual.square() * &seen));
-        let count = zeros().index_add(0, &self.tasks, &seen);
+        let score = self.scores.mean(Kind::Double).double_value(&[]);
+        let residual = self.effect_residual() * score + self.cost_residual() * (1.0 - score);
+        let rated = self.weight.gt(0.0).to_kind(Kind::Double);
+        let zeros = || self.effect_means.zeros_like();
+        let sum = zeros().index_add(0, &self.tasks, &(residual.square() * &rated));
+        let count = zeros().index_add(0, &self.tasks, &rated);
         let overall = sum.sum(Kind::Double) / count.sum(Kind::Double).clamp_min(1.0);
-        // A pair with few queries has about the spread of all.
+        // A (task, LLM) pair with few queries has about the variance of all.
         let variance = (sum + overall * 5.0) / (&count + 5.0);
         (variance / (count + 1.0)).sqrt()
     }
@@ -104,41 +106,41 @@ impl Components {
     /// Returns everything by name, for a file.
     pub fn named(&self) -> Vec<(String, Tensor)> {
         let queries: Vec<i64> = self.queries.iter().map(|&query| i64::from(query)).collect();
-        let tastes = self.tastes.iter().flat_map(|tastes| {
-            [("loadings", tastes.loadings.contiguous()), ("coordinates", tastes.coordinates.contiguous())]
+        let factors = self.factors.iter().flat_map(|factors| {
+            [("llm_loadings", factors.llm_loadings.contiguous()), ("user_factors", factors.user_factors.contiguous())]
         });
         let named = [
             ("queries", Tensor::from_slice(&queries)),
             ("tasks", self.tasks.shallow_clone()),
-            ("positions", self.positions.shallow_clone()),
-            ("high", self.high.contiguous()),
-            ("low", self.low.contiguous()),
+            ("scores", self.scores.shallow_clone()),
+            ("effect", self.effect.contiguous()),
+            ("cost", self.cost.contiguous()),
             ("weight", self.weight.contiguous()),
-            ("cell_high", self.cell_high.contiguous()),
-            ("cell_low", self.cell_low.contiguous()),
+            ("effect_means", self.effect_means.contiguous()),
+            ("cost_means", self.cost_means.contiguous()),
             ("noise", Tensor::from_slice(&[self.noise])),
         ];
-        named.into_iter().chain(tastes).map(|(name, tensor)| (name.to_owned(), tensor)).collect()
+        named.into_iter().chain(factors).map(|(name, tensor)| (name.to_owned(), tensor)).collect()
     }
 
     /// Writes the file that an interrupted run continues from.
-    pub fn save(&self, path: &std::path::Path) -> Result<()> {
+    pub fn save(&self, path: &Path) -> Result<()> {
         store::save(path, &self.named())
     }
 
     /// Reads the components of a finished run.
-    pub fn of_run(run: &std::path::Path) -> Result<Self> {
+    pub fn of_run(run: &Path) -> Result<Self> {
         let path = run.join(COMPONENTS);
         Self::load(&path)?.with_context(|| format!("{}: a part of the components is missing", path.display()))
     }
 
     /// Reads what [`Components::save`] wrote; nothing where a part is missing.
-    pub fn load(path: &std::path::Path) -> Result<Option<Self>> {
+    pub fn load(path: &Path) -> Result<Option<Self>> {
         let named = store::load(path)?;
         let find = |name: &str| named.iter().find(|(found, _)| found == name).map(|(_, tensor)| tensor.shallow_clone());
-        let parts = ["tasks", "positions", "high", "low", "weight", "cell_high", "cell_low"].map(find);
+        let parts = ["tasks", "scores", "effect", "cost", "weight", "effect_means", "cost_means"].map(find);
         let (Some(queries), Some(noise)) = (find("queries"), find("noise")) else { return Ok(None) };
-        let [Some(tasks), Some(positions), Some(high), Some(low), Some(weight), Some(cell_high), Some(cell_low)] =
+        let [Some(tasks), Some(scores), Some(effect), Some(cost), Some(weight), Some(effect_means), Some(cost_means)] =
             parts
         else {
             return Ok(None);
@@ -146,15 +148,16 @@ impl Components {
         let count = queries.numel();
         let queries = (0..count as i64).filter_map(|row| u32::try_from(queries.int64_value(&[row])).ok()).collect();
         let noise = noise.double_value(&[0]);
-        let tastes =
-            find("loadings").zip(find("coordinates")).map(|(loadings, coordinates)| Tastes { loadings, coordinates });
-        Ok(Some(Self { queries, tasks, positions, high, low, weight, cell_high, cell_low, noise, tastes }))
+        let factors = find("llm_loadings")
+            .zip(find("user_factors"))
+            .map(|(llm_loadings, user_factors)| Factors { llm_loadings, user_factors });
+        Ok(Some(Self { queries, tasks, scores, effect, cost, weight, effect_means, cost_means, noise, factors }))
     }
 }
 
-/// Returns the weighted means `[tasks, llms]` of `values` `[queries, llms]`; pairs with little weight lean on the sum of
-/// their LLM's and their task's deviations.
-pub fn cell_means(values: &Tensor, weight: &Tensor, tasks: &Tensor, count: i64) -> Tensor {
+/// Returns the weighted means `[tasks, llms]` of `values` `[queries, llms]`, shrunk to the sum of the LLM's and the task's
+/// deviations.
+pub fn task_llm_means(values: &Tensor, weight: &Tensor, tasks: &Tensor, count: i64) -> Tensor {
     let llms = values.size().last().copied().unwrap_or(1);
     let zeros = || Tensor::zeros([count, llms], (Kind::Double, Device::Cpu));
     let sum = zeros().index_add(0, tasks, &(values * weight));
@@ -167,5 +170,5 @@ pub fn cell_means(values: &Tensor, weight: &Tensor, tasks: &Tensor, count: i64) 
     let overall = sum.sum(Kind::Double) / total.sum(Kind::Double).clamp_min(1e-9);
     let ((llm, llm_known), (task, task_known)) = (over(0), over(1));
     let prior = &overall + (llm - &overall) * llm_known + (task - &overall) * task_known;
-    (sum + prior * CELL_PRIOR) / (total + CELL_PRIOR)
+    (sum + prior * MEAN_PRIOR) / (total + MEAN_PRIOR)
 }

@@ -1,7 +1,7 @@
 //! Facts about whole runs, on generated data.
 
+mod factors;
 mod robust;
-mod tastes;
 
 use ndarray::Array3;
 use personaroute_bundle::signals::Rated;
@@ -13,7 +13,7 @@ use crate::fixture::{Fixture, hparams};
 use crate::graph::query::TextEncoder;
 use crate::model::hparams::Hparams;
 use crate::model::tensors::{to_rows, to_vec};
-use crate::model::{Model as _, store};
+use crate::model::{Model as _, TaskInput, store};
 
 /// Mean reward over users and test queries of choices by `utilities`.
 fn reward(fixture: &Fixture, utilities: &Array3<f32>) -> f64 {
@@ -41,10 +41,6 @@ fn best_single(fixture: &Fixture) -> f64 {
     (0..users).map(|user| mean(user, best(user), &fixture.split.test)).sum::<f64>() / users as f64
 }
 
-fn all(fixture: &Fixture) -> Vec<usize> {
-    (0..fixture.preferences.len()).collect()
-}
-
 fn weights(model: &ClosedForm) -> Vec<f32> {
     let text = model.text.named();
     let own = [&model.values, &model.users, &model.deviation];
@@ -58,16 +54,16 @@ fn a_trained_model_beats_each_users_best_single_llm_in_both_settings() {
         let dir = tempfile::tempdir().unwrap();
         let model = fixture.train(dir.path(), setting, false, None).unwrap();
         let single = best_single(&fixture);
-        for declared in [true, false] {
-            let utilities = model.score(&fixture.dataset, &all(&fixture), &fixture.split.test, declared).unwrap();
+        for task in [TaskInput::Declared, TaskInput::Inferred] {
+            let utilities = fixture.utilities(&model, &model.users, task);
             let routed = reward(&fixture, &utilities);
-            assert!(routed > single + 0.02, "{setting:?}, declared {declared}: {routed} against {single}");
+            assert!(routed > single + 0.02, "{setting:?}, {task:?}: {routed} against {single}");
         }
     }
 }
 
 #[test]
-fn users_of_different_preferences_are_told_apart() {
+fn users_of_different_preferences_are_routed_differently() {
     let fixture = Fixture::new();
     let dir = tempfile::tempdir().unwrap();
     let model = fixture.train(dir.path(), Setting::Rewards, false, None).unwrap();
@@ -75,17 +71,17 @@ fn users_of_different_preferences_are_told_apart() {
     let error: f32 =
         found.iter().zip(&fixture.preferences).map(|(a, b)| (a - b).abs()).sum::<f32>() / found.len() as f32;
     assert!(error < 0.1, "mean error {error}");
-    let utilities = model.score(&fixture.dataset, &[0, 47], &fixture.split.test, true).unwrap();
+    let utilities = fixture.utilities(&model, &model.users, TaskInput::Declared);
     let choice = |user: usize| -> Vec<usize> {
         let rows = utilities.index_axis(ndarray::Axis(0), user);
         rows.outer_iter().map(|r| r.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0).collect()
     };
-    let differing = choice(0).iter().zip(choice(1)).filter(|(a, b)| *a != b).count();
+    let differing = choice(0).iter().zip(choice(47)).filter(|(a, b)| *a != b).count();
     assert!(differing * 2 > fixture.split.test.len(), "{differing} of {}", fixture.split.test.len());
 }
 
 #[test]
-fn a_user_never_seen_is_placed_by_a_few_ratings() {
+fn a_few_ratings_determine_the_preference_of_a_new_user() {
     let fixture = Fixture::new();
     let dir = tempfile::tempdir().unwrap();
     let model = fixture.train(dir.path(), Setting::Rewards, false, None).unwrap();
@@ -97,11 +93,11 @@ fn a_user_never_seen_is_placed_by_a_few_ratings() {
         };
         (1..4_u32).flat_map(|query| (0..4).map(move |llm| (query, llm))).map(rate).collect()
     };
-    let place = |preference: f32| {
+    let score = |preference: f32| {
         let row = model.embed_users(&[ratings(preference)]);
         model.preference_scores(&row)[0]
     };
-    assert!(place(0.9) > place(0.5) + 0.1 && place(0.5) > place(0.1) + 0.1);
+    assert!(score(0.9) > score(0.5) + 0.1 && score(0.5) > score(0.1) + 0.1);
     assert_eq!(model.prior().len(), model.user_dim());
 }
 
@@ -135,12 +131,12 @@ fn a_larger_declared_preference_never_lowers_the_effect_of_the_choice() {
     let fixture = Fixture::new();
     let dir = tempfile::tempdir().unwrap();
     let model = fixture.train(dir.path(), Setting::Rewards, false, None).unwrap();
-    let values = model.query_values(&fixture.dataset, &fixture.split.test, false).values;
-    let effects = to_rows(&values.matmul(&model.axis.quality));
+    let values = model.query_values(&fixture.dataset, &fixture.split.test, TaskInput::Inferred).values;
+    let effects = to_rows(&values.matmul(&model.preference.effect));
     let mut last = vec![f32::NEG_INFINITY; effects.len()];
     for step in 0..=50 {
         let preference = Tensor::from_slice(&[step as f32 / 50.0]).unsqueeze(1);
-        let utility = to_rows(&values.matmul(&model.axis.declared(&preference).squeeze_dim(0)));
+        let utility = to_rows(&values.matmul(&model.preference.declared(&preference).squeeze_dim(0)));
         for ((utility, effect), last) in utility.iter().zip(&effects).zip(&mut last) {
             let best = utility.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
             assert!(effect[best] >= *last - 1e-5, "at {step}/50");
@@ -150,14 +146,16 @@ fn a_larger_declared_preference_never_lowers_the_effect_of_the_choice() {
 }
 
 #[test]
-fn the_embedding_encoder_reads_vectors_instead_of_text() {
+fn the_embedding_encoder_predicts_tasks_from_vectors() {
     let fixture = Fixture::new();
     let dir = tempfile::tempdir().unwrap();
     let hparams = Hparams { text: TextEncoder::Embedding, ..hparams() };
     let model = fixture.train_with(&hparams, (dir.path(), Setting::Rewards, false), None).unwrap();
-    let guessed = model.query_values(&fixture.dataset, &fixture.split.test, false).tasks.argmax(1, false);
-    let told: Vec<i64> = fixture.split.test.iter().map(|query| i64::from(query % 3)).collect();
-    let right = guessed.eq_tensor(&Tensor::from_slice(&told)).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
+    let predicted =
+        model.query_values(&fixture.dataset, &fixture.split.test, TaskInput::Inferred).tasks.argmax(1, false);
+    let expected: Vec<i64> = fixture.split.test.iter().map(|query| i64::from(query % 3)).collect();
+    let right =
+        predicted.eq_tensor(&Tensor::from_slice(&expected)).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
     assert!(right > 0.9, "{right}");
 }
 

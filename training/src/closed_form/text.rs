@@ -1,51 +1,48 @@
-//! Fits the query node: the task it guesses, and what the text foretells beyond it.
+//! Fits the text part: the task classifier, the text model, and the gate for texts of no known task.
 //!
-//! The second part is small and easily imagined, so it must not do harm: if the choices it would have made on left-out
-//! queries lose reward by clearly more than chance, it stays out of the model. Neither speaks about texts of no known task.
+//! The text model predicts little and must not do harm: if the choices it would have made on left-out queries lose reward by
+//! clearly more than chance, it is dropped.
+
+pub mod shape;
+
+pub mod kernel;
+pub mod ridge;
 
 pub mod cross_validation;
-pub mod kernel;
 pub mod out_of_distribution;
 pub mod predict;
-pub mod ridge;
-pub mod shape;
 pub mod task;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::closed_form::components::Components;
-use crate::closed_form::model::text::{Border, FrozenText, Input};
-use crate::closed_form::text::cross_validation::Judge;
-use crate::closed_form::text::kernel::Features;
-use crate::closed_form::text::out_of_distribution::Unfamiliar;
-use crate::closed_form::text::predict::{Foresight, TASK_SHARE};
-use crate::closed_form::text::task::Guess;
-use crate::graph::query::QueryInputs;
-use crate::graph::query::TextEncoder;
+use super::components::Components;
+use super::constants::{MAX_KERNEL_QUERIES, MAX_TEXT_TABLE, TASK_SHARE, TEXT_STANDARD_ERRORS};
+use super::model::feature_table::FeatureTable;
+use super::model::gate::OutOfDistributionGate;
+use super::model::text::TextScorer;
+use crate::graph::query::{QueryInputs, TextEncoder};
 use crate::model::fit::FitInput;
 use crate::model::hparams::Part;
 use crate::model::rng::Rng;
 
-/// Most queries in the ridge regressions, whose cost grows with the cube.
-const MOST_QUERIES: usize = 6_000;
-/// Standard errors by which left-out choices must be worse before the text is left out.
-const HARM: f64 = 2.0;
-/// Most elements of the table, a byte each: the scorer stays under 5 MB.
-const MOST_ELEMENTS: i64 = 4_600_000;
+use cross_validation::CrossValidation;
+use kernel::Features;
+use predict::TextModel;
+use task::TaskClassifier;
 
-/// A fitted query node.
+/// A fitted text part.
 #[derive(Debug)]
-pub struct Fitted {
+pub struct TextFit {
     /// For the model.
-    pub text: FrozenText,
-    /// How strongly the LLMs' own part enters, 0 to 1.
+    pub text: TextScorer,
+    /// Weight of the prediction by LLM, 0 to 1.
     pub strength: f64,
-    /// Share of left-out queries whose task was guessed.
+    /// Share of left-out queries whose task was predicted.
     pub accuracy: f64,
 }
 
-/// Returns the query node.
-pub fn fit(input: &FitInput<'_>, components: &Components) -> Fitted {
+/// Fits the text part.
+pub fn fit(input: &FitInput<'_>, components: &Components) -> TextFit {
     let _guard = tch::no_grad_guard();
     let inputs = QueryInputs::build(&input.hparams.text, input.dataset, &components.queries);
     let picked = subset(inputs.len(), input.seed);
@@ -59,20 +56,26 @@ pub fn fit(input: &FitInput<'_>, components: &Components) -> Fitted {
     let rows = Tensor::from_slice(&rows);
     let kernel = features.kernel();
     let tasks = components.tasks.index_select(0, &rows).one_hot(components.task_count()).to_kind(Kind::Float);
-    let guess = task::fit(&input.hparams.text, &kernel, &tasks);
-    let foresight = Foresight::fit(components, &rows, &kernel, without);
+    let classifier = task::fit(&input.hparams.text, &kernel, &tasks);
+    let model = TextModel::fit(components, &rows, &kernel, without);
     drop(kernel);
-    let judge = Judge::new(components, &rows);
-    let foresight = Some(foresight).filter(|foresight| !harms(&judge, components, &rows, foresight));
-    let mut unfamiliar = Unfamiliar::new(components);
-    if !without.contains(&Part::Unfamiliar) {
-        let foretold = foresight.as_ref().map(|foresight| &foresight.left_out);
-        unfamiliar.fit(&input.hparams.text, (&judge, components), &guess, foretold);
-    }
-    let accuracy = guess.accuracy;
-    Fitted {
-        strength: foresight.as_ref().map_or(0.0, |foresight| foresight.strength[0]),
-        text: assemble(&features, (&tasks, components.llms()), guess, (unfamiliar, foresight)),
+    let validation = CrossValidation::new(components, &rows);
+    let model = Some(model).filter(|model| !harms(&validation, components, &rows, model));
+    let gate = match without.contains(&Part::OutOfDistribution) {
+        true => OutOfDistributionGate::OPEN,
+        false => {
+            let predicted = model.as_ref().map(|model| &model.left_out);
+            out_of_distribution::fit(&input.hparams.text, (&validation, components), &classifier, predicted)
+        }
+    };
+    let task_shares = out_of_distribution::task_shares(components);
+    let accuracy = classifier.accuracy;
+    TextFit {
+        strength: model.as_ref().map_or(0.0, |model| model.strength[0]),
+        text: match model {
+            Some(model) => assemble(&features, (&tasks, components.llms()), classifier, model, (task_shares, gate)),
+            None => tasks_only(&features, components.llms(), classifier, (task_shares, gate)),
+        },
         accuracy,
     }
 }
@@ -80,99 +83,104 @@ pub fn fit(input: &FitInput<'_>, components: &Components) -> Fitted {
 /// Returns the positions of all queries, or of a random subset in order.
 fn subset(count: usize, seed: u64) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..count).collect();
-    if count > MOST_QUERIES {
+    if count > MAX_KERNEL_QUERIES {
         Rng::new(seed, &[5]).shuffle(&mut rows);
-        rows.truncate(MOST_QUERIES);
+        rows.truncate(MAX_KERNEL_QUERIES);
         rows.sort_unstable();
     }
     rows
 }
 
 /// Returns whether choices by left-out predictions are worse than choices by task alone, by more than chance.
-fn harms(judge: &Judge, components: &Components, rows: &Tensor, foresight: &Foresight) -> bool {
+fn harms(validation: &CrossValidation, components: &Components, rows: &Tensor, model: &TextModel) -> bool {
     let tasks = components.tasks.index_select(0, rows);
-    let [high, low] =
-        [&components.cell_high, &components.cell_low].map(|table| table.index_select(0, &tasks).to_kind(Kind::Float));
-    let [more_high, more_low] = &foresight.left_out;
-    let gain = judge.reward(&(&high + more_high), &(&low + more_low)) - judge.reward(&high, &low);
+    let [effect, cost] = [&components.effect_means, &components.cost_means]
+        .map(|table| table.index_select(0, &tasks).to_kind(Kind::Float));
+    let [more_effect, more_cost] = &model.left_out;
+    let gain = validation.reward(&(&effect + more_effect), &(&cost + more_cost)) - validation.reward(&effect, &cost);
     let count = rows.size().first().copied().unwrap_or(0);
-    let chance = if count > 1 { gain.std(true).double_value(&[]) / (count as f64).sqrt() } else { 0.0 };
-    gain.mean(Kind::Double).double_value(&[]) < -HARM * chance
+    let standard_error = if count > 1 { gain.std(true).double_value(&[]) / (count as f64).sqrt() } else { 0.0 };
+    gain.mean(Kind::Double).double_value(&[]) < -TEXT_STANDARD_ERRORS * standard_error
 }
 
-/// Puts the task's columns and what the text foretells into one table.
+/// Puts the columns of the task classifier and of the text model into one table.
 fn assemble(
     features: &Features,
     (tasks, llms): (&Tensor, i64),
-    guess: Guess,
-    (unfamiliar, foresight): (Unfamiliar, Option<Foresight>),
-) -> FrozenText {
+    classifier: TaskClassifier,
+    model: TextModel,
+    (task_shares, gate): (Tensor, OutOfDistributionGate),
+) -> TextScorer {
     let count = tasks.size().last().copied().unwrap_or(1);
-    let Some(foresight) = foresight else {
-        let ease = guess.solution.zeros_like();
-        let tables = features.tables(&Tensor::cat(&[&guess.solution, &ease], 1));
-        return silent(Input::of(tables), (guess.mean, guess.map), llms, (unfamiliar.shares, unfamiliar.border));
-    };
     let by_task = tasks * TASK_SHARE + (1.0 - TASK_SHARE);
-    let ease = &foresight.ease * by_task; // [Q, T]
+    let difficulty = &model.difficulty * by_task; // [Q, T]
     let buckets = match features {
-        Features::Lexical(lexicon) => lexicon.buckets(),
+        Features::Lexical(lexical) => lexical.buckets(),
         Features::Embedding(_) => 1,
     };
-    let room = MOST_ELEMENTS / (buckets + 1) - 2 * count;
-    let (low, low_blocks) = own(&foresight.low, tasks, if foresight.strength[1] > 0.0 { room / 2 } else { 0 });
-    let left = room - low.size().last().copied().unwrap_or(0);
-    let (high, high_blocks) = own(&foresight.high, tasks, if foresight.strength[0] > 0.0 { left } else { 0 });
-    let joined = Tensor::cat(&[guess.solution, ease, high, low], 1);
-    FrozenText {
-        input: Input::of(features.tables(&joined)),
-        task: guess.mean,
-        map: guess.map,
-        slopes: foresight.slopes,
-        ceiling: foresight.ceiling,
-        blocks: [high_blocks, low_blocks],
-        shared: foresight.shared,
-        shares: unfamiliar.shares,
-        border: unfamiliar.border,
+    let room = MAX_TEXT_TABLE / (buckets + 1) - 2 * count;
+    let [effect_strength, cost_strength] = model.strength;
+    let cost_room = if cost_strength > 0.0 { room / 2 } else { 0 };
+    let (cost, cost_blocks) = by_llm(&model.cost, (tasks, llms), cost_room);
+    let left = room - cost.size().last().copied().unwrap_or(0);
+    let effect_room = if effect_strength > 0.0 { left } else { 0 };
+    let (effect, effect_blocks) = by_llm(&model.effect, (tasks, llms), effect_room);
+    let joined = Tensor::cat(&[classifier.solution, difficulty, effect, cost], 1);
+    TextScorer {
+        features: FeatureTable::of(features.weights_of(&joined)),
+        task_bias: classifier.mean,
+        task_map: classifier.map,
+        slopes: model.slopes,
+        slope_limit: model.slope_limit,
+        blocks: [effect_blocks, cost_blocks],
+        cost_share: model.cost_share,
+        task_shares,
+        gate,
     }
 }
 
-/// A query node that only guesses tasks.
-fn silent(input: Input, (task, map): (Tensor, Tensor), llms: i64, (shares, border): (Tensor, Border)) -> FrozenText {
-    let tasks = shares.numel() as i64;
+/// Returns a text part that only infers tasks.
+fn tasks_only(
+    features: &Features,
+    llms: i64,
+    classifier: TaskClassifier,
+    (task_shares, gate): (Tensor, OutOfDistributionGate),
+) -> TextScorer {
+    let tasks = task_shares.numel() as i64;
     let none = |width: i64| Tensor::zeros([tasks, width], (Kind::Float, Device::Cpu));
-    FrozenText {
-        input,
-        task,
-        map,
+    let joined = Tensor::cat(&[&classifier.solution, &classifier.solution.zeros_like()], 1);
+    TextScorer {
+        features: FeatureTable::of(features.weights_of(&joined)),
+        task_bias: classifier.mean,
+        task_map: classifier.map,
         slopes: none(llms),
-        ceiling: none(llms),
+        slope_limit: none(llms),
         blocks: [none(0), none(0)],
-        shared: 0.0,
-        shares,
-        border,
+        cost_share: 0.0,
+        task_shares,
+        gate,
     }
 }
 
-/// Returns columns `[queries, blocks · llms]` of a solution, and which blocks speak for a task: one block for all tasks,
-/// then one for each of the tasks with the most to say, as far as there is room for columns.
-fn own(solution: &Tensor, tasks: &Tensor, room: i64) -> (Tensor, Tensor) {
-    let (queries, llms) = solution.size2().unwrap_or((0, 1));
+/// Returns columns `[queries, blocks · llms]` of a solution, and which blocks apply to a task `[tasks, blocks]`: one block
+/// for all tasks, then one for each of the tasks with the largest solutions, as far as there is room for columns.
+fn by_llm(solution: &Tensor, (tasks, llms): (&Tensor, i64), room: i64) -> (Tensor, Tensor) {
+    let queries = solution.size().first().copied().unwrap_or(0);
     let count = tasks.size().last().copied().unwrap_or(1);
     let options = (Kind::Float, Device::Cpu);
     let blocks = (room / llms.max(1)).min(count + 1);
     if blocks < 1 {
         return (Tensor::zeros([queries, 0], options), Tensor::zeros([count, 0], options));
     }
-    let weight = tasks.tr().matmul(&solution.square().sum_dim_intlist(1, false, Kind::Float));
-    let loudest = weight.argsort(0, true);
+    let size = tasks.tr().matmul(&solution.square().sum_dim_intlist(1, false, Kind::Float));
+    let largest = size.argsort(0, true);
     let mut columns = vec![solution * (1.0 - TASK_SHARE)];
-    let speaks = Tensor::zeros([count, blocks], options);
-    let _ = speaks.select(1, 0).fill_(1.0);
+    let applies = Tensor::zeros([count, blocks], options);
+    let _ = applies.select(1, 0).fill_(1.0);
     for block in 1..blocks {
-        let task = loudest.int64_value(&[block - 1]);
+        let task = largest.int64_value(&[block - 1]);
         columns.push(solution * tasks.select(1, task).unsqueeze(1) * TASK_SHARE);
-        let _ = speaks.get(task).get(block).fill_(1.0);
+        let _ = applies.get(task).get(block).fill_(1.0);
     }
-    (Tensor::cat(&columns, 1), speaks)
+    (Tensor::cat(&columns, 1), applies)
 }

@@ -15,8 +15,8 @@ use crate::model::Model;
 use crate::model::Router;
 use crate::train::{self, device::device};
 use crate::vote::design::{Block, Design};
-use crate::vote::score::{Called, Row, markdown, row};
-use crate::vote::serve::{Fitted, SERVED, positions};
+use crate::vote::score::{Prediction, Row, markdown, row};
+use crate::vote::serve::{SERVED, VoteFit, position_biases};
 use crate::vote::solve::{Problem, Ridges, logits};
 use crate::vote::tune::{Folds, start};
 use crate::vote::{baseline, design};
@@ -24,44 +24,44 @@ use crate::vote::{baseline, design};
 /// The judge's verdicts that a folder may hold.
 const JUDGE: &str = "judge_gpt4.csv";
 
-/// Votes, split.
-struct Lab {
+/// Votes, their split and the design of the model.
+struct VoteExperiment {
     votes: Votes,
     split: VoteSplit,
     design: Design,
 }
 
-/// Measures the model of votes and its yardsticks on the protocol's test votes.
+/// Measures the model of votes and its baselines on the protocol's test votes.
 pub fn protocol(args: &Protocol, config: &Config) -> Result<()> {
-    let lab = Lab::open(&args.outcomes, config, &args.device)?;
+    let experiment = VoteExperiment::open(&args.outcomes, config, &args.device)?;
     if !args.quiet {
-        note(&lab.summary());
+        note(&experiment.summary());
     }
     let mut rows = Vec::new();
     if !args.baselines_only {
-        let ridges = lab.tuned();
-        let model = lab.fitted(&ridges).model(config.hparams.clone(), config.seed);
-        rows.push(lab.measure("router", &model, true)?);
-        rows.push(lab.measure("router_task_unknown", &model, false)?);
-        rows.push(lab.everything(ridges));
+        let ridges = experiment.tuned();
+        let model = experiment.fitted(&ridges).model(config.hparams.clone(), config.seed);
+        rows.push(experiment.measure("router", &model, true)?);
+        rows.push(experiment.measure("router_task_unknown", &model, false)?);
+        rows.push(experiment.everything(ridges));
     }
-    rows.extend(lab.baselines(&args.outcomes)?);
+    rows.extend(experiment.baselines(&args.outcomes)?);
     match args.json {
-        true => print(&Value::Object(lab.json(&rows)).to_string()),
-        false => print(&format!("{}\n\n{}", lab.summary(), markdown(&rows))),
+        true => print(&Value::Object(experiment.json(&rows)).to_string()),
+        false => print(&format!("{}\n\n{}", experiment.summary(), markdown(&rows))),
     }
 }
 
 /// Trains on the training votes, measures on the test votes, writes the run.
 pub fn train(folder: &Path, (info, config): (&Info, &Config), run: &Path, quiet: bool) -> Result<()> {
-    let lab = Lab::open(folder, config, &info.device)?;
+    let experiment = VoteExperiment::open(folder, config, &info.device)?;
     if !quiet {
-        note(&lab.summary());
+        note(&experiment.summary());
     }
-    let model = lab.fitted(&lab.tuned()).model(config.hparams.clone(), info.seed);
+    let model = experiment.fitted(&experiment.tuned()).model(config.hparams.clone(), info.seed);
     model.save(run)?;
-    let rows = lab.table(&model, folder)?;
-    write(&run.join("report"), &lab, &rows)?;
+    let rows = experiment.table(&model, folder)?;
+    write(&run.join("report"), &experiment, &rows)?;
     if !quiet {
         note(&markdown(&rows));
     }
@@ -71,15 +71,15 @@ pub fn train(folder: &Path, (info, config): (&Info, &Config), run: &Path, quiet:
 /// Measures a run on votes.
 pub fn evaluate(folder: &Path, config: &Config, run: &Path, json: bool) -> Result<()> {
     let model = train::load(run)?;
-    let lab = Lab::open(folder, config, "cpu")?;
-    let rows = lab.table(&*model, folder)?;
+    let experiment = VoteExperiment::open(folder, config, "cpu")?;
+    let rows = experiment.table(&*model, folder)?;
     match json {
-        true => print(&Value::Object(lab.json(&rows)).to_string()),
-        false => print(&format!("{}\n\n{}", lab.summary(), markdown(&rows))),
+        true => print(&Value::Object(experiment.json(&rows)).to_string()),
+        false => print(&format!("{}\n\n{}", experiment.summary(), markdown(&rows))),
     }
 }
 
-impl Lab {
+impl VoteExperiment {
     fn open(folder: &Path, config: &Config, on: &str) -> Result<Self> {
         let mut votes = read(folder, &config.families)?;
         if let Some(encoder) = &config.encoder {
@@ -101,13 +101,13 @@ impl Lab {
         )
     }
 
-    /// Chooses ridges for what can be served, on training votes only.
+    /// Chooses the ridges of the served blocks, on training votes only.
     fn tuned(&self) -> Ridges {
         Folds::new(&self.votes, &self.design, &self.split).tune(start(&SERVED))
     }
 
-    fn fitted(&self, ridges: &Ridges) -> Fitted<'_> {
-        Fitted::new(&self.votes, &self.design, ridges, &self.split.train)
+    fn fitted(&self, ridges: &Ridges) -> VoteFit<'_> {
+        VoteFit::new(&self.votes, &self.design, ridges, &self.split.train)
     }
 
     fn table(&self, model: &dyn Model, folder: &Path) -> Result<Vec<Row>> {
@@ -116,7 +116,7 @@ impl Lab {
         Ok(rows)
     }
 
-    /// Measures the router as it is served: utilities of both answers and the user's leaning.
+    /// Measures the router as it is served: by the utilities of both answers and the user's position bias.
     fn measure(&self, name: &str, model: &dyn Model, declared: bool) -> Result<Row> {
         let (data, users) = (&self.votes.dataset, &self.votes.users);
         let queries: Vec<u32> = (0..).take(data.queries.len()).collect();
@@ -124,7 +124,7 @@ impl Lab {
             true => ModelRouter::declared(model, data, users, &queries)?,
             false => ModelRouter::unknown(model, data, users, &queries)?,
         };
-        let leaning = positions(model, users);
+        let biases = position_biases(model, users);
         let (mut utilities, mut logits) = (vec![None; users.len()], Vec::new());
         for vote in self.split.test.iter().filter_map(|&row| self.votes.votes.get(row)) {
             let user = vote.user as usize;
@@ -137,12 +137,12 @@ impl Lab {
                 table.get((vote.query as usize, usize::from(llm))).copied()
             };
             let (left, right) = utility(vote.left).zip(utility(vote.right)).context("an LLM that does not exist")?;
-            logits.push(leaning.get(user).copied().unwrap_or(0.0) + left - right);
+            logits.push(biases.get(user).copied().unwrap_or(0.0) + left - right);
         }
-        Ok(row(name, &Called::all(&self.votes, &self.split.test, &logits)))
+        Ok(row(name, &Prediction::all(&self.votes, &self.split.test, &logits)))
     }
 
-    /// The whole model, with tastes for single answers, which no new query can have.
+    /// Measures the whole model, with personal terms of single answers, which new queries cannot have.
     fn everything(&self, mut ridges: Ridges) -> Row {
         let own = start(&design::Block::ALL);
         let column = Block::UserQueryLlm.column();
@@ -152,7 +152,7 @@ impl Lab {
         let ridges = Folds::new(&self.votes, &self.design, &self.split).tune(ridges);
         let point = Problem::new(&self.votes, &self.design, &ridges, &self.split.train).solve(None);
         let logits = logits(&self.design, &ridges, &point, &self.split.test);
-        row("router_known_queries", &Called::all(&self.votes, &self.split.test, &logits))
+        row("router_known_queries", &Prediction::all(&self.votes, &self.split.test, &logits))
     }
 
     fn baselines(&self, folder: &Path) -> Result<Vec<Row>> {
@@ -176,11 +176,11 @@ impl Lab {
     }
 }
 
-fn write(folder: &Path, lab: &Lab, rows: &[Row]) -> Result<()> {
+fn write(folder: &Path, experiment: &VoteExperiment, rows: &[Row]) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     let write = |name: &str, text: &str| {
         std::fs::write(folder.join(name), text).with_context(|| format!("write {}", folder.join(name).display()))
     };
-    write("report.md", &format!("# {}\n\n{}", lab.summary(), markdown(rows)))?;
-    write("metrics.json", &serde_json::to_string_pretty(&Value::Object(lab.json(rows)))?)
+    write("report.md", &format!("# {}\n\n{}", experiment.summary(), markdown(rows)))?;
+    write("metrics.json", &serde_json::to_string_pretty(&Value::Object(experiment.json(rows)))?)
 }

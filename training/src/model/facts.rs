@@ -37,8 +37,8 @@ pub struct Facts {
     pub seed: u64,
     /// Epochs until the kept one.
     pub epochs: usize,
-    /// Share of the query-dependent part that validation let in, 0 to 1.
-    pub gate: f64,
+    /// Weight of what text predicts of each LLM, chosen on validation, 0 to 1.
+    pub text_strength: f64,
     /// Validation score of the kept epoch.
     pub validation: f64,
 }

@@ -43,24 +43,24 @@ pub struct Hparams {
     pub leave_out: Vec<Part>,
 }
 
-/// A part of the model that can be left out.
+/// A part of the closed-form model that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// What text says about each LLM.
-    Own,
-    /// How much more an LLM gains than others when a query is easy.
+    /// What text predicts of each LLM.
+    Llms,
+    /// How much more than the others an LLM gains when a query is easy.
     Slopes,
-    /// What text says about costs.
+    /// What text predicts of costs.
     Cost,
     /// Shape tokens.
     Shape,
-    /// That a text may be of no known task.
-    Unfamiliar,
-    /// Belief propagation and the covariance of LLMs: users and pairs from pair means alone.
+    /// The gate for texts of no known task.
+    OutOfDistribution,
+    /// The posterior of single answers and the covariance of LLMs: scores and means from (task, LLM) pairs alone.
     Covariance,
-    /// What users think of LLMs beyond cost and quality.
-    Tastes,
+    /// User factors and LLM loadings.
+    Factors,
 }
 
 impl Default for Hparams {

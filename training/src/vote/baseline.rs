@@ -1,16 +1,16 @@
-//! What a model of votes has to beat: models without personal tastes, win rates, a judge, a coin.
+//! The baselines of a model of votes: models without personal terms, win rates, a judge, random choice.
 
 use std::collections::HashMap;
 
 use super::design::{Block, Design};
-use super::score::{Called, Row, mean, row};
+use super::score::{Prediction, Row, mean, row};
 use super::solve::{Problem, Ridges, logits};
 use super::tune::{Folds, start};
 use crate::data::vote::{Verdicts, VoteSplit, Votes};
 
 /// Pseudo-counts that are tried for a user's win rates.
 const PSEUDO_COUNTS: [f64; 5] = [2.0, 5.0, 10.0, 20.0, 40.0];
-/// Chances are kept this far from 0 and 1.
+/// Probabilities are kept this far from 0 and 1.
 const MARGIN: f64 = 1e-3;
 
 /// Models of growing blocks, each with ridges of its own.
@@ -22,41 +22,41 @@ const MODELS: [(&str, &[Block]); 5] = [
     ("user_llm", &[Block::Position, Block::Llm, Block::TaskLlm, Block::UserPosition, Block::UserLlm]),
 ];
 
-/// Measures all yardsticks on the test votes; the judge only where there are verdicts.
+/// Measures all baselines on the test votes; the judge only where there are verdicts.
 pub fn all(votes: &Votes, split: &VoteSplit, design: &Design, verdicts: Option<&Verdicts>) -> Vec<Row> {
     let folds = Folds::new(votes, design, split);
-    let judged = |name: &str, logits: &[f64]| row(name, &Called::all(votes, &split.test, logits));
+    let measured = |name: &str, logits: &[f64]| row(name, &Prediction::all(votes, &split.test, logits));
     let mut rows = Vec::new();
     for (name, blocks) in MODELS {
         let ridges = folds.tune(start(blocks));
         let point = Problem::new(votes, design, &ridges, &split.train).solve(None);
-        rows.push(judged(name, &logits(design, &ridges, &point, &split.test)));
+        rows.push(measured(name, &logits(design, &ridges, &point, &split.test)));
     }
-    rows.push(judged("user_win_rates", &win_rates(votes, split, design, &folds)));
+    rows.push(measured("user_win_rates", &win_rates(votes, split, design, &folds)));
     if let Some(verdicts) = verdicts {
-        rows.push(judged("gpt4_verdict", &verdict(votes, split, verdicts)));
+        rows.push(measured("gpt4_verdict", &verdict(votes, split, verdicts)));
     }
-    rows.push(judged("coin", &vec![0.0; split.test.len()]));
+    rows.push(measured("random", &vec![0.0; split.test.len()]));
     rows
 }
 
-/// Predicts by each user's win rate of each LLM, shrunk to everybody's; how much is chosen on the folds.
+/// Predicts by each user's win rate of each LLM, shrunk to the population's; the strength is chosen on the folds.
 fn win_rates(votes: &Votes, split: &VoteSplit, design: &Design, folds: &Folds<'_>) -> Vec<f64> {
     let by_fold: Vec<(Rates, &[usize])> =
         folds.parts().iter().map(|(rest, held)| (Rates::new(votes, design, rest), held.as_slice())).collect();
     let loss = |count: f64| {
-        let called =
-            by_fold.iter().flat_map(|(rates, held)| Called::all(votes, held, &rates.logits(votes, held, count)));
-        mean(&called.collect::<Vec<_>>()).log_loss
+        let predicted =
+            by_fold.iter().flat_map(|(rates, held)| Prediction::all(votes, held, &rates.logits(votes, held, count)));
+        mean(&predicted.collect::<Vec<_>>()).log_loss
     };
     let best = PSEUDO_COUNTS.into_iter().map(|count| (loss(count), count)).min_by(|a, b| a.0.total_cmp(&b.0));
     let count = best.map_or(10.0, |(_, count)| count);
     Rates::new(votes, design, &split.train).logits(votes, &split.test, count)
 }
 
-/// Everybody's chance of each LLM against a middling one, and each user's wins.
+/// The population's win probability of each LLM against an average one, and each user's wins.
 struct Rates {
-    everybody: Vec<f64>,
+    population: Vec<f64>,
     own: HashMap<(u32, u16), [f64; 2]>,
 }
 
@@ -74,12 +74,12 @@ impl Rates {
                 *count += 1.0;
             }
         }
-        Self { everybody: strength.into_iter().map(|strength| 1.0 / (1.0 + (-strength).exp())).collect(), own }
+        Self { population: strength.into_iter().map(|strength| 1.0 / (1.0 + (-strength).exp())).collect(), own }
     }
 
     fn logits(&self, votes: &Votes, rows: &[usize], count: f64) -> Vec<f64> {
         let logit = |user: u32, llm: u16| {
-            let prior = self.everybody.get(usize::from(llm)).copied().unwrap_or(0.5);
+            let prior = self.population.get(usize::from(llm)).copied().unwrap_or(0.5);
             let [wins, seen] = self.own.get(&(user, llm)).copied().unwrap_or_default();
             let rate = ((wins + count * prior) / (seen + count)).clamp(MARGIN, 1.0 - MARGIN);
             (rate / (1.0 - rate)).ln()
@@ -91,24 +91,24 @@ impl Rates {
     }
 }
 
-/// Predicts the judge's verdict with the weight that fits the training votes best; even chances where it has none.
+/// Predicts the judge's verdict with the weight that fits the training votes best; even odds where it has none.
 fn verdict(votes: &Votes, split: &VoteSplit, verdicts: &Verdicts) -> Vec<f64> {
     let side = |row: &usize| {
         let vote = votes.votes.get(*row);
-        let said = vote.and_then(|vote| verdicts.get(&(vote.query, vote.left, vote.right)));
-        said.map_or(0.0, |said| 2.0 * said.share() - 1.0)
+        let verdict = vote.and_then(|vote| verdicts.get(&(vote.query, vote.left, vote.right)));
+        verdict.map_or(0.0, |verdict| 2.0 * verdict.share() - 1.0)
     };
-    let told: Vec<f64> = split.train.iter().map(side).collect();
+    let sign: Vec<f64> = split.train.iter().map(side).collect();
     let share: Vec<f64> =
         split.train.iter().filter_map(|&row| votes.votes.get(row)).map(|vote| vote.winner.share()).collect();
-    // At the optimum of a logistic model with this one sign as its feature, σ(weight) is the share of votes it calls.
-    let agreed: f64 = told
+    // At the optimum of a logistic model with this sign as its only feature, σ(weight) is its accuracy.
+    let agreed: f64 = sign
         .iter()
         .zip(&share)
-        .filter(|(told, _)| **told != 0.0)
+        .filter(|(sign, _)| **sign != 0.0)
         .map(|(t, s)| if *t > 0.0 { *s } else { 1.0 - s })
         .sum();
-    let count = told.iter().filter(|told| **told != 0.0).count() as f64;
+    let count = sign.iter().filter(|sign| **sign != 0.0).count() as f64;
     let rate = ((agreed + 1.0) / (count + 2.0)).clamp(MARGIN, 1.0 - MARGIN);
     let weight = (rate / (1.0 - rate)).ln();
     split.test.iter().map(|row| weight * side(row)).collect()

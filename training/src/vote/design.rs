@@ -1,4 +1,4 @@
-//! The design of the logistic model: which parameters of which blocks speak for the left and for the right answer.
+//! The design of the logistic model: the parameters of each vote's left and right answer, by block.
 
 use tch::{Device, Tensor};
 
@@ -7,21 +7,21 @@ use crate::data::vote::{Vote, Votes};
 /// A group of parameters that share a ridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Block {
-    /// Everybody's leaning to the left side.
+    /// The population's position bias, for the left side.
     Position,
-    /// Everybody's opinion of an LLM.
+    /// The population's strength of an LLM.
     Llm,
-    /// Its difference on a task.
+    /// Its deviation on a task.
     TaskLlm,
-    /// Its difference on a query: answers are the same for all users.
+    /// Its deviation on a query: all users see the same answer.
     QueryLlm,
-    /// A user's leaning to the left side.
+    /// A user's position bias, minus the population's.
     UserPosition,
-    /// A user's own opinion of an LLM.
+    /// A user's strength of an LLM, minus the population's.
     UserLlm,
-    /// Its difference on a task.
+    /// Its deviation on a task.
     UserTaskLlm,
-    /// Its difference on a query.
+    /// Its deviation on a query.
     UserQueryLlm,
 }
 
@@ -31,13 +31,13 @@ pub const BLOCKS: usize = 8;
 /// All parameters of all votes: one column a block.
 #[derive(Debug)]
 pub struct Design {
-    /// For each block the keys that occur, ascending: the parameters' meaning.
+    /// For each block the keys that occur, ascending.
     keys: Vec<Vec<u64>>,
-    /// Where the block's parameters begin; the last entry is their number.
+    /// Offset of each block's parameters; the last entry is their number.
     offsets: Vec<usize>,
-    /// `[votes, BLOCKS]`: the parameter that speaks for the left answer.
+    /// `[votes, BLOCKS]`: parameters added for the left answer.
     pub left: Tensor,
-    /// `[votes, BLOCKS]`: the one for the right answer; the parameter behind the last, always 0, where there is none.
+    /// `[votes, BLOCKS]`: parameters subtracted for the right answer; where there is none, the one behind the last, always 0.
     pub right: Tensor,
     shape: Shape,
 }
@@ -50,7 +50,7 @@ struct Shape {
     llms: u64,
 }
 
-/// What a side of a vote is about.
+/// One side of a vote.
 #[derive(Debug, Clone, Copy)]
 struct Side {
     user: u64,
@@ -77,7 +77,7 @@ impl Block {
         self as usize
     }
 
-    /// Returns whether it speaks about sides rather than answers.
+    /// Returns whether it belongs to the side rather than to the answer.
     fn is_position(self) -> bool {
         matches!(self, Self::Position | Self::UserPosition)
     }
@@ -98,7 +98,7 @@ impl Block {
 }
 
 impl Design {
-    /// Numbers the parameters that any vote needs; those that no training vote needs stay at 0.
+    /// Numbers the parameters of all votes; those of no training vote stay 0.
     pub fn build(votes: &Votes, device: Device) -> Self {
         let data = &votes.dataset;
         let shape =

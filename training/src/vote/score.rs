@@ -12,19 +12,19 @@ const TAIL: f64 = 0.025;
 
 /// A predicted vote.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Called {
+pub struct Prediction {
     /// Index of the user.
     pub user: u32,
-    /// Logit of the left answer's chance, turned so that a positive one called the winner.
+    /// Logit of the winner's predicted probability: positive where the winner was predicted.
     pub margin: f64,
 }
 
 /// Means over votes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figures {
-    /// Share of votes whose winner was called; a call at even chances is half right.
+    /// Share of votes whose winner was predicted; even odds count as half.
     pub accuracy: f64,
-    /// Mean of minus the logarithm of the chance given to the winner.
+    /// Mean of minus the logarithm of the probability of the winner.
     pub log_loss: f64,
 }
 
@@ -34,7 +34,7 @@ pub struct Row {
     /// Name in tables and JSON.
     #[serde(skip)]
     pub name: String,
-    /// Share of votes whose winner was called.
+    /// Share of votes whose winner was predicted.
     pub accuracy: f64,
     /// Its interval.
     pub accuracy_interval: [f64; 2],
@@ -48,8 +48,8 @@ pub struct Row {
     pub users: usize,
 }
 
-impl Called {
-    /// Pairs the votes at `rows` with logits of their left answer; ties have no winner to call and are left out.
+impl Prediction {
+    /// Pairs the votes at `rows` with logits of their left answer; ties have no winner and are left out.
     pub fn all(votes: &Votes, rows: &[usize], logits: &[f64]) -> Vec<Self> {
         let vote = |(&row, &logit): (&usize, &f64)| {
             let vote = votes.votes.get(row)?;
@@ -62,7 +62,7 @@ impl Called {
         rows.iter().zip(logits).filter_map(vote).collect()
     }
 
-    fn right(&self) -> f64 {
+    fn accuracy(&self) -> f64 {
         match self.margin.total_cmp(&0.0) {
             _ if self.margin == 0.0 => 0.5,
             std::cmp::Ordering::Greater => 1.0,
@@ -70,33 +70,33 @@ impl Called {
         }
     }
 
-    /// `ln(1 + e^(−margin))`, safe at both ends.
+    /// Returns `ln(1 + e^(−margin))` without overflow.
     fn loss(&self) -> f64 {
         (-self.margin).max(0.0) + (-self.margin.abs()).exp().ln_1p()
     }
 }
 
 /// Returns the means over votes.
-pub fn mean(called: &[Called]) -> Figures {
-    let count = called.len().max(1) as f64;
+pub fn mean(predicted: &[Prediction]) -> Figures {
+    let count = predicted.len().max(1) as f64;
     Figures {
-        accuracy: called.iter().map(Called::right).sum::<f64>() / count,
-        log_loss: called.iter().map(Called::loss).sum::<f64>() / count,
+        accuracy: predicted.iter().map(Prediction::accuracy).sum::<f64>() / count,
+        log_loss: predicted.iter().map(Prediction::loss).sum::<f64>() / count,
     }
 }
 
-/// Returns the means with their intervals: users are drawn with replacement, each with all of its votes.
-pub fn row(name: &str, called: &[Called]) -> Row {
-    let Figures { accuracy, log_loss } = mean(called);
+/// Returns the means with their intervals: users are sampled with replacement, each with all of its votes.
+pub fn row(name: &str, predicted: &[Prediction]) -> Row {
+    let Figures { accuracy, log_loss } = mean(predicted);
     let mut sums: Vec<[f64; 3]> = Vec::new();
-    for vote in called {
+    for vote in predicted {
         let at = vote.user as usize;
         if sums.len() <= at {
             sums.resize(at + 1, [0.0; 3]);
         }
         if let Some([count, right, loss]) = sums.get_mut(at) {
             *count += 1.0;
-            *right += vote.right();
+            *right += vote.accuracy();
             *loss += vote.loss();
         }
     }
@@ -114,24 +114,24 @@ pub fn row(name: &str, called: &[Called]) -> Row {
         accuracy_interval: interval(|[accuracy, _]| *accuracy),
         log_loss,
         log_loss_interval: interval(|[_, loss]| *loss),
-        votes: called.len(),
+        votes: predicted.len(),
         users: sums.len(),
     }
 }
 
-/// Returns accuracy and log loss of users drawn with replacement.
+/// Returns accuracy and log loss of users sampled with replacement.
 fn sample(sums: &[[f64; 3]], rng: &mut Rng) -> [f64; 2] {
     let mut total = [0.0; 3];
     for _ in 0..sums.len() {
-        if let Some(drawn) = sums.get(rng.index(sums.len())) {
-            total.iter_mut().zip(drawn).for_each(|(total, own)| *total += own);
+        if let Some(sampled) = sums.get(rng.index(sums.len())) {
+            total.iter_mut().zip(sampled).for_each(|(total, own)| *total += own);
         }
     }
     let [count, right, loss] = total;
     [right / count.max(1.0), loss / count.max(1.0)]
 }
 
-/// Returns the element at a share of the way, of ascending values; 0 where there is none.
+/// Returns the quantile of ascending values; 0 where there is none.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "invariant: a share times a length")]
 fn quantile(values: &[f64], share: f64) -> f64 {
     let at = (share * values.len().saturating_sub(1) as f64).round() as usize;

@@ -1,11 +1,11 @@
-//! Facts about learning from votes, on generated ones: users with tastes of their own, some of whom favour a side.
+//! Facts about learning from votes, on generated ones: users with their own strengths, some of whom have a position bias.
 
 use ndarray::Array2;
 use personaroute_bundle::layout::SCORER;
 
 use super::design::{Block, Design};
-use super::score::{Called, mean, row};
-use super::serve::{Fitted, SERVED, positions};
+use super::score::{Prediction, mean, row};
+use super::serve::{SERVED, VoteFit, position_biases};
 use super::solve::{Problem, Ridges, doubles};
 use super::tune::{Folds, start};
 use super::{baseline, solve};
@@ -14,11 +14,12 @@ use crate::data::vote::{Vote, Votes, Winner};
 use crate::data::{Dataset, LlmInfo, Query, TaskInfo, UserInfo};
 use crate::export::runtime::{Elements, Graph, Input};
 use crate::export::{self, ExportOptions};
+use crate::fixture;
 use crate::graph::query::TextEncoder;
-use crate::model::Model as _;
 use crate::model::hparams::Hparams;
 use crate::model::rng::Rng;
 use crate::model::tensors::to_vec;
+use crate::model::{Model as _, TaskInput};
 use crate::train;
 
 const LLMS: usize = 6;
@@ -79,7 +80,7 @@ fn votes() -> Votes {
 fn router(votes: &Votes, encoder: TextEncoder) -> ClosedForm {
     let (design, split) = (Design::build(votes, tch::Device::Cpu), votes.split());
     let hparams = Hparams { text: encoder, ..Hparams::default() };
-    Fitted::new(votes, &design, &start(&SERVED), &split.train).model(hparams, 0)
+    VoteFit::new(votes, &design, &start(&SERVED), &split.train).model(hparams, 0)
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn the_optimum_balances_votes_and_ridge() {
     let design = Design::build(&votes, tch::Device::Cpu);
     let point = Problem::new(&votes, &design, &start(&[Block::Llm]), &[0, 1, 2, 3, 4]).solve(None);
     let strength = design.dense(Block::Llm, &doubles(&point), LLMS);
-    // Both strengths pull alike: five votes with 3.5 wins against a ridge of 1.
+    // Both strengths balance: five votes with 3.5 wins against a ridge of 1.
     let [left, right] = [strength[0], strength[1]];
     let slope = 5.0 / (1.0 + (right - left).exp()) - 3.5 + left;
     assert!(slope.abs() < 1e-4 && (left + right).abs() < 1e-6, "{slope} {left} {right}");
@@ -98,23 +99,22 @@ fn the_optimum_balances_votes_and_ridge() {
 }
 
 #[test]
-fn tastes_are_found_and_sides_are_a_nuisance() {
+fn personal_strengths_are_found_and_position_bias_is_a_nuisance() {
     let votes = votes();
     let (design, split) = (Design::build(&votes, tch::Device::Cpu), votes.split());
     let rows = baseline::all(&votes, &split, &design, None);
     let loss = |name: &str| rows.iter().find(|row| row.name == name).unwrap().log_loss;
-    let [tastes, sides, none] = ["user_llm", "user_position", "task_llm"].map(loss);
-    assert!(tastes < sides - 0.03 && sides < none - 0.01, "{tastes} {sides} {none}");
-    assert!((loss("coin") - 2_f64.ln()).abs() < 1e-12);
+    let [personal, position, none] = ["user_llm", "user_position", "task_llm"].map(loss);
+    assert!(personal < position - 0.03 && position < none - 0.01, "{personal} {position} {none}");
+    assert!((loss("random") - 2_f64.ln()).abs() < 1e-12);
     let model = router(&votes, TextEncoder::default());
-    let leaning = positions(&model, &votes.users);
+    let biases = position_biases(&model, &votes.users);
     let mean = |third: bool| {
-        let own: Vec<f64> = (0..USERS).filter(|user| (user % 3 == 0) == third).map(|user| leaning[user]).collect();
+        let own: Vec<f64> = (0..USERS).filter(|user| (user % 3 == 0) == third).map(|user| biases[user]).collect();
         own.iter().sum::<f64>() / own.len() as f64
     };
     assert!(mean(true) > mean(false) + 0.7, "{} {}", mean(true), mean(false));
-    let all: Vec<usize> = (0..USERS).collect();
-    let scores = model.score(&votes.dataset, &all, &[0, 1, 2, 3, 4], true).unwrap();
+    let scores = fixture::utilities(&model, &votes.dataset, &model.users, (&[0, 1, 2, 3, 4], TaskInput::Declared));
     let mut right = 0;
     for user in 0..USERS {
         let best =
@@ -126,20 +126,20 @@ fn tastes_are_found_and_sides_are_a_nuisance() {
 }
 
 #[test]
-fn the_router_says_what_the_fitted_model_says() {
+fn the_router_predicts_what_the_fitted_model_predicts() {
     let votes = votes();
     let (design, split) = (Design::build(&votes, tch::Device::Cpu), votes.split());
     let ridges = start(&SERVED);
     let model = router(&votes, TextEncoder::default());
     let point = Problem::new(&votes, &design, &ridges, &split.train).solve(None);
     let expected = solve::logits(&design, &ridges, &point, &split.test);
-    let (leaning, all): (Vec<f64>, Vec<usize>) = (positions(&model, &votes.users), (0..USERS).collect());
-    let scores = model.score(&votes.dataset, &all, &[0, 1, 2, 3, 4], true).unwrap();
+    let biases = position_biases(&model, &votes.users);
+    let scores = fixture::utilities(&model, &votes.dataset, &model.users, (&[0, 1, 2, 3, 4], TaskInput::Declared));
     // The table of n-grams is kept in eight bits.
     for (&row, expected) in split.test.iter().zip(expected) {
         let Vote { user, query, left, right, .. } = votes.votes[row];
         let utility = |llm: u16| f64::from(scores[[user as usize, query as usize, usize::from(llm)]]);
-        let found = leaning[user as usize] + utility(left) - utility(right);
+        let found = biases[user as usize] + utility(left) - utility(right);
         assert!((found - expected).abs() < 0.03, "vote {row}: {found} instead of {expected}");
     }
 }
@@ -154,7 +154,8 @@ fn an_exported_router_scores_in_onnx_runtime_as_trained() {
         let trained = train::load(&folder.path().join("run")).unwrap();
         let bundle = export::write(&trained, &folder.path().join("bundle"), &ExportOptions::default()).unwrap();
         assert_eq!(bundle.users.len(), USERS);
-        let expected = model.score(&votes.dataset, &[3], &[1], true).unwrap();
+        let expected =
+            fixture::utilities(&model, &votes.dataset, &model.users.narrow(0, 3, 1), (&[1], TaskInput::Declared));
         let mut graph = Graph::open(&bundle.source.path(SCORER)).unwrap();
         let row = to_vec(&model.users.get(3));
         let dims = [1, row.len() as i64];
@@ -179,14 +180,15 @@ fn an_exported_router_scores_in_onnx_runtime_as_trained() {
 }
 
 #[test]
-fn a_larger_declared_preference_never_lowers_what_everybody_thinks_of_the_choice() {
+fn a_larger_declared_preference_never_lowers_the_strength_of_the_choice() {
     let votes = votes();
     let model = router(&votes, TextEncoder::default());
-    let values = model.query_values(&votes.dataset, &[2], true).values;
-    let effect = to_vec(&values.matmul(&model.axis.quality));
+    let values = model.query_values(&votes.dataset, &[2], TaskInput::Declared).values;
+    let effect = to_vec(&values.matmul(&model.preference.effect));
     let mut last = f32::NEG_INFINITY;
     for step in 0..=20 {
-        let weights = model.axis.declared(&tch::Tensor::from_slice(&[step as f32 / 20.0]).unsqueeze(1)).squeeze_dim(0);
+        let weights =
+            model.preference.declared(&tch::Tensor::from_slice(&[step as f32 / 20.0]).unsqueeze(1)).squeeze_dim(0);
         let utility = to_vec(&values.matmul(&weights));
         let best = (0..LLMS).max_by(|&a, &b| utility[a].total_cmp(&utility[b])).unwrap();
         assert!(effect[best] >= last - 1e-6);
@@ -206,16 +208,16 @@ fn ridges_are_chosen_without_test_votes() {
 }
 
 #[test]
-fn a_call_at_even_chances_is_half_right_and_ties_are_not_called() {
+fn even_odds_are_half_right_and_ties_are_not_predicted() {
     let mut votes = votes();
     let vote = |user, winner| Vote { user, query: 0, left: 0, right: 1, winner };
     votes.votes = vec![vote(0, Winner::Left), vote(0, Winner::Tie), vote(1, Winner::Right), vote(2, Winner::Right)];
-    let called = Called::all(&votes, &[0, 1, 2, 3], &[2.0, 5.0, 0.0, 1.0]);
-    let figures = mean(&called);
-    assert_eq!((called.len(), figures.accuracy), (3, 0.5));
+    let predicted = Prediction::all(&votes, &[0, 1, 2, 3], &[2.0, 5.0, 0.0, 1.0]);
+    let figures = mean(&predicted);
+    assert_eq!((predicted.len(), figures.accuracy), (3, 0.5));
     let losses = [(1.0 + (-2_f64).exp()).ln(), 2_f64.ln(), (1.0 + 1_f64.exp()).ln()];
     assert!((figures.log_loss - losses.iter().sum::<f64>() / 3.0).abs() < 1e-12);
-    let row = row("x", &called);
+    let row = row("x", &predicted);
     assert_eq!((row.users, row.votes), (3, 3));
     let [low, high] = row.accuracy_interval;
     assert!(low < 0.5 && high > 0.5 && low >= 0.0 && high <= 1.0);

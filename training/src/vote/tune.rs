@@ -3,11 +3,11 @@
 use tch::Tensor;
 
 use super::design::{Block, Design};
-use super::score::{Called, mean};
+use super::score::{Prediction, mean};
 use super::solve::{Problem, Ridges, logits};
 use crate::data::vote::{FOLDS, VoteSplit, Votes, Winner};
 
-/// Steps of the search: each ridge is tried so many times smaller and larger.
+/// Steps of the search: factors by which each ridge is tried smaller and larger.
 const STEPS: [f64; 2] = [0.4, 2.5];
 /// Rounds over all blocks.
 const ROUNDS: usize = 3;
@@ -39,11 +39,11 @@ pub fn start(blocks: &[Block]) -> Ridges {
 pub struct Folds<'a> {
     votes: &'a Votes,
     design: &'a Design,
-    /// What is learned from, and what is predicted: the decided votes of frequent users, as in the test.
+    /// Votes to fit, and votes to predict: the decided ones of frequent users, as in the test.
     parts: Vec<(Vec<usize>, Vec<usize>)>,
 }
 
-/// The best ridges so far, and where each fold's fit ended with them.
+/// The best ridges so far, and the parameters of each fold's fit.
 struct Best {
     loss: f64,
     ridges: Ridges,
@@ -81,7 +81,7 @@ impl<'a> Folds<'a> {
         best.ridges
     }
 
-    /// Makes one block's ridge smaller, else larger, where that helps.
+    /// Tries one block's ridge smaller, then larger, and keeps an improvement.
     fn try_steps(&self, block: Block, best: &mut Best) {
         let Some(now) = best.ridges.get(block.column()).copied().flatten() else { return };
         for step in STEPS {
@@ -96,22 +96,22 @@ impl<'a> Folds<'a> {
         }
     }
 
-    /// Returns the mean log loss on the held votes; `points` are where each fold's search begins, and then ends.
+    /// Returns the mean log loss on held-out votes; `points` are the start of each fold's fit, and then its result.
     fn loss(&self, ridges: &Ridges, points: &mut Vec<Tensor>) -> f64 {
-        let mut called: Vec<Called> = Vec::new();
+        let mut predictions: Vec<Prediction> = Vec::new();
         for (fold, (rest, held)) in self.parts.iter().enumerate() {
             let point = Problem::new(self.votes, self.design, ridges, rest).solve(points.get(fold));
             let logits = logits(self.design, ridges, &point, held);
-            called.extend(Called::all(self.votes, held, &logits));
+            predictions.extend(Prediction::all(self.votes, held, &logits));
             match points.get_mut(fold) {
                 Some(place) => *place = point,
                 None => points.push(point),
             }
         }
-        mean(&called).log_loss
+        mean(&predictions).log_loss
     }
 
-    /// Returns what is learned from and predicted in each fold.
+    /// Returns the votes to fit and to predict in each fold.
     pub fn parts(&self) -> &[(Vec<usize>, Vec<usize>)] {
         &self.parts
     }

@@ -1,150 +1,140 @@
-//! Components of users who differ in more than their position: what is known of answers, then tastes, in turns.
+//! Users who differ in more than their preference score: alternates between answers and factors.
 
 use tch::{Device, Kind, Tensor};
 
-use crate::closed_form::components::{Components, Tastes};
-use crate::closed_form::estimate::covariance::{self, Answers};
-use crate::closed_form::estimate::factor::analysis::{Evidence, Found};
-use crate::closed_form::estimate::factor::{learn, settle};
-use crate::closed_form::estimate::posterior::Belief;
-use crate::closed_form::estimate::ratings::Observed;
+use super::covariance::{self, Answers};
+use super::factor::analysis::{FactorFit, Residuals};
+use super::factor::{self, refit_users};
+use super::posterior::ScoreEstimate;
+use super::ratings::Ratings;
+use crate::closed_form::components::{Components, Factors};
+use crate::closed_form::constants::{ALTERNATIONS, FACTOR_MIN_NOISE, MIN_RESCALING, MIN_SCORE, REALIGNMENTS, RIDGE};
 
-/// Turns of answers and tastes.
-const TURNS: usize = 4;
-/// Turns in which the axis between cost and quality is sought anew among all tastes.
-const SOUGHT: usize = 2;
-/// Least standard deviation of an error, in units of the ratings.
-const SHARPEST: f64 = 0.01;
-/// Least position, as a share of the largest.
-const LEAST: f64 = 0.02;
-/// Mean change of positions below which the cost end stays where it is.
-const MOVED: f64 = 0.03;
-/// Pull of each taste to having nothing to do with the axis, as a share of all evidence.
-const PULL: f64 = 1e-3;
-
-/// Adds tastes to components whose answers are as good as known, where the ratings bear any out.
-pub fn add(observed: &Observed, components: &mut Components) {
-    let evidence = of_components(observed, components);
-    let Some(found) = learn(observed, &evidence) else { return };
-    let shift = found.shift.to_device(Device::Cpu);
-    components.positions = (&components.positions + shift).clamp(0.0, 1.0);
-    let found = settle(observed, &of_components(observed, components), &found);
-    components.tastes = Some(in_rewards(observed, &found));
+/// Adds factors to components whose answers are known well, where held-out ratings support any.
+pub fn add(ratings: &Ratings, components: &mut Components) {
+    let residuals = of_components(ratings, components);
+    let Some(found) = factor::fit(ratings, &residuals) else { return };
+    let correction = found.correction.to_device(Device::Cpu);
+    components.scores = (&components.scores + correction).clamp(0.0, 1.0);
+    let found = refit_users(ratings, &of_components(ratings, components), &found);
+    components.factors = Some(in_rewards(ratings, &found));
 }
 
-/// Finds positions, answers and tastes in turns, from positions and answers as they are without tastes.
-pub fn fit(observed: &Observed, belief: Belief, answers: Answers) -> (Belief, Answers, Option<Tastes>) {
-    let (belief, answers) = calibrated(observed, belief, answers);
-    let of = |at: &Belief, answers: &Answers, known: &Tensor| Told::of(observed, &at.position, answers, known);
-    let mut known = observed.reward.zeros_like();
-    let told = of(&belief, &answers, &known);
-    let Some(mut found) = learn(observed, &told.evidence) else { return (belief, answers, None) };
-    let mut kept = (belief, answers);
-    for turn in 0..TURNS {
+/// Alternates between scores, answers and factors, starting from scores and answers without factors.
+pub fn fit(ratings: &Ratings, estimate: ScoreEstimate, answers: Answers) -> (ScoreEstimate, Answers, Option<Factors>) {
+    let (estimate, answers) = rescaled(ratings, estimate, answers);
+    let of = |at: &ScoreEstimate, answers: &Answers, known: &Tensor| Context::of(ratings, &at.scores, answers, known);
+    let mut known = ratings.reward.zeros_like();
+    let context = of(&estimate, &answers, &known);
+    let Some(mut found) = factor::fit(ratings, &context.residuals) else { return (estimate, answers, None) };
+    let mut kept = (estimate, answers);
+    for round in 0..ALTERNATIONS {
         let (at, answers) = &kept;
-        let shifted = (&at.position + &found.shift).unsqueeze(1);
-        // The axis is sought among all tastes at first; what was found for another axis is then no longer known.
-        let sought = turn < SOUGHT;
-        let among = if sought { Tensor::cat(&[&shifted, &found.coordinates], 1) } else { shifted };
-        known = found.of_ratings(observed);
-        let position = of(at, answers, &known).axis(observed, &among);
-        if sought {
+        let shifted = (&at.scores + &found.correction).unsqueeze(1);
+        // At first the preference direction is estimated anew among all factors: what the factors explained relative to
+        // the previous direction is then no longer known.
+        let realign = round < REALIGNMENTS;
+        let directions = if realign { Tensor::cat(&[&shifted, &found.user_factors], 1) } else { shifted };
+        known = found.of_ratings(ratings);
+        let scores = of(at, answers, &known).aligned_scores(ratings, &directions);
+        if realign {
             known = known.zeros_like();
         }
-        let at = Belief { position, noise: at.noise };
-        let answers = covariance::fit(&observed.without(&known), &at, true);
-        let Some(next) = learn(observed, &of(&at, &answers, &known).evidence) else {
+        let at = ScoreEstimate { scores, noise: at.noise };
+        let answers = covariance::fit(&ratings.without(&known), &at, true);
+        let Some(next) = factor::fit(ratings, &of(&at, &answers, &known).residuals) else {
             return (at, answers, None);
         };
         (found, kept) = (next, (at, answers));
     }
     let (at, answers) = kept;
-    let found = settle(observed, &of(&at, &answers, &known).evidence, &found);
-    (at, answers, Some(in_rewards(observed, &found)))
+    let found = refit_users(ratings, &of(&at, &answers, &known).residuals, &found);
+    (at, answers, Some(in_rewards(ratings, &found)))
 }
 
-/// Moves the cost end to where effects vanish: noise lets ratings stray there as well, which belief takes for effect.
-fn calibrated(observed: &Observed, belief: Belief, answers: Answers) -> (Belief, Answers) {
-    let told = Told::of(observed, &belief.position, &answers, &observed.reward.zeros_like());
-    let position = told.axis(observed, &belief.position.unsqueeze(1));
-    let moved = (&position - &belief.position).abs().mean(Kind::Double).double_value(&[]);
-    if moved < MOVED {
-        return (belief, answers);
+/// Moves the cost end of the scale to where effects have no weight: with noise, the absolute error does not vanish there.
+fn rescaled(ratings: &Ratings, estimate: ScoreEstimate, answers: Answers) -> (ScoreEstimate, Answers) {
+    let context = Context::of(ratings, &estimate.scores, &answers, &ratings.reward.zeros_like());
+    let scores = context.aligned_scores(ratings, &estimate.scores.unsqueeze(1));
+    let moved = (&scores - &estimate.scores).abs().mean(Kind::Double).double_value(&[]);
+    if moved < MIN_RESCALING {
+        return (estimate, answers);
     }
-    let belief = Belief { position, noise: belief.noise };
-    let answers = covariance::fit(observed, &belief, true);
-    (belief, answers)
+    let estimate = ScoreEstimate { scores, noise: estimate.noise };
+    let answers = covariance::fit(ratings, &estimate, true);
+    (estimate, answers)
 }
 
-fn in_rewards(observed: &Observed, found: &Found) -> Tastes {
-    Tastes {
-        loadings: found.loadings.to_device(Device::Cpu) * observed.unit,
-        coordinates: found.coordinates.to_device(Device::Cpu),
+fn in_rewards(ratings: &Ratings, found: &FactorFit) -> Factors {
+    Factors {
+        llm_loadings: found.loadings.to_device(Device::Cpu) * ratings.unit,
+        user_factors: found.user_factors.to_device(Device::Cpu),
     }
 }
 
-/// Evidence against answers that are known.
-fn of_components(observed: &Observed, components: &Components) -> Evidence {
+/// Returns the residuals of ratings, given components.
+fn of_components(ratings: &Ratings, components: &Components) -> Residuals {
     let flat =
-        |rows: &Tensor| (rows / observed.unit).to_device(observed.device()).view([-1]).index_select(0, &observed.slot);
-    let (high, low) = (flat(&components.high), flat(&components.low));
-    let position = components.positions.to_device(observed.device()).index_select(0, &observed.user);
-    let slope = high - &low;
-    let error = &observed.reward - low - position * &slope;
-    let noise = (components.noise / observed.unit).max(SHARPEST);
+        |rows: &Tensor| (rows / ratings.unit).to_device(ratings.device()).view([-1]).index_select(0, &ratings.answer);
+    let (effect, cost) = (flat(&components.effect), flat(&components.cost));
+    let score = components.scores.to_device(ratings.device()).index_select(0, &ratings.user);
+    let slope = effect - &cost;
+    let error = &ratings.reward - cost - score * &slope;
+    let noise = (components.noise / ratings.unit).max(FACTOR_MIN_NOISE);
     let weight = Tensor::full_like(&error, noise.powi(-2));
-    Evidence { slope, error, weight }
+    Residuals { slope, error, weight }
 }
 
-/// Ratings against what the *other* raters of answers know about them.
-struct Told {
-    evidence: Evidence,
-    /// `[ratings]`: posterior means, without the rating, of what is special about answers.
-    special: Tensor,
-    /// `[ratings]`: rating minus everything known but what is special about the answer.
+/// Ratings, each predicted from the *other* ratings of its answer.
+struct Context {
+    residuals: Residuals,
+    /// `[ratings]`: posterior means of the answers' deviations from their task, without the rating.
+    deviation: Tensor,
+    /// `[ratings]`: rating minus everything that is predicted but the deviation.
     rest: Tensor,
 }
 
-impl Told {
-    /// Of ratings from which `known` was taken when answers were estimated.
-    fn of(observed: &Observed, position: &Tensor, answers: &Answers, known: &Tensor) -> Self {
-        let position = position.index_select(0, &observed.user);
+impl Context {
+    /// Returns the predictions; `known` was subtracted from the ratings when answers were estimated.
+    fn of(ratings: &Ratings, scores: &Tensor, answers: &Answers, known: &Tensor) -> Self {
+        let score = scores.index_select(0, &ratings.user);
         let noise = answers.noise * answers.noise;
-        let cell = |table: &Tensor| table.view([-1]).index_select(0, &observed.cell);
-        let slot = |rows: &Tensor| rows.view([-1]).index_select(0, &observed.slot);
-        let (high, low) = (cell(&answers.high), cell(&answers.low));
-        let away: Tensor = 1.0 - &position;
-        let error = &observed.reward - &position * &high - away * &low;
+        let pair = |table: &Tensor| table.view([-1]).index_select(0, &ratings.pair);
+        let answer = |rows: &Tensor| rows.view([-1]).index_select(0, &ratings.answer);
+        let (effect, cost) = (pair(&answers.effect), pair(&answers.cost));
+        let away: Tensor = 1.0 - &score;
+        let error = &ratings.reward - &score * &effect - away * &cost;
         let rest = &error - known;
-        let (mean, variance) = (slot(&answers.deviation), slot(&answers.variance).clamp_min(1e-9));
-        let own = position.square() / noise;
+        let (mean, variance) = (answer(&answers.deviation), answer(&answers.variance).clamp_min(1e-9));
+        let own = score.square() / noise;
         let others = (variance.reciprocal() - own).clamp_min(1e-3);
-        let special = (mean / variance - &position * &rest / noise) / &others;
-        let doubt = position.square() / others + noise.max(SHARPEST.powi(2));
-        let error = error - position * &special;
-        let evidence = Evidence { slope: high + &special - low, error, weight: doubt.reciprocal() };
-        Self { evidence, special, rest }
+        let deviation = (mean / variance - &score * &rest / noise) / &others;
+        let uncertainty = score.square() / others + noise.max(FACTOR_MIN_NOISE.powi(2));
+        let error = error - score * &deviation;
+        let residuals = Residuals { slope: effect + &deviation - cost, error, weight: uncertainty.reciprocal() };
+        Self { residuals, deviation, rest }
     }
 
-    /// Returns positions along the direction among `[users, directions]` in which users hear what is special about
-    /// answers: effects are special, costs and tastes are not. Its zero is where nothing special is heard.
-    fn axis(&self, observed: &Observed, among: &Tensor) -> Tensor {
-        let weighted = &self.evidence.weight * &self.special;
-        let square = observed.by_user(&(&weighted * &self.special));
-        let pull = observed.by_user(&(&weighted * &self.rest));
-        let known = Tensor::cat(&[&among.select(1, 0).ones_like().unsqueeze(1), among], 1); // [U, 1 + D]
-        let matrix = known.tr().matmul(&(&known * square.unsqueeze(1)));
-        let count = known.size().last().copied().unwrap_or(1);
-        let ridge = Tensor::full([count], PULL, (Kind::Double, known.device()));
+    /// Returns preference scores: the combination of `[users, directions]` that best explains the weights of the answers'
+    /// deviations in the users' ratings. Effects deviate from their task's mean, costs and factors do not. A score is 0
+    /// where deviations have no weight.
+    fn aligned_scores(&self, ratings: &Ratings, directions: &Tensor) -> Tensor {
+        let weighted = &self.residuals.weight * &self.deviation;
+        let square = ratings.by_user(&(&weighted * &self.deviation));
+        let pull = ratings.by_user(&(&weighted * &self.rest));
+        let design = Tensor::cat(&[&directions.select(1, 0).ones_like().unsqueeze(1), directions], 1); // [U, 1 + D]
+        let matrix = design.tr().matmul(&(&design * square.unsqueeze(1)));
+        let count = design.size().last().copied().unwrap_or(1);
+        let ridge = Tensor::full([count], RIDGE, (Kind::Double, design.device()));
         let _ = ridge.narrow(0, 0, 2).fill_(1e-9);
         let ridge = ridge * (square.sum(Kind::Double) + 1e-9);
         let matrix = matrix + ridge.diag_embed(0, -2, -1);
-        let solution = Tensor::linalg_solve_ex(&matrix, &known.tr().mv(&pull).unsqueeze(1), true, false).0;
-        let raw = known.matmul(&solution).squeeze_dim(1);
+        let solution = Tensor::linalg_solve_ex(&matrix, &design.tr().mv(&pull).unsqueeze(1), true, false).0;
+        let raw = design.matmul(&solution).squeeze_dim(1);
         let largest = raw.max().double_value(&[]);
         if largest.is_nan() || largest <= 1e-9 {
-            return among.select(1, 0).clamp(LEAST, 1.0);
+            return directions.select(1, 0).clamp(MIN_SCORE, 1.0);
         }
-        (raw / largest).clamp(LEAST, 1.0)
+        (raw / largest).clamp(MIN_SCORE, 1.0)
     }
 }

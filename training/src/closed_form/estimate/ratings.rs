@@ -1,12 +1,12 @@
-//! All ratings as flat columns on a device, and the sums that messages are made of.
+//! All ratings as flat columns on a device, and sums of columns by user, answer and (task, LLM).
 
 use tch::{Device, Kind, Tensor};
 
 use crate::data::{Dataset, Interactions};
 
-/// Ratings, one an element: who rated what, and how.
+/// Ratings, one per element of a column.
 #[derive(Debug)]
-pub struct Observed {
+pub struct Ratings {
     /// Index in the data set of each row's query, ascending.
     pub queries: Vec<u32>,
     /// `[queries]`: task of each.
@@ -14,10 +14,10 @@ pub struct Observed {
     /// `[ratings]`: index of the user.
     pub user: Tensor,
     /// `[ratings]`: row of the query times the number of LLMs, plus the LLM.
-    pub slot: Tensor,
+    pub answer: Tensor,
     /// `[ratings]`: task times the number of LLMs, plus the LLM.
-    pub cell: Tensor,
-    /// `[ratings]`: reward in units.
+    pub pair: Tensor,
+    /// `[ratings]`: reward, in units.
     pub reward: Tensor,
     /// Number of users.
     pub users: i64,
@@ -25,11 +25,11 @@ pub struct Observed {
     pub llms: i64,
     /// Number of tasks.
     pub task_count: i64,
-    /// Standard deviation of rewards: their unit.
+    /// Standard deviation of the rewards: the unit of [`Ratings::reward`].
     pub unit: f64,
 }
 
-impl Observed {
+impl Ratings {
     /// Flattens the interactions.
     pub fn new(dataset: &Dataset, interactions: &Interactions, device: Device) -> Self {
         let mut row_of: Vec<i64> = vec![-1; dataset.queries.len()];
@@ -47,15 +47,15 @@ impl Observed {
         let task = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| i64::from(query.task));
         let tasks: Vec<i64> = queries.iter().map(|&query| task(query)).collect();
         let count = interactions.entries.len();
-        let [mut user, mut slot, mut cell] = [(); 3].map(|()| Vec::with_capacity(count));
+        let [mut user, mut answer, mut pair] = [(); 3].map(|()| Vec::with_capacity(count));
         let mut reward = Vec::with_capacity(count);
         for number in 0..interactions.users.len() {
             for entry in interactions.of(number) {
                 let known = row_of.get(entry.query as usize).zip(entry.reward());
                 let Some((&row, rating)) = known else { continue };
                 user.push(number as i64);
-                slot.push(row * llms + i64::from(entry.llm));
-                cell.push(task(entry.query) * llms + i64::from(entry.llm));
+                answer.push(row * llms + i64::from(entry.llm));
+                pair.push(task(entry.query) * llms + i64::from(entry.llm));
                 reward.push(f64::from(rating));
             }
         }
@@ -67,8 +67,8 @@ impl Observed {
             tasks: flat(&tasks),
             queries,
             user: flat(&user),
-            slot: flat(&slot),
-            cell: flat(&cell),
+            answer: flat(&answer),
+            pair: flat(&pair),
             reward: reward / unit,
             users: interactions.users.len() as i64,
             llms,
@@ -77,20 +77,20 @@ impl Observed {
         }
     }
 
-    /// Returns the same ratings with something known taken off each.
+    /// Returns the same ratings minus a known part of each reward.
     pub fn without(&self, known: &Tensor) -> Self {
         Self {
             queries: self.queries.clone(),
             tasks: self.tasks.shallow_clone(),
             user: self.user.shallow_clone(),
-            slot: self.slot.shallow_clone(),
-            cell: self.cell.shallow_clone(),
+            answer: self.answer.shallow_clone(),
+            pair: self.pair.shallow_clone(),
             reward: &self.reward - known,
             ..*self
         }
     }
 
-    /// Returns where the ratings are.
+    /// Returns the device of the columns.
     pub fn device(&self) -> Device {
         self.reward.device()
     }
@@ -107,7 +107,7 @@ impl Observed {
 
     /// Returns the user of each rating times the number of LLMs, plus the LLM.
     pub fn user_llm(&self) -> Tensor {
-        &self.user * self.llms + self.cell.remainder(self.llms)
+        &self.user * self.llms + self.pair.remainder(self.llms)
     }
 
     /// Sums a column by user and LLM, `[users, llms]`.
@@ -116,13 +116,13 @@ impl Observed {
     }
 
     /// Sums a column by answer.
-    pub fn by_slot(&self, column: &Tensor) -> Tensor {
-        total(&self.slot, column, self.queries.len() as i64 * self.llms)
+    pub fn by_answer(&self, column: &Tensor) -> Tensor {
+        total(&self.answer, column, self.queries.len() as i64 * self.llms)
     }
 
-    /// Sums a column by pair of task and LLM.
-    pub fn by_cell(&self, column: &Tensor) -> Tensor {
-        total(&self.cell, column, self.task_count * self.llms)
+    /// Sums a column by (task, LLM) pair.
+    pub fn by_pair(&self, column: &Tensor) -> Tensor {
+        total(&self.pair, column, self.task_count * self.llms)
     }
 
     /// Returns a column of answers as `[queries, llms]`.
@@ -130,23 +130,22 @@ impl Observed {
         column.view([-1, self.llms])
     }
 
-    /// Returns the task and LLM of each answer, as [`Observed::cell`] counts them.
-    pub fn cell_of_slot(&self) -> Tensor {
+    /// Returns the task and LLM of each answer, as [`Ratings::pair`] numbers them.
+    pub fn pair_of_answer(&self) -> Tensor {
         let llm = Tensor::arange(self.llms, (Kind::Int64, self.device()));
         (self.tasks.unsqueeze(1) * self.llms + llm).view([-1])
     }
 
-    /// Returns where users stand before anything is known: the main direction of their mean deviations per LLM.
-    pub fn first_guess(&self) -> Tensor {
-        let count = self.by_cell(&self.reward.ones_like()).clamp_min(1.0);
-        let mean = self.by_cell(&self.reward) / count;
-        let deviation = &self.reward - mean.index_select(0, &self.cell);
-        let llm = self.cell.remainder(self.llms);
-        let place = &self.user * self.llms + llm;
+    /// Returns initial preference scores: the first principal component of the users' mean deviations per LLM.
+    pub fn initial_scores(&self) -> Tensor {
+        let count = self.by_pair(&self.reward.ones_like()).clamp_min(1.0);
+        let mean = self.by_pair(&self.reward) / count;
+        let deviation = &self.reward - mean.index_select(0, &self.pair);
+        let user_llm = self.user_llm();
         let size = self.users * self.llms;
-        let ratings = total(&place, &deviation.ones_like(), size);
-        // An LLM that a user met once or twice says little about the user.
-        let table = (total(&place, &deviation, size) / (ratings + 1.0)).view([self.users, self.llms]);
+        let ratings = total(&user_llm, &deviation.ones_like(), size);
+        // One or two ratings of an LLM are noisy: shrink the mean.
+        let table = (total(&user_llm, &deviation, size) / (ratings + 1.0)).view([self.users, self.llms]);
         let centred = &table - table.mean_dim(0, true, Kind::Double);
         let (_, vectors) = centred.tr().matmul(&centred).to_device(Device::Cpu).linalg_eigh("L");
         let main = vectors.select(1, self.llms - 1).to_device(self.device());

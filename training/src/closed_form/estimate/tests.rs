@@ -83,15 +83,15 @@ impl World {
         estimate((&self.dataset, interactions), setting, &[], Device::Cpu)
     }
 
-    /// Largest and mean error of positions.
-    fn misplaced(&self, found: &Components) -> [f64; 2] {
+    /// Largest and mean error of preference scores.
+    fn score_errors(&self, found: &Components) -> [f64; 2] {
         let truth = Tensor::from_slice(&self.preferences);
-        let error = (&found.positions - truth).abs();
+        let error = (&found.scores - truth).abs();
         [error.max().double_value(&[]), error.mean(Kind::Double).double_value(&[])]
     }
 
     /// Largest error of the tasks' mean effects and of their costs.
-    fn misvalued(&self, found: &Components) -> [f64; 2] {
+    fn mean_errors(&self, found: &Components) -> [f64; 2] {
         let mean = |array: &Array2<f32>, task: usize, llm: usize| {
             let of_task = (task..QUERIES).step_by(TASKS).map(|query| f64::from(array[[query, llm]]));
             of_task.sum::<f64>() / (QUERIES / TASKS) as f64
@@ -99,57 +99,57 @@ impl World {
         let mut worst = [0.0_f64; 2];
         for (task, llm) in (0..TASKS).flat_map(|task| (0..LLMS).map(move |llm| (task, llm))) {
             let at = [task as i64, llm as i64];
-            let high = found.cell_high.double_value(&at) - mean(&self.dataset.effect, task, llm);
-            let low = found.cell_low.double_value(&at) + mean(&self.dataset.cost, task, llm);
-            worst = [worst[0].max(high.abs()), worst[1].max(low.abs())];
+            let effect = found.effect_means.double_value(&at) - mean(&self.dataset.effect, task, llm);
+            let cost = found.cost_means.double_value(&at) + mean(&self.dataset.cost, task, llm);
+            worst = [worst[0].max(effect.abs()), worst[1].max(cost.abs())];
         }
         worst
     }
 }
 
 #[test]
-fn users_and_answers_on_exact_lines_are_recovered() {
+fn users_and_answers_of_noiseless_ratings_are_recovered() {
     let world = World::new();
     let found = world.estimate(&world.ratings(40, false, 0.0), Setting::Rewards);
-    assert!(world.misplaced(&found)[0] < 1e-3, "{:?}", world.misplaced(&found));
-    let effect: Vec<f64> = world.dataset.effect.iter().map(|&effect| f64::from(effect)).collect();
-    let error = (found.high.view([-1]) - Tensor::from_slice(&effect)).abs().max().double_value(&[]);
+    assert!(world.score_errors(&found)[0] < 1e-3, "{:?}", world.score_errors(&found));
+    let expected: Vec<f64> = world.dataset.effect.iter().map(|&effect| f64::from(effect)).collect();
+    let error = (found.effect.view([-1]) - Tensor::from_slice(&expected)).abs().max().double_value(&[]);
     assert!(error < 1e-2, "{error}");
     assert!(found.noise < 1e-2);
     assert!(found.weight.eq(1.0).all().int64_value(&[]) == 1);
 }
 
 #[test]
-fn one_rated_answer_a_query_places_users_and_values_tasks() {
+fn one_rated_answer_a_query_determines_users_and_means() {
     let world = World::new();
     let found = world.estimate(&world.ratings(40, true, 0.0), Setting::Rewards);
-    assert!(world.misplaced(&found)[1] < 0.03, "{:?}", world.misplaced(&found));
-    let [high, low] = world.misvalued(&found);
-    assert!(high < 0.08 && low < 0.03, "{high} {low}");
+    assert!(world.score_errors(&found)[1] < 0.03, "{:?}", world.score_errors(&found));
+    let [effect, cost] = world.mean_errors(&found);
+    assert!(effect < 0.08 && cost < 0.03, "{effect} {cost}");
 }
 
 #[test]
-fn noise_moves_nobody_far_and_is_measured() {
+fn noise_changes_scores_little_and_is_estimated() {
     let world = World::new();
     let found = world.estimate(&world.ratings(60, false, 0.1), Setting::Rewards);
-    assert!(world.misplaced(&found)[1] < 0.03, "{:?}", world.misplaced(&found));
+    assert!(world.score_errors(&found)[1] < 0.03, "{:?}", world.score_errors(&found));
     assert!((found.noise - 0.1).abs() < 0.03, "{}", found.noise);
-    let [high, low] = world.misvalued(&found);
-    assert!(high < 0.05 && low < 0.05, "{high} {low}");
-    assert!(found.tastes.is_none());
+    let [effect, cost] = world.mean_errors(&found);
+    assert!(effect < 0.05 && cost < 0.05, "{effect} {cost}");
+    assert!(found.factors.is_none());
 }
 
 #[test]
-fn known_effects_and_costs_are_taken_as_they_are() {
+fn known_effects_and_costs_are_used_as_they_are() {
     let world = World::new();
     let found = world.estimate(&world.ratings(10, true, 0.0), Setting::EffectCost);
-    assert!(world.misplaced(&found)[0] < 1e-5);
-    let [high, low] = world.misvalued(&found);
-    assert!(high < 0.02 && low < 0.02, "{high} {low}");
+    assert!(world.score_errors(&found)[0] < 1e-5);
+    let [effect, cost] = world.mean_errors(&found);
+    assert!(effect < 0.02 && cost < 0.02, "{effect} {cost}");
 }
 
 #[test]
-fn an_answer_nobody_rated_is_what_its_task_suggests_and_says_so() {
+fn an_answer_nobody_rated_is_its_pairs_mean_and_has_no_weight() {
     let world = World::new();
     let mut ratings = world.ratings(40, false, 0.0);
     // LLM 2 was never asked anything of task 1.
@@ -163,8 +163,8 @@ fn an_answer_nobody_rated_is_what_its_task_suggests_and_says_so() {
     let found = world.estimate(&ratings, Setting::Rewards);
     let row = found.queries.iter().position(|query| query % 2 == 1).unwrap() as i64;
     assert!(found.weight.double_value(&[row, 2]).abs() < 1e-12);
-    let value = found.high.double_value(&[row, 2]);
-    assert!((value - found.cell_high.double_value(&[1, 2])).abs() < 1e-9);
+    let value = found.effect.double_value(&[row, 2]);
+    assert!((value - found.effect_means.double_value(&[1, 2])).abs() < 1e-9);
     assert!((0.2..0.9).contains(&value), "{value}");
 }
 
@@ -181,8 +181,8 @@ fn nothing_degenerate_stops_estimation() {
     };
     for setting in [Setting::Rewards, Setting::EffectCost] {
         let found = world.estimate(&single, setting);
-        let all = [&found.positions, &found.high, &found.low, &found.weight, &found.cell_high, &found.cell_low];
+        let all = [&found.scores, &found.effect, &found.cost, &found.weight, &found.effect_means, &found.cost_means];
         assert!(all.iter().all(|tensor| tensor.isfinite().all().int64_value(&[]) == 1), "{setting:?}: {found:?}");
-        assert_eq!(found.high.size(), [1, 4]);
+        assert_eq!(found.effect.size(), [1, 4]);
     }
 }

@@ -1,17 +1,18 @@
-//! The same router over other LLMs: columns kept, moved or left out, and new ones beside them.
+//! The same model over other LLMs: columns kept, moved or left out, and new ones beside them.
 //!
-//! A new LLM begins as the mean of the known ones, by task, by text and to users' tastes, and what an estimate says is its own is added.
-//! Text says nothing of its own about it; what ratings of its answers say about users, the caller fits anew.
+//! A new LLM starts as the mean of the known ones, by task, by text and in the loadings; the estimated difference is added.
+//! The text adds nothing specific to it, and its ratings say nothing of users until the adapter is fitted anew.
 
 use anyhow::{Context, Result, ensure};
 use personaroute_bundle::catalog::Llm;
 use tch::{Device, Kind, Tensor};
 
 use super::ClosedForm;
-use super::adapter::Belief;
-use super::factor::Tastes;
-use super::preference::Axis;
-use super::text::{Bag, FrozenText, Input};
+use super::adapter::Adapter;
+use super::factor::Loadings;
+use super::feature_table::{FeatureTable, NgramTable};
+use super::preference::PreferenceDirection;
+use super::text::TextScorer;
 use crate::model::facts::Facts;
 use crate::model::tensors::{extent, single};
 
@@ -29,10 +30,10 @@ pub enum Column {
 pub struct NewColumn {
     /// Description and prices.
     pub llm: Llm,
-    /// Utility at the quality end beyond the mean of the known LLMs.
-    pub high: Vec<f64>,
-    /// Utility at the cost end beyond the mean of the known LLMs.
-    pub low: Vec<f64>,
+    /// Effect coefficient minus the mean of the known LLMs.
+    pub effect: Vec<f64>,
+    /// Cost coefficient minus the mean of the known LLMs.
+    pub cost: Vec<f64>,
     /// Standard deviation of the expected reward.
     pub deviation: Vec<f64>,
 }
@@ -56,7 +57,7 @@ impl ClosedForm {
             let (llm, place) = match column {
                 Column::Known(idx) => (self.facts.llms.get(*idx).with_context(|| format!("no LLM {idx}"))?, *idx),
                 Column::New(new) => {
-                    let lengths = [&new.high, &new.low, &new.deviation].map(Vec::len);
+                    let lengths = [&new.effect, &new.cost, &new.deviation].map(Vec::len);
                     ensure!(lengths == [tasks; 3], "{}: {lengths:?} tasks instead of {tasks}", new.llm.id);
                     (&new.llm, known)
                 }
@@ -68,14 +69,19 @@ impl ClosedForm {
         let order = Order { from, known: known as i64 };
         let values = self.values.view([tasks as i64, known as i64, self.weight_count()]);
         let mean = values.mean_dim(1, true, Kind::Float);
-        let values = order.pick(&values, 1, &mean) + own(columns, tasks, self.weight_count());
+        let values = order.pick(&values, 1, &mean) + differences(columns, tasks, self.weight_count());
         let deviation = order.pick_zero(&self.deviation, 1) + deviations(columns, tasks);
-        let Axis { quality, cost, .. } = &self.axis;
+        let PreferenceDirection { effect, cost, .. } = &self.preference;
         Ok(Self {
             facts: Facts { llms, ..self.facts.clone() },
             adapter: order.adapter(&self.adapter),
             weights: (self.weights.0.shallow_clone(), self.weights.1.shallow_clone()),
-            axis: Axis::beside(quality.shallow_clone(), cost.shallow_clone(), &values, self.tastes()),
+            preference: PreferenceDirection::beside(
+                effect.shallow_clone(),
+                cost.shallow_clone(),
+                &values,
+                self.factors(),
+            ),
             values: values.flatten(1, 2),
             text: order.text(&self.text),
             deviation,
@@ -95,24 +101,24 @@ impl Order {
         self.pick(table, axis, &table.narrow(axis, 0, 1).zeros_like())
     }
 
-    /// Ratings of a new LLM say nothing yet.
-    fn adapter(&self, belief: &Belief) -> Belief {
-        let places = belief.table.size().last().copied().unwrap_or(1);
-        let table = belief.table.view([-1, self.known, belief.bins, places]);
-        Belief {
-            table: self.pick_zero(&table, 1).reshape([-1, places]),
-            range: belief.range,
-            bins: belief.bins,
-            prior: belief.prior.shallow_clone(),
-            embedding: belief.embedding.shallow_clone(),
-            tastes: belief.tastes.as_ref().map(|Tastes { loadings }| Tastes {
-                loadings: self.pick(loadings, 0, &loadings.mean_dim(0, true, Kind::Float)),
+    /// Ratings of a new LLM change nothing yet.
+    fn adapter(&self, adapter: &Adapter) -> Adapter {
+        let grid = adapter.table.size().last().copied().unwrap_or(1);
+        let table = adapter.table.view([-1, self.known, adapter.bins, grid]);
+        Adapter {
+            table: self.pick_zero(&table, 1).reshape([-1, grid]),
+            range: adapter.range,
+            bins: adapter.bins,
+            prior: adapter.prior.shallow_clone(),
+            embedding: adapter.embedding.shallow_clone(),
+            loadings: adapter.loadings.as_ref().map(|Loadings { table }| Loadings {
+                table: self.pick(table, 0, &table.mean_dim(0, true, Kind::Float)),
             }),
         }
     }
 
-    fn text(&self, text: &FrozenText) -> FrozenText {
-        let [tasks, ease, high, low] = text.widths();
+    fn text(&self, text: &TextScorer) -> TextScorer {
+        let [tasks, difficulty, effect, cost] = text.widths();
         let blocks = |begin: i64, width: i64| {
             let block = |number: i64| {
                 self.from.iter().map(move |&from| match from == self.known {
@@ -122,12 +128,12 @@ impl Order {
             };
             (0..width / self.known.max(1)).flat_map(block).collect::<Vec<_>>()
         };
-        let mut columns: Vec<Option<i64>> = (0..tasks + ease).map(Some).collect();
-        columns.extend(blocks(tasks + ease, high));
-        columns.extend(blocks(tasks + ease + high, low));
-        let input = match &text.input {
-            Input::Embedding(table) => Input::Embedding(along(table, &columns)),
-            Input::Lexical(bag) => Input::Lexical(Bag {
+        let mut columns: Vec<Option<i64>> = (0..tasks + difficulty).map(Some).collect();
+        columns.extend(blocks(tasks + difficulty, effect));
+        columns.extend(blocks(tasks + difficulty + effect, cost));
+        let features = match &text.features {
+            FeatureTable::Embedding(table) => FeatureTable::Embedding(along(table, &columns)),
+            FeatureTable::Lexical(bag) => FeatureTable::Lexical(NgramTable {
                 table: along(&bag.table, &columns),
                 row: bag.row.shallow_clone(),
                 column: along(&bag.column, &columns),
@@ -136,22 +142,22 @@ impl Order {
                 shape_row: bag.shape_row.shallow_clone(),
             }),
         };
-        let most = text.ceiling.amax([1].as_slice(), true);
-        FrozenText {
-            input,
-            task: text.task.shallow_clone(),
-            map: text.map.shallow_clone(),
+        let most = text.slope_limit.amax([1].as_slice(), true);
+        TextScorer {
+            features,
+            task_bias: text.task_bias.shallow_clone(),
+            task_map: text.task_map.shallow_clone(),
             slopes: self.pick(&text.slopes, 1, &text.slopes.mean_dim(1, true, Kind::Float)),
-            ceiling: self.pick(&text.ceiling, 1, &most),
+            slope_limit: self.pick(&text.slope_limit, 1, &most),
             blocks: text.blocks.each_ref().map(Tensor::shallow_clone),
-            shared: text.shared,
-            shares: text.shares.shallow_clone(),
-            border: text.border,
+            cost_share: text.cost_share,
+            task_shares: text.task_shares.shallow_clone(),
+            gate: text.gate,
         }
     }
 }
 
-/// Picks columns along the last axis; those that come from nowhere are zero.
+/// Picks columns along the last axis; those without a source are zero.
 fn along(table: &Tensor, columns: &[Option<i64>]) -> Tensor {
     let width = table.size().last().copied().unwrap_or(0);
     let wider = table.constant_pad_nd([0, 1]);
@@ -159,16 +165,16 @@ fn along(table: &Tensor, columns: &[Option<i64>]) -> Tensor {
     wider.index_select(-1, &Tensor::from_slice(&from))
 }
 
-/// Returns `[tasks, llms, weights]`: what is new LLMs' own at both ends.
-fn own(columns: &[Column], tasks: usize, weights: i64) -> Tensor {
+/// Returns `[tasks, llms, weights]`: what is added to the coefficients of new LLMs.
+fn differences(columns: &[Column], tasks: usize, weights: i64) -> Tensor {
     let mut flat = Vec::new();
     for task in 0..tasks {
         for column in columns {
-            let ends = match column {
+            let coefficients = match column {
                 Column::Known(_) => [0.0; 2],
-                Column::New(new) => [at(&new.high, task), at(&new.low, task)],
+                Column::New(new) => [at(&new.effect, task), at(&new.cost, task)],
             };
-            flat.extend(ends.into_iter().chain(std::iter::repeat(0.0)).take(extent(weights)));
+            flat.extend(coefficients.into_iter().chain(std::iter::repeat(0.0)).take(extent(weights)));
         }
     }
     Tensor::from_slice(&flat).view([tasks as i64, columns.len() as i64, weights])
@@ -197,6 +203,7 @@ mod tests {
     use crate::data::Setting;
     use crate::export;
     use crate::fixture::Fixture;
+    use crate::model::TaskInput;
     use crate::model::tensors::to_vec;
     use crate::train::Trained;
 
@@ -207,10 +214,15 @@ mod tests {
         (dir, fixture, model)
     }
 
-    fn new(model: &ClosedForm, high: f64) -> Column {
+    fn new(model: &ClosedForm, effect: f64) -> Column {
         let llm = Llm { id: "new".to_owned(), ..model.facts.llms[0].clone() };
         let tasks = model.facts.tasks.len();
-        Column::New(NewColumn { llm, high: vec![high; tasks], low: vec![-0.1; tasks], deviation: vec![0.3; tasks] })
+        Column::New(NewColumn {
+            llm,
+            effect: vec![effect; tasks],
+            cost: vec![-0.1; tasks],
+            deviation: vec![0.3; tasks],
+        })
     }
 
     #[test]
@@ -221,13 +233,13 @@ mod tests {
         columns.insert(1, new(&model, 0.2));
         let whole = model.with_columns(&columns).unwrap();
         let queries = &fixture.split.test;
-        let before = model.query_values(&fixture.dataset, queries, true).values;
-        let after = whole.query_values(&fixture.dataset, queries, true).values;
+        let before = model.query_values(&fixture.dataset, queries, TaskInput::Declared).values;
+        let after = whole.query_values(&fixture.dataset, queries, TaskInput::Declared).values;
         for (place, &llm) in [0, 2, 3, 4].iter().zip(&order) {
             let gap = (before.select(1, llm as i64) - after.select(1, *place)).abs().max();
             assert!(gap.double_value(&[]) < 1e-5);
         }
-        // The new one is the others' mean, and its own beside it, whatever the text.
+        // The new one is the others' mean plus its difference, whatever the text.
         let own = after.select(1, 1) - before.mean_dim(1, false, Kind::Float);
         let ends = to_vec(&own.mean_dim(0, false, Kind::Float));
         assert!((ends[0] - 0.2).abs() < 0.02 && (ends[1] + 0.1).abs() < 0.02, "{ends:?}");
@@ -255,7 +267,7 @@ mod tests {
         assert_eq!(error(&[Column::Known(7)]), "no LLM 7");
         assert!(error(&[]).contains("at least one LLM"));
         let Column::New(mut short) = new(&model, 0.0) else { panic!("new") };
-        short.high.pop();
+        short.effect.pop();
         assert!(error(&[Column::New(short)]).starts_with("new: [2, 3, 3] tasks"));
     }
 }

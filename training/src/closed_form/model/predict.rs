@@ -35,7 +35,7 @@ impl Model for ClosedForm {
     }
 
     fn preference_scores(&self, embeddings: &Tensor) -> Vec<f32> {
-        tensors::to_vec(&self.axis.preference(&self.preference_weights(embeddings)))
+        tensors::to_vec(&self.preference.score(&self.preference_weights(embeddings)))
     }
 
     fn predictor<'a>(
@@ -45,8 +45,7 @@ impl Model for ClosedForm {
         task: TaskInput,
         embeddings: &Tensor,
     ) -> Result<Box<dyn Predictor + 'a>> {
-        let declared = task == TaskInput::Declared;
-        let values = tensors::to_array3(&self.query_values(dataset, queries, declared).values)?;
+        let values = tensors::to_array3(&self.query_values(dataset, queries, task).values)?;
         let flat = tensors::to_rows(&self.preference_weights(embeddings));
         let shape = (flat.len(), flat.first().map_or(0, Vec::len));
         let weights = Array2::from_shape_vec(shape, flat.concat())?;
@@ -59,7 +58,7 @@ impl Model for ClosedForm {
 
     fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 2] {
         let users = self.adapter.forward(interactions, self.facts.tasks.len());
-        let preference = self.axis.preference(&self.preference_weights(&users));
+        let preference = self.preference.score(&self.preference_weights(&users));
         [users, preference]
     }
 

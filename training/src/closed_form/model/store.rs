@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use tch::Tensor;
 
 use super::ClosedForm;
-use super::adapter::Belief;
-use super::factor::Tastes;
-use super::preference::Axis;
-use super::text::FrozenText;
+use super::adapter::Adapter;
+use super::factor::Loadings;
+use super::preference::PreferenceDirection;
+use super::text::TextScorer;
 use crate::graph::query::TextEncoder;
 use crate::model::facts::Facts;
 use crate::model::store::{TENSORS, load, save_model};
@@ -21,8 +21,8 @@ impl ClosedForm {
         let mut named: Vec<(String, Tensor)> =
             self.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())).collect();
         named.extend(self.text.named().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.contiguous())));
-        if let Some(tastes) = &self.adapter.tastes {
-            named.push(("adapter.loadings".to_owned(), tastes.loadings.contiguous()));
+        if let Some(loadings) = &self.adapter.loadings {
+            named.push(("adapter.loadings".to_owned(), loadings.table.contiguous()));
         }
         named.push(("adapter.range".to_owned(), Tensor::from_slice(&self.adapter.range)));
         named.push(("adapter.bins".to_owned(), Tensor::from_slice(&[self.adapter.bins])));
@@ -33,31 +33,31 @@ impl ClosedForm {
     pub fn load(dir: &Path, facts: Facts) -> Result<Self> {
         let lexical = matches!(facts.hparams.text, TextEncoder::Lexical(_));
         let mut found: HashMap<String, Tensor> = load(&dir.join(TENSORS))?.into_iter().collect();
-        let tastes = found.remove("adapter.loadings").map(|loadings| Tastes { loadings });
+        let loadings = found.remove("adapter.loadings").map(|table| Loadings { table });
         let mut take = |name: &str| found.remove(name).with_context(|| format!("{TENSORS}: no tensor {name}"));
-        let text = FrozenText::take(lexical, &mut take)?;
+        let text = TextScorer::take(lexical, &mut take)?;
         Ok(Self {
             facts,
             adapter: {
                 let [range, bins] = ["adapter.range", "adapter.bins"].map(&mut take);
                 let (range, bins) = (range?, bins?);
-                Belief {
+                Adapter {
                     table: take("adapter.table")?,
                     range: [range.double_value(&[0]), range.double_value(&[1])],
                     bins: bins.int64_value(&[0]),
                     prior: take("adapter.prior")?,
                     embedding: take("adapter.embedding")?,
-                    tastes,
+                    loadings,
                 }
             },
             weights: (take("weights.weight")?, take("weights.bias")?),
             values: take("values")?,
             text,
-            axis: Axis {
-                quality: take("axis.quality")?,
-                cost: take("axis.cost")?,
-                gain: take("axis.gain")?,
-                offset: take("axis.offset")?,
+            preference: PreferenceDirection {
+                effect: take("preference.effect")?,
+                cost: take("preference.cost")?,
+                gain: take("preference.gain")?,
+                offset: take("preference.offset")?,
             },
             deviation: take("deviation")?,
             users: take("users")?,
@@ -72,10 +72,10 @@ impl ClosedForm {
             ("weights.weight", &self.weights.0),
             ("weights.bias", &self.weights.1),
             ("values", &self.values),
-            ("axis.quality", &self.axis.quality),
-            ("axis.cost", &self.axis.cost),
-            ("axis.gain", &self.axis.gain),
-            ("axis.offset", &self.axis.offset),
+            ("preference.effect", &self.preference.effect),
+            ("preference.cost", &self.preference.cost),
+            ("preference.gain", &self.preference.gain),
+            ("preference.offset", &self.preference.offset),
             ("deviation", &self.deviation),
             ("users", &self.users),
         ]

@@ -1,13 +1,13 @@
 //! Matrices of two rows and two columns.
 
-/// Two numbers: the quality end, then the cost end.
+/// Two numbers: of the effect, then of the cost coefficient.
 pub type Pair = [f64; 2];
 
 /// A matrix, by rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Square([Pair; 2]);
+pub struct Matrix2([Pair; 2]);
 
-impl Square {
+impl Matrix2 {
     /// All zero.
     pub const ZERO: Self = Self([[0.0; 2]; 2]);
 

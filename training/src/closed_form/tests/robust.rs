@@ -2,9 +2,10 @@
 
 use ndarray::Array3;
 
-use crate::closed_form::tests::{all, best_single, reward};
+use crate::closed_form::tests::{best_single, reward};
 use crate::data::{Interaction, Setting};
 use crate::fixture::Fixture;
+use crate::model::TaskInput;
 use crate::model::rng::Rng;
 use crate::model::tensors::single;
 
@@ -20,7 +21,7 @@ fn utilities(fixture: &mut Fixture, mut rewrite: impl FnMut(usize, Interaction) 
     after.users = before.users;
     let dir = tempfile::tempdir().unwrap();
     let model = fixture.train(dir.path(), Setting::Rewards, false, None).unwrap();
-    let utilities = model.score(&fixture.dataset, &all(fixture), &fixture.split.test, true).unwrap();
+    let utilities = fixture.utilities(&model, &model.users, TaskInput::Declared);
     assert!(utilities.iter().all(|utility| utility.is_finite()));
     utilities
 }
@@ -66,7 +67,7 @@ fn a_task_with_one_query_and_a_rare_one_lose_little() {
 }
 
 #[test]
-fn an_llm_with_one_rating_is_not_trusted_blindly() {
+fn an_llm_with_one_rating_is_not_preferred() {
     let mut fixture = Fixture::new();
     let mut kept = false;
     let scarce = utilities(&mut fixture, |_, entry| {

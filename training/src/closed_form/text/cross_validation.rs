@@ -1,44 +1,43 @@
-//! Judges choices on training queries: what they would have earned users of all preferences.
+//! Cross-validation of predictions: the reward of the choices that left-out predictions make, over all preferences.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::closed_form::components::Components;
+use crate::closed_form::constants::PREFERENCE_GRID;
 
-/// Preferences of the judges, spread evenly from cost to quality.
-const JUDGES: i64 = 20;
-
-/// What answers to queries are worth to the judges.
+/// Rewards of answers to training queries, at evenly spread preferences.
 #[derive(Debug)]
-pub struct Judge {
-    /// `[judges]`.
-    at: Tensor,
-    /// `[queries, llms, judges]`.
-    truth: Tensor,
+pub struct CrossValidation {
+    /// `[preferences]`.
+    preferences: Tensor,
+    /// `[queries, llms, preferences]`.
+    rewards: Tensor,
     /// `[queries, llms, 1]`: answers that nobody rated.
-    unseen: Tensor,
+    unrated: Tensor,
 }
 
-impl Judge {
+impl CrossValidation {
     /// Takes the queries at `rows` of the components.
     pub fn new(components: &Components, rows: &Tensor) -> Self {
         let pick = |table: &Tensor| table.index_select(0, rows).to_kind(Kind::Float);
-        let at = (Tensor::arange(JUDGES, (Kind::Float, Device::Cpu)) + 0.5) / JUDGES as f64;
+        let preferences = (Tensor::arange(PREFERENCE_GRID, (Kind::Float, Device::Cpu)) + 0.5) / PREFERENCE_GRID as f64;
         Self {
-            truth: utility(&at, &pick(&components.high), &pick(&components.low)),
-            unseen: pick(&components.weight).le(0.0).unsqueeze(2),
-            at,
+            rewards: utility(&preferences, &pick(&components.effect), &pick(&components.cost)),
+            unrated: pick(&components.weight).le(0.0).unsqueeze(2),
+            preferences,
         }
     }
 
-    /// Returns `[queries]`: the mean reward of choices by these ends, each `[queries, llms]`, or one row for all queries.
-    pub fn reward(&self, high: &Tensor, low: &Tensor) -> Tensor {
-        let told = utility(&self.at, high, low).expand_as(&self.truth);
-        let choice = told.masked_fill(&self.unseen, f64::NEG_INFINITY).argmax(1, true);
-        self.truth.gather(1, &choice, false).mean_dim([1, 2].as_slice(), false, Kind::Double)
+    /// Returns `[queries]`: the mean reward of choices by these coefficients, each `[queries, llms]`, or one row for all
+    /// queries.
+    pub fn reward(&self, effect: &Tensor, cost: &Tensor) -> Tensor {
+        let predicted = utility(&self.preferences, effect, cost).expand_as(&self.rewards);
+        let choice = predicted.masked_fill(&self.unrated, f64::NEG_INFINITY).argmax(1, true);
+        self.rewards.gather(1, &choice, false).mean_dim([1, 2].as_slice(), false, Kind::Double)
     }
 }
 
-/// Returns utilities `[queries, llms, judges]`.
-fn utility(at: &Tensor, high: &Tensor, low: &Tensor) -> Tensor {
-    high.unsqueeze(2) * at + low.unsqueeze(2) * (at.ones_like() - at)
+/// Returns utilities `[queries, llms, preferences]`.
+fn utility(preferences: &Tensor, effect: &Tensor, cost: &Tensor) -> Tensor {
+    effect.unsqueeze(2) * preferences + cost.unsqueeze(2) * (preferences.ones_like() - preferences)
 }

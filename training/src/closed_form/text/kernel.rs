@@ -1,42 +1,35 @@
-//! Query text as features: the edges between similar training queries (a kernel), and the table they become.
+//! The kernel between training queries, and the table of weights that a dual solution becomes.
 //!
-//! Half of what two queries share are their n-grams, each counted by how rare it is and the whole by its length; half
-//! are their shape tokens, of which neighbouring values are alike. With the embedding encoder it is the product of the
-//! vectors. A solution `α` over the training queries becomes rows of a table, `Φᵀα`, which is all that the scorer needs.
+//! Half of the kernel is the cosine of the queries' n-grams, weighted by inverse document frequency; half is the likeness of
+//! their shape tokens, whose neighbouring values are alike. With the embedding encoder it is the dot product of the vectors.
+//! A solution `α` over the training queries becomes weights of features, `Φᵀα`, which is all that the scorer needs.
 
 use personaroute_bundle::lexical::Lexical;
 use tch::{Device, Kind, Tensor};
 
-use crate::closed_form::model::text::Tables;
-use crate::closed_form::text::shape::Shapes;
-use crate::graph::query::QueryInputs;
-use crate::graph::query::SHAPE_TOKENS;
+use super::shape::Shapes;
+use crate::closed_form::constants::{KERNEL_COLUMNS, SHAPE_SHARE};
+use crate::closed_form::model::feature_table::{FeatureWeights, SUM};
+use crate::graph::query::{QueryInputs, SHAPE_TOKENS};
 use crate::model::tensors::{extent, from_rows, single};
-
-/// Share of the kernel that shape tokens make up.
-const SHAPE_SHARE: f64 = 0.5;
-/// Columns of the kernel worked out at once: bounds the memory.
-const COLUMNS: usize = 256;
-/// Way to add up rows, in libtorch's numbering.
-const SUM: i64 = 0;
 
 /// Features of the training queries.
 #[derive(Debug)]
 pub enum Features {
     /// N-grams and shape tokens.
-    Lexical(Lexicon),
+    Lexical(LexicalFeatures),
     /// `[queries, dim]`.
     Embedding(Tensor),
 }
 
 /// N-grams and shape tokens of the training queries.
 #[derive(Debug)]
-pub struct Lexicon {
+pub struct LexicalFeatures {
     rows: i64,
     buckets: i64,
     grams: Sparse,
-    /// `[buckets + 1]`: how much an n-gram counts; 0 for those of one query alone, which say nothing about another.
-    rarity: Tensor,
+    /// `[buckets + 1]`: inverse document frequency; 0 for n-grams of one query alone, which say nothing about another.
+    idf: Tensor,
     /// `[queries, rows of shapes]`.
     shape: Tensor,
     /// `[rows, rows]`.
@@ -70,7 +63,7 @@ impl Features {
             QueryInputs::Lexical(all) => {
                 let lists: Vec<&[i64]> = positions.iter().filter_map(|&p| all.get(p)).map(Vec::as_slice).collect();
                 let none = Lexical { buckets: 1, max_words: 1, max_ids: 1, seed: 0 };
-                Self::Lexical(Lexicon::new(&lists, lexical.unwrap_or(none), shape))
+                Self::Lexical(LexicalFeatures::new(&lists, lexical.unwrap_or(none), shape))
             }
             QueryInputs::Embedding(rows) => {
                 let picked: Vec<Vec<f32>> = positions.iter().filter_map(|&p| rows.get(p)).cloned().collect();
@@ -88,21 +81,21 @@ impl Features {
         }
     }
 
-    /// Returns the table of solutions `[queries, columns]`.
-    pub fn tables(&self, solution: &Tensor) -> Tables {
+    /// Returns the weights of solutions `[queries, columns]`.
+    pub fn weights_of(&self, solution: &Tensor) -> FeatureWeights {
         match self {
-            Self::Lexical(lexicon) => lexicon.tables(solution),
-            Self::Embedding(rows) => Tables::Embedding(rows.tr().matmul(solution)),
+            Self::Lexical(lexicon) => lexicon.weights_of(solution),
+            Self::Embedding(rows) => FeatureWeights::Embedding(rows.tr().matmul(solution)),
         }
     }
 }
 
-impl Lexicon {
+impl LexicalFeatures {
     fn new(lists: &[&[i64]], lexical: Lexical, with_shape: bool) -> Self {
         let shapes = Shapes::new(lexical);
         let buckets = i64::from(lexical.buckets);
         let grams: Vec<&[i64]> = lists.iter().map(|ids| ids.get(SHAPE_TOKENS..).unwrap_or_default()).collect();
-        let rarity = rarity(&grams, buckets);
+        let idf = idf(&grams, buckets);
         let rows = lists.len() as i64;
         let mut index = Vec::new();
         for (row, ids) in (0_i64..).zip(lists) {
@@ -115,8 +108,8 @@ impl Lexicon {
         Self {
             rows,
             buckets,
-            grams: Sparse::new(&grams, &rarity),
-            rarity: Tensor::from_slice(&rarity),
+            grams: Sparse::new(&grams, &idf),
+            idf: Tensor::from_slice(&idf),
             shape,
             smoothing: shapes.smoothing(),
             shape_row: shapes.map(buckets),
@@ -135,11 +128,11 @@ impl Lexicon {
         self.grams.gram(self.rows, self.buckets + 1) * grams + alike * shape
     }
 
-    fn tables(&self, solution: &Tensor) -> Tables {
+    fn weights_of(&self, solution: &Tensor) -> FeatureWeights {
         let [grams, shape] = self.share;
-        Tables::Lexical {
-            grams: self.grams.spread(solution) * self.rarity.unsqueeze(1) * grams,
-            rarity: self.rarity.shallow_clone(),
+        FeatureWeights::Lexical {
+            grams: self.grams.spread(solution) * self.idf.unsqueeze(1) * grams,
+            idf: self.idf.shallow_clone(),
             shape: self.smoothing.matmul(&self.shape.tr().matmul(solution)) * shape,
             shape_row: self.shape_row.shallow_clone(),
         }
@@ -168,8 +161,8 @@ impl Sparse {
     /// `X Xᵀ`, some columns at a time: `X` times a dense block of `Xᵀ`.
     fn gram(&self, rows: i64, columns: i64) -> Tensor {
         let mut parts = Vec::new();
-        for begin in (0..rows).step_by(COLUMNS) {
-            let count = (rows - begin).min(COLUMNS as i64);
+        for begin in (0..rows).step_by(KERNEL_COLUMNS) {
+            let count = (rows - begin).min(KERNEL_COLUMNS as i64);
             let inside = self.row_of.ge(begin).logical_and(&self.row_of.lt(begin + count));
             let at = inside.nonzero().squeeze_dim(1);
             let slot = self.ids.index_select(0, &at) * count + self.row_of.index_select(0, &at) - begin;
@@ -220,8 +213,8 @@ fn weighted_sums(table: &Tensor, [rows, offsets, weights]: [&Tensor; 3]) -> Tens
     sums
 }
 
-/// Returns how rare each id is: the logarithm of the share of queries without it, 0 for those of one query alone.
-fn rarity(lists: &[&[i64]], buckets: i64) -> Vec<f32> {
+/// Returns the inverse document frequency of each id, 0 for those of one query alone.
+fn idf(lists: &[&[i64]], buckets: i64) -> Vec<f32> {
     let mut seen = vec![0_u32; extent(buckets) + 1];
     for id in lists.iter().flat_map(|list| list.iter()) {
         if let Some(count) = usize::try_from(*id).ok().and_then(|id| seen.get_mut(id)) {
@@ -236,7 +229,7 @@ fn rarity(lists: &[&[i64]], buckets: i64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::closed_form::model::text::{Bag, Input};
+    use crate::closed_form::model::feature_table::{FeatureTable, NgramTable};
 
     const LEXICAL: Lexical = Lexical { buckets: 400, max_words: 2, max_ids: 64, seed: 3 };
 
@@ -247,18 +240,18 @@ mod tests {
     }
 
     #[test]
-    fn the_table_gives_the_kernel_back() {
+    fn the_table_reproduces_the_kernel() {
         let all: Vec<usize> = (0..5).collect();
         let features = Features::new(&inputs(), &all, Some(LEXICAL), true);
         let kernel = features.kernel();
         let unit = Tensor::eye(5, (Kind::Float, Device::Cpu));
-        let input = Input::of(features.tables(&unit));
-        let told = input.forward(&inputs().batch(&all));
-        let error = (told - &kernel).abs().max().double_value(&[]);
+        let input = FeatureTable::of(features.weights_of(&unit));
+        let found = input.forward(&inputs().batch(&all));
+        let error = (found - &kernel).abs().max().double_value(&[]);
         // The table is kept in eight bits.
         assert!(error < 0.02, "{error}");
         let diagonal = kernel.diagonal(0, 0, 1);
         assert!((diagonal - 1.0).abs().max().double_value(&[]) < 1e-4);
-        assert!(matches!(input, Input::Lexical(Bag { .. })));
+        assert!(matches!(input, FeatureTable::Lexical(NgramTable { .. })));
     }
 }

@@ -1,122 +1,109 @@
-//! What a query's text foretells about its answers beyond its task, as strongly as left-out queries bear it out.
+//! The text model: what a query's text predicts of its answers beyond the task, as strongly as left-out queries support it.
 //!
-//! Text says little about which LLM is better, more about how hard a query is for all of them. So, with the high and
-//! low ends of the training queries' answers against those of their tasks:
-//! 1. ridge regression foretells the mean of the high ends over LLMs, `z`: how easy the query is;
-//! 2. slopes per (task, LLM) say how much more an LLM gains than the others when `z` does, shrunk as James and Stein do,
-//!    and the more the less text says otherwise; LLMs that nobody would choose are only ever lowered by them;
-//! 3. a ridge per LLM adds what is its own, by one factor that is fitted on differences between LLMs that somebody
-//!    would choose, and shrunk by its standard error;
-//! 4. a ridge per LLM foretells what of the low end does not follow from the high one (cost), by a factor fitted alike.
+//! Text predicts little of which LLM is better, more of how hard a query is for all of them. So, from the coefficients of the
+//! training queries' answers minus their tasks' means:
+//! 1. ridge regression predicts the mean of the effect residuals over LLMs: the difficulty shift, negative for hard queries;
+//! 2. slopes per (task, LLM) say how much more than the others an LLM gains as the shift grows, by James–Stein shrinkage, and
+//!    shrunk further the worse text predicts LLMs; for LLMs that no preference would choose they only lower the effect;
+//! 3. a ridge regression per LLM predicts the rest of its effect, times one factor that is fitted on differences between LLMs
+//!    that some preference would choose, and shrunk by its standard error;
+//! 4. a ridge regression per LLM predicts what of the cost does not follow from the effect, with a factor fitted alike.
 //!
-//! Every factor is fitted on predictions of queries left out of the ridge. Half of each ridge is each task's own.
+//! Every factor is fitted on leave-one-out predictions. Half of each regression is specific to the task.
 
 use tch::{Device, Kind, Tensor};
 
+use super::ridge::Ridge;
 use crate::closed_form::components::Components;
-use crate::closed_form::text::ridge::Ridge;
+use crate::closed_form::constants::{
+    DIFFICULTY_PENALTY, LLM_PENALTY, MIN_RELEVANCE, PREFERENCE_GRID, RELEVANCE_SMOOTHING, SLOPE_PENALTY, SLOPE_WEIGHT,
+    TASK_SHARE,
+};
 use crate::model::hparams::Part;
-
-/// Noise against signal in the ridges: differences between LLMs are noisier than their mean.
-const EASE_PENALTY: f64 = 1.0;
-const OWN_PENALTY: f64 = 3.0;
-/// How much of a ridge is each task's own.
-pub const TASK_SHARE: f64 = 0.5;
-/// Pull of slopes to zero: so many queries of average spread.
-const SLOPE_PENALTY: f64 = 6.0;
-/// Part of the shrunk slopes that is used in any case, and what is added to it where text speaks clearly: the loss from
-/// a slope too steep is larger than the gain from a right one.
-const CAUTION: [f64; 2] = [0.33, 0.67];
-/// Part of the relevance that all LLMs share.
-const SMOOTHING: f64 = 0.1;
-/// Relevance below which an LLM counts as never chosen.
-const CHOSEN: f64 = 0.03;
-/// Preferences whose choices make LLMs relevant.
-const PREFERENCES: i64 = 20;
 
 /// Solutions over the training queries, and how they enter the values.
 #[derive(Debug)]
-pub struct Foresight {
-    /// `[queries, 1]`: solution for the ease.
-    pub ease: Tensor,
-    /// `[tasks, llms]`: what a unit of ease adds to the high end.
+pub struct TextModel {
+    /// `[queries, 1]`: solution for the difficulty shift.
+    pub difficulty: Tensor,
+    /// `[tasks, llms]`: what a unit of the shift adds to the effect coefficient.
     pub slopes: Tensor,
     /// `[tasks, llms]`: the most they may add.
-    pub ceiling: Tensor,
-    /// `[queries, llms]`: solutions for the LLMs' own high ends, already as strong as they enter.
-    pub high: Tensor,
-    /// `[queries, llms]`: the same for what of low ends does not follow.
-    pub low: Tensor,
-    /// How much of what is added to the high end is added to the low one.
-    pub shared: f64,
-    /// How strongly the own parts enter, 0 to 1.
+    pub slope_limit: Tensor,
+    /// `[queries, llms]`: solutions for the effect by LLM, scaled by [`TextModel::strength`].
+    pub effect: Tensor,
+    /// `[queries, llms]`: the same for what of the cost does not follow from the effect.
+    pub cost: Tensor,
+    /// Share of what is added to the effect coefficient that is added to the cost coefficient.
+    pub cost_share: f64,
+    /// Weights of the predictions by LLM, 0 to 1: of the effect, of the cost.
     pub strength: [f64; 2],
-    /// `[queries, llms]` twice: left-out predictions of both ends against their tasks'.
+    /// `[queries, llms]` twice: leave-one-out predictions of the effect and the cost residuals.
     pub left_out: [Tensor; 2],
 }
 
-/// Ends against their tasks'.
+/// Coefficients of answers minus their tasks' means.
 struct Residuals {
-    high: Tensor,
-    low: Tensor,
+    effect: Tensor,
+    cost: Tensor,
     /// `[queries, tasks]`, one-hot.
     tasks: Tensor,
-    /// `[tasks, llms]`: how often a preference would choose an LLM.
+    /// `[tasks, llms]`: share of preferences that would choose an LLM.
     by_task: Tensor,
     /// `[queries, llms]`: the same by query.
     relevance: Tensor,
 }
 
-/// A part foretold by a ridge per LLM.
-struct Own {
+/// A ridge regression per LLM.
+struct LlmPrediction {
     solution: Tensor,
     left_out: Tensor,
 }
 
-impl Foresight {
+impl TextModel {
     /// Fits everything on the queries at `rows` of the components, whose kernel is `kernel`.
-    pub fn fit(components: &Components, rows: &Tensor, kernel: &Tensor, left_out: &[Part]) -> Self {
+    pub fn fit(components: &Components, rows: &Tensor, kernel: &Tensor, without: &[Part]) -> Self {
         let residuals = Residuals::new(components, rows);
         let same_task = residuals.tasks.matmul(&residuals.tasks.tr());
         let mixed = kernel * (same_task * TASK_SHARE + (1.0 - TASK_SHARE));
-        let with = |part: Part| if left_out.contains(&part) { 0.0 } else { 1.0 };
-        let target = residuals.high.mean_dim(1, true, Kind::Float);
-        let ridge = Ridge::new(&mixed, EASE_PENALTY);
-        let ease = ridge.solve(&target);
-        let z = ridge.left_out(&target, &ease);
+        let with = |part: Part| if without.contains(&part) { 0.0 } else { 1.0 };
+        let target = residuals.effect.mean_dim(1, true, Kind::Float);
+        let ridge = Ridge::new(&mixed, DIFFICULTY_PENALTY);
+        let difficulty = ridge.solve(&target);
+        let shift = ridge.left_out(&target, &difficulty);
         drop(ridge);
-        let ridge = Ridge::new(&mixed, OWN_PENALTY);
-        let high = centred(&residuals.high);
-        let own = Own::fit(&ridge, &high);
-        let shared = share(&centred(&residuals.low), &high);
-        let low = centred(&residuals.low) - &high * shared;
-        let cost = Own::fit(&ridge, &low);
-        let ceiling = residuals.ceiling();
-        let slopes = slopes(&z, &high, &residuals) * with(Part::Slopes);
+        let ridge = Ridge::new(&mixed, LLM_PENALTY);
+        let effect_target = centred(&residuals.effect);
+        let effect = LlmPrediction::fit(&ridge, &effect_target);
+        let cost_share = share(&centred(&residuals.cost), &effect_target);
+        let cost_target = centred(&residuals.cost) - &effect_target * cost_share;
+        let cost = LlmPrediction::fit(&ridge, &cost_target);
+        let slope_limit = residuals.slope_limit();
+        let slopes = slopes(&shift, &effect_target, &residuals) * with(Part::Slopes);
         let by_slope = |slopes: &Tensor| {
-            let all = (z.unsqueeze(2) * slopes).minimum(&ceiling); // [Q, T, L]
+            let all = (shift.unsqueeze(2) * slopes).minimum(&slope_limit); // [Q, T, L]
             residuals.tasks.unsqueeze(1).matmul(&all).squeeze_dim(1)
         };
-        // How clearly text speaks about LLMs decides how far the slopes are trusted.
-        let (clear, _) = own.strength(&by_slope(&slopes), &high, &residuals);
-        let slopes = slopes * (CAUTION[0] + CAUTION[1] * clear);
+        // The better text predicts LLMs, the more weight the slopes get.
+        let (clarity, _) = effect.strength(&by_slope(&slopes), &effect_target, &residuals);
+        let slopes = slopes * (SLOPE_WEIGHT[0] + SLOPE_WEIGHT[1] * clarity);
         let sloped = by_slope(&slopes);
-        let (strength, overlap) = own.strength(&sloped, &high, &residuals);
-        let strength = strength * with(Part::Own);
-        let (cost_strength, _) = cost.strength(&low.zeros_like(), &low, &residuals);
+        let (strength, overlap) = effect.strength(&sloped, &effect_target, &residuals);
+        let strength = strength * with(Part::Llms);
+        let (cost_strength, _) = cost.strength(&cost_target.zeros_like(), &cost_target, &residuals);
         let cost_strength = cost_strength * with(Part::Cost);
         let kept = (1.0 - strength * overlap).max(0.0);
-        let foretold = sloped * kept + &own.left_out * strength + &z;
-        let foretold_low = &foretold * shared + &cost.left_out * cost_strength;
+        let predicted = sloped * kept + &effect.left_out * strength + &shift;
+        let predicted_cost = &predicted * cost_share + &cost.left_out * cost_strength;
         Self {
-            ease,
+            difficulty,
             slopes: slopes * kept,
-            ceiling,
-            high: own.solution * strength,
-            low: cost.solution * cost_strength,
-            shared,
+            slope_limit,
+            effect: effect.solution * strength,
+            cost: cost.solution * cost_strength,
+            cost_share,
             strength: [strength, cost_strength],
-            left_out: [foretold, foretold_low],
+            left_out: [predicted, predicted_cost],
         }
     }
 }
@@ -126,65 +113,65 @@ impl Residuals {
         let pick = |table: Tensor| table.index_select(0, rows).to_kind(Kind::Float);
         let count = components.task_count();
         let tasks = components.tasks.index_select(0, rows).one_hot(count).to_kind(Kind::Float);
-        let by_task = relevance(&components.cell_high, &components.cell_low);
+        let by_task = relevance(&components.effect_means, &components.cost_means);
         Self {
-            high: pick(components.high_residual()),
-            low: pick(components.low_residual()),
+            effect: pick(components.effect_residual()),
+            cost: pick(components.cost_residual()),
             relevance: tasks.matmul(&by_task),
             by_task,
             tasks,
         }
     }
 
-    /// Returns rows against their mean over relevant LLMs.
+    /// Returns rows minus their mean over LLMs, weighted by relevance.
     fn against_relevant(&self, rows: &Tensor) -> Tensor {
         rows - (rows * &self.relevance).sum_dim_intlist(1, true, Kind::Float)
     }
 
-    /// Returns what slopes may add at most: nothing for LLMs that nobody would choose.
-    fn ceiling(&self) -> Tensor {
+    /// Returns the most that slopes may add: nothing for LLMs that no preference would choose.
+    fn slope_limit(&self) -> Tensor {
         let free = Tensor::full_like(&self.by_task, 1e6);
-        self.by_task.gt(CHOSEN).to_kind(Kind::Float) * free
+        self.by_task.gt(MIN_RELEVANCE).to_kind(Kind::Float) * free
     }
 }
 
-impl Own {
+impl LlmPrediction {
     fn fit(ridge: &Ridge, targets: &Tensor) -> Self {
         let solution = ridge.solve(targets);
         let left_out = ridge.left_out(targets, &solution);
         Self { solution, left_out }
     }
 
-    /// Returns how strongly this part should enter beside `other`, given what there is to foretell, and how much of it
-    /// is in `other` already.
+    /// Returns the weight of this prediction beside `other`, and how much of it is in `other` already.
     fn strength(&self, other: &Tensor, targets: &Tensor, residuals: &Residuals) -> (f64, f64) {
         let overlap = share(&self.left_out, other);
-        let told = residuals.against_relevant(&(&self.left_out - other * overlap));
+        let predicted = residuals.against_relevant(&(&self.left_out - other * overlap));
         let rest = residuals.against_relevant(&(targets - other));
-        let square = (told.square() * &residuals.relevance).sum(Kind::Double).double_value(&[]);
+        let square = (predicted.square() * &residuals.relevance).sum(Kind::Double).double_value(&[]);
         if square <= 1e-9 * targets.square().sum(Kind::Double).double_value(&[]).max(1e-12) {
             return (0.0, overlap);
         }
-        let product = (&told * &rest * &residuals.relevance).sum(Kind::Double).double_value(&[]);
+        let product = (&predicted * &rest * &residuals.relevance).sum(Kind::Double).double_value(&[]);
         let factor = product / square;
-        // Errors of one query's LLMs go together.
-        let error = ((&rest - &told * factor) * &told * &residuals.relevance).sum_dim_intlist(1, false, Kind::Double);
-        let doubt = error.square().sum(Kind::Double).double_value(&[]) / square.powi(2);
+        // Errors of one query's LLMs are correlated: sum them by query.
+        let error = (&rest - &predicted * factor) * &predicted * &residuals.relevance;
+        let error = error.sum_dim_intlist(1, false, Kind::Double);
+        let variance = error.square().sum(Kind::Double).double_value(&[]) / square.powi(2);
         let factor = factor.clamp(0.0, 1.0);
-        (factor * (1.0 - doubt / (factor * factor).max(1e-18)).max(0.0), overlap)
+        (factor * (1.0 - variance / (factor * factor).max(1e-18)).max(0.0), overlap)
     }
 }
 
-/// Returns `[tasks, llms]`: slopes of the LLMs' differences on `z`, shrunk by what chance alone would make of them.
-fn slopes(z: &Tensor, targets: &Tensor, residuals: &Residuals) -> Tensor {
+/// Returns `[tasks, llms]`: slopes of the LLMs' differences on the difficulty shift, by James–Stein shrinkage.
+fn slopes(shift: &Tensor, targets: &Tensor, residuals: &Residuals) -> Tensor {
     let turned = residuals.tasks.tr();
-    let penalty = residuals.high.square().mean(Kind::Float) * SLOPE_PENALTY + 1e-9;
-    let divisor = turned.matmul(&z.square()) + penalty; // [T, 1]
-    let raw = turned.matmul(&(targets * z)) / &divisor;
+    let penalty = residuals.effect.square().mean(Kind::Float) * SLOPE_PENALTY + 1e-9;
+    let divisor = turned.matmul(&shift.square()) + penalty; // [T, 1]
+    let raw = turned.matmul(&(targets * shift)) / &divisor;
     let weight = &residuals.by_task;
     let slopes = &raw - (&raw * weight).sum_dim_intlist(1, true, Kind::Float);
-    let error = residuals.against_relevant(targets) - residuals.tasks.matmul(&slopes) * z;
-    let chance = turned.matmul(&(error * z).square()) / divisor.square();
+    let error = residuals.against_relevant(targets) - residuals.tasks.matmul(&slopes) * shift;
+    let chance = turned.matmul(&(error * shift).square()) / divisor.square();
     let total = |table: Tensor| (table * weight).sum(Kind::Double).double_value(&[]);
     let square = total(slopes.square());
     let kept = if square > 1e-18 { (1.0 - total(chance) / square).clamp(0.0, 1.0) } else { 0.0 };
@@ -202,13 +189,13 @@ fn share(rows: &Tensor, on: &Tensor) -> f64 {
 }
 
 /// Returns `[tasks, llms]`: how often an LLM is the best of its task for preferences spread evenly from cost to quality.
-fn relevance(high: &Tensor, low: &Tensor) -> Tensor {
-    let llms = high.size().last().copied().unwrap_or(1);
-    let at = (Tensor::arange(PREFERENCES, (Kind::Double, Device::Cpu)) + 0.5) / PREFERENCES as f64;
-    let utility = high.unsqueeze(2) * &at + low.unsqueeze(2) * (at.ones_like() - &at); // [T, L, P]
+fn relevance(effect: &Tensor, cost: &Tensor) -> Tensor {
+    let llms = effect.size().last().copied().unwrap_or(1);
+    let at = (Tensor::arange(PREFERENCE_GRID, (Kind::Double, Device::Cpu)) + 0.5) / PREFERENCE_GRID as f64;
+    let utility = effect.unsqueeze(2) * &at + cost.unsqueeze(2) * (at.ones_like() - &at); // [T, L, P]
     let best = utility.argmax(1, false).one_hot(llms); // [T, P, L]
     let share = best.to_kind(Kind::Float).mean_dim(1, false, Kind::Float);
-    (share + SMOOTHING / llms as f64) / (1.0 + SMOOTHING)
+    (share + RELEVANCE_SMOOTHING / llms as f64) / (1.0 + RELEVANCE_SMOOTHING)
 }
 
 #[cfg(test)]

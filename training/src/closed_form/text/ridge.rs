@@ -1,4 +1,4 @@
-//! Ridge regression in its dual form, with what each row would be told by all the others.
+//! Ridge regression in its dual form, with leave-one-out predictions.
 
 use tch::{Device, Kind, Tensor};
 
@@ -21,7 +21,7 @@ impl Ridge {
         self.inverse.matmul(targets)
     }
 
-    /// Returns what each query's target would be foretold from all the others: a masked edge, without a second fit.
+    /// Returns the prediction of each query's target from all the others, without a second fit.
     pub fn left_out(&self, targets: &Tensor, solution: &Tensor) -> Tensor {
         targets - solution / self.inverse.diagonal(0, 0, 1).unsqueeze(1)
     }
@@ -41,7 +41,7 @@ mod tests {
         let others = Tensor::from_slice(&[1_i64, 2, 3]);
         let part = kernel.index_select(0, &others).index_select(1, &others);
         let solution = Ridge::new(&part, 0.5).solve(&targets.index_select(0, &others));
-        let told = kernel.get(0).index_select(0, &others).dot(&solution.squeeze_dim(1));
-        assert!((told.double_value(&[]) - left_out.double_value(&[0, 0])).abs() < 1e-5);
+        let predicted = kernel.get(0).index_select(0, &others).dot(&solution.squeeze_dim(1));
+        assert!((predicted.double_value(&[]) - left_out.double_value(&[0, 0])).abs() < 1e-5);
     }
 }

@@ -1,13 +1,14 @@
-//! Shape tokens of query text as smooth features: a value leans on its neighbours.
+//! Shape tokens of query text as smooth features: neighbouring values share their weights.
 //!
-//! The plugin sees one id per shape token; in training, values that lie close together share their weights by a
-//! Gaussian kernel, which is baked into the table row of every value, those that no training query has included.
+//! The plugin sends one id per shape token. In training, neighbouring values share their weights by a Gaussian kernel; the
+//! exported table has the result for every value, also for those that no training query has.
 
 use std::collections::HashMap;
 
 use personaroute_bundle::lexical::Lexical;
 use tch::Tensor;
 
+use crate::closed_form::constants::SHAPE_WIDTH;
 use crate::graph::query::SHAPE_TOKENS;
 use crate::model::tensors::{from_rows, single};
 
@@ -15,33 +16,31 @@ use crate::model::tensors::{from_rows, single};
 const LARGEST: [u64; SHAPE_TOKENS] = [66, 13, 8, 8, 8, 8, 127];
 /// The token of the last character.
 const LAST_CHARACTER: usize = 6;
-/// Standard deviation of the kernel, in steps of a value.
-const WIDTH: f64 = 1.5;
 
 /// The values behind ids, each with a row of its own; row 0 is for ids that are none.
 #[derive(Debug)]
 pub struct Shapes {
     rows: HashMap<i64, i64>,
     /// Token and value of each row after the first.
-    places: Vec<(usize, u64)>,
+    values: Vec<(usize, u64)>,
 }
 
 impl Shapes {
     /// Lists the values of an encoder's tokens; of two values with one id the first is meant.
     pub fn new(lexical: Lexical) -> Self {
-        let (mut rows, mut places) = (HashMap::new(), Vec::new());
+        let (mut rows, mut values) = (HashMap::new(), Vec::new());
         for (token, &largest) in LARGEST.iter().enumerate() {
             for value in 0..=largest {
-                places.push((token, value));
-                rows.entry(lexical.shape_id(token as u64, value)).or_insert(places.len() as i64);
+                values.push((token, value));
+                rows.entry(lexical.shape_id(token as u64, value)).or_insert(values.len() as i64);
             }
         }
-        Self { rows, places }
+        Self { rows, values }
     }
 
     /// Returns the number of rows.
     pub fn count(&self) -> i64 {
-        self.places.len() as i64 + 1
+        self.values.len() as i64 + 1
     }
 
     /// Returns the row of an id.
@@ -57,18 +56,18 @@ impl Shapes {
 
     /// Returns how much any two rows share, `[rows, rows]`.
     pub fn smoothing(&self) -> Tensor {
-        let columns = self.places.len() + 1;
+        let columns = self.values.len() + 1;
         let mut rows = vec![vec![0.0; columns]];
-        for &(token, value) in &self.places {
+        for &(token, value) in &self.values {
             let share = |&(other, at): &(usize, u64)| {
-                let away = at.abs_diff(value) as f64 / WIDTH;
+                let away = at.abs_diff(value) as f64 / SHAPE_WIDTH;
                 match token == other {
                     true if token == LAST_CHARACTER => f32::from(u8::from(at == value)),
                     true => single((-0.5 * away * away).exp()),
                     false => 0.0,
                 }
             };
-            rows.push(std::iter::once(0.0).chain(self.places.iter().map(share)).collect());
+            rows.push(std::iter::once(0.0).chain(self.values.iter().map(share)).collect());
         }
         from_rows(&rows, columns)
     }

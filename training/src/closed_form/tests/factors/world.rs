@@ -1,4 +1,4 @@
-//! A generated world whose users weigh quality and cost, and may have tastes besides.
+//! A generated world whose users weigh effect and cost, and may have opinions of LLMs besides.
 
 use ndarray::Array2;
 use personaroute_bundle::lexical::Lexical;
@@ -8,12 +8,13 @@ use tch::Tensor;
 use crate::closed_form::ClosedForm;
 use crate::closed_form::fit;
 use crate::data::{Dataset, Interaction, Interactions, LlmInfo, Query, Setting, Split, TaskInfo, UserInfo};
+use crate::fixture;
 use crate::graph::query::TextEncoder;
-use crate::model::Model as _;
 use crate::model::fit::FitInput;
 use crate::model::hparams::{Hparams, Part};
 use crate::model::rng::Rng;
 use crate::model::tensors::{single, to_rows};
+use crate::model::{Model as _, TaskInput};
 
 pub(super) const LLMS: usize = 8;
 const TASKS: usize = 3;
@@ -24,15 +25,15 @@ const USERS: usize = 160;
 const HELD_OUT: usize = 40;
 const SEEN: usize = 40;
 
-/// What users think of LLMs besides cost and quality.
+/// How users' opinions of LLMs differ beyond effect and cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Taste {
-    /// Nothing.
+pub(super) enum Opinion {
+    /// Not at all.
     None,
-    /// One trait of LLMs, liked or disliked.
+    /// By one trait of LLMs, liked or disliked.
     Style,
-    /// Each LLM by itself.
-    Own,
+    /// For each LLM independently.
+    PerLlm,
 }
 
 /// What is rated of a query that a user has seen.
@@ -47,33 +48,33 @@ pub(super) struct World {
     split: Split,
     preferences: Vec<f64>,
     /// `[users][llms]`.
-    tastes: Vec<Vec<f64>>,
+    opinions: Vec<Vec<f64>>,
     noise: f64,
 }
 
 impl World {
-    pub(super) fn new(taste: Taste, noise: f64) -> Self {
+    pub(super) fn new(opinion: Opinion, noise: f64) -> Self {
         let mut rng = Rng::new(31, &[]);
         let style: Vec<f64> = (0..LLMS).map(|_| rng.normal()).collect();
         let mean = style.iter().sum::<f64>() / LLMS as f64;
         let users = USERS + HELD_OUT;
         let own = |_: usize| -> Vec<f64> {
             let liked = 0.12 * rng.normal();
-            let of = |style: &f64| match taste {
-                Taste::None => 0.0,
-                Taste::Style => liked * (style - mean),
-                Taste::Own => 0.1 * rng.normal(),
+            let of = |style: &f64| match opinion {
+                Opinion::None => 0.0,
+                Opinion::Style => liked * (style - mean),
+                Opinion::PerLlm => 0.1 * rng.normal(),
             };
             style.iter().map(of).collect()
         };
-        let tastes = (0..users).map(own).collect();
+        let opinions = (0..users).map(own).collect();
         let preferences = (0..users).map(|user| (user * 37 % users) as f64 / (users - 1) as f64).collect();
         let split = Split {
             train: (0..TRAIN).collect(),
             validation: (TRAIN..TRAIN + SUPPORT).collect(),
             test: (TRAIN + SUPPORT..QUERIES).collect(),
         };
-        Self { dataset: dataset(), split, preferences, tastes, noise }
+        Self { dataset: dataset(), split, preferences, opinions, noise }
     }
 
     /// Trains on the users who are not held out.
@@ -127,24 +128,25 @@ impl World {
     }
 
     /// Mean rewards of the first or the last users: their best single LLM in training, and choices by task means with
-    /// preferences told, with and without tastes.
-    pub(super) fn yardsticks(&self, held_out: bool) -> [f64; 3] {
+    /// known preferences, without and with opinions.
+    pub(super) fn references(&self, held_out: bool) -> [f64; 3] {
         let users = if held_out { USERS..USERS + HELD_OUT } else { 0..USERS };
-        let mean = |user: usize, task: Option<u32>, llm: usize, taste: f64| {
+        let mean = |user: usize, task: Option<u32>, llm: usize, opinion: f64| {
             let of = self.split.train.iter().filter(|query| task.is_none_or(|task| **query % 3 == task));
             let (sum, count) =
-                of.fold((0.0, 0.0), |(sum, count), &query| (sum + self.plain(user, query, llm), count + 1.0));
-            sum / count + taste * self.tastes[user][llm]
+                of.fold((0.0, 0.0), |(sum, count), &query| (sum + self.without_opinion(user, query, llm), count + 1.0));
+            sum / count + opinion * self.opinions[user][llm]
         };
         let best = |score: &dyn Fn(usize) -> f64| (0..LLMS).max_by(|a, b| score(*a).total_cmp(&score(*b))).unwrap();
         let mut totals = [0.0; 3];
         for user in users.clone() {
             let single = best(&|llm| mean(user, None, llm, 1.0));
-            let pairs: Vec<[usize; 2]> =
-                (0..3).map(|task| [0.0, 1.0].map(|taste| best(&|llm| mean(user, Some(task), llm, taste)))).collect();
+            let pairs: Vec<[usize; 2]> = (0..3)
+                .map(|task| [0.0, 1.0].map(|opinion| best(&|llm| mean(user, Some(task), llm, opinion))))
+                .collect();
             for &query in &self.split.test {
-                let [plain, told] = pairs[query as usize % TASKS];
-                for (total, llm) in totals.iter_mut().zip([single, plain, told]) {
+                let [without_opinion, with_opinions] = pairs[query as usize % TASKS];
+                for (total, llm) in totals.iter_mut().zip([single, without_opinion, with_opinions]) {
                     *total += self.reward(user, query, llm);
                 }
             }
@@ -152,8 +154,8 @@ impl World {
         totals.map(|total| total / (users.len() * self.split.test.len()) as f64)
     }
 
-    /// Root mean square of the trained positions' errors.
-    pub(super) fn misplaced(&self, model: &ClosedForm) -> f64 {
+    /// Root mean square error of the trained users' preference scores.
+    pub(super) fn score_error(&self, model: &ClosedForm) -> f64 {
         let found = model.preference_scores(&model.users);
         let square = found.iter().zip(&self.preferences).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum::<f64>();
         (square / found.len() as f64).sqrt()
@@ -164,7 +166,7 @@ impl World {
     }
 
     fn routed(&self, model: &ClosedForm, first: usize, embeddings: &Tensor) -> f64 {
-        let utilities = model.score_embeddings(&self.dataset, embeddings, &self.split.test, true).unwrap();
+        let utilities = fixture::utilities(model, &self.dataset, embeddings, (&self.split.test, TaskInput::Declared));
         let mut total = 0.0;
         for (user, rows) in utilities.outer_iter().enumerate() {
             for (row, &query) in rows.outer_iter().zip(&self.split.test) {
@@ -175,13 +177,13 @@ impl World {
         total / (utilities.shape()[0] * utilities.shape()[1]) as f64
     }
 
-    fn plain(&self, user: usize, query: u32, llm: usize) -> f64 {
+    fn without_opinion(&self, user: usize, query: u32, llm: usize) -> f64 {
         let (p, at) = (self.preferences[user], [query as usize, llm]);
         p * f64::from(self.dataset.effect[at]) - (1.0 - p) * f64::from(self.dataset.cost[at])
     }
 
     fn reward(&self, user: usize, query: u32, llm: usize) -> f64 {
-        self.plain(user, query, llm) + self.tastes[user][llm]
+        self.without_opinion(user, query, llm) + self.opinions[user][llm]
     }
 
     fn rate(&self, user: usize, query: u32, feedback: Feedback, rng: &mut Rng) -> Vec<Interaction> {
@@ -214,10 +216,10 @@ impl World {
 
 /// Expected effects of test queries' best answers by a declared preference, for one user.
 pub(super) fn declared_effects(world: &World, model: &ClosedForm, user: i64, preference: f64) -> Vec<f32> {
-    let values = model.query_values(&world.dataset, world.test(), false).values;
+    let values = model.query_values(&world.dataset, world.test(), TaskInput::Inferred).values;
     let embedding = model.users.narrow(0, user, 1);
     let weights = model.declared(&Tensor::from_slice(&[single(preference)]).unsqueeze(1), &embedding).squeeze_dim(0);
-    let (utilities, effects) = (to_rows(&values.matmul(&weights)), to_rows(&values.matmul(&model.axis.quality)));
+    let (utilities, effects) = (to_rows(&values.matmul(&weights)), to_rows(&values.matmul(&model.preference.effect)));
     let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
     utilities.iter().zip(&effects).map(|(utility, effect)| effect[best(utility)]).collect()
 }
@@ -236,9 +238,9 @@ fn dataset() -> Dataset {
     let level: Vec<f64> = (0..TASKS * LLMS).map(|at| 0.25 * (at % LLMS) as f64 - 1.0 + 0.7 * rng.normal()).collect();
     let base: Vec<f64> = (0..LLMS).map(|llm| 0.1 + 0.1 * llm as f64 + 0.03 * rng.normal()).collect();
     let shape = (QUERIES as usize, LLMS);
-    let ease: Vec<f64> = (0..QUERIES).map(|_| rng.normal()).collect();
+    let difficulty: Vec<f64> = (0..QUERIES).map(|_| rng.normal()).collect();
     let effect = Array2::from_shape_fn(shape, |(query, llm)| {
-        let better = level[query % TASKS * LLMS + llm] + ease[query] + rng.normal();
+        let better = level[query % TASKS * LLMS + llm] + difficulty[query] + rng.normal();
         if better > 0.0 { 1.0 } else { 0.0 }
     });
     let cost = Array2::from_shape_fn(shape, |(_, llm)| single(base[llm] + 0.03 * rng.normal()));
