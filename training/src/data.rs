@@ -9,6 +9,7 @@ pub mod error;
 pub mod fingerprint;
 pub mod float;
 pub mod gather;
+pub mod hash;
 pub mod interaction;
 pub mod llm;
 pub mod load;

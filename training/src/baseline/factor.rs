@@ -6,7 +6,7 @@ use anyhow::Result;
 use ndarray::{Array1, Array2, Axis};
 
 use crate::data::Dataset;
-use crate::data::split::{Domain, h};
+use crate::data::hash::{Domain, h};
 use crate::eval::Field;
 use crate::model::Router;
 

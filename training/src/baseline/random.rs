@@ -4,7 +4,7 @@ use anyhow::Result;
 use ndarray::Array2;
 
 use crate::data::Dataset;
-use crate::data::split::{Domain, h};
+use crate::data::hash::{Domain, h};
 use crate::eval::Field;
 use crate::model::Router;
 

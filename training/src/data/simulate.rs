@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::DataError;
-use super::split::{Domain, h, sm};
+use super::hash::{Domain, h, sm};
 use super::user::{self, Columns, Writer};
 use super::{Dataset, Interaction, Interactions, Split, UserInfo};
 

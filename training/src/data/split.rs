@@ -1,38 +1,7 @@
-//! The hash of the evaluation protocol and the split of queries it makes: the same on every machine and in every language.
+//! The protocol's split of queries by hash: the same on every machine and in every language.
 
+use super::hash::{Domain, h};
 use super::{Query, Split};
-
-/// What a hash is for; a number of the protocol each, so that no two uses share their randomness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Domain {
-    /// Order of queries inside their task.
-    Split = 1,
-    /// Preferences of simulated users.
-    Preference = 2,
-    /// Which training queries a user has seen.
-    Seen = 3,
-    /// Which users are held out.
-    HeldOut = 4,
-    /// Which LLM's reward is seen in the bandit variant.
-    Bandit = 5,
-    /// Support of held-out users.
-    Support = 6,
-    /// Which LLMs are unknown in a draw.
-    NewLlm = 8,
-    /// On which queries they are then observed.
-    Observed = 9,
-    /// Which votes are test votes.
-    Vote = 10,
-    /// In which fold all votes of a user on a query are.
-    VotePair = 11,
-    /// In which fold a training vote is when ridges are chosen.
-    VoteFold = 12,
-    /// Noise on rewards.
-    Noise = 13,
-    /// Choices of the random baseline.
-    Random = 14,
-}
 
 /// Shares of train, validation and test in thousandths, so that sizes are whole-number arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,19 +28,6 @@ impl Default for Ratio {
     }
 }
 
-/// One step of splitmix64 with its increment.
-pub fn sm(x: u64) -> u64 {
-    let z = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}
-
-/// The protocol's hash of two numbers.
-pub fn h(seed: u64, domain: Domain, a: u64, b: u64) -> u64 {
-    chain(seed, domain as u64, a, b)
-}
-
 /// Splits the queries per task: hashed order, then the first shares; the rest is test.
 pub fn split(queries: &[Query], tasks: usize, ratio: Ratio, seed: u64) -> Split {
     let mut parts = Split::default();
@@ -95,10 +51,6 @@ pub fn split(queries: &[Query], tasks: usize, ratio: Ratio, seed: u64) -> Split 
     parts
 }
 
-fn chain(seed: u64, domain: u64, a: u64, b: u64) -> u64 {
-    sm(sm(sm(sm(seed) ^ domain) ^ a) ^ b)
-}
-
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "invariant: called with 0..=1 only")]
 fn thousandths(share: f64) -> u64 {
     (share.clamp(0.0, 1.0) * 1000.0).round() as u64
@@ -110,12 +62,6 @@ mod tests {
 
     fn queries(count: u64) -> Vec<Query> {
         (0..count).map(|id| Query { id, task: u32::from(id % 3 == 0), text: String::new() }).collect()
-    }
-
-    #[test]
-    fn hashes_are_those_of_the_protocol() {
-        assert_eq!(sm(0), 16_294_208_416_658_607_535);
-        assert_eq!(h(0, Domain::Split, 0, 0), 15_114_123_258_453_576_503);
     }
 
     #[test]

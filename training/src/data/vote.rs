@@ -7,9 +7,9 @@ use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
 use super::error::DataError;
+use super::hash::{Domain, h};
 use super::outcome::{embeddings, positions, query_embeddings, read_queries};
 use super::record::{Record, Records};
-use super::split::{Domain, h};
 use super::{Dataset, Interaction, Interactions, SignalKind, UserInfo, fingerprint, llm, open};
 
 /// Name of the file that makes a folder one of votes.

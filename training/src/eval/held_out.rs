@@ -4,8 +4,8 @@ use anyhow::Result;
 use personaroute_bundle::signals::Rated;
 use tch::Tensor;
 
+use crate::data::hash::{Domain, h};
 use crate::data::simulate::{Feedback, answer, disturbed, lowest, rate};
-use crate::data::split::{Domain, h};
 use crate::data::{Dataset, Interactions, Split, UserInfo};
 use crate::model::{Model, Router, TaskInput};
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use ndarray::{Array2, Axis};
 
+use crate::data::hash::{Domain, h};
 use crate::data::simulate::lowest;
-use crate::data::split::{Domain, h};
 use crate::data::{Dataset, Interaction, Interactions, LlmInfo};
 use crate::model::Router;
 use crate::model::columns::{LlmColumn, LlmColumns};
