@@ -1,9 +1,10 @@
 //! The yardsticks of the evaluation protocol, each behind the same trait as the net.
 //!
-//! "Told p" baselines know the users' preferences, which a router in the R setting never does: they are yardsticks only.
+//! "Told" baselines know what users are like, which a router in the R setting never does: they are yardsticks only.
 
 pub mod constant;
 pub mod factor;
+pub mod factor_cells;
 pub mod linear;
 pub mod mean;
 pub mod mlp;
@@ -14,6 +15,7 @@ pub mod ridge;
 
 use anyhow::Result;
 
+use crate::data::world::{World, WorldKind};
 use crate::eval::Field;
 use crate::model::Router;
 
@@ -27,19 +29,43 @@ pub fn all<'a>(field: &Field<'a>, sparse: bool) -> Result<Vec<Box<dyn Router + '
         Box::new(constant::Constant::best_overall(field)),
         Box::new(constant::BestPerUser::new(field)),
     ];
-    if let Some(preferences) = field.truth.preferences() {
-        routers.push(Box::new(mean::task_means(field, preferences)));
-        if field.dataset.query_embeddings.ncols() > 0 {
-            routers.push(Box::new(ridge::ridge(field, preferences)));
-            routers.push(Box::new(neighbour::neighbours(field, preferences)));
-            routers.push(Box::new(mlp::network(field, preferences)?));
-        }
+    match field.truth.world() {
+        Some(world) if world.kind() == WorldKind::Line => routers.extend(told_preference(field, world)?),
+        Some(world) => routers.extend(told_tastes(field, world)),
+        None => {}
     }
     routers.push(Box::new(factor::Factors::new(field)));
+    if let (Some(world), true) = (field.truth.world(), sparse) {
+        for router in factor_cells::all(field, world.kind())? {
+            routers.push(Box::new(router));
+        }
+    }
     if sparse {
         routers.push(Box::new(own::Own::new(field)));
     }
     Ok(routers)
+}
+
+/// Baselines that are told every user's preference, which is all there is to know in `line`.
+fn told_preference<'a>(field: &Field<'a>, world: &World) -> Result<Vec<Box<dyn Router + 'a>>> {
+    let mut routers: Vec<Box<dyn Router + 'a>> = vec![Box::new(mean::task_means(field, world))];
+    if field.dataset.query_embeddings.ncols() > 0 {
+        routers.push(Box::new(ridge::ridge(field, world)));
+        routers.push(Box::new(neighbour::neighbours(field, world)));
+        routers.push(Box::new(mlp::network(field, world)?));
+    }
+    Ok(routers)
+}
+
+/// Baselines that are told more and more of the users of a world with tastes.
+fn told_tastes<'a>(field: &Field<'a>, world: &World) -> Vec<Box<dyn Router + 'a>> {
+    let means = mean::task_means(field, world);
+    let mut routers: Vec<Box<dyn Router + 'a>> =
+        vec![Box::new(means.clone()), Box::new(means.clone().told("told_all_task_means", mean::Told::Tastes))];
+    if world.kind() == WorldKind::Persona {
+        routers.push(Box::new(means.told("told_all_and_habit", mean::Told::Habits)));
+    }
+    routers
 }
 
 #[cfg(test)]

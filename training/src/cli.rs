@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::raw::{Encoder, Setting};
 use crate::data::outcome::Cost;
-use crate::data::simulate::Feedback;
+use crate::data::world::{Feedback, KEY, WorldKind};
 use crate::model::kind::ModelKind;
 
 /// Trains and measures routers for PersonaRoute.
@@ -79,6 +79,12 @@ pub struct Evaluate {
     /// The plugin, where it is not in the build's folder.
     #[arg(long, value_name = "FILE")]
     pub plugin: Option<PathBuf>,
+    /// World whose hidden utilities are the measure, where the data's folder does not name it.
+    #[arg(long)]
+    pub world: Option<WorldKind>,
+    /// Key of that world; 42 unless said.
+    #[arg(long, value_name = "K")]
+    pub key: Option<u64>,
     /// Write the router's choices (user, query_id, llm).
     #[arg(long, value_name = "CSV")]
     pub choices: Option<PathBuf>,
@@ -128,6 +134,12 @@ pub struct Simulate {
     /// All rewards of a seen query, or that of one LLM.
     #[arg(long, default_value = "full")]
     pub feedback: Feedback,
+    /// What users are like, and how they say it.
+    #[arg(long, default_value = "line")]
+    pub world: WorldKind,
+    /// Another key draws other users, tastes and habits.
+    #[arg(long, value_name = "K", default_value_t = KEY)]
+    pub key: u64,
     /// Which cost counts.
     #[arg(long, default_value = "cost_log")]
     pub cost: Cost,
@@ -160,6 +172,12 @@ pub struct Protocol {
     /// All rewards of a seen query (unless said), or that of one LLM.
     #[arg(long)]
     feedback: Option<Feedback>,
+    /// What users are like, and how they say it; line unless said.
+    #[arg(long)]
+    world: Option<WorldKind>,
+    /// Another key than 42 draws other users, tastes and habits.
+    #[arg(long, value_name = "K")]
+    key: Option<u64>,
     /// Which cost counts; cost_log unless said.
     #[arg(long)]
     cost: Option<Cost>,
@@ -218,6 +236,16 @@ impl Protocol {
         self.feedback.unwrap_or_default()
     }
 
+    /// Returns what users are like.
+    pub fn world(&self) -> WorldKind {
+        self.world.unwrap_or_default()
+    }
+
+    /// Returns the key that users, tastes and habits are drawn with.
+    pub fn key(&self) -> u64 {
+        self.key.unwrap_or(KEY)
+    }
+
     /// Returns which cost counts.
     pub fn cost(&self) -> Cost {
         self.cost.unwrap_or_default()
@@ -230,6 +258,8 @@ impl Protocol {
             ("--seeds", self.seeds.is_some()),
             ("--setting", self.setting.is_some()),
             ("--feedback", self.feedback.is_some()),
+            ("--world", self.world.is_some()),
+            ("--key", self.key.is_some()),
             ("--cost", self.cost.is_some()),
             ("--noise", self.noise > 0.0),
             ("--choices", self.choices.is_some()),
@@ -293,6 +323,15 @@ mod tests {
             parse(call).unwrap().command,
             Command::Simulate(Simulate { users: 1000, seen: Some(40), .. })
         ));
+        let call = "personaroute-train simulate --outcomes o --users 1000 --world persona --key 7 --out d";
+        let Command::Simulate(simulate) = parse(call).unwrap().command else { panic!("not simulate") };
+        assert_eq!((simulate.world, simulate.key), (WorldKind::Persona, 7));
+        let Command::Protocol(protocol) =
+            parse("personaroute-train protocol --outcomes o --world choice").unwrap().command
+        else {
+            panic!("not protocol")
+        };
+        assert_eq!((protocol.world(), protocol.key()), (WorldKind::Choice, KEY));
         let call = "personaroute-train protocol --outcomes o --users s9 --seeds 0,1,2 --setting R --feedback bandit --cost cost --config f --choices c --json";
         let Command::Protocol(protocol) = parse(call).unwrap().command else { panic!("not protocol") };
         assert_eq!(

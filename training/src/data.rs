@@ -13,6 +13,7 @@ pub mod hash;
 pub mod interaction;
 pub mod llm;
 pub mod load;
+pub mod noise;
 pub mod npy;
 pub mod open;
 pub mod outcome;
@@ -23,6 +24,7 @@ pub mod split;
 pub mod user;
 pub mod visible;
 pub mod vote;
+pub mod world;
 
 use ndarray::Array2;
 

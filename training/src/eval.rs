@@ -6,6 +6,7 @@ pub mod held_out;
 pub mod metric;
 pub mod model_router;
 pub mod new_llm;
+pub mod total;
 pub mod truth;
 pub mod unseen_task;
 

@@ -5,7 +5,7 @@ use ndarray::Array2;
 
 use crate::data::LlmInfo;
 use crate::eval::Field;
-use crate::eval::truth::{mean_rewards, means};
+use crate::eval::truth::means;
 use crate::model::Router;
 
 /// The same LLM for everybody.
@@ -26,7 +26,7 @@ impl Constant {
     pub fn cheapest(field: &Field<'_>) -> Self {
         let costs = means(&field.dataset.cost, &field.split.train);
         let price = |llm: &LlmInfo| -f64::from(llm.input_price + llm.output_price);
-        let known = costs.iter().all(|cost| !cost.is_nan()) && field.truth.preferences().is_some();
+        let known = costs.iter().all(|cost| !cost.is_nan()) && field.truth.world().is_some();
         let utilities = match known {
             true => costs.iter().map(|cost| -cost).collect(),
             false => field.dataset.llms.iter().map(price).collect(),
@@ -36,15 +36,7 @@ impl Constant {
 
     /// The LLM of the highest mean reward over all users.
     pub fn best_overall(field: &Field<'_>) -> Self {
-        let utilities = match field.truth.preferences() {
-            Some(preferences) => {
-                let p = preferences.iter().sum::<f64>() / preferences.len() as f64;
-                let effects = means(&field.dataset.effect, &field.split.train);
-                let costs = means(&field.dataset.cost, &field.split.train);
-                effects.iter().zip(costs).map(|(effect, cost)| p * effect - (1.0 - p) * cost).collect()
-            }
-            None => mean_rewards(&field.seen.entries, field.dataset.llms.len()),
-        };
+        let utilities = field.truth.population_means(&field.split.train, field.seen);
         Self { name: "best_single_overall", utilities }
     }
 }

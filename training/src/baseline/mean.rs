@@ -1,4 +1,4 @@
-//! Told p: predicted effect and cost of every test query, weighed by each user's preference.
+//! Told p: predicted effect and cost of every test query, weighted by each user's preference; in worlds, told tastes too.
 //!
 //! The mean per task is the strong one; ridge and nearest neighbours put their own predictions in its place.
 
@@ -7,25 +7,59 @@ use std::collections::HashMap;
 use anyhow::Result;
 use ndarray::Array2;
 
+use crate::data::Dataset;
+use crate::data::world::World;
 use crate::eval::Field;
 use crate::eval::truth::{Mean, means};
 use crate::model::Router;
 
-/// Predicted effect and cost of some queries, shared by all users.
+/// Predicted effect and cost of some queries, shared by all users; what users like is told.
+#[derive(Debug, Clone)]
 pub struct Predicted {
     name: &'static str,
-    preferences: Vec<f64>,
-    rows: HashMap<u32, usize>,
+    world: World,
+    told: Told,
+    rows: HashMap<u32, Row>,
     effect: Array2<f64>,
     cost: Array2<f64>,
 }
 
+/// What is told of every user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Its weight on quality.
+    Preference,
+    /// Its tastes by task besides.
+    Tastes,
+    /// Its habit about length besides.
+    Habits,
+}
+
+/// Where the prediction of a query stands, and its task.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    position: usize,
+    task: usize,
+}
+
 impl Predicted {
-    /// Takes predictions `[queries, llms]` in the order of `queries`.
-    pub fn new(name: &'static str, preferences: &[f64], queries: &[u32], predicted: [Array2<f64>; 2]) -> Self {
-        let [effect, cost] = predicted;
-        let rows = queries.iter().enumerate().map(|(row, &query)| (query, row)).collect();
-        Self { name, preferences: preferences.to_vec(), rows, effect, cost }
+    /// Takes predictions `[queries, llms]` in the order of `queries`; every user's weight is told.
+    pub fn new(
+        name: &'static str,
+        (dataset, world): (&Dataset, &World),
+        queries: &[u32],
+        [effect, cost]: [Array2<f64>; 2],
+    ) -> Self {
+        let task = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| query.task as usize);
+        let rows = queries.iter().enumerate();
+        let rows = rows.map(|(position, &query)| (query, Row { position, task: task(query) })).collect();
+        Self { name, world: world.clone(), told: Told::Preference, rows, effect, cost }
+    }
+
+    /// Tells more of every user.
+    #[must_use]
+    pub fn told(self, name: &'static str, told: Told) -> Self {
+        Self { name, told, ..self }
     }
 }
 
@@ -35,18 +69,29 @@ impl Router for Predicted {
     }
 
     fn utilities(&self, user: usize, queries: &[u32]) -> Result<Array2<f64>> {
-        let p = self.preferences.get(user).copied().unwrap_or(0.5);
-        let row = |at: usize| queries.get(at).and_then(|query| self.rows.get(query)).copied();
+        let person = self.world.person(user);
+        let utility = |query: u32, llm: usize| {
+            let row = self.rows.get(&query)?;
+            let place = (row.position, llm);
+            let (effect, cost) = self.effect.get(place).zip(self.cost.get(place))?;
+            let weight = person.weight(row.task);
+            let line = weight * effect - (1.0 - weight) * cost;
+            Some(match self.told {
+                Told::Preference => line,
+                Told::Tastes => line + person.taste(row.task, llm),
+                Told::Habits => {
+                    line + person.taste(row.task, llm) + self.world.length(query) * person.length_weight(llm)
+                }
+            })
+        };
         Ok(Array2::from_shape_fn((queries.len(), self.effect.ncols()), |(at, llm)| {
-            let place = row(at).map(|row| (row, llm));
-            let outcome = place.and_then(|place| self.effect.get(place).zip(self.cost.get(place)));
-            outcome.map_or(f64::NAN, |(effect, cost)| p * effect - (1.0 - p) * cost)
+            queries.get(at).and_then(|&query| utility(query, llm)).unwrap_or(f64::NAN)
         }))
     }
 }
 
 /// Predicts the mean over training tasks of their queries' means: what a task that nobody has seen is like.
-pub fn over_tasks(field: &Field<'_>, preferences: &[f64]) -> Predicted {
+pub fn over_tasks(field: &Field<'_>, world: &World) -> Predicted {
     let tasks = by_task(field);
     let predicted = [0_usize, 1].map(|part| {
         Array2::from_shape_fn((field.split.test.len(), field.dataset.llms.len()), |(_, llm)| {
@@ -55,11 +100,11 @@ pub fn over_tasks(field: &Field<'_>, preferences: &[f64]) -> Predicted {
             mean.value()
         })
     });
-    Predicted::new("told_p_mean_over_tasks", preferences, &field.split.test, predicted)
+    Predicted::new("told_p_mean_over_tasks", (field.dataset, world), &field.split.test, predicted)
 }
 
 /// Predicts the mean of the training queries of the same task.
-pub fn task_means(field: &Field<'_>, preferences: &[f64]) -> Predicted {
+pub fn task_means(field: &Field<'_>, world: &World) -> Predicted {
     let dataset = field.dataset;
     let task_of = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| query.task);
     let overall = [&dataset.effect, &dataset.cost].map(|array| means(array, &field.split.train));
@@ -72,7 +117,7 @@ pub fn task_means(field: &Field<'_>, preferences: &[f64]) -> Predicted {
             own.or_else(|| value(&overall)).unwrap_or(f64::NAN)
         })
     });
-    Predicted::new("told_p_task_means", preferences, &field.split.test, predicted)
+    Predicted::new("told_p_task_means", (dataset, world), &field.split.test, predicted)
 }
 
 /// Returns effect and cost of each task's training queries by LLM, NaN where nothing is known.

@@ -5,6 +5,7 @@ use ndarray::{Array2, s};
 use tch::nn::OptimizerConfig;
 use tch::{Device, Kind, Tensor, nn};
 
+use crate::data::world::World;
 use crate::eval::Field;
 use crate::model::rng::Rng;
 use crate::model::tensors;
@@ -20,7 +21,7 @@ const RATE: f64 = 3e-3;
 const DECAY: f64 = 1e-3;
 
 /// Predicts effect and cost of the test queries.
-pub fn network(field: &Field<'_>, preferences: &[f64]) -> Result<Predicted> {
+pub fn network(field: &Field<'_>, world: &World) -> Result<Predicted> {
     let dataset = field.dataset;
     let targets = outcomes(dataset, &field.split.train);
     let llms = dataset.llms.len();
@@ -42,7 +43,7 @@ pub fn network(field: &Field<'_>, preferences: &[f64]) -> Result<Predicted> {
     let shape = (rows.len(), 2 * llms);
     let all = Array2::from_shape_vec(shape, rows.concat())?.mapv(f64::from);
     let parts = [all.slice(s![.., ..llms]).to_owned(), all.slice(s![.., llms..]).to_owned()];
-    Ok(Predicted::new("told_p_mlp", preferences, &field.split.test, parts))
+    Ok(Predicted::new("told_p_mlp", (dataset, world), &field.split.test, parts))
 }
 
 /// Weights at random from our own generator, so that libtorch's global one is left alone.

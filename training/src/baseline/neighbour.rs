@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, Axis};
 
 use crate::data::Dataset;
+use crate::data::world::World;
 use crate::eval::Field;
 
 use super::mean::Predicted;
@@ -14,7 +15,7 @@ const NEIGHBOURS: usize = 80;
 const TEMPERATURE: f32 = 0.1;
 
 /// Predicts effect and cost of the test queries from their neighbours.
-pub fn neighbours(field: &Field<'_>, preferences: &[f64]) -> Predicted {
+pub fn neighbours(field: &Field<'_>, world: &World) -> Predicted {
     let dataset = field.dataset;
     let y = outcomes(dataset, &field.split.train);
     let similar = rows(dataset, &field.split.test).dot(&rows(dataset, &field.split.train).t());
@@ -39,7 +40,7 @@ pub fn neighbours(field: &Field<'_>, preferences: &[f64]) -> Predicted {
             }
         }
     }
-    Predicted::new("told_p_knn80", preferences, &field.split.test, predicted)
+    Predicted::new("told_p_knn80", (dataset, world), &field.split.test, predicted)
 }
 
 fn weight(similarity: f32) -> f64 {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use ndarray::Array2;
 
 use crate::data::Dataset;
+use crate::data::world::WorldKind;
 use crate::eval::Field;
 use crate::eval::truth::Mean;
 use crate::model::Router;
@@ -18,7 +19,9 @@ pub struct Own<'a> {
 impl<'a> Own<'a> {
     /// Averages what each user has seen.
     pub fn new(field: &Field<'a>) -> Self {
-        let means = (0..field.truth.users()).map(|user| table(field, user)).collect();
+        // With tastes by task, everybody's mean of a task says more than the user's own mean of other tasks.
+        let others = field.truth.world().filter(|world| world.kind() != WorldKind::Line).map(|_| population(field));
+        let means = (0..field.truth.users()).map(|user| table(field, user, others.as_ref())).collect();
         Self { dataset: field.dataset, means }
     }
 }
@@ -40,18 +43,28 @@ impl Router for Own<'_> {
     }
 }
 
-fn table(field: &Field<'_>, user: usize) -> Array2<f64> {
+/// Returns everybody's mean reward per task and LLM, 0 where nobody has rated any.
+fn population(field: &Field<'_>) -> Array2<f64> {
+    let mut cells = Array2::from_elem((field.dataset.tasks.len(), field.dataset.llms.len()), Mean::default());
+    (0..field.seen.users.len()).for_each(|user| add(field, user, &mut cells));
+    cells.mapv(|cell| if cell.value().is_nan() { 0.0 } else { cell.value() })
+}
+
+/// Returns one user's means; where it has seen nothing, those of `others`, or its own over all tasks.
+fn table(field: &Field<'_>, user: usize, others: Option<&Array2<f64>>) -> Array2<f64> {
     let (tasks, llms) = (field.dataset.tasks.len(), field.dataset.llms.len());
     let mut cells = Array2::from_elem((tasks, llms), Mean::default());
+    add(field, user, &mut cells);
+    if let Some(others) = others {
+        return Array2::from_shape_fn((tasks, llms), |place| {
+            let own = cells.get(place).map(Mean::value).filter(|mean| !mean.is_nan());
+            own.or_else(|| others.get(place).copied()).unwrap_or(f64::NAN)
+        });
+    }
     let mut overall = vec![Mean::default(); llms];
     for entry in field.seen.of(user) {
-        let task = field.dataset.queries.get(entry.query as usize).map_or(0, |query| query.task as usize);
-        let Some(reward) = entry.reward().map(f64::from) else { continue };
-        if let Some(cell) = cells.get_mut((task, usize::from(entry.llm))) {
-            cell.add(reward);
-        }
-        if let Some(mean) = overall.get_mut(usize::from(entry.llm)) {
-            mean.add(reward);
+        if let (Some(mean), Some(reward)) = (overall.get_mut(usize::from(entry.llm)), entry.reward()) {
+            mean.add(f64::from(reward));
         }
     }
     let seen = |task: usize| cells.row(task).iter().any(|cell| !cell.value().is_nan());
@@ -60,4 +73,14 @@ fn table(field: &Field<'_>, user: usize) -> Array2<f64> {
         let any = overall.get(llm).map(Mean::value);
         if seen(task) { own } else { any }.unwrap_or(f64::NAN)
     })
+}
+
+fn add(field: &Field<'_>, user: usize, cells: &mut Array2<Mean>) {
+    for entry in field.seen.of(user) {
+        let task = field.dataset.queries.get(entry.query as usize).map_or(0, |query| query.task as usize);
+        let cell = cells.get_mut((task, usize::from(entry.llm)));
+        if let (Some(cell), Some(reward)) = (cell, entry.reward()) {
+            cell.add(f64::from(reward));
+        }
+    }
 }

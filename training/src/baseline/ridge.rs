@@ -3,6 +3,7 @@
 use ndarray::{Array2, Axis, s};
 
 use crate::data::Dataset;
+use crate::data::world::World;
 use crate::eval::Field;
 use crate::eval::truth::means;
 
@@ -15,7 +16,7 @@ const PENALTY: f64 = 10.0;
 const TASK: f64 = 0.5;
 
 /// Predicts effect and cost of the test queries; unobserved outcomes are filled with their LLM's mean.
-pub fn ridge(field: &Field<'_>, preferences: &[f64]) -> Predicted {
+pub fn ridge(field: &Field<'_>, world: &World) -> Predicted {
     let dataset = field.dataset;
     let x = features(dataset, &field.split.train);
     let y = outcomes(dataset, &field.split.train);
@@ -25,7 +26,7 @@ pub fn ridge(field: &Field<'_>, preferences: &[f64]) -> Predicted {
     let predicted = features(dataset, &field.split.test).dot(&weights);
     let llms = dataset.llms.len();
     let parts = [predicted.slice(s![.., ..llms]).to_owned(), predicted.slice(s![.., llms..]).to_owned()];
-    Predicted::new("told_p_ridge_query_task", preferences, &field.split.test, parts)
+    Predicted::new("told_p_ridge_query_task", (dataset, world), &field.split.test, parts)
 }
 
 /// Embedding, task indicator, one.

@@ -2,13 +2,16 @@
 
 use crate::data::outcome::tests::shared;
 use crate::data::outcome::{self, Cost};
-use crate::data::simulate::{Draw, Feedback, Users, population};
+use crate::data::simulate::{Draw, Users, population};
 use crate::data::split::{Ratio, split};
+use crate::data::world::{Feedback, KEY, WorldKind};
 use crate::eval::metric::Metrics;
 use crate::eval::truth::Truth;
 use crate::eval::{Field, measure};
 
 use super::all;
+
+mod worlds;
 
 /// reward, best single per user, oracle, gap closed, accuracy, routed differently: means of seeds 0 to 2.
 type Row = (&'static str, [f64; 6]);
@@ -51,9 +54,10 @@ fn check(name: &str, users: Users, seen: Option<usize>, expected: &[Row]) {
     let mut measured: Vec<Vec<(String, Metrics)>> = Vec::new();
     for seed in 0..3 {
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, seed);
+        let world = users.world(&data, WorldKind::Line, KEY).unwrap();
         let draw = Draw { seed, seen, feedback: Feedback::Full };
-        let seen_rewards = population(&data, &split, &users.infos(), draw);
-        let truth = Truth::Formula { dataset: &data, preferences: users.preferences() };
+        let seen_rewards = population(&data, &split, &world, draw);
+        let truth = Truth::Simulated { dataset: &data, world };
         let field = Field::new(&data, &truth, &split, &seen_rewards, seed);
         let routers = all(&field, seen.is_some()).unwrap();
         let outcomes = routers.iter().map(|router| measure(&field, router.as_ref()).unwrap());
@@ -83,9 +87,9 @@ fn learned_baselines_know_more_than_the_cheapest() {
     let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
     let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 0);
     let draw = Draw { seed: 0, seen: Some(40), feedback: Feedback::Full };
-    let users = Users::Uniform(100);
-    let seen = population(&data, &split, &users.infos(), draw);
-    let truth = Truth::Formula { dataset: &data, preferences: users.preferences() };
+    let world = Users::Uniform(100).world(&data, WorldKind::Line, KEY).unwrap();
+    let seen = population(&data, &split, &world, draw);
+    let truth = Truth::Simulated { dataset: &data, world };
     let field = Field::new(&data, &truth, &split, &seen, 0);
     let routers = all(&field, true).unwrap();
     let reward = |name: &str| {

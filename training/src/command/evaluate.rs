@@ -58,7 +58,7 @@ struct Measured {
 fn from_run(args: &Evaluate) -> Result<Measured> {
     let (folder, config) = chosen(args)?;
     let model = train::load(&folder)?;
-    let experiment = Experiment::open(&config)?;
+    let experiment = opened(args, &config)?;
     let truth = experiment.truth();
     let field = experiment.field(&truth);
     let (dataset, users, test) = (field.dataset, experiment.users(), &field.split.test);
@@ -77,7 +77,7 @@ fn from_bundle(args: &Evaluate, folder: &Path) -> Result<Measured> {
     };
     let data = args.data.as_deref().context("--bundle needs --data")?;
     config.source = Some(Source::recognise(data)?);
-    let experiment = Experiment::open(&config)?;
+    let experiment = opened(args, &config)?;
     let host = bundle::open(folder, args.plugin.clone(), config.encoder)?;
     let truth = experiment.truth();
     let field = experiment.field(&truth);
@@ -88,6 +88,15 @@ fn from_bundle(args: &Evaluate, folder: &Path) -> Result<Measured> {
     drop(field);
     drop(truth);
     Ok(Measured { experiment, rows, outcome, weights: config.weights, what: format!("bundle {}", folder.display()) })
+}
+
+/// Reads the data, measured by the hidden utilities of the world that was asked for.
+fn opened(args: &Evaluate, config: &Config) -> Result<Experiment> {
+    let mut experiment = Experiment::open(config)?;
+    if args.world.is_some() || args.key.is_some() {
+        experiment.set_world(args.world, args.key)?;
+    }
+    Ok(experiment)
 }
 
 /// Returns the run and the configuration that says where its data is.

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::note;
 use crate::baseline;
 use crate::config::Config;
 use crate::data::load::{Loaded, Options, load};
+use crate::data::world::file::WorldId;
+use crate::data::world::{KEY, World, WorldKind};
 use crate::data::{Interactions, UserInfo};
 use crate::eval::truth::Truth;
 use crate::eval::{Field, Outcome, measure};
@@ -20,6 +22,8 @@ pub struct Experiment {
     pub loaded: Loaded,
     /// Interactions on training queries.
     pub seen: Interactions,
+    /// The hidden utilities of the users, where they are known.
+    world: Option<World>,
     /// How long reading took.
     seconds: f64,
 }
@@ -42,7 +46,22 @@ impl Experiment {
             note(&format!("warning: {warning}"));
         }
         let seen = loaded.training();
-        Ok(Self { loaded, seen, seconds: started.elapsed().as_secs_f64() })
+        let world = world(&loaded, loaded.world)?;
+        Ok(Self { loaded, seen, world, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Measures by the hidden utilities of a world whose users the data does not say it holds.
+    pub fn set_world(&mut self, kind: Option<WorldKind>, key: Option<u64>) -> Result<()> {
+        let found = self.loaded.world;
+        let kind = kind.or(found.map(|found| found.world)).unwrap_or_default();
+        let key = key.or(found.map(|found| found.key)).unwrap_or(KEY);
+        let given = WorldId { world: kind, key };
+        if let Some(found) = found.filter(|found| *found != given) {
+            let [found, given] = [found, given].map(|id| format!("{} (key {})", id.world.as_str(), id.key));
+            bail!("{}: its users are of world {found}, not {given}", self.loaded.dataset.name);
+        }
+        self.world = world(&self.loaded, Some(given))?;
+        Ok(())
     }
 
     /// Returns what was read, and how long that took.
@@ -63,12 +82,11 @@ impl Experiment {
         &self.loaded.interactions.users
     }
 
-    /// Returns the rewards of all users: computed where preferences explain them, observed elsewhere.
+    /// Returns the rewards of all users: hidden utilities where they are known, observed elsewhere.
     pub fn truth(&self) -> Truth<'_> {
         let dataset = &self.loaded.dataset;
-        let preferences = self.users().iter().map(|user| user.preference).collect::<Option<Vec<f64>>>();
-        match preferences.filter(|_| self.loaded.explained) {
-            Some(preferences) => Truth::Formula { dataset, preferences },
+        match &self.world {
+            Some(world) => Truth::Simulated { dataset, world: world.clone() },
             None => Truth::Observed { interactions: &self.loaded.interactions, llms: dataset.llms.len() },
         }
     }
@@ -83,6 +101,17 @@ impl Experiment {
         let everything = self.loaded.split.train.len() * self.loaded.dataset.llms.len() * self.users().len();
         self.seen.entries.len() < everything
     }
+}
+
+/// Returns the users as a world: the named one, or `line` where their preferences explain every reward.
+fn world(loaded: &Loaded, id: Option<WorldId>) -> Result<Option<World>> {
+    let users = &loaded.interactions.users;
+    if let Some(WorldId { world, key }) = id.filter(|id| id.world != WorldKind::Line) {
+        let made = World::of_users(&loaded.dataset, world, key, users);
+        return made.map(Some).with_context(|| loaded.dataset.name.clone());
+    }
+    let preferences = users.iter().map(|user| user.preference).collect::<Option<Vec<f64>>>();
+    Ok(preferences.filter(|_| loaded.explained).map(|preferences| World::line(&preferences)))
 }
 
 /// Measures routers, then the baselines; the first router's outcome comes with its choices.

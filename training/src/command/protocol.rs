@@ -18,9 +18,11 @@ use super::{note, print};
 use crate::cli::Protocol;
 use crate::config::Config;
 use crate::config::raw::Encoder;
-use crate::data::simulate::{Draw, Users, disturb, population};
+use crate::data::noise::disturb;
+use crate::data::simulate::{Draw, Users, population};
 use crate::data::split::{Ratio, split};
 use crate::data::visible::visible;
+use crate::data::world::WorldKind;
 use crate::data::{Dataset, Interactions, Setting, Split, encode, outcome, vote};
 use crate::eval::Field;
 use crate::eval::model_router::ModelRouter;
@@ -58,6 +60,7 @@ pub fn run(args: &Protocol) -> Result<()> {
         }
         return super::vote::protocol(args, &config);
     }
+    check(args)?;
     let mut dataset = outcome::read(&args.outcomes, args.cost(), &config.families)?;
     if let Some(encoder) = &config.encoder {
         encode::missing(&mut dataset, encoder)?;
@@ -68,6 +71,29 @@ pub fn run(args: &Protocol) -> Result<()> {
     match args.json {
         true => print(&sheet.json(&seeds)),
         false => print(&sheet.text(&seeds)),
+    }
+}
+
+/// Refuses options that have no meaning in the world asked for.
+fn check(args: &Protocol) -> Result<()> {
+    args.world().check(args.feedback())?;
+    users(args).0.check(args.world(), args.key())?;
+    if args.world() == WorldKind::Line {
+        return Ok(());
+    }
+    let line_only =
+        [("--noise", args.noise > 0.0), ("--new-llms", args.new_llms), ("--unseen-tasks", args.unseen_tasks)];
+    match line_only.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => bail!("{flag} is defined for world line only, found world {}", args.world().as_str()),
+        None => Ok(()),
+    }
+}
+
+/// Returns the population, and how many training queries each user has seen.
+fn users(args: &Protocol) -> (Users, Option<usize>) {
+    match args.users() {
+        "s9" => (Users::Nine, None),
+        _ => (Users::Uniform(1000), Some(SEEN)),
     }
 }
 
@@ -92,13 +118,11 @@ impl Lab<'_> {
     fn seed(&self, seed: u64) -> Result<Seed> {
         let (args, dataset) = (self.args, &self.dataset);
         let split = split(&dataset.queries, dataset.tasks.len(), Ratio::PROTOCOL, seed);
-        let (users, seen) = match args.users() {
-            "s9" => (Users::Nine, None),
-            _ => (Users::Uniform(1000), Some(SEEN)),
-        };
-        let draw = Draw { seed, seen, feedback: args.feedback() };
-        let interactions = self.disturbed(population(dataset, &split, &users.infos(), draw), dataset, seed);
-        let truth = Truth::Formula { dataset, preferences: users.preferences() };
+        let (users, seen) = users(args);
+        let world = users.world(dataset, args.world(), args.key())?;
+        let draw = Draw { seen, ..self.draw(seed) };
+        let interactions = self.disturbed(population(dataset, &split, &world, draw), dataset, seed);
+        let truth = Truth::Simulated { dataset, world: world.clone() };
         let field = Field::new(dataset, &truth, &split, &interactions, seed);
         let started = Instant::now();
         let model = match args.baselines_only {
@@ -120,16 +144,22 @@ impl Lab<'_> {
             note(&format!("seed {seed}, trained in {train_seconds:.1} s\n\n{}", report::table::markdown(&rows)));
         }
         let mut result = Seed { seed, rows, train_seconds, ..Seed::default() };
+        if args.held_out {
+            result.held_out = self.held_out(&field, &world, model.as_ref())?;
+        }
         if let Some(model) = &model {
-            result.held_out = if args.held_out { self.held_out(&field, model)? } else { Vec::new() };
             result.draws = if args.new_llms { self.new_llms(&field, model)? } else { Vec::new() };
             result.new_llms = gain::means(&result.draws);
         }
         if args.unseen_tasks {
-            result.left_out = self.unseen_tasks(&split, &users.infos(), draw)?;
+            result.left_out = self.unseen_tasks(&split, &world, draw)?;
             result.unseen_tasks = unseen::means(&result.left_out);
         }
         Ok(result)
+    }
+
+    fn draw(&self, seed: u64) -> Draw {
+        Draw { seed, seen: Some(SEEN), feedback: self.args.feedback() }
     }
 
     /// Adds the noise that was asked for to rewards that users have seen; what is measured stays as it is.

@@ -14,17 +14,21 @@ const NINE: u32 = 9;
 
 /// Writes the folder and says what is in it.
 pub fn run(args: &cli::Simulate) -> Result<()> {
-    let dataset = outcome::read(&args.outcomes, args.cost, &[])?;
-    let split = split(&dataset.queries, dataset.tasks.len(), Ratio::PROTOCOL, args.seed);
     let users = match args.users {
         NINE => Users::Nine,
         count => Users::Uniform(count),
     };
+    args.world.check(args.feedback)?;
+    users.check(args.world, args.key)?;
+    let dataset = outcome::read(&args.outcomes, args.cost, &[])?;
+    let split = split(&dataset.queries, dataset.tasks.len(), Ratio::PROTOCOL, args.seed);
+    let world = users.world(&dataset, args.world, args.key)?;
     let draw = Draw { seed: args.seed, seen: args.seen, feedback: args.feedback };
     let bar = Bar::count(args.quiet, "users", u64::from(args.users));
     simulate::copy_outcomes(&args.outcomes, &args.out)?;
-    let interactions = simulate::write(&dataset, &split, users, draw, &args.out, || bar.step())?;
+    let interactions = simulate::write(&dataset, &split, &world, draw, &args.out, || bar.step())?;
     drop(bar);
-    let (users, out) = (args.users, args.out.display());
-    print(&format!("{out}: {users} users, {interactions} interactions, {} feedback", args.feedback.as_str()))
+    let (users, out, kind) = (args.users, args.out.display(), args.world.as_str());
+    let feedback = args.feedback.as_str();
+    print(&format!("{out}: {users} users of world {kind}, {interactions} interactions, {feedback} feedback"))
 }

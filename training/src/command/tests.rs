@@ -33,6 +33,37 @@ fn call(line: &str) -> Result<()> {
 }
 
 #[test]
+fn a_simulated_world_is_measured_by_its_hidden_utilities() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    outcomes(folder.path());
+    let line = "--users 30 --seen 12 --seed 5 --world persona --key 7 --quiet";
+    call(&format!("simulate --outcomes {} {line} --out {}", at(""), at("d"))).unwrap();
+    call(&format!("train --data {} --run {} --quiet", at("d"), at("run"))).unwrap();
+    let report: Value = serde_json::from_slice(&std::fs::read(at("run/report/metrics.json")).unwrap()).unwrap();
+    let gap = |name: &str| report["baselines"][name]["gap_closed"].as_f64().unwrap();
+    // Outcomes by task are all there is in this data, so who is told everything but the length habit loses by that only.
+    assert!(gap("told_all_and_habit") > 0.99, "{report}");
+    assert!(gap("told_all_task_means") < gap("told_all_and_habit"), "{report}");
+    let error = call(&format!("evaluate --run {} --world taste --json", at("run"))).unwrap_err().to_string();
+    assert_eq!(error, "d: its users are of world persona (key 7), not taste (key 7)");
+    call(&format!("evaluate --run {} --world persona --key 7 --json", at("run"))).unwrap();
+}
+
+#[test]
+fn worlds_without_users_or_feedback_are_refused() {
+    let refused = |line: &str| call(&format!("{line} --outcomes nowhere")).unwrap_err().to_string();
+    let error = refused("protocol --users s9 --world taste");
+    assert!(error.starts_with("world `taste` is defined for users with uniform preferences"), "{error}");
+    assert_eq!(error, refused("simulate --users 9 --world taste --out nowhere"));
+    let error = refused("protocol --world choice --feedback bandit");
+    assert!(error.starts_with("world `choice` has no bandit feedback"), "{error}");
+    assert_eq!(error, refused("simulate --users 10 --world choice --feedback bandit --out nowhere"));
+    let error = refused("protocol --world persona --unseen-tasks");
+    assert_eq!(error, "--unseen-tasks is defined for world line only, found world persona");
+}
+
+#[test]
 fn outcomes_become_users_a_run_a_table_and_a_bundle() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();

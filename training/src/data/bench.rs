@@ -154,7 +154,7 @@ impl Reading<'_> {
         };
         let told = interactions.users.iter().all(|user| user.preference.is_some());
         let explained = self.explained && told && queries.agreed;
-        Ok(Loaded { dataset, interactions, split, seed: options.seed, explained, warnings })
+        Ok(Loaded { dataset, interactions, split, seed: options.seed, explained, world: None, warnings })
     }
 }
 

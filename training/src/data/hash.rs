@@ -30,6 +30,24 @@ pub enum Domain {
     Noise = 13,
     /// Choices of the random baseline.
     Random = 14,
+    /// User factors of hidden tastes; like every normal number it uses the number above as well.
+    UserFactor = 20,
+    /// Loadings of an LLM that are the same on all tasks.
+    LlmLoading = 22,
+    /// Loadings of an LLM on one task.
+    TaskLoading = 24,
+    /// How much more quality weighs on one task than on others.
+    TaskWeight = 26,
+    /// Verbosity of LLMs.
+    Verbosity = 28,
+    /// What decides between answers that a user likes almost equally.
+    ChoiceNoise = 30,
+    /// How much a user minds long answers to short questions.
+    Habit = 32,
+    /// How far apart a user's stars are.
+    StarScale = 34,
+    /// How lenient a user is.
+    Leniency = 36,
 }
 
 /// One step of splitmix64 with its increment.
@@ -38,6 +56,27 @@ pub fn sm(x: u64) -> u64 {
     let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// Returns a uniform number in 0..1, as `h` with 53 bits; 0 is possible.
+pub fn unit(seed: u64, domain: Domain, a: u64, b: u64) -> f64 {
+    (h(seed, domain, a, b) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Returns a uniform number strictly between 0 and 1, so that its logarithm is finite.
+pub fn uniform(seed: u64, domain: Domain, a: u64, b: u64) -> f64 {
+    open(h(seed, domain, a, b))
+}
+
+/// Returns a standard normal number (Box and Muller's transform of `domain` and the number above it).
+pub fn normal(seed: u64, domain: Domain, a: u64, b: u64) -> f64 {
+    let [length, angle] = [0, 1].map(|next| open(chain(seed, domain as u64 + next, a, b)));
+    (-2.0 * length.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}
+
+/// Returns the middle of the 2⁻⁵³ wide step that a hash falls into.
+pub fn open(hash: u64) -> f64 {
+    ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
 /// The protocol's hash of two numbers.

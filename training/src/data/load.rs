@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::outcome::{self, Cost};
 use super::split::{Ratio, split};
+use super::world::file::WorldId;
 use super::{Dataset, Interactions, Split, bench, encode, open, user, vote};
 
 /// Where data comes from.
@@ -58,6 +59,8 @@ pub struct Loaded {
     pub seed: u64,
     /// Whether preferences, effects and costs explain every reward, so that every reward can be computed.
     pub explained: bool,
+    /// The world that simulated users were drawn from, where the data names one.
+    pub world: Option<WorldId>,
     /// What a reader should know, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -124,6 +127,7 @@ fn outcomes(folder: &Path, options: &Options) -> Result<Loaded> {
         Some(found) => found,
         None => (split(&dataset.queries, dataset.tasks.len(), options.ratio, options.seed), options.seed),
     };
+    let world = WorldId::read(folder)?;
     let explained = interactions.users.iter().all(|user| user.preference.is_some());
-    Ok(Loaded { dataset, interactions, split, seed, explained, warnings: Vec::new() })
+    Ok(Loaded { dataset, interactions, split, seed, explained, world, warnings: Vec::new() })
 }

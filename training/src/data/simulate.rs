@@ -1,14 +1,12 @@
-//! Simulates users over outcomes (multi-cost-efficiency): a weight between quality and cost each, and what they have seen.
+//! Simulates users over outcomes: which queries each of them has seen, and what it says of the answers.
 
 use std::path::Path;
 
 use super::error::DataError;
-use super::hash::{Domain, h, sm};
+use super::hash::{Domain, h};
 use super::user::{self, Columns, Writer};
-use super::{Dataset, Interaction, Interactions, Split, UserInfo};
-
-/// Seed of the population itself: the same people for every split.
-const POPULATION: u64 = 42;
+use super::world::{Feedback, KEY, Person, World, WorldError, WorldKind};
+use super::{Dataset, Interaction, Interactions, Split};
 
 /// Which users there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,27 +15,6 @@ pub enum Users {
     Nine,
     /// So many users with preferences uniform in 0..1.
     Uniform(u32),
-}
-
-/// Which rewards of a seen query a user knows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Feedback {
-    /// Those of all LLMs.
-    #[default]
-    Full,
-    /// That of one LLM.
-    Bandit,
-}
-
-impl Feedback {
-    /// Returns the word for reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Bandit => "bandit",
-        }
-    }
 }
 
 /// How interactions are drawn.
@@ -52,148 +29,80 @@ pub struct Draw {
 }
 
 impl Users {
-    /// Returns the users; ids are their numbers.
-    pub fn infos(self) -> Vec<UserInfo> {
-        (0_u32..)
-            .zip(self.preferences())
-            .map(|(user, p)| UserInfo { id: user.to_string(), preference: Some(p) })
-            .collect()
+    /// Refuses worlds that these users are not of.
+    pub fn check(self, kind: WorldKind, key: u64) -> Result<(), WorldError> {
+        match self {
+            Self::Nine if kind != WorldKind::Line => Err(WorldError::Nine(kind.as_str())),
+            Self::Nine if key != KEY => Err(WorldError::NineKey),
+            Self::Nine | Self::Uniform(_) => Ok(()),
+        }
     }
 
-    /// Returns the weight on quality of each user.
-    pub fn preferences(self) -> Vec<f64> {
+    /// Makes the world of these users.
+    pub fn world(self, dataset: &Dataset, kind: WorldKind, key: u64) -> Result<World, WorldError> {
+        self.check(kind, key)?;
         match self {
             // Tenths are the nearest doubles to 0.2, 0.3 …, which 2.0 * 0.1 is not.
-            Self::Nine => (2..=10_u32).map(|tenths| f64::from(tenths) / 10.0).collect(),
-            Self::Uniform(count) => (0..u64::from(count)).map(preference).collect(),
+            Self::Nine => Ok(World::line(&(2..=10_u32).map(|tenths| f64::from(tenths) / 10.0).collect::<Vec<_>>())),
+            Self::Uniform(count) => Ok(World::new(dataset, kind, key, 0..count.into())),
         }
     }
 }
 
-/// Returns the protocol's preference of user `user`.
-pub fn preference(user: u64) -> f64 {
-    (h(POPULATION, Domain::Preference, user, 0) >> 11) as f64 / (1_u64 << 53) as f64
-}
-
-/// Returns the `count` users with the lowest held-out hash, in the order of their numbers.
+/// Returns the `count` users with the lowest held-out hash, in the order of their numbers; the same in every world.
 pub fn held_out(users: u32, count: usize) -> Vec<u32> {
     let mut hashed: Vec<(u64, u32)> =
-        (0..users).map(|user| (h(POPULATION, Domain::HeldOut, u64::from(user), 0), user)).collect();
+        (0..users).map(|user| (h(KEY, Domain::HeldOut, u64::from(user), 0), user)).collect();
     hashed.sort_unstable();
     let mut chosen: Vec<u32> = hashed.into_iter().take(count).map(|(_, user)| user).collect();
     chosen.sort_unstable();
     chosen
 }
 
-/// Returns the `count` of `rows` with the lowest hash for this user, in the order of the hash.
-pub fn lowest(dataset: &Dataset, rows: &[u32], count: usize, hash: impl Fn(u64) -> u64) -> Vec<u32> {
-    let id = |row: u32| dataset.queries.get(row as usize).map_or(0, |query| query.id);
-    let mut hashed: Vec<(u64, usize, u32)> =
-        rows.iter().enumerate().map(|(at, &row)| (hash(id(row)), at, row)).collect();
-    if count < hashed.len() {
-        hashed.select_nth_unstable(count);
-        hashed.truncate(count);
-    }
-    hashed.sort_unstable();
-    hashed.into_iter().map(|(_, _, row)| row).collect()
-}
-
-/// Returns what one user has seen of the training queries, by query, then LLM.
-pub fn entries(dataset: &Dataset, train: &[u32], draw: Draw, user: u32, preference: f64) -> Vec<Interaction> {
-    let number = u64::from(user);
+/// Returns what one user says of the training queries it has seen, by query, then LLM.
+pub fn entries(dataset: &Dataset, train: &[u32], draw: Draw, person: &Person<'_>) -> Vec<Interaction> {
     let mut rows = match draw.seen {
-        Some(count) => lowest(dataset, train, count, |id| h(draw.seed, Domain::Seen, number, id)),
+        Some(count) => person.seen(dataset, train, draw.seed, count),
         None => train.to_vec(),
     };
     rows.sort_unstable();
-    let rated = |row: u32| {
-        let id = dataset.queries.get(row as usize).map_or(0, |query| query.id);
-        let only = (draw.feedback == Feedback::Bandit)
-            .then(|| h(draw.seed, Domain::Bandit, number, id) % dataset.llms.len().max(1) as u64);
-        rate(dataset, row, preference).filter(move |entry| only.is_none_or(|llm| u64::from(entry.llm) == llm))
-    };
-    rows.into_iter().flat_map(rated).collect()
-}
-
-/// Returns the rewards of every observed answer to a query.
-#[expect(clippy::cast_possible_truncation, reason = "invariant: rewards are single precision")]
-pub fn rate(dataset: &Dataset, row: u32, preference: f64) -> impl Iterator<Item = Interaction> + use<> {
-    let values = |array: &ndarray::Array2<f32>| {
-        let at = row as usize;
-        if at < array.nrows() { array.row(at).to_vec() } else { Vec::new() }
-    };
-    let outcomes = values(&dataset.effect).into_iter().zip(values(&dataset.cost));
-    (0_u16..).zip(outcomes).filter_map(move |(llm, (effect, cost))| {
-        let reward = reward(preference, effect, cost);
-        reward.is_finite().then_some(Interaction::rating(row, llm, reward as f32))
-    })
-}
-
-/// Returns `p · effect − (1 − p) · cost`.
-pub fn reward(preference: f64, effect: f32, cost: f32) -> f64 {
-    preference * f64::from(effect) - (1.0 - preference) * f64::from(cost)
+    person.signals(dataset, &rows, (draw.seed, draw.feedback))
 }
 
 /// Returns the interactions of all users, in memory.
-pub fn population(dataset: &Dataset, split: &Split, users: &[UserInfo], draw: Draw) -> Interactions {
-    let mut all = Interactions { users: users.to_vec(), offsets: vec![0], entries: Vec::new() };
-    for (number, user) in (0_u32..).zip(users) {
-        let preference = user.preference.unwrap_or(0.5);
-        all.entries.extend(entries(dataset, &split.train, draw, number, preference));
+pub fn population(dataset: &Dataset, split: &Split, world: &World, draw: Draw) -> Interactions {
+    let mut all = Interactions { users: world.infos(), offsets: vec![0], entries: Vec::new() };
+    for user in 0..world.len() {
+        all.entries.extend(entries(dataset, &split.train, draw, &world.person(user)));
         all.offsets.push(all.entries.len());
     }
     all
 }
 
-/// Adds normal noise of some standard deviation to every reward; one of its own for each user, query and LLM.
-pub fn disturb(all: &mut Interactions, dataset: &Dataset, (seed, deviation): (u64, f64)) {
-    let bounds = all.offsets.iter().zip(all.offsets.iter().skip(1));
-    // Simulated users are called by their numbers, also where some of them are missing.
-    let number = |(at, info): (u64, &UserInfo)| info.id.parse().unwrap_or(at);
-    let numbers = (0_u64..).zip(&all.users).map(number);
-    let users: Vec<(u64, usize, usize)> =
-        numbers.zip(bounds).map(|(number, (&begin, &end))| (number, begin, end)).collect();
-    for (number, begin, end) in users {
-        for entry in all.entries.get_mut(begin..end).unwrap_or_default() {
-            let id = dataset.queries.get(entry.query as usize).map_or(0, |query| query.id);
-            entry.value = disturbed(entry.value, (seed, deviation), number, answer(dataset, id, entry.llm.into()));
-        }
-    }
-}
-
-/// Returns a number for an answer.
-pub fn answer(dataset: &Dataset, query: u64, llm: u64) -> u64 {
-    query * dataset.llms.len() as u64 + llm
-}
-
-/// Returns a reward with normal noise, by the hashes of the user and the answer (Box and Muller's transform).
-#[expect(clippy::cast_possible_truncation, reason = "invariant: rewards are single precision")]
-pub fn disturbed(reward: f32, (seed, deviation): (u64, f64), user: u64, answer: u64) -> f32 {
-    let first = h(seed, Domain::Noise, user, answer);
-    let [length, angle] = [first, sm(first)].map(|hash| ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64);
-    let normal = (-2.0 * length.ln()).sqrt() * (std::f64::consts::TAU * angle).cos();
-    (f64::from(reward) + deviation * normal) as f32
-}
-
-/// Writes a folder in the outcomes layout with users, interactions and split; `progress` hears of every user.
+/// Writes a folder in the outcomes layout with users, interactions, split and world; `progress` is told of every user.
 pub fn write(
     dataset: &Dataset,
     split: &Split,
-    users: Users,
+    world: &World,
     draw: Draw,
     out: &Path,
     mut progress: impl FnMut(),
 ) -> Result<u64, DataError> {
-    let mut writer = Writer::create(out, Columns::Ratings)?;
+    let columns = match world.kind() {
+        WorldKind::Choice => Columns::Kinds,
+        WorldKind::Line | WorldKind::Taste | WorldKind::Persona => Columns::Ratings,
+    };
+    let mut writer = Writer::create(out, columns)?;
     let mut count = 0;
-    for (number, user) in (0_u32..).zip(users.infos()) {
-        let entries = entries(dataset, &split.train, draw, number, user.preference.unwrap_or(0.5));
+    for (user, info) in world.infos().iter().enumerate() {
+        let entries = entries(dataset, &split.train, draw, &world.person(user));
         count += entries.len() as u64;
-        writer.push(dataset, &user, &entries)?;
+        writer.push(dataset, info, &entries)?;
         progress();
     }
     writer.finish()?;
     user::write_split(out, dataset, split, draw.seed)?;
+    world.id().write(out)?;
     Ok(count)
 }
 
@@ -230,6 +139,8 @@ mod tests {
     use super::super::split::{Ratio, split};
     use super::*;
     use crate::data::outcome::tests::shared;
+    use crate::data::world::file::WorldId;
+    use crate::data::world::tests::{first_split, generated};
 
     /// Printed by `tools/protocol.py`: users 0, 1, 999 and the mean of the thousand.
     const S1000: [f64; 4] = [0.4101355185106347, 0.19765007986665606, 0.9835436467505269, 0.5102127188593727];
@@ -237,14 +148,22 @@ mod tests {
     const SEEN_17: u64 = 49592;
     const BANDIT_17: u32 = 162;
 
+    fn zeroeval() -> Option<Dataset> {
+        shared("zeroeval").map(|folder| outcome::read(&folder, Cost::CostLog, &[]).unwrap())
+    }
+
     #[test]
     fn nine_users_have_the_papers_preferences() {
-        assert_eq!(Users::Nine.preferences(), [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]);
+        let data = generated();
+        let nine = Users::Nine.world(&data, WorldKind::Line, KEY).unwrap();
+        let preferences: Vec<f64> = nine.infos().iter().map(|user| user.preference.unwrap()).collect();
+        assert_eq!(preferences, [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]);
     }
 
     #[test]
     fn the_thousand_users_are_those_of_the_protocol() {
-        let preferences = Users::Uniform(1000).preferences();
+        let world = Users::Uniform(1000).world(&generated(), WorldKind::Line, KEY).unwrap();
+        let preferences: Vec<f64> = world.infos().iter().map(|user| user.preference.unwrap()).collect();
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} {b}");
         near(preferences[0], S1000[0]);
         near(preferences[1], S1000[1]);
@@ -256,27 +175,31 @@ mod tests {
 
     #[test]
     fn users_have_seen_what_the_protocol_says() {
-        let Some(folder) = shared("zeroeval") else { return };
-        let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
+        let Some(data) = zeroeval() else { return };
+        let world = Users::Uniform(18).world(&data, WorldKind::Line, KEY).unwrap();
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 1);
         let draw = Draw { seed: 1, seen: Some(40), feedback: Feedback::Full };
-        let full = entries(&data, &split.train, draw, 17, preference(17));
+        let full = entries(&data, &split.train, draw, &world.person(17));
         assert_eq!(full.len(), 400);
         let ids: u64 = full.chunks(10).map(|own| data.queries[own[0].query as usize].id).sum();
         assert_eq!(ids, SEEN_17);
-        let bandit = entries(&data, &split.train, Draw { feedback: Feedback::Bandit, ..draw }, 17, preference(17));
+        let bandit = entries(&data, &split.train, Draw { feedback: Feedback::Bandit, ..draw }, &world.person(17));
         assert_eq!((bandit.len(), bandit.iter().map(|e| u32::from(e.llm)).sum::<u32>()), (40, BANDIT_17));
         assert!(bandit.iter().all(|entry| full.contains(entry)));
     }
 
     #[test]
-    fn noise_has_the_deviation_that_was_asked_for_and_is_the_same_each_time() {
-        let draws: Vec<f64> = (0..20_000).map(|at| f64::from(disturbed(0.5, (3, 0.1), at % 7, at))).collect();
-        let mean = draws.iter().sum::<f64>() / 20_000.0;
-        let deviation = (draws.iter().map(|draw| (draw - mean).powi(2)).sum::<f64>() / 20_000.0).sqrt();
-        assert!((mean - 0.5).abs() < 0.003 && (deviation - 0.1).abs() < 0.002, "{mean} {deviation}");
-        assert_eq!(disturbed(0.5, (3, 0.1), 4, 9), disturbed(0.5, (3, 0.1), 4, 9));
-        assert_ne!(disturbed(0.5, (3, 0.1), 4, 9), disturbed(0.5, (4, 0.1), 4, 9));
+    fn a_folder_of_choices_names_its_world_and_keeps_its_signals() {
+        let data = generated();
+        let split = first_split(&data);
+        let world = Users::Uniform(5).world(&data, WorldKind::Choice, 7).unwrap();
+        let draw = Draw { seed: 1, seen: Some(3), feedback: Feedback::Full };
+        let out = tempfile::tempdir().unwrap();
+        write(&data, &split, &world, draw, out.path(), || ()).unwrap();
+        assert_eq!(WorldId::read(out.path()).unwrap(), Some(WorldId { world: WorldKind::Choice, key: 7 }));
+        let read = user::read(out.path(), &data).unwrap();
+        assert_eq!(read, population(&data, &split, &world, draw));
+        assert!(read.users.iter().all(|user| user.preference.is_none()));
     }
 
     #[test]
@@ -287,10 +210,11 @@ mod tests {
         let draw = Draw { seed: 3, seen: Some(5), feedback: Feedback::Full };
         let out = tempfile::tempdir().unwrap();
         copy_outcomes(&folder, out.path()).unwrap();
-        let count = write(&data, &split, Users::Uniform(12), draw, out.path(), || ()).unwrap();
+        let world = Users::Uniform(12).world(&data, WorldKind::Line, KEY).unwrap();
+        let count = write(&data, &split, &world, draw, out.path(), || ()).unwrap();
         let again = outcome::read(out.path(), Cost::CostLog, &[]).unwrap();
         assert_eq!((count, &again.fingerprint), (600, &data.fingerprint));
-        let expected = population(&data, &split, &Users::Uniform(12).infos(), draw);
+        let expected = population(&data, &split, &world, draw);
         assert_eq!(user::read(out.path(), &again).unwrap(), expected);
         assert_eq!(user::read_split(out.path(), &again).unwrap(), Some((split, 3)));
     }

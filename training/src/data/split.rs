@@ -1,7 +1,7 @@
 //! The protocol's split of queries by hash: the same on every machine and in every language.
 
 use super::hash::{Domain, h};
-use super::{Query, Split};
+use super::{Dataset, Query, Split};
 
 /// Shares of train, validation and test in thousandths, so that sizes are whole-number arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,19 @@ pub fn split(queries: &[Query], tasks: usize, ratio: Ratio, seed: u64) -> Split 
         }
     }
     parts
+}
+
+/// Returns the `count` of `rows` with the lowest hash for this user, in the order of the hash.
+pub fn lowest(dataset: &Dataset, rows: &[u32], count: usize, hash: impl Fn(u64) -> u64) -> Vec<u32> {
+    let id = |row: u32| dataset.queries.get(row as usize).map_or(0, |query| query.id);
+    let mut hashed: Vec<(u64, usize, u32)> =
+        rows.iter().enumerate().map(|(at, &row)| (hash(id(row)), at, row)).collect();
+    if count < hashed.len() {
+        hashed.select_nth_unstable(count);
+        hashed.truncate(count);
+    }
+    hashed.sort_unstable();
+    hashed.into_iter().map(|(_, _, row)| row).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "invariant: called with 0..=1 only")]

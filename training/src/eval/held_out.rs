@@ -4,9 +4,9 @@ use anyhow::Result;
 use personaroute_bundle::signals::Rated;
 use tch::Tensor;
 
-use crate::data::hash::{Domain, h};
-use crate::data::simulate::{Feedback, answer, disturbed, lowest, rate};
-use crate::data::{Dataset, Interactions, Split, UserInfo};
+use crate::data::noise::{answer, disturbed};
+use crate::data::world::{Feedback, Person, World};
+use crate::data::{Dataset, Interaction, Interactions, Split, UserInfo};
 use crate::model::{Model, Router, TaskInput};
 
 use super::metric::Metrics;
@@ -16,16 +16,28 @@ use crate::eval::model_router::ModelRouter;
 
 /// Sizes of support that are measured.
 pub const SUPPORTS: [usize; 6] = [0, 1, 3, 5, 10, 20];
+/// Sizes of support in worlds with tastes, up to all that a user has seen.
+pub const OWN_SUPPORTS: [usize; 4] = [3, 10, 20, 40];
 /// How many users of S1000 are held out.
 pub const USERS: usize = 200;
 
 /// The held-out users of a population, and everybody else's interactions.
 pub struct HeldOut {
-    /// Their numbers.
+    /// Their positions in the population.
     pub users: Vec<u32>,
-    preferences: Vec<f64>,
+    /// Who they are.
+    world: World,
     /// Interactions of the others.
     pub rest: Interactions,
+}
+
+/// Which queries held-out users say something about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Validation queries, drawn for the purpose.
+    Validation,
+    /// The first of the training queries that the user has seen, as a user that training knows.
+    Own,
 }
 
 /// Rated queries of held-out users: how many, and how much of each.
@@ -35,6 +47,8 @@ pub struct Support {
     pub seed: u64,
     /// Queries.
     pub queries: usize,
+    /// Which queries.
+    pub source: Source,
     /// Rewards of all LLMs, or of one.
     pub feedback: Feedback,
     /// Standard deviation of noise on the rewards.
@@ -42,26 +56,23 @@ pub struct Support {
 }
 
 impl HeldOut {
-    /// Takes `users` out of `all`.
-    pub fn new(all: &Interactions, users: Vec<u32>) -> Self {
+    /// Takes `users` out of `all`, whose hidden utilities are those of `world`.
+    pub fn new(all: &Interactions, world: &World, users: Vec<u32>) -> Self {
         let mut rest = Interactions { offsets: vec![0], ..Interactions::default() };
-        let mut preferences = Vec::new();
         for (number, user) in (0_u32..).zip(&all.users) {
             if users.binary_search(&number).is_ok() {
-                preferences.push(user.preference.unwrap_or(0.5));
                 continue;
             }
             rest.users.push(user.clone());
             rest.entries.extend_from_slice(all.of(number as usize));
             rest.offsets.push(rest.entries.len());
         }
-        Self { users, preferences, rest }
+        Self { world: world.subset(users.iter().map(|&user| user as usize)), users, rest }
     }
 
     /// Returns what each of these users rated.
     pub fn rated(&self, field: &Field<'_>, support: Support) -> Vec<Vec<Rated>> {
-        let of = |(&user, &p): (&u32, &f64)| rated(field.dataset, field.split, support, user, p);
-        self.users.iter().zip(&self.preferences).map(of).collect()
+        (0..self.world.len()).map(|user| rated(field.dataset, field.split, support, &self.world.person(user))).collect()
     }
 
     /// Measures the model on these users, embedded as `[users, user_dim]`, with their task declared.
@@ -78,39 +89,36 @@ impl HeldOut {
         self.on(field, &net)
     }
 
+    /// Returns the held-out users' hidden utilities.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
     /// Measures on these users instead of the field's.
-    fn on(&self, field: &Field<'_>, router: &dyn Router) -> Result<Metrics> {
-        let truth = Truth::Formula { dataset: field.dataset, preferences: self.preferences.clone() };
+    pub fn on(&self, field: &Field<'_>, router: &dyn Router) -> Result<Metrics> {
+        let truth = Truth::Simulated { dataset: field.dataset, world: self.world.clone() };
         let nothing = Interactions::default();
         Ok(measure(&Field::new(field.dataset, &truth, field.split, &nothing, field.seed), router)?.metrics)
     }
 }
 
-/// Returns what a held-out user rated: the first validation queries in the order of its hash.
-fn rated(dataset: &Dataset, split: &Split, support: Support, user: u32, preference: f64) -> Vec<Rated> {
-    let number = u64::from(user);
-    let hash = |id: u64| h(support.seed, Domain::Support, number, id);
-    let rows = lowest(dataset, &split.validation, support.queries, hash);
-    let mut all = Vec::new();
-    for row in rows {
-        let Some(query) = dataset.queries.get(row as usize) else { continue };
-        let only = h(support.seed, Domain::Bandit, number, query.id) % dataset.llms.len().max(1) as u64;
-        let entries = rate(dataset, row, preference);
-        let seen = entries.filter(|entry| support.feedback == Feedback::Full || u64::from(entry.llm) == only);
-        all.extend(seen.map(|entry| Rated {
-            llm: u32::from(entry.llm),
-            task: Some(query.task),
-            query: query.id,
-            reward: match support.noise > 0.0 {
-                true => {
-                    let answer = answer(dataset, query.id, entry.llm.into());
-                    disturbed(entry.value, (support.seed, support.noise), number, answer)
-                }
-                false => entry.value,
-            },
-        }));
-    }
-    all
+/// Returns what a held-out user said of the first queries in the order of its hash.
+fn rated(dataset: &Dataset, split: &Split, support: Support, person: &Person<'_>) -> Vec<Rated> {
+    let rows = match support.source {
+        Source::Validation => person.support(dataset, &split.validation, support.seed, support.queries),
+        Source::Own => person.seen(dataset, &split.train, support.seed, support.queries),
+    };
+    let said = person.signals(dataset, &rows, (support.seed, support.feedback));
+    let rate = |entry: Interaction| {
+        let query = dataset.queries.get(entry.query as usize)?;
+        let answer = answer(dataset, query.id, entry.llm.into());
+        let reward = match support.noise > 0.0 {
+            true => disturbed(entry.value, (support.seed, support.noise), person.number(), answer),
+            false => entry.value,
+        };
+        Some(Rated { llm: u32::from(entry.llm), task: Some(query.task), query: query.id, reward })
+    };
+    said.into_iter().filter_map(rate).collect()
 }
 
 #[cfg(test)]
@@ -125,7 +133,11 @@ mod tests {
         let Some(folder) = shared("zeroeval") else { return };
         let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 0);
-        let of = |queries, feedback| rated(&data, &split, Support { seed: 0, queries, feedback, noise: 0.0 }, 5, 0.5);
+        let world = World::line(&[0.5; 6]);
+        let of = |queries, feedback| {
+            let support = Support { seed: 0, queries, source: Source::Validation, feedback, noise: 0.0 };
+            rated(&data, &split, support, &world.person(5))
+        };
         let (three, ten) = (of(3, Feedback::Full), of(10, Feedback::Full));
         assert_eq!((three.len(), ten.len()), (30, 100));
         assert!(three.iter().zip(&ten).all(|(a, b)| (a.llm, a.query) == (b.llm, b.query)));
@@ -141,9 +153,9 @@ mod tests {
         let users = ["0", "1", "2"].map(|id| UserInfo { id: id.to_owned(), preference: Some(0.25) }).to_vec();
         let entry = |query| crate::data::Interaction::rating(query, 0, 0.0);
         let all = Interactions { users, offsets: vec![0, 1, 3, 4], entries: (0..4).map(entry).collect() };
-        let held_out = HeldOut::new(&all, vec![1]);
+        let held_out = HeldOut::new(&all, &World::line(&[0.25; 3]), vec![1]);
         let queries: Vec<u32> = held_out.rest.entries.iter().map(|entry| entry.query).collect();
         assert_eq!((queries, held_out.rest.offsets.clone()), (vec![0, 3], vec![0, 1, 2]));
-        assert_eq!((held_out.rest.users[1].id.as_str(), held_out.preferences.len()), ("2", 1));
+        assert_eq!((held_out.rest.users[1].id.as_str(), held_out.world.len()), ("2", 1));
     }
 }

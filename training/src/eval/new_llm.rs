@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use ndarray::{Array2, Axis};
 
 use crate::data::hash::{Domain, h};
-use crate::data::simulate::lowest;
+use crate::data::split::lowest;
 use crate::data::{Dataset, Interaction, Interactions, LlmInfo};
 use crate::model::Router;
 use crate::model::columns::{LlmColumn, LlmColumns};
@@ -74,7 +74,8 @@ impl NewLlms {
         let mut shown = Interactions { users: all.users.clone(), offsets: vec![0], entries: Vec::new() };
         for user in 0..all.users.len() {
             let known = |entry: &Interaction| {
-                let llm = place.get(usize::from(entry.llm)).copied().flatten()?;
+                // Votes compare two LLMs, so they have no place among fewer.
+                let llm = place.get(usize::from(entry.llm)).copied().flatten().filter(|_| !entry.kind.is_vote())?;
                 Some(Interaction { llm, ..*entry })
             };
             shown.entries.extend(all.of(user).iter().filter_map(known));
@@ -140,8 +141,9 @@ mod tests {
     use super::*;
     use crate::data::outcome::tests::shared;
     use crate::data::outcome::{self, Cost};
-    use crate::data::simulate::{Draw, Feedback, Users, population};
+    use crate::data::simulate::{Draw, Users, population};
     use crate::data::split::{Ratio, split};
+    use crate::data::world::{Feedback, KEY, WorldKind};
 
     #[test]
     fn three_llms_are_taken_away_and_the_others_keep_their_order() {
@@ -155,7 +157,8 @@ mod tests {
         assert_eq!(known.llms.iter().map(|llm| llm.id.as_str()).collect::<Vec<_>>(), ids);
         assert_eq!(known.effect.ncols(), 7);
         let draw = Draw { seed: 0, seen: None, feedback: Feedback::Full };
-        let all = population(&data, &split, &Users::Nine.infos(), draw);
+        let world = Users::Nine.world(&data, WorldKind::Line, KEY).unwrap();
+        let all = population(&data, &split, &world, draw);
         let seen = new.interactions(&all);
         assert_eq!(seen.entries.len(), 9 * 1987 * 7);
         assert!(seen.entries.iter().all(|entry| entry.llm < 7));

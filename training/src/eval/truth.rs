@@ -1,21 +1,23 @@
-//! The rewards users would have had: computed from outcomes and preferences, or observed.
+//! The rewards users would have had: hidden utilities of simulated users, or what was observed.
 
 use std::collections::HashMap;
 
 use ndarray::{Array2, ArrayView1};
 
-use crate::data::simulate::reward;
+use crate::data::world::World;
 use crate::data::{Dataset, Interaction, Interactions};
+
+use super::total::Totals;
 
 /// Rewards of every user, query and LLM.
 #[derive(Debug, Clone)]
 pub enum Truth<'a> {
-    /// `p · effect − (1 − p) · cost` for users whose preference is known.
-    Formula {
+    /// Hidden utilities of simulated users, or of users whose known preferences explain every reward.
+    Simulated {
         /// Outcomes.
         dataset: &'a Dataset,
-        /// Weight on quality of each user.
-        preferences: Vec<f64>,
+        /// Who the users are.
+        world: World,
     },
     /// What users said, where they said it.
     Observed {
@@ -30,15 +32,15 @@ impl Truth<'_> {
     /// Returns the number of users.
     pub fn users(&self) -> usize {
         match self {
-            Self::Formula { preferences, .. } => preferences.len(),
+            Self::Simulated { world, .. } => world.len(),
             Self::Observed { interactions, .. } => interactions.users.len(),
         }
     }
 
-    /// Returns the weight on quality of each user, where it is known.
-    pub fn preferences(&self) -> Option<&[f64]> {
+    /// Returns the users' hidden utilities, where they are known.
+    pub fn world(&self) -> Option<&World> {
         match self {
-            Self::Formula { preferences, .. } => Some(preferences),
+            Self::Simulated { world, .. } => Some(world),
             Self::Observed { .. } => None,
         }
     }
@@ -46,17 +48,7 @@ impl Truth<'_> {
     /// Returns the rewards of one user, `[queries, llms]`; NaN where nothing is known.
     pub fn rewards(&self, user: usize, queries: &[u32]) -> Array2<f64> {
         match self {
-            Self::Formula { dataset, preferences } => {
-                let preference = preferences.get(user).copied().unwrap_or(0.5);
-                let mut rewards = Array2::from_elem((queries.len(), dataset.llms.len()), f64::NAN);
-                for (mut row, &query) in rewards.rows_mut().into_iter().zip(queries) {
-                    let outcomes = known(&dataset.effect, query).into_iter().zip(known(&dataset.cost, query));
-                    for (value, (&effect, &cost)) in row.iter_mut().zip(outcomes) {
-                        *value = reward(preference, effect, cost);
-                    }
-                }
-                rewards
-            }
+            Self::Simulated { dataset, world } => world.person(user).utilities(dataset, queries),
             Self::Observed { interactions, llms } => observed(interactions, user, queries, *llms),
         }
     }
@@ -66,12 +58,9 @@ impl Truth<'_> {
     /// Where rewards are only observed, those the user has `seen` count, and everybody's for a user without any.
     pub fn best_singles(&self, train: &[u32], seen: &Interactions) -> Vec<usize> {
         match self {
-            Self::Formula { dataset, preferences } => {
-                let effects = means(&dataset.effect, train);
-                let costs = means(&dataset.cost, train);
-                let outcomes = || effects.iter().zip(&costs);
-                let best = |p: &f64| argmax(outcomes().map(|(effect, cost)| p * effect - (1.0 - p) * cost));
-                preferences.iter().map(best).collect()
+            Self::Simulated { dataset, world } => {
+                let totals = Totals::new(dataset, world, train);
+                (0..world.len()).map(|user| argmax(totals.means(&world.person(user)))).collect()
             }
             Self::Observed { interactions, llms } => {
                 let best = |user| {
@@ -80,6 +69,21 @@ impl Truth<'_> {
                 };
                 (0..interactions.users.len()).map(best).collect()
             }
+        }
+    }
+
+    /// Returns the mean reward of each LLM on the training queries over all users, NaN where nothing is known.
+    pub fn population_means(&self, train: &[u32], seen: &Interactions) -> Vec<f64> {
+        match self {
+            Self::Simulated { dataset, world } => {
+                let totals = Totals::new(dataset, world, train);
+                let mut sum = vec![0.0; dataset.llms.len()];
+                for user in 0..world.len() {
+                    sum.iter_mut().zip(totals.means(&world.person(user))).for_each(|(sum, mean)| *sum += mean);
+                }
+                sum.into_iter().map(|sum| sum / world.len() as f64).collect()
+            }
+            Self::Observed { llms, .. } => mean_rewards(&seen.entries, *llms),
         }
     }
 }

@@ -3,8 +3,10 @@
 use anyhow::Result;
 
 use super::Lab;
-use crate::data::simulate::{Feedback, held_out};
-use crate::eval::held_out::{HeldOut, SUPPORTS, Support, USERS};
+use crate::baseline::factor_cells::{Cells, Factors, ridge};
+use crate::data::simulate::{Draw, held_out, population};
+use crate::data::world::{Feedback, World, WorldKind};
+use crate::eval::held_out::{HeldOut, OWN_SUPPORTS, SUPPORTS, Source, Support, USERS};
 use crate::eval::metric::Metrics;
 use crate::eval::model_router::ModelRouter;
 use crate::eval::new_llm::{DRAWS, NewLlms, OBSERVED, Without};
@@ -14,36 +16,62 @@ use crate::model::Router;
 use crate::report::Row;
 use crate::train::Trained;
 
+/// Ranks of the factor models that held-out users are folded into.
+const FOLDED_RANKS: [i64; 3] = [4, 6, 8];
+
 impl Lab<'_> {
-    /// Trains without a fifth of the users, then embeds them from their support, through the exported graph and ONNX
-    /// Runtime; `model` knows everybody.
-    pub(super) fn held_out(&self, field: &Field<'_>, model: &Trained) -> Result<Vec<Row>> {
-        let users = u32::try_from(field.seen.users.len()).unwrap_or(u32::MAX);
+    /// Trains without a fifth of the users, then embeds them from what they say of a few queries, through the exported
+    /// graph and ONNX Runtime; `model` knows everybody. In worlds with tastes, factor models are folded in beside it.
+    pub(super) fn held_out(&self, field: &Field<'_>, world: &World, model: Option<&Trained>) -> Result<Vec<Row>> {
+        let users = u32::try_from(world.len()).unwrap_or(u32::MAX);
         let count = USERS.min(users as usize / 5);
-        let held = HeldOut::new(field.seen, held_out(users, count));
+        let held = HeldOut::new(field.seen, world, held_out(users, count));
+        let mut rows = match model {
+            Some(model) => self.embedded(field, &held, model)?,
+            None => Vec::new(),
+        };
+        if world.kind() != WorldKind::Line {
+            rows.extend(folded_in(field, &held, self.draw(field.seed))?);
+        }
+        Ok(rows)
+    }
+
+    fn embedded(&self, field: &Field<'_>, held: &HeldOut, model: &Trained) -> Result<Vec<Row>> {
         let trained = held.trained(&**model, &field.seen.users, field)?;
         let mut rows = vec![Row { name: "fully_trained".to_owned(), metrics: trained }];
         let inductive = self.fit((field.split, field.seed), field.dataset, &held.rest)?.model;
         let mut embedder = Embedder::new(&inductive)?;
-        for feedback in [Feedback::Full, Feedback::Bandit] {
-            for queries in SUPPORTS {
-                let support = Support { seed: field.seed, queries, feedback, noise: self.args.noise };
-                let embeddings = embedder.embed(&held.rated(field, support))?;
-                let metrics = held.measure(&*inductive, field, &embeddings)?;
-                rows.push(Row { name: format!("{}_{queries}", feedback.as_str()), metrics });
-            }
+        for support in self.supports(field.seed) {
+            let embeddings = embedder.embed(&held.rated(field, support))?;
+            let metrics = held.measure(&*inductive, field, &embeddings)?;
+            rows.push(Row { name: format!("{}_{}", support.feedback.as_str(), support.queries), metrics });
         }
         Ok(rows)
+    }
+
+    /// In `line`, held-out users rate validation queries in both forms; elsewhere they say something of the first of their
+    /// own queries, in the form of everybody else.
+    fn supports(&self, seed: u64) -> Vec<Support> {
+        let noise = self.args.noise;
+        if self.args.world() != WorldKind::Line {
+            let feedback = self.args.feedback();
+            return OWN_SUPPORTS
+                .map(|queries| Support { seed, queries, source: Source::Own, feedback, noise })
+                .to_vec();
+        }
+        let of =
+            |feedback| SUPPORTS.map(|queries| Support { seed, queries, source: Source::Validation, feedback, noise });
+        [Feedback::Full, Feedback::Bandit].into_iter().flat_map(of).collect()
     }
 
     /// Takes three LLMs away and trains without them, then shows them on ever more queries: rows by draw.
     pub(super) fn new_llms(&self, field: &Field<'_>, model: &Trained) -> Result<Vec<Vec<Row>>> {
         let known = ModelRouter::declared(&**model, field.dataset, &field.seen.users, &field.split.test)?;
         let known = measure(field, &known)?.metrics;
-        (0..DRAWS).map(|draw| self.draw(field, draw, known)).collect()
+        (0..DRAWS).map(|draw| self.new_llm(field, draw, known)).collect()
     }
 
-    fn draw(&self, field: &Field<'_>, draw: u64, always: Metrics) -> Result<Vec<Row>> {
+    fn new_llm(&self, field: &Field<'_>, draw: u64, always: Metrics) -> Result<Vec<Row>> {
         let (dataset, users, test) = (field.dataset, &field.seen.users, &field.split.test);
         let new = NewLlms::new(dataset, &field.split.train, field.seed, draw);
         let trained = self.fit((field.split, field.seed), &new.known(dataset), &new.interactions(field.seen))?;
@@ -60,4 +88,22 @@ impl Lab<'_> {
         }
         Ok(rows)
     }
+}
+
+/// Factor models of the other users, with the held-out users folded in from the first of their own queries.
+fn folded_in(field: &Field<'_>, held: &HeldOut, draw: Draw) -> Result<Vec<Row>> {
+    let kind = held.world().kind();
+    let others = Cells::new(field.dataset, &held.rest)?;
+    let mut rows = Vec::new();
+    for rank in FOLDED_RANKS {
+        let factors = Factors::fit(&others, rank, ridge(kind, rank));
+        for queries in OWN_SUPPORTS {
+            let draw = Draw { seen: Some(queries), ..draw };
+            let own = population(field.dataset, field.split, held.world(), draw);
+            let name = format!("factors_{rank}_n{queries}");
+            let router = factors.folded_in(&Cells::new(field.dataset, &own)?).router(name.clone(), field.dataset)?;
+            rows.push(Row { name, metrics: held.on(field, &router)? });
+        }
+    }
+    Ok(rows)
 }

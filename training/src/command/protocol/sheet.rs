@@ -45,6 +45,8 @@ impl Sheet<'_> {
         object.insert("users".to_owned(), json!(self.args.users()));
         object.insert("setting".to_owned(), json!(self.setting.as_str()));
         object.insert("feedback".to_owned(), json!(self.args.feedback().as_str()));
+        object.insert("world".to_owned(), json!(self.args.world().as_str()));
+        object.insert("key".to_owned(), json!(self.args.key()));
         object.insert("cost".to_owned(), json!(self.args.cost().as_str()));
         if self.args.noise > 0.0 {
             object.insert("noise".to_owned(), json!(self.args.noise));
@@ -71,8 +73,9 @@ impl Sheet<'_> {
     /// Returns the tables.
     pub(super) fn text(&self, seeds: &[Seed]) -> String {
         let numbers = self.args.seeds();
-        let [users, feedback] = [self.args.users(), self.args.feedback().as_str()];
-        let mut text = format!("{}, {users}, setting {}, {feedback} feedback", self.data, self.setting.as_str());
+        let [users, world, feedback] = [self.args.users(), self.args.world().as_str(), self.args.feedback().as_str()];
+        let setting = self.setting.as_str();
+        let mut text = format!("{}, {users}, world {world}, setting {setting}, {feedback} feedback", self.data);
         text.push_str(&format!(", mean of seeds {numbers:?}\n\n"));
         text.push_str(&report::table::markdown(&means(seeds, |seed| &seed.rows)));
         for (key, part) in PARTS {

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::Lab;
 use crate::baseline::{constant, mean};
 use crate::data::simulate::{Draw, population};
-use crate::data::{Interactions, Split, UserInfo};
+use crate::data::world::World;
+use crate::data::{Interactions, Split};
 use crate::eval::metric::Metrics;
 use crate::eval::model_router::ModelRouter;
 use crate::eval::truth::Truth;
@@ -24,7 +25,7 @@ pub(super) struct Left {
 
 impl Lab<'_> {
     /// Leaves out each task in turn; training hears all users, every so many of them are measured.
-    pub(super) fn unseen_tasks(&self, split: &Split, users: &[UserInfo], draw: Draw) -> Result<Vec<Left>> {
+    pub(super) fn unseen_tasks(&self, split: &Split, world: &World, draw: Draw) -> Result<Vec<Left>> {
         let dataset = &self.dataset;
         if dataset.tasks.len() < 2 {
             bail!(
@@ -34,23 +35,23 @@ impl Lab<'_> {
         }
         let tasks = (0_u32..).zip(&dataset.tasks);
         let left = |(task, info): (u32, &crate::data::TaskInfo)| {
-            let rows = self.unseen_task(&LeftOut::new(dataset, split, task), users, draw)?;
+            let rows = self.unseen_task(&LeftOut::new(dataset, split, task), world, draw)?;
             Ok(Left { task: info.name.clone(), rows })
         };
         tasks.map(left).collect()
     }
 
-    fn unseen_task(&self, left: &LeftOut, users: &[UserInfo], draw: Draw) -> Result<Vec<Row>> {
-        let seen = population(&left.known, &left.learned, users, draw);
+    fn unseen_task(&self, left: &LeftOut, world: &World, draw: Draw) -> Result<Vec<Row>> {
+        let seen = population(&left.known, &left.learned, world, draw);
         let seen = self.disturbed(seen, &left.known, draw.seed);
-        let measured: Vec<UserInfo> = users.iter().step_by(usize::from(self.args.every)).cloned().collect();
-        let preferences: Vec<f64> = measured.iter().map(|user| user.preference.unwrap_or(0.5)).collect();
-        let truth = Truth::Formula { dataset: &self.dataset, preferences: preferences.clone() };
+        let some = world.subset((0..world.len()).step_by(usize::from(self.args.every)));
+        let measured = some.infos();
+        let truth = Truth::Simulated { dataset: &self.dataset, world: some.clone() };
         let nothing = Interactions::default();
         let field = Field::new(&self.dataset, &truth, &left.measured, &nothing, draw.seed);
         let single = constant::BestPerUser::new(&field);
         let overall = constant::Constant::best_overall(&field);
-        let means = mean::over_tasks(&field, &preferences);
+        let means = mean::over_tasks(&field, &some);
         let hindsight = constant::BestPerUser::in_hindsight(&field);
         let mut routers: Vec<&dyn Router> = vec![&overall, &single, &means, &hindsight];
         let fit = match self.args.baselines_only {
