@@ -57,7 +57,7 @@ pub struct Train {
     #[arg(long)]
     pub quiet: bool,
     /// Continue an interrupted run.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "data", "run", "model"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "data", "run", "model", "device"])]
     pub resume: Option<PathBuf>,
 }
 
@@ -349,6 +349,10 @@ mod tests {
         assert!(parse("personaroute-train protocol --outcomes o --noise -1").is_err());
         assert!(parse("personaroute-train train --config f --device cuda --quiet").is_ok());
         assert!(parse("personaroute-train train --resume r").is_ok());
+        assert!(parse("personaroute-train train --resume r --device cuda").is_err());
+        assert!(parse("personaroute-train train --config f --model closed_form").is_ok());
+        let error = parse("personaroute-train protocol --outcomes o --model gnn").unwrap_err().to_string();
+        assert!(error.contains("the model `gnn` is not available"), "{error}");
         assert!(parse("personaroute-train evaluate --bundle b --data d --json").is_ok());
         assert!(parse("personaroute-train evaluate --bundle b").is_err());
         assert!(parse("personaroute-train train").is_err());

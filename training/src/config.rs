@@ -24,6 +24,8 @@ pub struct Config {
     pub setting: Setting,
     /// Which model is trained.
     pub model: ModelKind,
+    /// Keys in the file that some models do not use.
+    pub given: Vec<&'static str>,
     /// Hyperparameters.
     pub hparams: Hparams,
     /// Seed of the split where the data brings none, and of training.
@@ -101,6 +103,19 @@ impl Config {
         let raw: raw::Config = serde_saphyr::from_str(text)
             .map_err(|error| ConfigError::Shape { file: file.display().to_string(), message: error.to_string() })?;
         check::check(file, raw)
+    }
+
+    /// Returns one sentence that names the keys in the file without effect on the model; nothing where there are none.
+    pub fn without_effect(&self) -> Option<String> {
+        match self.model {
+            ModelKind::ClosedForm if !self.given.is_empty() => Some(format!(
+                "the model `{}` takes no gradient steps and reads no features of LLMs: {} {} no effect",
+                self.model,
+                self.given.join(", "),
+                if self.given.len() == 1 { "has" } else { "have" },
+            )),
+            ModelKind::ClosedForm => None,
+        }
     }
 
     /// Returns one sentence for each count of the file that the data contradicts.

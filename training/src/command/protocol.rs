@@ -61,6 +61,11 @@ pub fn run(args: &Protocol) -> Result<()> {
         return super::vote::protocol(args, &config);
     }
     check(args)?;
+    // A device that is not there is refused before anything is read.
+    device(&args.device)?;
+    if let Some(said) = config.without_effect().filter(|_| !args.baselines_only) {
+        note(&format!("note: {said}"));
+    }
     let mut dataset = outcome::read(&args.outcomes, args.cost(), &config.families)?;
     if let Some(encoder) = &config.encoder {
         encode::missing(&mut dataset, encoder)?;

@@ -42,6 +42,9 @@ pub fn run(args: Train) -> Result<()> {
         return vote::train(folder, (&plan.info, &plan.config), &plan.folder, args.quiet);
     }
     let device = device(&plan.info.device)?;
+    if let Some(said) = plan.config.without_effect() {
+        note(&format!("note: {said}"));
+    }
     let experiment = Experiment::open(&plan.config)?;
     if !args.quiet {
         note(&experiment.summary());

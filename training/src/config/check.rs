@@ -30,6 +30,7 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
         cost: raw.cost.unwrap_or_default(),
         setting: raw.setting.map_or(Setting::Rewards, Setting::from),
         model: raw.model.unwrap_or_default(),
+        given: given(&raw),
         hparams: checked.hparams(&raw.hparam, encoder)?,
         seed: raw.hparam.random_state.unwrap_or(42),
         ratio,
@@ -46,6 +47,33 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
 /// A model path names a file (`saved/router.pt`); a run is a folder: the same path without the extension.
 fn folder(path: &Path) -> PathBuf {
     path.with_extension("")
+}
+
+/// Returns the keys that are set and that only some models use.
+fn given(raw: &raw::Config) -> Vec<&'static str> {
+    let h = &raw.hparam;
+    let keys = [
+        ("data_path.llm_embedding_data", raw.data_path.llm_embedding_data.is_some()),
+        (
+            "model_path.ini_model_path",
+            raw.model_path.ini_model_path.as_deref().is_some_and(|path| path != Path::new("")),
+        ),
+        ("hparam.embedding_dim", h.embedding_dim.is_some()),
+        ("hparam.edge_dim", h.edge_dim.is_some()),
+        ("hparam.learning_rate", h.learning_rate.is_some()),
+        ("hparam.weight_decay", h.weight_decay.is_some()),
+        ("hparam.train_epoch", h.train_epoch.is_some()),
+        ("hparam.batch_size", h.batch_size.is_some()),
+        ("hparam.train_mask_rate", h.train_mask_rate.is_some()),
+        ("hparam.llm_family", !h.llm_family.is_empty()),
+        ("hparam.weights", h.weights.is_some()),
+        ("hparam.patience", h.patience.is_some()),
+        ("hparam.text_dim", h.text_dim.is_some()),
+        ("hparam.text_epoch", h.text_epoch.is_some()),
+        ("hparam.text_learning_rate", h.text_learning_rate.is_some()),
+        ("hparam.text_dropout", h.text_dropout.is_some()),
+    ];
+    keys.into_iter().filter(|(_, is_set)| *is_set).map(|(key, _)| key).collect()
 }
 
 struct Check<'a> {

@@ -55,6 +55,29 @@ fn the_existing_file_works_unchanged_and_every_value_wins_over_ours() {
 }
 
 #[test]
+fn keys_without_effect_are_named_in_one_sentence() {
+    let said = parse(EXISTING).unwrap().without_effect().unwrap();
+    assert!(said.starts_with("the model `closed_form` takes no gradient steps"), "{said}");
+    for key in ["data_path.llm_embedding_data", "hparam.embedding_dim", "hparam.train_epoch", "hparam.llm_family"] {
+        assert!(said.contains(key), "{key}: {said}");
+    }
+    assert!(!said.contains("ini_model_path") && !said.contains("split_ratio"), "{said}");
+    assert_eq!(parse("hparam: {random_state: 1}").unwrap().without_effect(), None);
+}
+
+#[test]
+fn a_model_that_does_not_exist_is_refused_with_line_and_column() {
+    assert_eq!(parse("model: closed_form").unwrap().model, ModelKind::ClosedForm);
+    let error = |name: &str| parse(&format!("setting: R\nmodel: {name}\n")).unwrap_err().to_string();
+    assert!(
+        error("gnn").contains("the model `gnn` is not available in this version; expected closed_form"),
+        "{}",
+        error("gnn")
+    );
+    assert!(error("tree").contains("unknown model `tree`") && error("tree").contains("line 2"), "{}", error("tree"));
+}
+
+#[test]
 fn an_empty_file_means_the_defaults() {
     let config = parse("{}").unwrap();
     assert_eq!((config.hparams, config.seed, config.setting), (Hparams::default(), 42, Setting::Rewards));
