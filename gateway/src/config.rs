@@ -6,6 +6,7 @@
 pub mod raw;
 pub mod auth;
 pub mod traces;
+mod store_url;
 pub mod shared;
 pub mod error;
 pub mod secret;
@@ -30,7 +31,8 @@ pub use self::{
     overrides::Overrides,
     raw::{Breaker, Budget, Hedge, Kind, Limits, Log, LogFormat, Period, Probe, Quota, Retry, Router, Timeouts, Tls},
     secret::Secret,
-    shared::Shared,
+    shared::{SharedStore, Topology},
+    store_url::{Login, Node},
     traces::{Sampling, Traces},
 };
 use crate::decide::{Capability, Policy};
@@ -97,7 +99,7 @@ pub struct State {
     /// The file that keeps what was spent; none forgets with the process.
     pub file: Option<PathBuf>,
     /// The store that several gateways share; none keeps budgets alone.
-    pub shared: Option<Shared>,
+    pub shared: Option<SharedStore>,
 }
 
 /// A service that answers for one or more LLMs.

@@ -19,7 +19,7 @@ use serde_saphyr::Spanned;
 pub use self::{
     auth::{Auth, AuthMode, Budget, Key, Period, Quota},
     resilience::{Breaker, Hedge, Probe, Retry},
-    state::{Shared, State},
+    state::{SharedStore, State},
     tls::{ClientCertificate, Tls},
 };
 use super::{duration, size};

@@ -1,124 +1,135 @@
 //! The store that several gateways share.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
-use http::Uri;
+use super::{
+    Fault, Place, Secret, raw,
+    store_url::{Login, Node, StoreUrl},
+};
 
-use super::{Fault, Place, Secret, raw};
-
-/// The port of Redis and of its kin.
-const PORT: u16 = 6379;
-
-/// Where it is, and how it is asked.
+/// Where the store is, and how the gateway connects to it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shared {
-    /// Its name or address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Whether it speaks TLS.
+pub struct SharedStore {
+    pub topology: Topology,
+    /// The server, some nodes of the cluster, or the sentinels; at least one.
+    pub nodes: Vec<Node>,
+    /// Whether connections use TLS.
     pub tls: bool,
-    /// The number of its database.
+    /// The database's number.
     pub database: u32,
-    /// Who asks; none is the default user.
-    pub username: Option<String>,
-    /// The password; none asks without.
-    pub password: Option<Secret>,
-    /// The file of the authorities that its certificate comes from; none trusts the public web's.
+    pub login: Login,
+    /// The file of the certificate authorities; none trusts the public ones.
     pub ca: Option<PathBuf>,
-    /// Longest wait of a request for it.
+    /// Longest wait of a request for the store.
     pub timeout: Duration,
-    /// What its keys begin with.
+    /// Prefix of the store's keys.
     pub prefix: String,
 }
 
-impl Shared {
-    /// Returns where it is, without any secret.
-    pub fn place(&self) -> String {
+/// What the nodes are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Topology {
+    /// One server.
+    Server,
+    /// Nodes of a cluster.
+    Cluster,
+    /// Sentinels that know the primary.
+    Sentinel {
+        /// The primary's name at the sentinels.
+        service: String,
+        /// The credentials of the sentinels; those of the store are for the primary.
+        login: Login,
+    },
+}
+
+/// The store's address as logs show it, without any secret.
+impl fmt::Display for SharedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "rediss" } else { "redis" };
-        format!("{scheme}://{}:{}/{}", self.host, self.port, self.database)
+        for (idx, Node { host, port }) in self.nodes.iter().enumerate() {
+            let comma = if idx == 0 { "" } else { "," };
+            write!(f, "{comma}{scheme}://{host}:{port}/{}", self.database)?;
+        }
+        Ok(())
     }
 }
 
-/// Returns what `raw` means; `env` resolves secrets.
-pub(super) fn check(raw: &raw::Shared, env: &dyn Fn(&str) -> Option<String>) -> Result<Shared, (Place, Fault)> {
+/// Returns the store that `raw` describes; `env` resolves secrets.
+pub(super) fn check(
+    raw: &raw::SharedStore,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<SharedStore, (Place, Fault)> {
     let at = Place::of(&raw.url);
-    let key = "state.shared.url";
-    let is_reference = raw.url.value.starts_with("${");
-    let url = match is_reference {
-        true => Secret::resolve(key, &raw.url.value, env).map_err(|fault| (at, fault))?,
-        false => Secret::plain(raw.url.value.clone()),
+    let urls = raw.url.value.iter().map(|url| StoreUrl::parse(url, env)).collect::<Result<Vec<_>, _>>();
+    let mut urls = urls.map_err(|fault| (at, fault))?.into_iter();
+    let first = urls.next().ok_or((at, Fault::Empty("state.shared.url")))?;
+    let mut store = SharedStore {
+        topology: topology(raw).map_err(|fault| (at, fault))?,
+        nodes: vec![first.node],
+        tls: first.tls,
+        database: first.database,
+        login: first.login,
+        ca: raw.ca.clone(),
+        timeout: raw.timeout,
+        prefix: raw.prefix.value.clone(),
     };
-    let is_secret = |url: &Uri| url.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    let expected = "must be redis://HOST[:PORT][/DATABASE] or rediss://";
-    // What a reference holds is not shown.
-    let shown = if is_reference || raw.url.value.contains('@') { "another text" } else { &raw.url.value };
-    let refused = || (at, Fault::Value { key, expected, found: shown.to_owned() });
-    let uri: Uri = url.expose().parse().map_err(|_| refused())?;
-    if !is_reference && is_secret(&uri) {
-        return Err((at, Fault::LiteralSecret { key }));
+    for url in urls {
+        if (url.tls, url.database, &url.login) != (store.tls, store.database, &store.login) {
+            return Err((
+                at,
+                fault("state.shared.url", "must name one scheme, database and login for all nodes", "several"),
+            ));
+        }
+        store.nodes.push(url.node);
     }
-    let mut shared = located(&uri).ok_or_else(refused)?;
-    shared.username = raw.username.clone().or(shared.username);
+    if let Topology::Sentinel { login, .. } = &mut store.topology {
+        *login = std::mem::take(&mut store.login);
+    }
+    store.login.username = raw.username.clone().or(store.login.username);
     if let Some(written) = &raw.password {
         let resolved = Secret::resolve("state.shared.password", &written.value, env);
-        shared.password = Some(resolved.map_err(|fault| (Place::of(written), fault))?);
+        store.login.password = Some(resolved.map_err(|fault| (Place::of(written), fault))?);
     }
-    let prefix = &raw.prefix;
+    check_values(raw, &store).map_err(|(place, fault)| (place.unwrap_or(at), fault))?;
+    Ok(store)
+}
+
+/// Returns the topology; several URLs are a cluster's unless a sentinel's service is named.
+fn topology(raw: &raw::SharedStore) -> Result<Topology, Fault> {
+    let is_list = raw.url.value.len() > 1;
+    match (raw.cluster.unwrap_or(is_list && raw.sentinel.is_none()), &raw.sentinel) {
+        (true, Some(_)) => {
+            Err(fault("state.shared.cluster", "must not be true beside `state.shared.sentinel`", "true"))
+        }
+        (true, None) => Ok(Topology::Cluster),
+        (false, Some(service)) => Ok(Topology::Sentinel { service: service.clone(), login: Login::default() }),
+        (false, None) if is_list => Err(fault("state.shared.cluster", "must be true for several nodes", "false")),
+        (false, None) => Ok(Topology::Server),
+    }
+}
+
+/// Checks what several keys say together; the fault is the URL's unless it has a place of its own.
+fn check_values(raw: &raw::SharedStore, store: &SharedStore) -> Result<(), (Option<Place>, Fault)> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    if prefix.value.is_empty() || !prefix.value.bytes().all(is_plain) {
-        let expected = "must be letters, digits, `_`, `.` and `-`";
-        let fault = Fault::Value { key: "state.shared.prefix", expected, found: prefix.value.clone() };
-        return Err((Place::of(prefix), fault));
+    if store.prefix.is_empty() || !store.prefix.bytes().all(is_plain) {
+        let fault = fault("state.shared.prefix", "must be letters, digits, `_`, `.` and `-`", &store.prefix);
+        return Err((Some(Place::of(&raw.prefix)), fault));
     }
-    if raw.timeout.is_zero() {
-        let fault =
-            Fault::Value { key: "state.shared.timeout", expected: "must be longer than 0", found: "0ms".into() };
-        return Err((at, fault));
+    if store.timeout.is_zero() {
+        return Err((None, fault("state.shared.timeout", "must be longer than 0", "0ms")));
     }
-    if raw.ca.is_some() && !shared.tls {
-        let fault =
-            Fault::Value { key: "state.shared.ca", expected: "needs a rediss:// URL", found: "redis://".into() };
-        return Err((at, fault));
+    if store.ca.is_some() && !store.tls {
+        return Err((None, fault("state.shared.ca", "needs a rediss:// URL", "redis://")));
     }
-    Ok(Shared { ca: raw.ca.clone(), timeout: raw.timeout, prefix: prefix.value.clone(), ..shared })
+    if store.topology == Topology::Cluster && store.database > 0 {
+        let found = store.database.to_string();
+        return Err((None, fault("state.shared.url", "must name database 0 of a cluster", &found)));
+    }
+    Ok(())
 }
 
-/// Reads the parts of a URL; none is not one of a store.
-fn located(uri: &Uri) -> Option<Shared> {
-    let tls = match uri.scheme_str() {
-        Some("redis") => false,
-        Some("rediss") => true,
-        _ => return None,
-    };
-    let authority = uri.authority()?;
-    let credentials = authority.as_str().rsplit_once('@').map(|(credentials, _)| credentials);
-    let (username, password) = match credentials.map(|credentials| credentials.split_once(':')) {
-        // A colon alone stands between no name and the password, as Redis's own tools write it.
-        Some(Some((username, password))) => (Some(decoded(username)?), Some(decoded(password)?)),
-        Some(None) => return None,
-        None => (None, None),
-    };
-    let path = uri.path().trim_matches('/');
-    let database = if path.is_empty() { 0 } else { path.parse().ok()? };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let is_whole = !host.is_empty() && uri.query().is_none();
-    is_whole.then(|| Shared {
-        host: host.to_owned(),
-        port: authority.port_u16().unwrap_or(PORT),
-        tls,
-        database,
-        username: username.filter(|username| !username.is_empty()),
-        password: password.map(Secret::plain),
-        ca: None,
-        timeout: Duration::ZERO,
-        prefix: String::new(),
-    })
-}
-
-/// Undoes percent-encoding.
-fn decoded(text: &str) -> Option<String> {
-    super::traces::decoded(text)
+fn fault(key: &'static str, expected: &'static str, found: &str) -> Fault {
+    Fault::Value { key, expected, found: found.to_owned() }
 }
 
 #[cfg(test)]
@@ -132,6 +143,7 @@ mod tests {
     fn read(shared: &str) -> Result<Loaded, String> {
         let env = |name: &str| match name {
             "STORE" => Some("rediss://gate:p%40ss@[::1]:7000/3".to_owned()),
+            "SENTINEL" => Some("redis://:s3ntinel@s1:26379/2".to_owned()),
             "ODD" => Some("http://user:hunter2@host".to_owned()),
             "PASSWORD" => Some("hunter2".to_owned()),
             _ => None,
@@ -139,18 +151,48 @@ mod tests {
         parse(std::path::Path::new("f.yaml"), &format!("{GOOD}{shared}\n"), &env).map_err(|error| error.to_string())
     }
 
+    fn store(shared: &str) -> SharedStore {
+        read(shared).unwrap().config.state.shared.unwrap()
+    }
+
+    fn password(login: &Login) -> Option<&str> {
+        login.password.as_ref().map(Secret::expose)
+    }
+
+    fn node(host: &str, port: u16) -> Node {
+        Node { host: host.to_owned(), port }
+    }
+
     #[test]
-    fn a_url_says_where_and_who() {
+    fn a_url_names_node_database_and_login() {
         let loaded = read("url: '${STORE}'").unwrap();
         let shared = loaded.config.state.shared.as_ref().unwrap();
-        assert_eq!((shared.host.as_str(), shared.port, shared.tls, shared.database), ("::1", 7000, true, 3));
-        assert_eq!(shared.username.as_deref(), Some("gate"));
-        assert_eq!(shared.password.as_ref().map(Secret::expose), Some("p@ss"));
-        assert!(!format!("{shared:?}{}{}", loaded.effective(), shared.place()).contains("ss@"), "no secret is shown");
-        let shared = read("url: redis://valkey\n    password: '${PASSWORD}'").unwrap().config.state.shared.unwrap();
-        assert_eq!((shared.port, shared.database, shared.username.as_deref()), (6379, 0, None));
-        assert_eq!(shared.password.as_ref().map(Secret::expose), Some("hunter2"));
+        assert_eq!((&shared.nodes[..], shared.tls, shared.database), (&[node("::1", 7000)][..], true, 3));
+        assert_eq!((shared.login.username.as_deref(), password(&shared.login)), (Some("gate"), Some("p@ss")));
+        assert!(!format!("{shared:?}{}{shared}", loaded.effective()).contains("ss@"), "no secret is shown");
+        let shared = store("url: redis://valkey\n    password: '${PASSWORD}'");
+        assert_eq!((&shared.nodes[..], shared.database), (&[node("valkey", 6379)][..], 0));
+        assert_eq!((shared.login.username.as_deref(), password(&shared.login)), (None, Some("hunter2")));
         assert_eq!((shared.timeout, shared.prefix.as_str()), (Duration::from_millis(50), "personaroute"));
+        assert_eq!(shared.topology, Topology::Server);
+    }
+
+    #[test]
+    fn several_urls_or_cluster_true_name_a_cluster() {
+        let shared = store("url: [redis://a, 'redis://b:7001']");
+        assert_eq!((&shared.topology, shared.nodes), (&Topology::Cluster, vec![node("a", 6379), node("b", 7001)]));
+        assert_eq!(store("url: redis://a\n    cluster: true").topology, Topology::Cluster);
+    }
+
+    #[test]
+    fn sentinels_have_the_login_of_their_urls_and_the_primary_its_own() {
+        let shared = store("url: ['${SENTINEL}']\n    sentinel: main\n    password: '${PASSWORD}'");
+        let Topology::Sentinel { service, login } = &shared.topology else { panic!("{shared:?}") };
+        assert_eq!(
+            (service.as_str(), password(login), password(&shared.login)),
+            ("main", Some("s3ntinel"), Some("hunter2"))
+        );
+        assert_eq!((shared.nodes, shared.database), (vec![node("s1", 26379)], 2));
     }
 
     #[test]
@@ -165,6 +207,15 @@ mod tests {
             ("url: 'redis://:hunter2@h x'", "found `another text`"),
             ("url: '${ODD}'", "found `another text`"),
             ("url: '${GONE}'", "refers to the environment variable GONE, which is not set"),
+            ("url: []", "f.yaml:6:10: `state.shared.url` needs at least one entry"),
+            ("url: [redis://a, http://b]", "f.yaml:6:10: `state.shared.url` must be redis://HOST[:PORT][/DATABASE]"),
+            ("url: [redis://a, rediss://b]", "must name one scheme, database and login for all nodes"),
+            (
+                "url: [redis://a, redis://b]\n    cluster: false",
+                "`state.shared.cluster` must be true for several nodes",
+            ),
+            ("url: redis://a\n    cluster: true\n    sentinel: s", "must not be true beside `state.shared.sentinel`"),
+            ("url: redis://a/3\n    cluster: true", "`state.shared.url` must name database 0 of a cluster, found `3`"),
             ("url: redis://h\n    password: hunter2", "f.yaml:7:15: `state.shared.password` must be a reference"),
             ("url: redis://h\n    prefix: 'a{b}'", "f.yaml:7:13: `state.shared.prefix` must be letters"),
             ("url: redis://h\n    timeout: 0ms", "`state.shared.timeout` must be longer than 0"),

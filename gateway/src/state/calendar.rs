@@ -1,46 +1,38 @@
-//! Days and months of UTC's calendar.
+//! Days and months of the UTC calendar.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::config::Period;
 
-const DAY: u64 = 86_400;
+const DAY: i64 = 86_400;
 
-/// Returns the number of the period that holds `now`, and how long it still lasts.
+/// Returns the number of the day or month that contains `now`, and the time until it ends.
 pub(super) fn period(per: Period, now: SystemTime) -> (u64, Duration) {
-    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let day = seconds / DAY;
-    match per {
-        Period::Day => (day, Duration::from_secs((day + 1) * DAY - seconds)),
-        Period::Month => {
-            let (year, month) = civil(day);
-            // No month has more than 31 days, so the next one begins within 32.
-            let next = (day + 1..=day + 32).find(|next| civil(*next) != (year, month)).unwrap_or(day + 31);
-            (year * 12 + month, Duration::from_secs(next * DAY - seconds))
-        }
-    }
+    let now = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH).max(Timestamp::UNIX_EPOCH);
+    let date = TimeZone::UTC.to_datetime(now).date();
+    let (number, last) = match per {
+        Period::Day => (now.as_second() / DAY, date),
+        Period::Month => (i64::from(date.year()) * 12 + i64::from(date.month()), date.last_of_month()),
+    };
+    (number.unsigned_abs(), now.duration_until(end_of(last).unwrap_or(now)).unsigned_abs())
 }
 
-/// Returns the numbers of the day and the month that hold `now`.
+/// Returns the numbers of the day and the month that contain `now`.
 pub(super) fn current(now: SystemTime) -> [u64; 2] {
     Period::ALL.map(|per| period(per, now).0)
 }
 
-/// Returns year and month of a day since 1970 (Howard Hinnant's `civil_from_days`, for days after the epoch).
-fn civil(day: u64) -> (u64, u64) {
-    let shifted = day + 719_468;
-    let era = shifted / 146_097;
-    let of_era = shifted % 146_097;
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month)
+/// Returns when `date` ends; none beyond the year 9999.
+fn end_of(date: Date) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(date.tomorrow().ok()?.to_datetime(jiff::civil::Time::midnight())).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn at(seconds: u64) -> SystemTime {
@@ -53,11 +45,11 @@ mod tests {
         let (leap, rest) = period(Period::Month, at(1_709_208_000));
         assert_eq!((leap, rest.as_secs()), (2024 * 12 + 2, 43_200));
         let (november, rest) = period(Period::Month, at(1_795_392_000));
-        assert_eq!((november, rest.as_secs()), (2026 * 12 + 11, 8 * DAY));
+        assert_eq!((november, rest.as_secs()), (2026 * 12 + 11, 8 * DAY.unsigned_abs()));
     }
 
     #[test]
     fn days_end_at_midnight() {
-        assert_eq!(period(Period::Day, at(DAY + 1)), (1, Duration::from_secs(DAY - 1)));
+        assert_eq!(period(Period::Day, at(DAY.unsigned_abs() + 1)), (1, Duration::from_secs(DAY.unsigned_abs() - 1)));
     }
 }

@@ -13,7 +13,7 @@ use super::{
     shared::{ReservationQueue, SharedStoreError, StoreSync},
     spending_store::{MemoryStore, SpendingStore},
 };
-use crate::config::{Quota, Shared};
+use crate::config::{Quota, SharedStore};
 
 /// The accounts of this process, and the queue to the shared store.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Ledger {
     pub fn with_shared_store(
         max_accounts: usize,
         spending: Arc<dyn SpendingStore>,
-        shared: &Shared,
+        shared: &SharedStore,
     ) -> Result<(Self, StoreSync), SharedStoreError> {
         let dirty = Arc::<DirtyKeys>::default();
         let accounts = Arc::new(AccountStore::new(max_accounts, spending, Some(Arc::clone(&dirty))));

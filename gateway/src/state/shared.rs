@@ -4,11 +4,12 @@
 //! writes only its own spending, as an absolute amount, so a batch may be repeated, delayed, or sent to a store that has
 //! lost its data, and the sum is still correct.
 
-mod resp;
+mod error;
+mod script;
 mod connection;
 mod reservation_queue;
 mod batch;
 mod store_sync;
 
 pub(super) use self::reservation_queue::{ReservationQueue, ReserveReply};
-pub use self::{connection::SharedStoreError, store_sync::StoreSync};
+pub use self::{error::SharedStoreError, store_sync::StoreSync};

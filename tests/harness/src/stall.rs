@@ -1,4 +1,4 @@
-//! A way to a server that can stall: bytes that are under way wait, and arrive late.
+//! A TCP proxy on the loopback address that can stall: bytes in transit wait and arrive late.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,97 +10,113 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What was held back on its way to the server, whether or not it went on later.
-type Held = Mutex<Vec<u8>>;
-
-/// A proxy on the loopback; it ends when dropped.
+/// The proxy; its connections end when it is dropped.
 pub struct Stall {
     address: SocketAddr,
-    /// Connections with a lower number are held.
-    held_below: watch::Sender<u64>,
-    made: Arc<AtomicU64>,
-    held: Arc<Held>,
+    /// Connections with a lower number are stalled.
+    stalled_below: watch::Sender<u64>,
+    accepted: Arc<AtomicU64>,
+    held: Arc<Mutex<Held>>,
     _tasks: JoinSet<()>,
 }
 
+/// Bytes to the server that a stall held back.
+#[derive(Default)]
+struct Held {
+    all: Vec<u8>,
+    delivered: Vec<u8>,
+}
+
 impl Stall {
-    /// Opens a way to `port` of the loopback.
+    /// Starts a proxy to `port` of the loopback address.
     ///
     /// # Errors
     ///
-    /// Fails when the system gives no port.
+    /// Fails when no port is free.
     pub async fn before(port: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (held_below, watched) = watch::channel(0);
-        let made = Arc::<AtomicU64>::default();
+        let (stalled_below, watched) = watch::channel(0);
+        let (accepted, held) = (Arc::<AtomicU64>::default(), Arc::<Mutex<Held>>::default());
         let mut tasks = JoinSet::new();
-        let held = Arc::<Held>::default();
-        let (count, kept) = (Arc::clone(&made), Arc::clone(&held));
+        let (count, bytes) = (Arc::clone(&accepted), Arc::clone(&held));
         tasks.spawn(async move {
-            let mut ways = JoinSet::new();
-            while let Ok((near, _)) = listener.accept().await {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                ways.spawn(both(near, port, (number, watched.clone()), Arc::clone(&kept)));
+                connections.spawn(proxy(client, port, (number, watched.clone()), Arc::clone(&bytes)));
             }
         });
-        Ok(Self { address, held_below, made, held, _tasks: tasks })
+        Ok(Self { address, stalled_below, accepted, held, _tasks: tasks })
     }
 
-    /// Returns where it listens.
+    /// Returns the proxy's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Holds everything back.
     pub fn stall(&self) {
-        self.held_below.send_replace(u64::MAX);
+        self.stalled_below.send_replace(u64::MAX);
     }
 
-    /// Returns whether `words` were held back on their way to the server.
-    pub fn has_held(&self, words: &str) -> bool {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.windows(words.len()).any(|window| window == words.as_bytes())
-    }
-
-    /// Lets new connections through, and still holds back those there are.
+    /// Lets new connections through; those that exist stay stalled.
     pub fn let_new(&self) {
-        self.held_below.send_replace(self.made.load(Ordering::SeqCst));
+        self.stalled_below.send_replace(self.accepted.load(Ordering::SeqCst));
     }
 
-    /// Lets everything go, what was held back first.
+    /// Lets everything through, what was held back first.
     pub fn go_on(&self) {
-        self.held_below.send_replace(0);
+        self.stalled_below.send_replace(0);
+    }
+
+    /// Returns whether `text` to the server was held back, whether or not it was delivered later.
+    pub fn has_held(&self, text: &str) -> bool {
+        contains(&self.held().all, text)
+    }
+
+    /// Returns whether `text` to the server was held back and then delivered.
+    pub fn has_delivered(&self, text: &str) -> bool {
+        contains(&self.held().delivered, text)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection's number, and below which number connections are held.
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// A connection's number, and the number below which connections are stalled.
 type Gate = (u64, watch::Receiver<u64>);
 
-async fn both(near: TcpStream, port: u16, gate: Gate, held: Arc<Held>) {
-    let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
-    let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-    tokio::join!(one(near_in, far_out, gate.clone(), Some(&held)), one(far_in, near_out, gate, None));
+async fn proxy(client: TcpStream, port: u16, gate: Gate, held: Arc<Mutex<Held>>) {
+    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
+    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+    tokio::join!(copy(from_client, to_server, gate.clone(), Some(&held)), copy(from_server, to_client, gate, None));
 }
 
-async fn one(
+async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    (number, mut watched): Gate,
-    held: Option<&Held>,
+    (number, mut stalled_below): Gate,
+    held: Option<&Mutex<Held>>,
 ) {
-    let mut bytes = vec![0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut bytes).await {
-        let bytes = bytes.get(..count).unwrap_or_default();
-        let is_held = number < *watched.borrow();
-        if let Some(held) = held.filter(|_| is_held) {
-            held.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+    let mut buffer = vec![0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let bytes = buffer.get(..count).unwrap_or_default();
+        let is_stalled = number < *stalled_below.borrow();
+        let held = held.filter(|_| is_stalled).map(|held| || held.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(held) = &held {
+            held().all.extend_from_slice(bytes);
         }
-        if watched.wait_for(|held_below| number >= *held_below).await.is_err() {
+        if stalled_below.wait_for(|below| number >= *below).await.is_err() || to.write_all(bytes).await.is_err() {
             return;
         }
-        if to.write_all(bytes).await.is_err() {
-            return;
+        if let Some(held) = &held {
+            held().delivered.extend_from_slice(bytes);
         }
     }
     let _ = to.shutdown().await;

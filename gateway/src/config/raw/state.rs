@@ -1,4 +1,4 @@
-//! What outlives a request and a process, as written.
+//! The section `state` as written in the file.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,46 +8,71 @@ use serde_saphyr::Spanned;
 
 use crate::config::duration;
 
-/// What outlives the process.
+/// State that outlives a request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct State {
-    /// Keeps what was spent, beside this file; without it a restart forgets.
+    /// The file that persists spending, relative to this file; without it a restart forgets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// Where several gateways keep their budgets together; without it each holds its clients to them alone.
+    /// The store in which several gateways share their budgets; without it each gateway enforces them alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub shared: Option<Shared>,
+    pub shared: Option<SharedStore>,
 }
 
 /// A store that speaks Redis's protocol.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Shared {
-    /// `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for TLS; one that holds a password is a reference such as
-    /// `${STATE_URL}`.
-    #[schemars(with = "String")]
-    pub url: Spanned<String>,
+pub struct SharedStore {
+    /// `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for TLS, or a list of some nodes of a cluster; a URL that holds a
+    /// password is a reference such as `${STATE_URL}`.
+    #[schemars(with = "Urls")]
+    pub url: Spanned<Urls>,
+    /// Whether the URLs are nodes of a cluster. Several URLs are, unless `sentinel` is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<bool>,
+    /// The primary's name at the sentinels that the URLs name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentinel: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// A reference such as `${STATE_PASSWORD}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub password: Option<Spanned<String>>,
-    /// The authorities, as PEM beside this file, that the store's certificate comes from; the public web's by default.
+    /// The certificate authorities of the store, as PEM relative to this file; the public ones by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// Longest wait of a request for the store.
     #[serde(default = "default_timeout", with = "duration")]
     #[schemars(with = "duration::Written")]
     pub timeout: Duration,
-    /// What the store's keys begin with; gateways that share their budgets have the same.
+    /// Prefix of the store's keys; gateways that share their budgets have the same.
     #[serde(default = "default_prefix")]
     #[schemars(with = "String", regex(pattern = "^[0-9A-Za-z_.-]+$"))]
     pub prefix: Spanned<String>,
 }
 
-/// A hundred times what a store nearby takes, and less than what anybody notices before an LLM's answer.
+/// One URL or several.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Urls {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl std::ops::Deref for Urls {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        match self {
+            Self::One(url) => std::slice::from_ref(url),
+            Self::Several(urls) => urls,
+        }
+    }
+}
+
+/// A hundred times the round trip to a nearby store, and short beside the latency of an LLM.
 fn default_timeout() -> Duration {
     Duration::from_millis(50)
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    config::{Budget, Period},
+    config::{Budget, Login, Node, Period, Topology},
     state::{Cost, FileStore, Spending, calendar, retention::SCAN_INTERVAL},
 };
 
@@ -252,13 +252,12 @@ fn who_is_over_a_day_and_a_month_waits_for_the_month() {
 
 /// A ledger that asks for its one account's dollar where nobody answers, and what it remembers.
 fn left_alone() -> (Ledger, StoreSync, Arc<MemoryStore>, Vec<(String, Quota)>) {
-    let shared = Shared {
-        host: "nowhere".to_owned(),
-        port: 1,
+    let shared = SharedStore {
+        topology: Topology::Server,
+        nodes: vec![Node { host: "nowhere".to_owned(), port: 1 }],
         tls: false,
         database: 0,
-        username: None,
-        password: None,
+        login: Login::default(),
         ca: None,
         timeout: Duration::from_millis(20),
         prefix: "p".to_owned(),

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{reservation_queue::ReserveRequest, resp::Reply};
+use super::reservation_queue::ReserveRequest;
 use crate::{
     config::Period,
     state::{account::LimitExceeded, calendar, spending_store::SpendingStore},
@@ -35,9 +35,20 @@ pub(super) struct Entry {
     ttl: Duration,
 }
 
-/// The script's reply.
+/// The script's decoded reply.
+#[derive(Debug, PartialEq)]
+pub(super) enum Decoded {
+    /// The batch was executed.
+    Done(BatchReply),
+    /// The batch changed nothing, because `newest` is not below its number.
+    Stale { newest: u64 },
+}
+
+/// The reply to an executed batch.
 #[derive(Debug, PartialEq)]
 pub(super) struct BatchReply {
+    /// The number that the store had kept before.
+    pub(super) previous: u64,
     /// For each request, the budget that is exceeded, if one is.
     pub(super) refusals: Vec<Option<LimitExceeded>>,
     /// For each entry, what other processes have spent, in USD.
@@ -109,20 +120,19 @@ impl Batch {
         arguments
     }
 
-    /// Decodes the script's reply; none if it does not belong to this batch.
-    pub(super) fn decode(&self, reply: &Reply) -> Option<BatchReply> {
-        let Reply::List(items) = reply else { return None };
-        let mut numbers = Vec::with_capacity(items.len());
-        for item in items {
-            let Reply::Number(number) = item else { return None };
-            numbers.push(*number);
+    /// Decodes the reply to the batch sent as `number`; none if it is not the script's.
+    pub(super) fn decode(&self, number: u64, reply: &[i64]) -> Option<Decoded> {
+        let (newest, reply) = reply.split_first()?;
+        let previous = u64::try_from(*newest).ok()?;
+        if previous >= number {
+            return Some(Decoded::Stale { newest: previous });
         }
-        let (exceeded, others) = numbers.split_at_checked(self.requests.len())?;
+        let (exceeded, others) = reply.split_at_checked(self.requests.len())?;
         if others.len() != self.entries.len() {
             return None;
         }
         let refusals = self.requests.iter().zip(exceeded).map(|(request, bits)| refusal(request, *bits)).collect();
-        Some(BatchReply { refusals, others: others.iter().map(|nano| usd(*nano)).collect() })
+        Some(Decoded::Done(BatchReply { previous, refusals, others: others.iter().map(|nano| usd(*nano)).collect() }))
     }
 }
 
@@ -188,12 +198,13 @@ mod tests {
         let budgets = || vec![budget(Period::Day, 10, 1.0, 60), budget(Period::Month, 300, 1.0, 900)];
         let requests = vec![request(budgets(), 0.5), request(budgets(), 0.5), request(budgets(), 0.5)];
         let batch = Batch::new(requests, Vec::new(), &memory, SystemTime::UNIX_EPOCH);
-        let numbers = |numbers: &[i64]| Reply::List(numbers.iter().map(|number| Reply::Number(*number)).collect());
         let refused = |seconds| Some(LimitExceeded { limit: "budget", retry_after: Duration::from_secs(seconds) });
-        let reply = batch.decode(&numbers(&[0, 1, 3, 500_000_000, 0])).unwrap();
-        assert_eq!(reply, BatchReply { refusals: vec![None, refused(60), refused(900)], others: vec![0.5, 0.0] });
-        for wrong in [numbers(&[0, 0, 0, 0]), numbers(&[0; 6]), numbers(&[]), Reply::Nil, Reply::Text("OK".into())] {
-            assert_eq!(batch.decode(&wrong), None);
+        let expected =
+            BatchReply { previous: 6, refusals: vec![None, refused(60), refused(900)], others: vec![0.5, 0.0] };
+        assert_eq!(batch.decode(8, &[6, 0, 1, 3, 500_000_000, 0]), Some(Decoded::Done(expected)));
+        assert_eq!(batch.decode(8, &[8]), Some(Decoded::Stale { newest: 8 }));
+        for wrong in [&[6, 0, 0, 0, 0][..], &[6, 0, 0, 0, 0, 0, 0], &[6], &[-1, 0, 0, 0, 0, 0], &[]] {
+            assert_eq!(batch.decode(8, wrong), None);
         }
     }
 }

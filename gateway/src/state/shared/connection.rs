@@ -1,214 +1,195 @@
-//! One connection to the store: opened, made known, and then one question at a time.
+//! Connections to the shared store: to one server, to a cluster, or to the primary that sentinels name.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::time::Duration;
 
-use hyper_rustls::ConfigBuilderExt;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{
-        CertificateDer, InvalidDnsNameError, ServerName,
-        pem::{self, PemObject},
-    },
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo,
+    RedisResult, TlsCertificates, TlsMode,
+    aio::MultiplexedConnection,
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    io::tcp::TcpSettings,
+    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+use rustls::pki_types::{
+    CertificateDer,
+    pem::{self, PemObject},
 };
-use tokio_rustls::TlsConnector;
 
-use super::resp::{self, ProtocolError, Reply};
-use crate::config::Shared;
+use super::{error::SharedStoreError, script::ReserveScript};
+use crate::config::{Login, Node, SharedStore, Topology};
 
-/// Longest making of a connection, which no request waits for.
-const CONNECT: Duration = Duration::from_secs(2);
+/// Time limit of a connection attempt, with TLS and authentication. No request waits for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What runs in the store.
-const SCRIPT: &str = include_str!("script.lua");
+/// Cannot happen: the configuration names at least one node.
+const NO_NODE: (ErrorKind, &str) = (ErrorKind::InvalidClientConfig, "no node");
 
-/// Why the store cannot be used. Tells no secret: some servers repeat what they were sent.
-#[derive(Debug, thiserror::Error)]
-pub enum SharedStoreError {
-    /// The file of the authorities is of no use.
-    #[error("`state.shared.ca`: {} holds no certificate in PEM form", path.display())]
-    Authority {
-        /// The file.
-        path: PathBuf,
-        /// What was found instead.
-        #[source]
-        source: pem::Error,
-    },
-    /// The authorities in the file are of no use.
-    #[error("TLS cannot be set up")]
-    Tls(#[from] rustls::Error),
-    /// The host has no name that a certificate could have.
-    #[error("the host is no name that a certificate could have")]
-    Name(#[from] InvalidDnsNameError),
-    /// No connection, or one that broke.
-    #[error("the connection failed")]
-    Connection(#[from] io::Error),
-    /// No answer in time.
-    #[error("no answer came within {0:?}")]
-    Timeout(Duration),
-    /// The password is wrong, or none is needed.
-    #[error("the username and password are refused ({0})")]
-    Password(String),
-    /// The store refuses something else.
-    #[error("the store answered: {0}")]
-    Refused(String),
-    /// The answer is not of the protocol, or does not belong to the question.
-    #[error("the answer is not one that was asked for")]
-    Answer,
-    /// Another process writes under the same name, or an old batch came late.
-    #[error("a newer batch was written under the same name")]
-    Stale,
-}
-
-impl From<ProtocolError> for SharedStoreError {
-    fn from(_: ProtocolError) -> Self {
-        Self::Answer
-    }
-}
-
-/// Bytes both ways.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// How connections are made.
+/// Makes connections.
 pub(super) struct Connector {
-    shared: Shared,
-    tls: Option<TlsConnector>,
+    client: AnyClient,
+    /// Limit of a reply.
+    timeout: Duration,
 }
 
-/// A connection on which the script is known.
-pub(super) struct Connection {
-    stream: Box<dyn Stream>,
-    received: Vec<u8>,
-    script: String,
+enum AnyClient {
+    Server(Box<Client>),
+    Cluster(Box<ClusterClient>),
+    Sentinel(Box<SentinelClient>),
+}
+
+/// A connection. It is replaced after the first error: after a timeout, a late reply could not be told from the next one.
+pub(super) enum Connection {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
 }
 
 impl Connector {
-    /// Returns the connector that `shared` describes.
-    pub(super) fn new(shared: Shared) -> Result<Self, SharedStoreError> {
-        let tls = if shared.tls { Some(TlsConnector::from(Arc::new(client(&shared)?))) } else { None };
-        Ok(Self { shared, tls })
+    /// Returns a connector to the store that `shared` describes. Reads the file of the certificate authorities, and
+    /// contacts nobody.
+    pub(super) fn new(shared: &SharedStore) -> Result<Self, SharedStoreError> {
+        let certificates = certificates(shared)?;
+        let client =
+            client(shared, certificates).map_err(|error| SharedStoreError::Client(error.category().to_owned()));
+        Ok(Self { client: client?, timeout: shared.timeout })
     }
 
-    /// Connects, and makes this process and the script known.
-    pub(super) async fn open(&self) -> Result<Connection, SharedStoreError> {
-        let opened = tokio::time::timeout(CONNECT, Box::pin(self.opened())).await;
-        opened.unwrap_or(Err(SharedStoreError::Timeout(CONNECT)))
+    /// Connects and authenticates.
+    pub(super) async fn connect(&mut self) -> Result<Connection, SharedStoreError> {
+        let connect = Box::pin(self.connect_unbounded());
+        match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+            Ok(connected) => Ok(connected?),
+            Err(_) => Err(SharedStoreError::Timeout(CONNECT_TIMEOUT)),
+        }
     }
 
-    async fn opened(&self) -> Result<Connection, SharedStoreError> {
-        let Shared { host, port, .. } = &self.shared;
-        let stream = TcpStream::connect((host.as_str(), *port)).await?;
-        stream.set_nodelay(true)?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            Some(tls) => Box::new(tls.connect(ServerName::try_from(host.clone())?, stream).await?),
-            None => Box::new(stream),
-        };
-        let mut connection = Connection { stream, received: Vec::new(), script: String::new() };
-        if let Some(password) = &self.shared.password {
-            let mut words = vec!["AUTH"];
-            words.extend(self.shared.username.as_deref());
-            words.push(password.expose());
-            if let Reply::Error(text) = connection.request(&words).await? {
-                return Err(SharedStoreError::Password(code(&text)));
+    async fn connect_unbounded(&mut self) -> RedisResult<Connection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(self.timeout));
+        match &mut self.client {
+            AnyClient::Server(client) => {
+                client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Server)
             }
+            AnyClient::Sentinel(client) => {
+                client.get_async_connection_with_config(&config).await.map(Connection::Server)
+            }
+            AnyClient::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
         }
-        if self.shared.database > 0 {
-            connection.done(&["SELECT", &self.shared.database.to_string()]).await?;
-        }
-        match connection.done(&["SCRIPT", "LOAD", SCRIPT]).await? {
-            Reply::Text(script) => connection.script = script,
-            Reply::Number(_) | Reply::Nil | Reply::List(_) | Reply::Error(_) => return Err(SharedStoreError::Answer),
-        }
-        Ok(connection)
     }
 }
 
 impl Connection {
-    /// Returns the number kept at `key`, 0 when there is none.
-    pub(super) async fn number(&mut self, key: &str) -> Result<u64, SharedStoreError> {
-        match self.done(&["GET", key]).await? {
-            Reply::Nil => Ok(0),
-            Reply::Text(text) => text.parse().map_err(|_| SharedStoreError::Answer),
-            Reply::Number(_) | Reply::List(_) | Reply::Error(_) => Err(SharedStoreError::Answer),
-        }
-    }
-
-    /// Runs the script.
-    pub(super) async fn run(&mut self, keys: Vec<String>, arguments: Vec<String>) -> Result<Reply, SharedStoreError> {
-        let mut words = vec!["EVALSHA".to_owned(), self.script.clone(), keys.len().to_string()];
-        words.extend(keys);
-        words.extend(arguments);
-        self.done(&words).await
-    }
-
-    /// Waits until the store closes the connection, or says something that nobody has asked for.
-    pub(super) async fn broken(&mut self) -> SharedStoreError {
-        match self.stream.read_u8().await {
-            Ok(_) => SharedStoreError::Answer,
-            Err(error) => SharedStoreError::Connection(error),
-        }
-    }
-
-    async fn done(&mut self, words: &[impl AsRef<str>]) -> Result<Reply, SharedStoreError> {
-        match self.request(words).await? {
-            Reply::Error(text) => Err(SharedStoreError::Refused(text)),
-            reply @ (Reply::Text(_) | Reply::Number(_) | Reply::Nil | Reply::List(_)) => Ok(reply),
-        }
-    }
-
-    async fn request(&mut self, words: &[impl AsRef<str>]) -> Result<Reply, SharedStoreError> {
-        self.stream.write_all(&resp::encode(words)).await?;
-        self.stream.flush().await?;
-        loop {
-            if let Some((reply, length)) = resp::decode(&self.received)? {
-                self.received.drain(..length);
-                return Ok(reply);
-            }
-            if self.stream.read_buf(&mut self.received).await? == 0 {
-                return Err(SharedStoreError::Connection(io::ErrorKind::UnexpectedEof.into()));
-            }
+    /// Runs `script`; returns its reply.
+    pub(super) async fn run(
+        &mut self,
+        script: &ReserveScript,
+        keys: &[String],
+        arguments: &[String],
+    ) -> RedisResult<Vec<i64>> {
+        match self {
+            Self::Server(connection) => script.run(connection, keys, arguments).await,
+            Self::Cluster(connection) => script.run(connection, keys, arguments).await,
         }
     }
 }
 
-/// The code that an error begins with; the remaining may repeat the password.
-fn code(text: &str) -> String {
-    let first = text.split(' ').next().unwrap_or_default();
-    let is_code = !first.is_empty() && first.len() <= 20 && first.bytes().all(|byte| byte.is_ascii_uppercase());
-    if is_code { first.to_owned() } else { "no code".to_owned() }
+fn client(shared: &SharedStore, certificates: Option<TlsCertificates>) -> RedisResult<AnyClient> {
+    match &shared.topology {
+        Topology::Server => {
+            let info = connection_infos(shared)?.into_iter().next().ok_or(NO_NODE)?;
+            let client = match certificates {
+                Some(certificates) => Client::build_with_tls(info, certificates)?,
+                None => Client::open(info)?,
+            };
+            Ok(AnyClient::Server(Box::new(client)))
+        }
+        Topology::Cluster => {
+            let mut builder = ClusterClient::builder(connection_infos(shared)?)
+                .tcp_settings(tcp_settings())
+                .connection_timeout(CONNECT_TIMEOUT)
+                .response_timeout(shared.timeout);
+            if let Some(certificates) = certificates {
+                builder = builder.certs(certificates);
+            }
+            Ok(AnyClient::Cluster(Box::new(builder.build()?)))
+        }
+        Topology::Sentinel { service, login } => {
+            let client = sentinel_client(shared, service, login, certificates)?;
+            Ok(AnyClient::Sentinel(Box::new(client)))
+        }
+    }
 }
 
-/// Returns TLS settings that trust the file's authorities, or the public web's.
-fn client(shared: &Shared) -> Result<ClientConfig, SharedStoreError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let Some(path) = &shared.ca else {
-        return Ok(builder.with_webpki_roots().with_no_client_auth());
+/// Returns a client that authenticates with `login` at the sentinels, and with the store's login at the primary.
+fn sentinel_client(
+    shared: &SharedStore,
+    service: &str,
+    login: &Login,
+    certificates: Option<TlsCertificates>,
+) -> RedisResult<SentinelClient> {
+    let sentinels = shared.nodes.iter().map(|node| address(shared, node));
+    let mut builder = SentinelClientBuilder::new(sentinels, service, SentinelServerType::Master)?
+        .set_client_to_redis_db(i64::from(shared.database))
+        .set_client_to_redis_tcp_settings(tcp_settings());
+    if let Some(username) = &shared.login.username {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = &shared.login.password {
+        builder = builder.set_client_to_redis_password(password.expose());
+    }
+    if let Some(username) = &login.username {
+        builder = builder.set_client_to_sentinel_username(username);
+    }
+    if let Some(password) = &login.password {
+        builder = builder.set_client_to_sentinel_password(password.expose());
+    }
+    if shared.tls {
+        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+    }
+    if let Some(certificates) = certificates {
+        builder = builder
+            .set_client_to_redis_certificates(certificates.clone())
+            .set_client_to_sentinel_certificates(certificates);
+    }
+    builder.build()
+}
+
+fn connection_infos(shared: &SharedStore) -> RedisResult<Vec<ConnectionInfo>> {
+    let mut settings = RedisConnectionInfo::default().set_db(i64::from(shared.database));
+    if let Some(username) = &shared.login.username {
+        settings = settings.set_username(username);
+    }
+    if let Some(password) = &shared.login.password {
+        settings = settings.set_password(password.expose());
+    }
+    let info = |node: &Node| {
+        let info = address(shared, node).into_connection_info()?;
+        Ok(info.set_redis_settings(settings.clone()).set_tcp_settings(tcp_settings()))
     };
-    let refused = |source| SharedStoreError::Authority { path: path.clone(), source };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(refused)? {
-        roots.add(certificate.map_err(refused)?)?;
-    }
-    if roots.is_empty() {
-        return Err(refused(pem::Error::NoItemsFound));
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    shared.nodes.iter().map(info).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_refused_password_only_the_code_is_told() {
-        assert_eq!(code("WRONGPASS invalid username-password pair"), "WRONGPASS");
-        assert_eq!(code("ERR unknown command `AUTH`, with args beginning with: `hunter2`"), "ERR");
-        assert_eq!(code("hunter2"), "no code");
+fn address(shared: &SharedStore, Node { host, port }: &Node) -> ConnectionAddr {
+    match shared.tls {
+        true => ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None },
+        false => ConnectionAddr::Tcp(host.clone(), *port),
     }
+}
+
+fn tcp_settings() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
+}
+
+/// Reads the file of the certificate authorities; without one, the public ones are trusted.
+fn certificates(shared: &SharedStore) -> Result<Option<TlsCertificates>, SharedStoreError> {
+    let Some(path) = &shared.ca else { return Ok(None) };
+    let failed = |source| SharedStoreError::Authority { path: path.clone(), source };
+    let pem = std::fs::read(path).map_err(|error| failed(pem::Error::Io(error)))?;
+    let mut certificates = CertificateDer::pem_slice_iter(&pem).peekable();
+    if certificates.peek().is_none() {
+        return Err(failed(pem::Error::NoItemsFound));
+    }
+    certificates.try_for_each(|certificate| certificate.map(drop)).map_err(failed)?;
+    Ok(Some(TlsCertificates { client_tls: None, root_cert: Some(pem) }))
 }
