@@ -436,6 +436,7 @@ fn options(raw: &raw::Config, assets: Assets) -> RouterOptions {
             log_messages: router.log_messages,
             encoder_queue: router.encoder_queue,
             encoder_cache: router.encoder_cache,
+            instance_calls: raw.plugin.instance_calls,
             ..Limits::default()
         },
         ..RouterOptions::new(assets.bundle, assets.plugin)

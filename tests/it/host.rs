@@ -5,6 +5,7 @@ mod backend;
 mod encoder;
 mod fixture;
 mod guest;
+mod isolation;
 mod open;
 mod route;
 mod trained;

@@ -105,6 +105,7 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
         ("limits.batch", limits.batch),
         ("limits.user_chars", limits.user_chars),
         ("limits.max_tracked_users", limits.max_tracked_users),
+        ("plugin.instance_calls", raw.plugin.instance_calls as usize),
         ("router.threads", router.threads),
         ("router.queue", router.queue),
         ("router.batch", router.batch),

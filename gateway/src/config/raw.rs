@@ -81,12 +81,21 @@ pub struct Config {
 }
 
 /// The routing plugin.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Plugin {
     /// The WASM component; by default the one that is embedded in the program.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub wasm: Option<PathBuf>,
+    /// Most calls that one plugin instance serves. With more than 1 a call is about 11 µs faster, and the plugin can see
+    /// what earlier requests have left in its memory.
+    pub instance_calls: u32,
+}
+
+impl Default for Plugin {
+    fn default() -> Self {
+        Self { wasm: None, instance_calls: 1 }
+    }
 }
 
 /// What decisions may use.

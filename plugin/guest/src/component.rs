@@ -2,6 +2,7 @@
 
 mod convert;
 mod host;
+mod memory;
 
 use self::bindings::exports::personaroute::router::{learning, routing};
 use self::bindings::personaroute::router::users;

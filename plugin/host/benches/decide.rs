@@ -66,6 +66,24 @@ fn call(bencher: Bencher<'_, '_>, llms: usize) {
     bencher.bench_local(|| black_box(router.route(black_box(&request))));
 }
 
+/// A call with a short question and ten LLMs, by the number of calls that an instance serves: 1 is a fresh one each time.
+#[divan::bench(args = [1, 1000])]
+fn instance_calls_short(bencher: Bencher<'_, '_>, instance_calls: u32) {
+    let mut fixture = Fixture::new(10);
+    fixture.options.limits.instance_calls = instance_calls;
+    let (router, request) = (fixture.router_without_runtime(), fixture.request(SHORT));
+    bencher.bench_local(|| black_box(router.route(black_box(&request))));
+}
+
+/// The same with a prompt of two kilobytes and a hundred LLMs, for which the plugin writes to more memory.
+#[divan::bench(args = [1, 1000])]
+fn instance_calls_long(bencher: Bencher<'_, '_>, instance_calls: u32) {
+    let mut fixture = Fixture::new(100);
+    fixture.options.limits.instance_calls = instance_calls;
+    let (router, request) = (fixture.router_without_runtime(), fixture.request(PROMPT));
+    bencher.bench_local(|| black_box(router.route(black_box(&request))));
+}
+
 /// One request of a batch of 64.
 #[divan::bench(args = [10, 100, 1000])]
 fn batch_of_64(bencher: Bencher<'_, '_>, llms: usize) {

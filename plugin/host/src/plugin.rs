@@ -1,7 +1,7 @@
-//! The plugin: compiled and linked once, instantiated ahead of its calls.
+//! The plugin: compiled and linked once, instantiated for each call.
 //!
-//! A fresh instance costs some 40 µs of page work, twice as much as everything else in a small decision, so instances
-//! serve several calls, one at a time. A call that fails takes its instance with it.
+//! By default a call has an instance of its own, and nothing of a call is left for the next one. With
+//! [`Limits::instance_calls`] above 1, instances serve several calls, one at a time; one that fails is dropped.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -30,10 +30,11 @@ pub(crate) struct Plugin {
     idle: Mutex<AffinityPool<Instance>>,
 }
 
-/// An instance of the plugin between calls or in one.
+/// An instance of the plugin.
 struct Instance {
     store: Store<Context>,
     router: Router,
+    /// Calls so far, the present one included.
     calls: u32,
 }
 
@@ -49,7 +50,7 @@ impl Plugin {
         Ok(Self { engine, pre, ticker, limits: limits.clone(), idle: Mutex::new(AffinityPool::new()) })
     }
 
-    /// Runs `work` on an instance of its own, within the limits and the time that `context` has.
+    /// Runs `work` on an instance, within the limits and until the deadline of `context`.
     pub(crate) fn call<R>(
         &self,
         context: Context,
@@ -57,42 +58,48 @@ impl Plugin {
     ) -> Result<R, RouteError> {
         let time = context.deadline.saturating_duration_since(Instant::now());
         let mut instance = self.instance(context)?;
-        instance.calls += 1;
         instance.store.set_epoch_deadline(self.ticker.ticks(time));
         let result = work(&instance.router, &mut instance.store);
         let dropped = instance.store.data().log.dropped();
         if dropped > 0 {
-            tracing::warn!(dropped, "plugin wrote more log messages than it may");
+            tracing::warn!(dropped, "plugin exceeded its log messages");
         }
         match result {
             Ok(result) => {
-                self.keep(instance);
+                self.release(instance);
                 Ok(result)
             }
+            // Dropping the instance resets its slot.
             Err(error) => Err(failure(&error, instance.store.data())),
         }
     }
 
-    /// Returns the instance that this thread used last, whose memory is warm, or another one, or a fresh one.
+    /// Returns an instance for one call: one that may serve another call, if there is one, else a fresh one.
     fn instance(&self, context: Context) -> Result<Instance, RouteError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut instance) = idle {
-            *instance.store.data_mut() = context;
-            return Ok(instance);
+        if self.limits.instance_calls == 1 {
+            return self.instantiate(context);
         }
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut instance) = idle else { return self.instantiate(context) };
+        *instance.store.data_mut() = context;
+        instance.calls += 1;
+        Ok(instance)
+    }
+
+    fn instantiate(&self, context: Context) -> Result<Instance, RouteError> {
         let mut store = Store::new(&self.engine, context);
         store.limiter(|context| context);
         store.set_epoch_deadline(self.ticker.ticks(self.limits.deadline));
-        // What the plugin hands over in one call is bounded like its own memory: strings may overlap there.
+        // Bounds what the plugin passes to the host in one call like its own memory, as strings may overlap there.
         store.set_hostcall_fuel(self.limits.memory_bytes);
         match self.pre.instantiate(&mut store) {
-            Ok(router) => Ok(Instance { store, router, calls: 0 }),
+            Ok(router) => Ok(Instance { store, router, calls: 1 }),
             Err(error) => Err(failure(&error, store.data())),
         }
     }
 
-    /// Keeps an instance for the next call, without the user data of this one.
-    fn keep(&self, mut instance: Instance) {
+    /// Keeps an instance that may serve another call, without the user profiles of this one; drops any other.
+    fn release(&self, mut instance: Instance) {
         if instance.calls < self.limits.instance_calls {
             instance.store.data_mut().users.clear();
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).put(instance);
@@ -107,7 +114,7 @@ fn link(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<RouterPre<Context>> {
     RouterPre::new(linker.instantiate_pre(&component)?)
 }
 
-/// Names the way in which a call ended without a result.
+/// Returns why a call failed.
 fn failure(error: &wasmtime::Error, context: &Context) -> RouteError {
     let trap = error.downcast_ref::<Trap>();
     if trap == Some(&Trap::Interrupt) {
@@ -120,7 +127,7 @@ fn failure(error: &wasmtime::Error, context: &Context) -> RouteError {
         return RouteError::Overloaded;
     }
     let reason = error.root_cause().to_string();
-    // wasmtime keeps the type of this error to itself.
+    // wasmtime does not export the type of this error.
     if reason.contains("hostcalls") {
         return RouteError::InvalidDecision(DecisionFault::TooLong { field: "decision" });
     }

@@ -30,7 +30,8 @@ const MAX_INTERACTIONS: usize = 4096;
 /// Calls block: for microseconds with the `lexical` encoder, for milliseconds when an `embedding` encoder has to encode
 /// a new text. On an async runtime, run them on blocking threads.
 ///
-/// A failing plugin fails its call only: each call runs in its own instance.
+/// A failing plugin fails its call only: each call runs in its own instance, unless
+/// [`Limits::instance_calls`](crate::Limits::instance_calls) lets instances serve several calls.
 pub struct Router {
     plugin: Plugin,
     services: Arc<Services>,

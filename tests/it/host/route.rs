@@ -153,7 +153,7 @@ fn an_instance_may_serve_one_call_or_many() {
     };
     let fresh = decide(1);
     assert_eq!(fresh[0], fresh[2]);
-    assert_eq!(decide(2), fresh, "nothing of a call reaches the next");
+    assert_eq!(decide(2), fresh, "the routing plugin keeps no state");
 }
 
 #[test]
