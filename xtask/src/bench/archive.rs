@@ -1,4 +1,4 @@
-//! Where figures are kept: `docs/bench/<date>-<commit>/`, with the machine they were taken on.
+//! Keeps the latest figures of each kind in `docs/bench/<date>-<commit>/`, with the machine that they were taken on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 
 use crate::{process, workspace};
+
+/// Describes the machine; every folder has one.
+const MACHINE: &str = "machine.md";
 
 /// One folder of figures.
 pub(super) struct Archive {
@@ -25,17 +28,41 @@ impl Archive {
         let folder = workspace::root().join("docs/bench").join(name);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let archive = Self { folder };
-        archive.write("machine.md", &machine()?)?;
+        archive.write(MACHINE, &machine()?)?;
         Ok(archive)
     }
 
-    /// Writes one file of figures.
+    /// Writes one file of figures, and deletes older files of that name.
     pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
         let file = self.folder.join(name);
         fs::write(&file, text).with_context(|| file.display().to_string())?;
         eprintln!("bench: {}", file.display());
+        if name != MACHINE {
+            for old in supersede(&self.folder, name)? {
+                eprintln!("bench: deleted {}; `cargo xtask tidy` names the links to repair", old.display());
+            }
+        }
         Ok(())
     }
+}
+
+/// Deletes files called `name` in the folders beside `own`, and folders that then hold no figures.
+fn supersede(own: &Path, name: &str) -> Result<Vec<PathBuf>> {
+    let archive = own.parent().context("a folder of figures is in the archive")?;
+    let mut deleted = Vec::new();
+    for entry in fs::read_dir(archive).with_context(|| archive.display().to_string())?.flatten() {
+        let (folder, old) = (entry.path(), entry.path().join(name));
+        if folder == own || !old.is_file() {
+            continue;
+        }
+        fs::remove_file(&old).with_context(|| old.display().to_string())?;
+        let left = fs::read_dir(&folder).with_context(|| folder.display().to_string())?.flatten();
+        if left.into_iter().all(|entry| entry.file_name() == MACHINE) {
+            fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        }
+        deleted.push(old);
+    }
+    Ok(deleted)
 }
 
 fn machine() -> Result<String> {
@@ -73,6 +100,24 @@ fn date(days: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_figures_replace_older_ones_of_their_kind() {
+        let archive = std::env::temp_dir().join(format!("xtask-archive-{}", std::process::id()));
+        let at = |path: &str| archive.join(path);
+        for file in ["old/machine.md", "old/gateway.md", "mixed/machine.md", "mixed/gateway.md", "mixed/training.md"] {
+            fs::create_dir_all(at(file).parent().unwrap()).unwrap();
+            fs::write(at(file), "").unwrap();
+        }
+        fs::create_dir_all(at("new")).unwrap();
+        fs::write(at("new/gateway.md"), "").unwrap();
+        let mut deleted = supersede(&at("new"), "gateway.md").unwrap();
+        deleted.sort();
+        let kept = [at("old").exists(), at("mixed/training.md").exists(), at("new/gateway.md").exists()];
+        fs::remove_dir_all(&archive).unwrap();
+        assert_eq!(deleted, [at("mixed/gateway.md"), at("old/gateway.md")]);
+        assert_eq!(kept, [false, true, true]);
+    }
 
     #[test]
     fn days_become_dates() {
