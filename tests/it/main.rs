@@ -13,3 +13,4 @@ mod checking;
 mod host;
 mod corpus;
 mod program;
+mod protocol;

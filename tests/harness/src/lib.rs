@@ -3,7 +3,9 @@
 pub mod bundle;
 pub mod bundle_files;
 pub mod onnx;
+pub mod skip;
 pub mod path;
+pub mod fixture;
 pub mod schema;
 pub mod upstream;
 pub mod gateway;

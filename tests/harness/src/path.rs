@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use personaroute_gateway::config::{self, Loaded, Overrides};
 
+use crate::skip;
+
 /// Returns the repository's root.
 pub fn root() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -70,13 +72,14 @@ pub fn binary(name: &str) -> PathBuf {
     own.ancestors().nth(2).unwrap_or(Path::new("")).join(name)
 }
 
-/// Returns a folder of the data that lies beside the repository, or says that the test is passed over without it.
+/// Returns a folder of the data beside the repository; without it the test is recorded as skipped, and returns.
 pub fn shared_data(name: &str) -> Option<PathBuf> {
-    let folder = root().join("../shared/data").join(name);
+    let data = named("PERSONAROUTE_SHARED_DATA").unwrap_or_else(|| root().join("../shared/data"));
+    let folder = data.join(name);
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("passed over: {} is not on this machine", folder.display());
+    skip::record(&format!("{} is not on this machine", folder.display()));
     None
 }
 

@@ -123,30 +123,22 @@ fn a_bundle_with_embeddings_needs_their_encoder() {
     let error = refusal(&spec, |_options| ()).to_string();
     assert!(error.starts_with("text encoder: the bundle needs all-MiniLM-L6-v2"), "{error}");
     let narrow = BundleSpec { embedding: Some(128), ..BundleSpec::default() };
-    if path::encoder().is_dir() {
-        let error = refusal(&narrow, |options| options.encoder = Some(path::encoder())).to_string();
-        assert!(error.ends_with("has 384 dimensions, the bundle takes 128"), "{error}");
-    }
+    let error = refusal(&narrow, |options| options.encoder = Some(path::encoder())).to_string();
+    assert!(error.ends_with("has 384 dimensions, the bundle takes 128"), "{error}");
 }
 
-/// Opens a router on a bundle with embeddings; `None` on machines without the encoder.
-fn encoding(deadline: std::time::Duration) -> Option<Fixture> {
-    if !path::encoder().is_dir() {
-        eprintln!("skipped: {} is not on this machine", path::encoder().display());
-        return None;
-    }
+/// Opens a router on a bundle with embeddings.
+fn encoding(deadline: std::time::Duration) -> Fixture {
     let spec = BundleSpec { embedding: Some(384), ..BundleSpec::default() };
-    Some(open_with(&spec, |options| {
+    open_with(&spec, |options| {
         options.encoder = Some(path::encoder());
         options.limits.deadline = deadline;
-    }))
+    })
 }
 
 #[test]
 fn a_bundle_with_embeddings_routes_through_the_encoder() {
-    let Some(fixture) = encoding(std::time::Duration::from_secs(20)) else {
-        return;
-    };
+    let fixture = encoding(std::time::Duration::from_secs(20));
     let decide = |text: &str| fixture.router.route(&request(&fixture.router, Some("lavish"), text)).unwrap();
     let (first, again, other) = (decide("one two three"), decide("one two three"), decide("an ode to the sea"));
     assert_eq!(first.ranking, again.ranking);
@@ -156,10 +148,6 @@ fn a_bundle_with_embeddings_routes_through_the_encoder() {
 
 #[test]
 fn a_bundle_may_include_its_encoder() {
-    if !path::encoder().is_dir() {
-        eprintln!("skipped: {} is not on this machine", path::encoder().display());
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     let options = options(&BundleSpec { embedding: Some(384), ..BundleSpec::default() }, &folder, |options| {
         options.limits.sessions = 1;
@@ -179,9 +167,7 @@ fn a_bundle_may_include_its_encoder() {
 
 #[test]
 fn a_text_that_cannot_be_encoded_in_time_ends_in_timeout() {
-    let Some(fixture) = encoding(std::time::Duration::from_millis(2)) else {
-        return;
-    };
+    let fixture = encoding(std::time::Duration::from_millis(2));
     // The longest text takes tens of milliseconds on any machine.
     let long = "tell me about the history of the sea ".repeat(60);
     let error = fixture.router.route(&request(&fixture.router, None, &long)).unwrap_err();

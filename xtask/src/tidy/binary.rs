@@ -1,13 +1,13 @@
-//! Files that are no text: the bundled model, what is fuzzed with, and nothing that a run or a download has left.
+//! Binary files: the default bundle, the fuzzing corpus and the fixtures; any other is a leftover of a run or a download.
 
 use super::tree::Tree;
 
-/// Where such files are.
-const FOLDERS: [&str; 2] = ["configs/bundle/", "tests/fuzz/corpus/"];
+/// Where binary files may be.
+const FOLDERS: [&str; 3] = ["configs/bundle/", "tests/fixtures/", "tests/fuzz/corpus/"];
 
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
     let strays = tree.binaries.iter().filter(|path| !FOLDERS.iter().any(|folder| path.starts_with(folder)));
-    strays.map(|path| format!("{path}: is no text; such files are under {}", FOLDERS.join(" and "))).collect()
+    strays.map(|path| format!("{path}: a binary file; these are only in {}", FOLDERS.join(", "))).collect()
 }
 
 #[cfg(test)]

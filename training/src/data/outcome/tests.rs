@@ -22,14 +22,19 @@ fn error(outcomes: &str) -> String {
 
 const HEADER: &str = "query_id,llm,effect,cost,cost_log\n";
 
-/// The shared data, where a checkout stands beside it.
+/// The shared data, where a checkout stands beside it; elsewhere the test is recorded as skipped.
 pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-    if !folder.is_dir() {
-        eprintln!("skipped: {} is not here", folder.display());
-        return None;
-    }
-    Some(folder)
+    personaroute_harness::path::shared_data(name)
+}
+
+/// A committed data set of `tests/fixtures`.
+pub(crate) fn committed(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
+}
+
+/// What an independent implementation of the protocol, `tests/fixtures/protocol.py`, says of the committed outcomes.
+pub(crate) fn answers() -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(committed("answers.json")).unwrap()).unwrap()
 }
 
 #[test]
@@ -95,16 +100,20 @@ fn embeddings_of_another_count_are_refused() {
 }
 
 #[test]
-fn the_shared_sets_are_read_whole_and_split_as_the_protocol_says() {
-    for (name, shape, sum) in [("zeroeval", (2840, 10, 3), 820_440), ("llmrouter9", (5989, 9, 14), 3_605_094)] {
-        let Some(folder) = shared(name) else { return };
-        let data = read(&folder, Cost::CostLog, &[]).unwrap();
-        assert_eq!((data.queries.len(), data.llms.len(), data.tasks.len()), shape);
-        assert!(data.effect.iter().chain(&data.cost).all(|value| value.is_finite()));
-        assert_eq!(data.query_embeddings.dim(), (shape.0, 384));
-        assert_eq!((data.llm_embeddings.ncols(), data.task_embeddings.ncols()), (384, 384));
-        let parts = split::split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 0);
-        let ids: u64 = parts.test.iter().map(|&row| data.queries[row as usize].id).sum();
-        assert_eq!(ids, sum);
+fn committed_outcomes_are_read_whole_and_split_as_the_independent_implementation_splits_them() {
+    let data = read(&committed("outcomes"), Cost::CostLog, &[]).unwrap();
+    assert_eq!((data.queries.len(), data.llms.len(), data.tasks.len()), (160, 5, 3));
+    assert!(data.effect.iter().chain(&data.cost).all(|value| value.is_finite()));
+    assert_eq!(data.query_embeddings.dim(), (160, 16));
+    let answers = answers();
+    for seed in 0..3_u64 {
+        let parts = split::split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, seed);
+        let of_seed = &answers["seeds"][seed.to_string()];
+        for (name, part) in [("train", &parts.train), ("validation", &parts.validation), ("test", &parts.test)] {
+            let sum: u64 = part.iter().map(|&row| data.queries[row as usize].id).sum();
+            assert_eq!(of_seed["sums_of_ids"][name], sum, "{name} of seed {seed}");
+        }
+        let first: Vec<u64> = parts.test[..4].iter().map(|&row| data.queries[row as usize].id).collect();
+        assert_eq!(of_seed["first_test_ids"], serde_json::json!(first));
     }
 }

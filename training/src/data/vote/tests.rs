@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::data::load::Source;
-use crate::data::outcome::tests::shared;
+use crate::data::outcome::tests::committed;
 
 const HEADER: &str = "user_id,query_id,task_id,llm_left,llm_right,winner";
 
@@ -102,16 +102,23 @@ fn rare_voters_are_only_learned_from() {
     assert_eq!(split.test, expected);
 }
 
+/// Printed by `tests/fixtures/protocol.py votes` for the committed votes.
+const TESTED_USERS: usize = 16;
+const DECIDED_BY_FOLD: [usize; 5] = [55, 95, 73, 86, 85];
+const DECIDED_TESTS: usize = 83;
+
 #[test]
-fn real_votes_split_as_the_protocol_says() {
-    let Some(folder) = shared("llmfao") else { return };
-    let votes = read(&folder, &[]).unwrap();
-    let split = votes.split();
-    let decided = split.test.iter().filter(|&&at| votes.votes[at].winner != Winner::Tie).count();
-    assert_eq!((votes.votes.len(), votes.users.len(), votes.dataset.llms.len(), decided), (8931, 124, 59, 1006));
-    let folds = votes.pair_folds();
-    let tested: Vec<_> =
-        votes.votes.iter().zip(&folds).filter(|(vote, fold)| vote.winner != Winner::Tie && fold.1).collect();
-    let users: std::collections::HashSet<u32> = tested.iter().map(|(vote, _)| vote.user).collect();
-    assert_eq!((tested.len(), users.len()), (5076, 72));
+fn votes_are_split_as_the_independent_implementation_splits_them() {
+    let votes = read(&committed("votes"), &[]).unwrap();
+    assert_eq!((votes.votes.len(), votes.users.len(), votes.dataset.llms.len()), (900, 40, 5));
+    let decided = votes.split().test.iter().filter(|&&at| votes.votes[at].winner != Winner::Tie).count();
+    assert_eq!(decided, DECIDED_TESTS);
+    let (mut users, mut by_fold) = (std::collections::HashSet::new(), [0; 5]);
+    for (vote, (fold, is_tested)) in votes.votes.iter().zip(votes.pair_folds()) {
+        if is_tested {
+            users.insert(vote.user);
+            by_fold[usize::try_from(fold).unwrap()] += usize::from(vote.winner != Winner::Tie);
+        }
+    }
+    assert_eq!((users.len(), by_fold), (TESTED_USERS, DECIDED_BY_FOLD));
 }
