@@ -30,12 +30,10 @@ pub(crate) fn documentation(environment: &Environment) -> Result<()> {
     process::run(&mut cargo, "building the documentation")
 }
 
-/// Licences and sources of the dependencies, where cargo-deny is installed.
-pub(crate) fn dependencies() -> Result<()> {
-    if process::find("cargo-deny").is_none() {
-        eprintln!("check: dependencies passed over, cargo-deny is not installed");
-        return Ok(());
-    }
+/// Licences, bans and sources of the dependencies. Advisories are left out: their database is a git repository.
+pub(crate) fn dependencies(environment: &Environment) -> Result<()> {
     eprintln!("check: dependencies");
-    process::run(process::cargo().args(["deny", "check", "licenses", "bans", "sources"]), "checking the dependencies")
+    let mut deny = environment.deny()?;
+    deny.args(["--locked", "--log-level", "error", "check", "licenses", "bans", "sources"]);
+    process::run(&mut deny, "checking the dependencies")
 }

@@ -15,6 +15,8 @@ pub(crate) struct Environment {
     pub(crate) encoder: Option<PathBuf>,
     pub(crate) libtorch: Option<PathBuf>,
     pub(crate) python: Option<PathBuf>,
+    pub(crate) nextest: Option<PathBuf>,
+    pub(crate) deny: Option<PathBuf>,
 }
 
 impl Environment {
@@ -34,6 +36,23 @@ impl Environment {
             variables.push(("LD_LIBRARY_PATH", library_path(&libtorch.join("lib"))?));
         }
         Ok(variables)
+    }
+
+    /// A command of cargo-nextest, with the variables.
+    pub(crate) fn nextest(&self) -> Result<Command> {
+        self.tool(self.nextest.as_deref().context("set-up was not asked for cargo-nextest")?)
+    }
+
+    /// A command of cargo-deny, with the variables.
+    pub(crate) fn deny(&self) -> Result<Command> {
+        self.tool(self.deny.as_deref().context("set-up was not asked for cargo-deny")?)
+    }
+
+    fn tool(&self, program: &Path) -> Result<Command> {
+        let mut command = Command::new(program);
+        command.current_dir(workspace::root());
+        self.give(&mut command)?;
+        Ok(command)
     }
 
     /// Hands the variables to a command.

@@ -82,5 +82,5 @@ fn run_setup() -> Result<()> {
 fn run_ci() -> Result<()> {
     test::run()?;
     check::documentation(&setup::ensure(setup::ALL)?)?;
-    check::dependencies()
+    check::dependencies(&setup::ensure(&[setup::Need::Deny])?)
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -14,6 +15,13 @@ use crate::workspace;
 pub(crate) struct Built {
     pub(crate) plugin: PathBuf,
     pub(crate) guests: PathBuf,
+}
+
+impl Built {
+    /// Tells a command where they are.
+    pub(crate) fn give(&self, command: &mut Command) {
+        command.env("PERSONAROUTE_PLUGIN", &self.plugin).env("PERSONAROUTE_TEST_GUESTS", &self.guests);
+    }
 }
 
 /// Builds the plugin alone, as the demo needs it.

@@ -1,8 +1,14 @@
 //! Runs other programs, and says in plain words which one failed and how.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -26,6 +32,80 @@ pub(crate) fn capture(command: &mut Command, doing: &str) -> Result<String> {
         bail!("{doing}: `{program}` ended with {}\n{}", output.status, last_lines(&said, 12));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a command, shows every line that it writes and hands it to `read`; returns how the command ended.
+///
+/// One that takes longer than `limit` is killed, with every process below it.
+pub(crate) fn lines(
+    command: &mut Command,
+    doing: &str,
+    limit: Duration,
+    mut read: impl FnMut(&str),
+) -> Result<ExitStatus> {
+    let program = program_name(command);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("{doing}: could not start `{program}`"))?;
+    let (sender, receiver) = mpsc::channel();
+    forward(child.stdout.take(), sender.clone());
+    forward(child.stderr.take(), sender);
+    let deadline = Instant::now() + limit;
+    loop {
+        match receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                eprintln!("{line}");
+                read(&line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                kill(child.id());
+                let _ = child.wait();
+                bail!("{doing}: `{program}` took longer than {} s", limit.as_secs());
+            }
+        }
+    }
+    child.wait().with_context(|| format!("{doing}: waiting for `{program}`"))
+}
+
+/// Sends the lines of a stream until it ends; its thread ends with it.
+fn forward(stream: Option<impl Read + Send + 'static>, sender: Sender<String>) {
+    let Some(stream) = stream else { return };
+    thread::spawn(move || {
+        for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Kills a process and those below it, parents first, so that none is replaced.
+fn kill(root: u32) {
+    let mut family = vec![root];
+    let parents = parents();
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        family.extend(parents.iter().filter(|(_, of)| **of == parent).map(|(process, _)| *process));
+        next += 1;
+    }
+    let processes = family.iter().map(u32::to_string);
+    // Those that have ended by themselves need no signal.
+    let mut kill = Command::new("sh");
+    kill.args(["-c", "kill -KILL \"$@\"", "sh"]).args(processes);
+    let _ = kill.stderr(Stdio::null()).status();
+}
+
+/// The parent of every process, as the kernel lists them under /proc.
+fn parents() -> BTreeMap<u32, u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let of_entry = |entry: fs::DirEntry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The program's name, in brackets, may hold spaces.
+        let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+        Some((process, parent))
+    };
+    entries.filter_map(of_entry).collect()
 }
 
 /// True when the command starts and succeeds; its output is thrown away.
@@ -73,6 +153,28 @@ mod tests {
         let error = capture(Command::new("ls").arg("/no/such/folder"), "listing").unwrap_err().to_string();
         assert!(error.starts_with("listing: `ls /no/such/folder` ended with"), "{error}");
         assert!(error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn lines_of_both_streams_are_read_and_the_end_is_told() {
+        let mut lines = Vec::new();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo out; echo err >&2; exit 3"]);
+        let status = super::lines(&mut shell, "telling", Duration::from_secs(60), |line| lines.push(line.to_owned()));
+        lines.sort();
+        assert_eq!((lines, status.unwrap().code()), (vec!["err".to_owned(), "out".to_owned()], Some(3)));
+    }
+
+    #[test]
+    fn a_command_over_its_limit_is_killed_with_what_it_started() {
+        let mut child = None;
+        let mut shell = Command::new("sh");
+        // The inner process keeps the outer one's output open, so that only its end lets the call return.
+        shell.args(["-c", "sleep 600 & echo $!; wait"]);
+        let told = super::lines(&mut shell, "waiting", Duration::from_secs(1), |line| child = line.parse::<u32>().ok());
+        assert_eq!(told.unwrap_err().to_string(), "waiting: `sh -c sleep 600 & echo $!; wait` took longer than 1 s");
+        let running = |process: u32| fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        assert!(!running(child.unwrap()));
     }
 
     #[test]

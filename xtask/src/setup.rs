@@ -32,10 +32,15 @@ pub(crate) enum Need {
     Python,
     /// A Redis server, for the tests of budgets that gateways share.
     Store,
+    /// cargo-nextest, which runs the tests.
+    Nextest,
+    /// cargo-deny, which checks the dependencies.
+    Deny,
 }
 
 /// Everything there is to set up.
-pub(crate) const ALL: &[Need] = &[Need::OnnxRuntime, Need::Encoder, Need::Training, Need::Python, Need::Store];
+pub(crate) const ALL: &[Need] =
+    &[Need::OnnxRuntime, Need::Encoder, Need::Training, Need::Python, Need::Store, Need::Nextest, Need::Deny];
 
 /// Sets up what is needed and returns where it is. A second call finds everything and says nothing.
 pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
@@ -54,6 +59,8 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
             Need::Training => environment.libtorch = Some(libtorch(&lock)?),
             Need::Python => environment.python = Some(python::environment(&components)?),
             Need::Store => store()?,
+            Need::Nextest => environment.nextest = Some(tool(&lock, "cargo-nextest")?),
+            Need::Deny => environment.deny = Some(tool(&lock, "cargo-deny")?),
         }
     }
     Ok(environment)
@@ -101,6 +108,14 @@ fn libtorch(lock: &Lock) -> Result<PathBuf> {
         return Ok(folder);
     }
     fetched(lock, "libtorch")
+}
+
+/// A program that extends cargo: the fetched one; on hosts without a wheel, the one on the search path.
+fn tool(lock: &Lock, name: &str) -> Result<PathBuf> {
+    if Toolchain::find()?.host == SUPPORTED_HOST {
+        return Ok(fetched(lock, name)?.join(name));
+    }
+    process::find(name).with_context(|| format!("missing: {name}; run: cargo install --locked {name}"))
 }
 
 fn fetched(lock: &Lock, name: &str) -> Result<PathBuf> {

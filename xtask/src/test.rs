@@ -1,15 +1,27 @@
-//! Runs every test of the workspace, and says how many there were.
+//! Runs every test of the workspace, and reports how many passed, failed and were skipped.
+//!
+//! cargo-nextest runs the tests, each in a process of its own with a time limit (`.config/nextest.toml`), so that a test that
+//! hangs fails with its name. It does not run the examples in the documentation: cargo does, within a limit for all of them.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+mod counts;
+mod skips;
 
-use anyhow::{Context as _, Result, bail};
+use std::time::{Duration, Instant};
 
+use anyhow::Result;
+
+use self::counts::Counts;
+use self::skips::Skips;
 use crate::environment::Environment;
 use crate::{check, plugin, process, setup, tidy};
 
-/// Set-up, the cheap checks, the build, then the tests; the first failure ends it.
+/// For all examples in the documentation, which compile and run in about a minute.
+const EXAMPLES_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// For all tests; each has a much shorter limit of its own.
+const TESTS_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// Set-up, the cheap checks, the build, then the tests; the first failure before the tests ends it.
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
     check::format()?;
@@ -18,48 +30,12 @@ pub(crate) fn run() -> Result<()> {
     let built = plugin::build_all()?;
     check::lint(&environment)?;
     build(&environment)?;
-    let counts = tests(&environment, &built)?;
+    let skips = Skips::start()?;
+    let mut counts = tests(&environment, &built, &skips)?;
+    counts.add(&examples(&environment, &built)?);
     let minutes = started.elapsed().as_secs().div_ceil(60);
     eprintln!("test: everything took {minutes} minutes");
-    counts.report()
-}
-
-/// How many tests ended how.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    passed: u64,
-    failed: u64,
-    is_broken: bool,
-}
-
-impl Counts {
-    /// Adds a line like `test result: ok. 3 passed; 0 failed; 0 ignored; …`; other lines change nothing.
-    fn add(&mut self, line: &str) {
-        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
-            return;
-        };
-        for part in counts.split("; ") {
-            match part.split_once(' ') {
-                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
-                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
-                _ => {}
-            }
-        }
-    }
-
-    /// Writes the count alone on a line, and fails when a test did.
-    pub(crate) fn report(&self) -> Result<()> {
-        use std::io::Write as _;
-        writeln!(std::io::stdout().lock(), "{} passed, {} failed", self.passed, self.failed)?;
-        self.verdict()
-    }
-
-    fn verdict(&self) -> Result<()> {
-        if self.failed > 0 || self.is_broken {
-            bail!("not every test passed");
-        }
-        Ok(())
-    }
+    counts.report(&skips.read()?)
 }
 
 /// Builds the binaries together with the tests: one set of features, so that each crate is compiled once.
@@ -71,39 +47,26 @@ fn build(environment: &Environment) -> Result<()> {
     process::run(&mut cargo, "building the tests")
 }
 
-fn tests(environment: &Environment, built: &plugin::Built) -> Result<Counts> {
-    let mut cargo = process::cargo();
-    environment.give(&mut cargo)?;
-    cargo.env("PERSONAROUTE_PLUGIN", &built.plugin).env("PERSONAROUTE_TEST_GUESTS", &built.guests);
-    cargo.args(["test", "--quiet", "--workspace", "--no-fail-fast", "--locked"]);
-    count(&mut cargo)
-}
-
-/// Runs `cargo test`, shows what it says and counts.
-fn count(cargo: &mut Command) -> Result<Counts> {
-    let mut child = cargo.stdout(Stdio::piped()).spawn().context("could not start `cargo test`")?;
-    let output = child.stdout.take().context("cargo's output")?;
+fn tests(environment: &Environment, built: &plugin::Built, skips: &Skips) -> Result<Counts> {
+    let mut nextest = environment.nextest()?;
+    built.give(&mut nextest);
+    nextest.env(skips::VARIABLE, skips.file());
+    nextest.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--cargo-quiet"]);
+    nextest.args(["--status-level", "slow", "--final-status-level", "slow", "--show-progress", "none"]);
     let mut counts = Counts::default();
-    for line in BufReader::new(output).lines() {
-        let line = line.context("reading cargo's output")?;
-        counts.add(&line);
-        eprintln!("{line}");
-    }
-    counts.is_broken = !child.wait().context("waiting for `cargo test`")?.success();
+    let status = process::lines(&mut nextest, "running the tests", TESTS_LIMIT, |line| counts.add_tests(line))?;
+    counts.note_end(status.success());
     Ok(counts)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_add_up_over_binaries_and_ignore_other_lines() {
-        let mut counts = Counts::default();
-        counts.add("running 3 tests");
-        counts.add("test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s");
-        counts.add("test result: FAILED. 10 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out");
-        assert_eq!(counts, Counts { passed: 13, failed: 2, is_broken: false });
-        assert!(counts.verdict().is_err());
-    }
+fn examples(environment: &Environment, built: &plugin::Built) -> Result<Counts> {
+    eprintln!("test: the examples in the documentation");
+    let mut cargo = process::cargo();
+    environment.give(&mut cargo)?;
+    built.give(&mut cargo);
+    cargo.args(["test", "--quiet", "--workspace", "--doc", "--no-fail-fast", "--locked"]);
+    let mut counts = Counts::default();
+    let status = process::lines(&mut cargo, "running the examples", EXAMPLES_LIMIT, |line| counts.add_examples(line))?;
+    counts.note_end(status.success());
+    Ok(counts)
 }

