@@ -283,6 +283,9 @@ pub struct Download {
     /// Branch, tag or commit.
     #[arg(long, default_value = "main")]
     pub revision: String,
+    /// Seconds without a byte from the hub after which the download fails.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
+    pub timeout: u16,
     /// No progress.
     #[arg(long)]
     pub quiet: bool,

@@ -1,166 +1,137 @@
-//! The hub's two calls that a download needs: list the files of a data set, fetch one from where it was cut.
+//! The hub's client: lists the files of a data set, and fetches one into its place.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::Path;
-use std::sync::Arc;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
-use http::header::{AUTHORIZATION, LOCATION, RANGE, USER_AGENT};
-use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::{Bytes, Incoming};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use rustls::ClientConfig;
-use serde::Deserialize;
+use anyhow::{Context, Error, Result, bail};
+use hf_hub::api::Progress;
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Cache, Repo, RepoType};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
 
-/// Hops from the hub to where the bytes lie.
-const REDIRECTS: usize = 5;
-/// Most bytes of a listing.
-const LISTING: usize = 16 << 20;
+use super::watch::Arrived;
+use crate::cli::Download;
 
-/// A client of one hub.
+/// Folder below the data's in which files are kept until they are whole.
+const PARTIAL: &str = ".hub";
+/// What a path keeps in a URL.
+const PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A client of one data set.
+#[derive(Clone)]
 pub(super) struct Hub {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-    endpoint: String,
-    token: Option<String>,
+    api: Api,
+    repo: Repo,
+    partial: PathBuf,
 }
 
-/// A file of a data set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A file as the hub describes it.
 pub(super) struct Remote {
-    pub(super) path: String,
-    pub(super) size: u64,
-    /// Known for large files only.
-    pub(super) sha256: Option<String>,
-}
-
-/// An entry of the listing as the hub writes it.
-#[derive(Deserialize)]
-struct Entry {
-    #[serde(rename = "type")]
-    kind: String,
+    /// Path in the data set, as it stands in URLs.
     path: String,
-    #[serde(default)]
-    size: u64,
-    lfs: Option<Lfs>,
+    pub(super) size: u64,
+    /// Hash of large files; of small ones the hub gives another kind of tag.
+    sha256: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Lfs {
-    oid: String,
-}
+/// Passes the client's reports on.
+struct Reports<'a>(Arrived<'a>);
 
 impl Hub {
-    pub(super) fn new(endpoint: &str, token: Option<String>) -> Result<Self> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let tls = tls.with_webpki_roots().with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { client, endpoint: endpoint.trim_end_matches('/').to_owned(), token })
+    pub(super) fn new(args: &Download, endpoint: &str, token: Option<String>) -> Result<Self> {
+        let partial = args.out.join(PARTIAL);
+        let builder = ApiBuilder::from_cache(Cache::new(partial.clone())).with_token(token);
+        let builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned()).with_progress(false);
+        let api = builder.build().context("a client of the hub")?;
+        let repo = Repo::with_revision(args.dataset.clone(), RepoType::Dataset, args.revision.clone());
+        Ok(Self { api, repo, partial })
     }
 
-    /// Lists the files of a data set at a revision.
-    pub(super) async fn files(&self, dataset: &str, revision: &str) -> Result<Vec<Remote>> {
-        let url = format!("{}/api/datasets/{dataset}/tree/{revision}?recursive=true", self.endpoint);
-        let response = self.get(&url, 0).await?;
-        expect(&response, &[StatusCode::OK], &url)?;
-        let body = http_body_util::Limited::new(response.into_body(), LISTING);
-        let bytes =
-            body.collect().await.map_err(|error| anyhow::anyhow!(error)).context("read the listing")?.to_bytes();
-        let entries: Vec<Entry> = serde_json::from_slice(&bytes).with_context(|| format!("{url}: not a listing"))?;
-        let file = |entry: Entry| Remote { path: entry.path, size: entry.size, sha256: entry.lfs.map(|lfs| lfs.oid) };
-        Ok(entries.into_iter().filter(|entry| entry.kind == "file").map(file).collect())
+    /// Lists the files of the data set.
+    pub(super) fn files(&self) -> Result<Vec<String>> {
+        let dataset = self.repo.url();
+        let info = self.repo().info().map_err(named).with_context(|| format!("list the files of {dataset}"))?;
+        Ok(info.siblings.into_iter().map(|file| file.rfilename).collect())
     }
 
-    /// Appends to `part` what it lacks of a file; `arrived` hears of every piece.
-    pub(super) async fn save(
-        &self,
-        dataset: &str,
-        revision: &str,
-        file: &Remote,
-        part: &Path,
-        arrived: impl Fn(u64),
-    ) -> Result<()> {
-        let have = part.metadata().map_or(0, |part| part.len()).min(file.size);
-        if have == file.size && file.size > 0 {
-            return Ok(());
-        }
-        let url = format!("{}/datasets/{dataset}/resolve/{revision}/{}", self.endpoint, encoded(&file.path));
-        let response = self.get(&url, have).await?;
-        expect(&response, &[StatusCode::OK, StatusCode::PARTIAL_CONTENT], &url)?;
-        // A server that ignores the range sends everything.
-        let resumed = response.status() == StatusCode::PARTIAL_CONTENT && have > 0;
-        let mut output = OpenOptions::new().create(true).write(true).append(resumed).truncate(!resumed).open(part)?;
-        if resumed {
-            arrived(have);
-        }
-        let mut body = response.into_body();
-        while let Some(frame) = body.frame().await {
-            if let Ok(bytes) = frame.context("the connection broke")?.into_data() {
-                output.write_all(&bytes).with_context(|| format!("write {}", part.display()))?;
-                arrived(bytes.len() as u64);
-            }
-        }
-        output.flush().with_context(|| format!("write {}", part.display()))
+    /// Asks for size and hash of a file.
+    pub(super) fn remote(&self, file: &str) -> Result<Remote> {
+        let path = utf8_percent_encode(file, &PATH).to_string();
+        let found = self.api.metadata(&self.repo().url(&path)).map_err(named)?;
+        let is_sha256 = |tag: &&str| tag.len() == 64 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let sha256 = Some(found.etag()).filter(is_sha256).map(str::to_owned);
+        Ok(Remote { path, size: found.size() as u64, sha256 })
     }
 
-    /// Gets a URL from byte `begin`, following redirects; the token goes to the hub only.
-    async fn get(&self, url: &str, begin: u64) -> Result<Response<Incoming>> {
-        let mut url: Uri = url.parse().with_context(|| format!("{url}: not a URL"))?;
-        let home = url.authority().cloned();
-        for _ in 0..=REDIRECTS {
-            let mut request = Request::get(url.clone()).header(USER_AGENT, "personaroute-train");
-            if begin > 0 {
-                request = request.header(RANGE, format!("bytes={begin}-"));
-            }
-            if let Some(token) = self.token.as_ref().filter(|_| url.authority() == home.as_ref()) {
-                request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let request = request.body(Empty::new()).with_context(|| format!("{url}: not a URL to ask"))?;
-            let response =
-                self.client.request(request).await.with_context(|| format!("no answer from {}", place(&url)))?;
-            if !response.status().is_redirection() {
-                return Ok(response);
-            }
-            let next = response.headers().get(LOCATION).and_then(|next| next.to_str().ok());
-            url = redirected(&url, next.context("a redirect without a place")?)?;
+    /// Fetches what is missing of a file, checks size and hash, then puts it in place.
+    pub(super) fn save(&self, remote: &Remote, target: &Path, arrived: Arrived<'_>) -> Result<()> {
+        let link = self.repo().download_with_progress(&remote.path, Reports(arrived)).map_err(named)?;
+        let whole = fs::canonicalize(&link).with_context(|| link.display().to_string())?;
+        fs::remove_file(&link).with_context(|| link.display().to_string())?;
+        if let Err(error) = check(&whole, remote) {
+            fs::remove_file(&whole).with_context(|| whole.display().to_string())?;
+            return Err(error);
         }
-        bail!("more than {REDIRECTS} redirects")
+        let folder = target.parent().unwrap_or(target);
+        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        fs::rename(&whole, target).with_context(|| format!("write {}", target.display()))
+    }
+
+    /// Removes the folder of unfinished files, after the last file.
+    pub(super) fn clean(&self) -> Result<()> {
+        match self.partial.is_dir() {
+            true => fs::remove_dir_all(&self.partial).with_context(|| self.partial.display().to_string()),
+            false => Ok(()),
+        }
+    }
+
+    fn repo(&self) -> ApiRepo {
+        self.api.repo(self.repo.clone())
     }
 }
 
-fn expect(response: &Response<Incoming>, allowed: &[StatusCode], url: &str) -> Result<()> {
-    let status = response.status();
-    match status {
-        status if allowed.contains(&status) => Ok(()),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => bail!("{url}: {status}; HF_TOKEN may name a token"),
-        status => bail!("{url}: {status}"),
+impl Progress for Reports<'_> {
+    fn init(&mut self, _size: usize, _file: &str) {}
+
+    fn update(&mut self, bytes: usize) {
+        (self.0)(bytes as u64);
+    }
+
+    fn finish(&mut self) {}
+}
+
+fn check(file: &Path, remote: &Remote) -> Result<()> {
+    let mut input = fs::File::open(file).with_context(|| file.display().to_string())?;
+    let mut hash = Sha256::new();
+    let found = std::io::copy(&mut input, &mut hash).with_context(|| file.display().to_string())?;
+    if found != remote.size {
+        bail!("expected {} bytes, found {found}", remote.size);
+    }
+    let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    match remote.sha256.as_ref().filter(|expected| !expected.eq_ignore_ascii_case(&found)) {
+        Some(expected) => bail!("expected sha256 {expected}, found {found}"),
+        None => Ok(()),
     }
 }
 
-/// Returns where a redirect leads, which may be relative to `from`.
-fn redirected(from: &Uri, next: &str) -> Result<Uri> {
-    let next: Uri = next.parse().with_context(|| format!("redirected to {next}"))?;
-    if next.authority().is_some() {
-        return Ok(next);
-    }
-    let mut parts = next.into_parts();
-    parts.scheme = from.scheme().cloned();
-    parts.authority = from.authority().cloned();
-    Uri::from_parts(parts).context("a relative redirect")
-}
-
-fn place(url: &Uri) -> String {
-    url.authority().map(ToString::to_string).unwrap_or_default()
-}
-
-/// Percent-encodes what a path segment may not hold.
-fn encoded(path: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-    path.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+/// Says what an error means for the one who runs the command.
+fn named(error: ApiError) -> Error {
+    let status = if let ApiError::RequestError(request) = &error
+        && let ureq::Error::StatusCode(status) = **request
+    {
+        Some(status)
+    } else {
+        None
+    };
+    let meaning = match (&error, status) {
+        (_, Some(401 | 403)) => "access denied; HF_TOKEN may name a token",
+        (_, Some(404)) => "not found",
+        (_, Some(_)) => "the hub refuses",
+        (ApiError::InvalidResume, None) => "more bytes than the file has were fetched before: remove `.hub` there",
+        (ApiError::LockAcquisition(_), None) => "another download into this folder is running",
+        (ApiError::MissingHeader(_) | ApiError::InvalidHeader(_), None) => "not the response of a hub",
+        _ => "the request failed",
+    };
+    Error::from(error).context(meaning)
 }

@@ -4,55 +4,86 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use sha2::{Digest, Sha256};
+
 use super::*;
 
 const BODY: &str = "user_id,query\n1,hello\n";
 
-/// A hub with one large file and one small one; remembers what it was asked.
-fn serve(hash: &str) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let (heard, hash) = (Arc::clone(&asked), hash.to_owned());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            answer(stream, &heard, &hash);
-        }
-    });
-    (endpoint, asked)
+/// A hub with one large file, which lies on another path, and one small one; remembers what it was asked.
+struct Fake {
+    endpoint: String,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
-fn answer(mut stream: TcpStream, heard: &Mutex<Vec<String>>, hash: &str) {
+impl Fake {
+    /// Serves the large file under this hash.
+    fn serve(hash: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (log, hash, own) = (Arc::clone(&requests), hash.to_owned(), endpoint.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                answer(stream, &log, (&own, &hash));
+            }
+        });
+        Self { endpoint, requests }
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// Answers one request with status, headers and body; what it was asked for is logged with the first byte wanted.
+fn answer(mut stream: TcpStream, log: &Mutex<Vec<String>>, (endpoint, hash): (&str, &str)) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    let request = lines.next().unwrap().unwrap();
+    let Some(Ok(request)) = lines.next() else { return };
     let headers: Vec<String> = lines.map_while(|line| line.ok().filter(|line| !line.is_empty())).collect();
-    let range = headers.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
-    let begin: usize = range.map_or(0, |range| range.trim_end_matches('-').parse().unwrap());
-    heard.lock().unwrap().push(format!("{} {begin}", request.split(' ').nth(1).unwrap()));
-    let listing = format!(
-        r#"[{{"type":"directory","path":"d"}},{{"type":"file","path":"d/a b.csv","size":{},"lfs":{{"oid":"{hash}"}}}},
-        {{"type":"file","path":"small.json","size":2}}]"#,
-        BODY.len()
-    );
-    let (status, more, body) = match request.split(' ').nth(1).unwrap() {
-        "/api/datasets/o/n/tree/main?recursive=true" => ("200 OK", "", listing.as_str()),
-        "/datasets/o/n/resolve/main/d/a%20b.csv" => ("302 Found", "location: /blob\r\n", ""),
-        "/blob" if begin > 0 => ("206 Partial Content", "", &BODY[begin..]),
-        "/blob" => ("200 OK", "", BODY),
-        "/datasets/o/n/resolve/main/small.json" => ("200 OK", "", "{}"),
-        _ => ("404 Not Found", "", ""),
+    let value = |name: &str| headers.iter().find_map(|line| line.to_lowercase().strip_prefix(name).map(str::to_owned));
+    let range = value("range: bytes=");
+    let path = request.split(' ').nth(1).unwrap();
+    let range = range.map(|range| {
+        let (first, last) = range.split_once('-').unwrap();
+        (first.parse::<usize>().unwrap(), last.parse::<usize>().ok())
+    });
+    let asked = value("authorization: ").map_or_else(String::new, |token| format!(" {token}"));
+    log.lock().unwrap().push(format!("{path} {}{asked}", range.map_or(0, |(first, _)| first)));
+    let listing = r#"{"siblings": [{"rfilename": "d/a b.csv"}, {"rfilename": "small.json"}], "sha": "c0ffee"}"#;
+    let (status, more, body) = match path {
+        "/api/datasets/o/n/revision/main" => ("200 OK", String::new(), listing),
+        "/datasets/o/n/resolve/main/d/a%20b.csv" => {
+            let headers = format!("location: {endpoint}/blob\r\nx-linked-etag: \"{hash}\"\r\n");
+            ("302 Found", headers, "")
+        }
+        "/blob" => ("206 Partial Content", String::new(), BODY),
+        "/datasets/o/n/resolve/main/small.json" => ("206 Partial Content", "etag: \"5ma11\"\r\n".to_owned(), "{}"),
+        "/api/datasets/o/secret/revision/main" => ("401 Unauthorized", String::new(), ""),
+        _ => ("404 Not Found", String::new(), ""),
     };
-    write!(stream, "HTTP/1.1 {status}\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
-        .unwrap();
+    let part = match range.filter(|_| status.starts_with("206")) {
+        Some((first, last)) => body.get(first..last.map_or(body.len(), |last| last + 1)).unwrap_or_default(),
+        None => body,
+    };
+    let length = body.len();
+    let first = range.map_or(0, |(first, _)| first);
+    let last = (first + part.len()).saturating_sub(1);
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\n{more}x-repo-commit: c0ffee\r\ncontent-range: bytes {first}-{last}/{length}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{part}",
+        part.len()
+    )
+    .unwrap();
 }
 
 fn args(out: &Path, dataset: &str) -> Download {
-    Download { out: out.to_owned(), dataset: dataset.to_owned(), revision: "main".to_owned(), quiet: true }
+    let (dataset, revision) = (dataset.to_owned(), "main".to_owned());
+    Download { out: out.to_owned(), dataset, revision, timeout: 60, quiet: true }
 }
 
 fn call(endpoint: &str, args: &Download) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(fetch(args, &Hub::new(endpoint, None)?))
+    fetch(args, endpoint, None)
 }
 
 fn hash() -> String {
@@ -62,41 +93,69 @@ fn hash() -> String {
 #[test]
 fn files_are_fetched_through_redirects_and_not_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let (endpoint, asked) = serve(&hash());
-    call(&endpoint, &args(folder.path(), "o/n")).unwrap();
+    let hub = Fake::serve(&hash());
+    call(&hub.endpoint, &args(folder.path(), "o/n")).unwrap();
     assert_eq!(std::fs::read_to_string(folder.path().join("d/a b.csv")).unwrap(), BODY);
     assert_eq!(std::fs::read_to_string(folder.path().join("small.json")).unwrap(), "{}");
-    let before = asked.lock().unwrap().len();
-    call(&endpoint, &args(folder.path(), "o/n")).unwrap();
-    assert_eq!(asked.lock().unwrap().len(), before + 1);
+    let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["d", "small.json"]);
+    std::fs::write(folder.path().join("small.json"), "[]").unwrap();
+    call(&hub.endpoint, &args(folder.path(), "o/n")).unwrap();
+    // A file of the right size is there, so the second call leaves it alone.
+    assert_eq!(std::fs::read_to_string(folder.path().join("small.json")).unwrap(), "[]");
 }
 
 #[test]
 fn a_cut_file_is_fetched_from_where_it_was_cut() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(folder.path().join("d")).unwrap();
-    std::fs::write(folder.path().join("d/a b.csv.part"), &BODY[..9]).unwrap();
-    let (endpoint, asked) = serve(&hash());
-    call(&endpoint, &args(folder.path(), "o/n")).unwrap();
+    let blobs = folder.path().join(".hub/datasets--o--n/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    std::fs::write(blobs.join(format!("{}.part", hash())), &BODY[..9]).unwrap();
+    let hub = Fake::serve(&hash());
+    call(&hub.endpoint, &args(folder.path(), "o/n")).unwrap();
     assert_eq!(std::fs::read_to_string(folder.path().join("d/a b.csv")).unwrap(), BODY);
-    assert!(asked.lock().unwrap().contains(&"/blob 9".to_owned()));
+    assert!(hub.requests().contains(&"/blob 9".to_owned()), "{:?}", hub.requests());
 }
 
 #[test]
 fn a_file_with_another_hash_is_not_put_in_place() {
     let folder = tempfile::tempdir().unwrap();
-    let (endpoint, _) = serve(&"0".repeat(64));
-    let error = format!("{:#}", call(&endpoint, &args(folder.path(), "o/n")).unwrap_err());
+    let hub = Fake::serve(&"0".repeat(64));
+    let error = format!("{:#}", call(&hub.endpoint, &args(folder.path(), "o/n")).unwrap_err());
     assert!(error.contains("fetch d/a b.csv: expected sha256 0000"), "{error}");
-    assert!(!folder.path().join("d/a b.csv").exists() && !folder.path().join("d/a b.csv.part").exists());
+    assert!(!folder.path().join("d/a b.csv").exists());
+    // Nothing of it is kept that the next call would resume.
+    let blobs = folder.path().join(".hub/datasets--o--n/blobs");
+    let left = std::fs::read_dir(blobs).unwrap().map(|entry| entry.unwrap().path());
+    assert!(left.into_iter().all(|file| file.extension().is_some_and(|extension| extension == "lock")));
 }
 
 #[test]
-fn a_data_set_that_is_not_there_is_said() {
+fn what_the_hub_refuses_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let (endpoint, _) = serve("");
-    let error = call(&endpoint, &args(folder.path(), "o/other")).unwrap_err().to_string();
-    assert!(error.ends_with("/api/datasets/o/other/tree/main?recursive=true: 404 Not Found"), "{error}");
+    let hub = Fake::serve("");
+    let error = |dataset| format!("{:#}", call(&hub.endpoint, &args(folder.path(), dataset)).unwrap_err());
+    assert!(error("o/other").starts_with("list the files of datasets/o/other: not found: "), "{}", error("o/other"));
+    assert!(error("o/secret").contains("access denied; HF_TOKEN may name a token"), "{}", error("o/secret"));
+}
+
+#[test]
+fn a_token_is_shown_to_the_hub() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = Fake::serve(&hash());
+    fetch(&args(folder.path(), "o/n"), &hub.endpoint, Some("t0ken".to_owned())).unwrap();
+    assert!(hub.requests().contains(&"/api/datasets/o/n/revision/main 0 bearer t0ken".to_owned()));
+}
+
+#[test]
+fn a_hub_that_does_not_answer_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let args = Download { timeout: 1, ..args(folder.path(), "o/n") };
+    let error = call(&endpoint, &args).unwrap_err().to_string();
+    assert_eq!(error, "no byte from the hub for 1 s: run the command again to go on");
 }
 
 #[test]
