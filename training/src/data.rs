@@ -3,6 +3,7 @@
 //! The readers of the three layouts live in the modules below; everything after them sees only these types.
 
 pub mod bench;
+mod dtype;
 pub mod embedding;
 pub mod encode;
 pub mod error;

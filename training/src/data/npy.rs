@@ -1,126 +1,134 @@
-//! Reads `.npy` arrays of numbers (`<f2`, `<f4`, `<f8`, C order, one or two dimensions) and writes `<f4`.
+//! Reads `.npy` arrays of half, single or double precision as single precision, and writes single precision.
 
+use std::io::Read;
 use std::path::Path;
 
-use half::f16;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayD, Axis, Ix1, Ix2};
+use ndarray_npy::{ReadDataError, ReadNpyError, ReadNpyExt, ReadableElement};
+use py_literal::Value as Descriptor;
 
 use super::error::DataError;
-use super::open;
+use super::{dtype, open};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
+/// A number of any of the types that embeddings come in.
+///
+/// `ndarray-npy` knows no half precision, and reads into the very type that the file names.
+#[derive(Debug, Clone, Copy)]
+struct Single(f32);
+
+impl ReadableElement for Single {
+    fn read_to_end_exact_vec<R: Read>(
+        mut reader: R,
+        descriptor: &Descriptor,
+        length: usize,
+    ) -> Result<Vec<Self>, ReadDataError> {
+        let wrong = || ReadDataError::WrongDescriptor(descriptor.clone());
+        let Descriptor::String(code) = descriptor else { return Err(wrong()) };
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes)?;
+        let numbers = dtype::numbers(code, &bytes).ok_or_else(wrong)?;
+        match numbers.len() == length {
+            true => Ok(numbers.into_iter().map(Self).collect()),
+            false => {
+                let message = format!("{} numbers, where the shape has {length}", numbers.len());
+                Err(ReadDataError::ParseData(message.into()))
+            }
+        }
+    }
+}
 
 /// Reads an array; one dimension becomes one row.
 pub fn read(file: &Path) -> Result<Array2<f32>, DataError> {
-    parse(&open::bytes(file)?).map_err(|(expected, found)| DataError::format(file, expected, found))
+    let array = ArrayD::<Single>::read_npy(open::bytes(file)?.as_slice()).map_err(|error| refused(file, error))?;
+    let single = array.mapv(|number| number.0);
+    let shape = format!("{:?}", single.shape());
+    let rows = match single.ndim() {
+        1 => single.into_dimensionality::<Ix1>().map(|row| row.insert_axis(Axis(0))),
+        _ => single.into_dimensionality::<Ix2>(),
+    };
+    // Rows are contiguous everywhere else, so an array in Fortran order is turned.
+    let rows = rows.map(|rows| rows.as_standard_layout().into_owned());
+    rows.map_err(|_| DataError::format(file, "a shape of one or two dimensions", shape))
 }
 
 /// Writes a two-dimensional single-precision array.
 pub fn write(file: &Path, array: &Array2<f32>) -> Result<(), DataError> {
-    let (rows, columns) = array.dim();
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
-    // The format wants the data to begin at a multiple of 64.
-    let padded = (MAGIC.len() + 4 + header.len() + 1).next_multiple_of(64) - MAGIC.len() - 5;
-    header.push_str(&" ".repeat(padded - header.len()));
-    header.push('\n');
-    let length = u16::try_from(header.len()).unwrap_or(u16::MAX).to_le_bytes();
-    let mut bytes = [MAGIC, &[1, 0], &length, header.as_bytes()].concat();
-    bytes.extend(array.iter().flat_map(|value| value.to_le_bytes()));
-    std::fs::write(file, bytes).map_err(|source| DataError::write(file, source))
+    ndarray_npy::write_npy(file, array).map_err(|error| DataError::write(file, std::io::Error::other(error)))
 }
 
-/// Converts little-endian numbers of a numpy type to single precision.
-#[expect(clippy::cast_possible_truncation, reason = "invariant: embeddings are single precision")]
-pub(crate) fn numbers(descr: &str, bytes: &[u8]) -> Option<Vec<f32>> {
-    let chunks = |size| bytes.chunks_exact(size);
-    let half = |chunk: &[u8]| chunk.try_into().map_or(f32::NAN, |bytes| f16::from_le_bytes(bytes).to_f32());
-    let single = |chunk: &[u8]| chunk.try_into().map_or(f32::NAN, f32::from_le_bytes);
-    let double = |chunk: &[u8]| chunk.try_into().map_or(f32::NAN, |bytes| f64::from_le_bytes(bytes) as f32);
-    match descr.trim_start_matches(['<', '=']) {
-        "f2" => Some(chunks(2).map(half).collect()),
-        "f4" => Some(chunks(4).map(single).collect()),
-        "f8" => Some(chunks(8).map(double).collect()),
-        _ => None,
-    }
-}
-
-type Fault = (String, String);
-
-fn parse(bytes: &[u8]) -> Result<Array2<f32>, Fault> {
-    let fault = |expected: &str, found: &str| (expected.to_owned(), found.to_owned());
-    let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| fault("a .npy file", "other bytes"))?;
-    let (length, rest) = match rest {
-        [1, _, a, b, rest @ ..] => (usize::from(u16::from_le_bytes([*a, *b])), rest),
-        [2 | 3, _, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest),
-        _ => return Err(fault("version 1 to 3 of the .npy format", "another version")),
-    };
-    let (header, data) = rest.split_at_checked(length).ok_or_else(|| fault("a whole header", "the end of the file"))?;
-    let header = String::from_utf8_lossy(header);
-    if entry(&header, "fortran_order").is_none_or(|order| !order.starts_with("False")) {
-        return Err(fault("'fortran_order': False", &header));
-    }
-    let (rows, columns) = shape(&header).ok_or_else(|| fault("a shape of one or two dimensions", &header))?;
-    let descr = entry(&header, "descr").map(|descr| descr.trim_matches('\''));
-    let values = descr.and_then(|descr| numbers(descr, data));
-    let values = values.ok_or_else(|| fault("'descr' '<f2', '<f4' or '<f8'", &header))?;
-    let found = format!("{} numbers", values.len());
-    Array2::from_shape_vec((rows, columns), values).map_err(|_| (format!("{rows} x {columns} numbers"), found))
-}
-
-/// Returns the text of a header entry up to the next comma outside brackets.
-fn entry<'a>(header: &'a str, key: &str) -> Option<&'a str> {
-    let (_, rest) = header.split_once(&format!("'{key}':"))?;
-    let rest = rest.trim_start();
-    let end = if rest.starts_with('(') { rest.find(')')? + 1 } else { rest.find([',', '}'])? };
-    rest.get(..end).map(str::trim)
-}
-
-fn shape(header: &str) -> Option<(usize, usize)> {
-    let inner = entry(header, "shape")?.trim_matches(['(', ')']);
-    let sizes: Vec<usize> = inner
-        .split(',')
-        .map(str::trim)
-        .filter(|size| !size.is_empty())
-        .map(str::parse)
-        .collect::<Result<_, _>>()
-        .ok()?;
-    match sizes.as_slice() {
-        [columns] => Some((1, *columns)),
-        [rows, columns] => Some((*rows, *columns)),
-        _ => None,
+fn refused(file: &Path, error: ReadNpyError) -> DataError {
+    match error {
+        ReadNpyError::WrongDescriptor(found) => {
+            DataError::format(file, "numbers of type <f2, <f4 or <f8", found.to_string())
+        }
+        ReadNpyError::ParseData(found) => {
+            DataError::format(file, "as many numbers as the shape says", found.to_string())
+        }
+        // The bytes are in memory, so an I/O error is the end of the file.
+        other @ (ReadNpyError::Io(_)
+        | ReadNpyError::ParseHeader(_)
+        | ReadNpyError::LengthOverflow
+        | ReadNpyError::WrongNdim(..)
+        | ReadNpyError::MissingData
+        | ReadNpyError::ExtraBytes(_)) => DataError::format(file, "a .npy file", other.to_string()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use half::f16;
     use ndarray::array;
 
     use super::*;
 
-    #[test]
-    fn what_is_written_is_read_back() {
+    fn file(content: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.npy");
+        std::fs::write(&file, content).unwrap();
+        (folder, file)
+    }
+
+    /// A file as numpy writes it: version 1, a header padded to 64 bytes.
+    fn written(descr: &str, order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}");
+        let header = format!("{header:<117}\n");
+        [b"\x93NUMPY\x01\x00", &[118, 0][..], header.as_bytes(), data].concat()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (_folder, file) = file(b"");
         let values = array![[1.0, -2.5, 3.0], [0.0, 1e-9, 7.0]];
         write(&file, &values).unwrap();
         assert_eq!(read(&file).unwrap(), values);
-        assert_eq!(std::fs::read(&file).unwrap().len() % 64, 24);
     }
 
     #[test]
-    fn a_cut_file_is_refused_with_both_counts() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x.npy");
-        write(&file, &array![[1.0, -2.5], [0.0, 7.0]]).unwrap();
-        let whole = std::fs::read(&file).unwrap();
-        std::fs::write(&file, &whole[..whole.len() - 4]).unwrap();
-        let error = read(&file).unwrap_err().to_string();
-        assert!(error.ends_with("expected 2 x 2 numbers, found 3 numbers"), "{error}");
+    fn types_orders_and_shapes_of_numpy_are_read() {
+        let halves: Vec<u8> = [0.5, -2.0].into_iter().flat_map(|value| f16::from_f32(value).to_le_bytes()).collect();
+        let doubles: Vec<u8> = [1.0, 2.0, 3.0, 4.0_f64].into_iter().flat_map(f64::to_le_bytes).collect();
+        let (_folder, path) = file(&written("<f2", "False", "(2,)", &halves));
+        assert_eq!(read(&path).unwrap(), array![[0.5, -2.0]]);
+        let (_folder, path) = file(&written("<f8", "True", "(2, 2)", &doubles));
+        assert_eq!(read(&path).unwrap(), array![[1.0, 3.0], [2.0, 4.0]]);
     }
 
     #[test]
-    fn other_files_are_refused() {
-        let error = parse(b"PK\x03\x04").unwrap_err();
-        assert_eq!(error.0, "a .npy file");
+    fn damaged_and_other_files_are_refused() {
+        let error = |content: &[u8]| {
+            let (_folder, path) = file(content);
+            read(&path).unwrap_err().to_string().split_once("x.npy: ").unwrap().1.to_owned()
+        };
+        let singles = [0_u8; 12];
+        let cut = error(&written("<f4", "False", "(2, 2)", &singles));
+        assert_eq!(cut, "expected as many numbers as the shape says, found 3 numbers, where the shape has 4");
+        let whole = error(&written("<i8", "False", "(1,)", &[0; 8]));
+        assert_eq!(whole, "expected numbers of type <f2, <f4 or <f8, found '<i8'");
+        let deep = error(&written("<f4", "False", "(1, 1, 3)", &singles));
+        assert_eq!(deep, "expected a shape of one or two dimensions, found [1, 1, 3]");
+        assert!(error(b"PK\x03\x04").starts_with("expected a .npy file, found "));
+        // A shape larger than the file must not be believed.
+        let huge = error(&written("<f4", "False", "(4000000000, 1000000)", &singles));
+        assert!(huge.starts_with("expected as many numbers as the shape says"), "{huge}");
     }
 }

@@ -1,6 +1,6 @@
 //! The few calls a pickle of numpy arrays makes, done on plain values.
 
-use super::super::npy;
+use super::super::dtype;
 use super::{Fault, Global, Node, fault};
 
 /// Returns what calling the node `callee` with the tuple `arguments` makes.
@@ -83,7 +83,7 @@ fn scalar(dtype: &Node, bytes: &[u8]) -> Result<Node, Fault> {
 fn numbers(dtype: &Node, bytes: &[u8]) -> Result<Vec<f32>, Fault> {
     match dtype {
         Node::Dtype { code, big_endian: false } => {
-            npy::numbers(code, bytes).ok_or_else(|| fault("numbers of type f2, f4 or f8", code.clone()))
+            dtype::numbers(code, bytes).ok_or_else(|| fault("numbers of type f2, f4 or f8", code.clone()))
         }
         Node::Dtype { .. } => Err(fault("little-endian numbers", "big-endian ones")),
         Node::None | Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Text(_) | Node::Bytes(_) => {
