@@ -1,96 +1,39 @@
 //! Parses numpy arrays printed as text (`[[ 0.1 -2.0e-02 …]]`), the bulk of a PersonaRoute-Bench file.
-//!
-//! Numbers of at most 15 digits and a small exponent are exact in one multiplication or division of doubles (Clinger);
-//! everything else goes through the standard parser.
-
-/// Powers of ten that a double holds exactly.
-const EXACT: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
-];
 
 /// Appends the numbers of an array to `values`; the error is what stands where a number was expected.
 pub fn array(text: &[u8], values: &mut Vec<f32>) -> Result<(), String> {
     let mut rest = text;
     loop {
-        let skipped = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'[' | b']' | b','));
-        rest = rest.get(skipped.count()..).unwrap_or_default();
+        let skipped = rest.iter().take_while(|byte| is_separator(**byte)).count();
+        rest = rest.get(skipped..).unwrap_or_default();
         if rest.is_empty() {
             return Ok(());
         }
-        let (value, length) = number(rest)?;
+        let (value, length) = number(rest).ok_or_else(|| token(rest))?;
         values.push(value);
         rest = rest.get(length..).unwrap_or_default();
     }
 }
 
-/// Parses the number at the beginning of `text` and returns it with its length.
+/// Parses the number at the beginning of `text` and returns it with its length; nothing where a separator does not follow.
 #[expect(clippy::cast_possible_truncation, reason = "invariant: embeddings are single precision")]
-fn number(text: &[u8]) -> Result<(f32, usize), String> {
-    let (sign, mut at) = match text.first() {
-        Some(b'-') => (-1.0, 1),
-        Some(b'+') => (1.0, 1),
-        Some(_) | None => (1.0, 0),
-    };
-    let (mut mantissa, mut digits, mut scale) = (0_u64, 0_u32, 0_i32);
-    let mut point = false;
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b'0'..=b'9' => {
-                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-                digits += u32::from(mantissa > 0);
-                scale -= i32::from(point);
-            }
-            b'.' if !point => point = true,
-            _ => break,
-        }
-        at += 1;
-    }
-    let (power, length) = exponent(text, at);
-    let token = || text.iter().take_while(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b']' | b','));
-    if length != token().count() || at == 0 {
-        return Err(lossy(token().copied()));
-    }
-    let scale = scale + power;
-    let exact = usize::try_from(scale.unsigned_abs()).ok().and_then(|scale| EXACT.get(scale));
-    match exact {
-        Some(power) if digits <= 15 && at > usize::from(sign < 0.0) => {
-            let mantissa = mantissa as f64;
-            let value = if scale < 0 { mantissa / power } else { mantissa * power };
-            Ok(((sign * value) as f32, length))
-        }
-        Some(_) | None => slow(text.get(..length).unwrap_or_default()).map(|value| (value, length)),
-    }
+fn number(text: &[u8]) -> Option<(f32, usize)> {
+    // Read as numpy does: a double first, so that the last bit is the same.
+    let (value, length): (f64, usize) = fast_float2::parse_partial(text).ok()?;
+    let is_whole = text.get(length).is_none_or(|&byte| is_separator(byte));
+    let value = value as f32;
+    (is_whole && value.is_finite()).then_some((value, length))
 }
 
-/// Reads `e-02` at `at`; returns the power and the end of the number.
-fn exponent(text: &[u8], at: usize) -> (i32, usize) {
-    if !matches!(text.get(at), Some(b'e' | b'E')) {
-        return (0, at);
-    }
-    let negative = text.get(at + 1) == Some(&b'-');
-    let mut end = at + 1 + usize::from(matches!(text.get(at + 1), Some(b'-' | b'+')));
-    let digits = end;
-    let mut power = 0_i32;
-    while let Some(byte @ b'0'..=b'9') = text.get(end) {
-        power = power.saturating_mul(10).saturating_add(i32::from(byte - b'0'));
-        end += 1;
-    }
-    if end == digits {
-        return (0, at);
-    }
-    (if negative { -power } else { power }, end)
+fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b'[' | b']' | b',')
 }
 
-fn slow(token: &[u8]) -> Result<f32, String> {
-    let text = std::str::from_utf8(token).map_err(|_| lossy(token.iter().copied()))?;
-    text.parse::<f32>().ok().filter(|value| value.is_finite()).ok_or_else(|| text.to_owned())
+/// Returns what stands at the beginning of `text` up to the next separator, shortened.
+fn token(text: &[u8]) -> String {
+    let bytes: Vec<u8> = text.iter().copied().take_while(|&byte| !is_separator(byte)).take(60).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
-
-fn lossy(bytes: impl Iterator<Item = u8>) -> String {
-    String::from_utf8_lossy(&bytes.take(60).collect::<Vec<_>>()).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
