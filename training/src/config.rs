@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::data::Setting;
-use crate::data::load::Source;
 use crate::data::outcome::Cost;
+use crate::data::source::Source;
 use crate::data::split::Ratio;
 use crate::model::hparams::Hparams;
 use crate::model::kind::ModelKind;

@@ -3,13 +3,13 @@
 //! The readers of the three layouts live in the modules below; everything after them sees only these types.
 
 pub mod bench;
+pub mod csv;
 mod dtype;
 pub mod embedding;
 pub mod encode;
 pub mod error;
 pub mod fingerprint;
 pub mod float;
-pub mod gather;
 pub mod hash;
 pub mod interaction;
 pub mod llm;
@@ -19,8 +19,8 @@ pub mod npy;
 pub mod open;
 pub mod outcome;
 pub mod pickle;
-pub mod record;
 pub mod simulate;
+pub mod source;
 pub mod split;
 pub mod user;
 pub mod visible;

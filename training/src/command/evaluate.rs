@@ -12,7 +12,7 @@ use super::train::default_folder;
 use super::{print, vote};
 use crate::cli::Evaluate;
 use crate::config::Config;
-use crate::data::load::Source;
+use crate::data::source::Source;
 use crate::eval::Outcome;
 use crate::eval::bundle::{self, Bundle};
 use crate::eval::model_router::ModelRouter;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::data::load::{Bench, Source};
+use crate::data::source::{BenchFiles, Source};
 
 const CONFIG: &str = "config.yaml";
 const INFO: &str = "run.json";
@@ -77,7 +77,7 @@ fn based(source: Source, absolute: impl Fn(PathBuf) -> PathBuf) -> Source {
     match source {
         Source::Outcomes(folder) => Source::Outcomes(absolute(folder)),
         Source::Votes(folder) => Source::Votes(absolute(folder)),
-        Source::Bench(bench) => Source::Bench(Bench {
+        Source::Bench(bench) => Source::Bench(BenchFiles {
             files: bench.files.into_iter().map(&absolute).collect(),
             llms: absolute(bench.llms),
             embeddings: bench.embeddings.map(absolute),

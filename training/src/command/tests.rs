@@ -106,8 +106,8 @@ fn an_llm_that_training_has_not_seen_enters_a_bundle() {
     std::fs::write(at("fresh.json"), llms).unwrap();
     let mut ratings = String::from("user_id,query_id,llm,reward\n");
     let data = crate::data::load::load(
-        &crate::data::load::Source::recognise(&folder.path().join("d")).unwrap(),
-        &crate::data::load::Options::default(),
+        &crate::data::source::Source::recognise(&folder.path().join("d")).unwrap(),
+        &crate::data::source::Options::default(),
     )
     .unwrap();
     for (user, info) in data.interactions.users.iter().enumerate() {

@@ -12,7 +12,7 @@ use super::run::Info;
 use super::{note, print, vote};
 use crate::cli::Train;
 use crate::config::Config;
-use crate::data::load::Source;
+use crate::data::source::Source;
 use crate::data::visible::visible;
 use crate::eval::model_router::ModelRouter;
 use crate::model::Model;

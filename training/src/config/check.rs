@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::raw;
 use super::{Config, ConfigError, Expected};
 use crate::data::Setting;
-use crate::data::load::{Bench, Source};
+use crate::data::source::{BenchFiles, Source};
 use crate::data::split::Ratio;
 use crate::graph::query::TextEncoder;
 use crate::model::hparams::Hparams;
@@ -133,7 +133,7 @@ impl Check<'_> {
                 }
             },
         };
-        Ok(Some(Source::Bench(Bench { files, llms, embeddings })))
+        Ok(Some(Source::Bench(BenchFiles { files, llms, embeddings })))
     }
 
     fn hparams(&self, raw: &raw::Hparam, encoder: raw::Encoder) -> Result<Hparams, ConfigError> {

@@ -1,7 +1,7 @@
 //! Facts about the training configuration.
 
 use super::*;
-use crate::data::load::Bench;
+use crate::data::source::BenchFiles;
 
 /// The file as users of PersonalizedRouter have it.
 const EXISTING: &str = "
@@ -49,7 +49,7 @@ fn the_existing_file_works_unchanged_and_every_value_wins_over_ours() {
     assert_eq!(config.weights.get("performance"), Some(&1.0));
     assert_eq!(config.run.as_deref(), Some(Path::new("saved_models/personalizedrouter/personalizedrouter")));
     assert_eq!(config.initial, None);
-    let Some(Source::Bench(Bench { files, embeddings, .. })) = config.source else { panic!("no bench source") };
+    let Some(Source::Bench(BenchFiles { files, embeddings, .. })) = config.source else { panic!("no bench source") };
     assert_eq!(files.len(), 3);
     assert!(embeddings.is_some());
 }

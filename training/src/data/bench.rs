@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use ndarray::Array2;
 
+use super::csv::Records;
 use super::error::DataError;
-use super::gather::Gathered;
-use super::load::{Bench, Loaded, Options};
-use super::record::Records;
+use super::interaction::builder::InteractionBuilder;
+use super::source::{BenchFiles, Loaded, Options};
 use super::split::split;
 use super::{Dataset, LlmInfo, Query, Split, TaskInfo, UserInfo, embedding, fingerprint, llm};
 
@@ -23,30 +23,30 @@ use row::Columns;
 /// How far a reward may be from what preference, effect and cost say: files print six digits.
 const ROUNDING: f64 = 1e-4;
 
-/// Everything gathered from the rows.
-struct Reading<'a> {
+/// What the rows read so far say.
+struct BenchReader<'a> {
     llms: &'a [LlmInfo],
     users: Users,
     tasks: Tasks,
     queries: Queries,
-    gathered: Gathered,
+    interactions: InteractionBuilder,
     explained: bool,
 }
 
 /// Reads the files.
-pub fn read(files: &Bench, options: &Options) -> Result<Loaded> {
+pub fn read(files: &BenchFiles, options: &Options) -> Result<Loaded> {
     let llms = llm::read(&files.llms, &options.families)?;
-    let mut reading = Reading {
+    let mut reader = BenchReader {
         llms: &llms,
         users: Users::default(),
         tasks: Tasks::default(),
         queries: Queries::new(llms.len()),
-        gathered: Gathered::default(),
+        interactions: InteractionBuilder::default(),
         explained: true,
     };
     let paths = files.files.iter().map(|path| single(path)).collect::<Result<Vec<_>>>()?;
     for (part, path) in (0_u8..).zip(&paths) {
-        reading.file(path, part)?;
+        reader.file(path, part)?;
     }
     let name = paths.first().and_then(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default().trim_end_matches(".gz").trim_end_matches(".csv").replace("_train", "");
@@ -55,10 +55,10 @@ pub fn read(files: &Bench, options: &Options) -> Result<Loaded> {
         Some(file) => embedding::named(file, &llm_names)?,
         None => Array2::zeros((llms.len(), 0)),
     };
-    reading.finish(name, llm_embeddings, paths.len(), options)
+    reader.finish(name, llm_embeddings, paths.len(), options)
 }
 
-/// Returns the LLM metadata of a folder: its only JSON file, or the one whose name speaks of descriptions.
+/// Returns the LLM metadata of a folder: its only JSON file, or the one whose name contains `descr`.
 pub fn metadata(folder: &Path) -> Result<PathBuf> {
     let all = with_extension(folder, &["json"])?;
     let descriptions = all.iter().find(|path| name(path).contains("descr"));
@@ -69,13 +69,13 @@ pub fn metadata(folder: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Returns the LLM embeddings of a folder: the first file by name that speaks of them.
+/// Returns the LLM embeddings of a folder: the first pickle or `.npy` file whose name contains `embedding`.
 pub fn embeddings(folder: &Path) -> Option<PathBuf> {
     let all = with_extension(folder, &["pkl", "npy"]).ok()?;
     all.into_iter().find(|path| name(path).contains("embedding"))
 }
 
-/// Returns the CSV a path means: itself, or the one file with everything in a folder.
+/// Returns the CSV file at a path: the path itself, or the one file of a folder that holds all rows.
 fn single(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.to_owned());
@@ -87,7 +87,7 @@ fn single(path: &Path) -> Result<PathBuf> {
     match all.as_slice() {
         [only] => Ok(only.clone()),
         [] => Err(DataError::missing(path, "ending in .csv or .csv.gz").into()),
-        _ => bail!("{}: holds several CSV files with everything; name one", path.display()),
+        _ => bail!("{}: holds several CSV files; name one", path.display()),
     }
 }
 
@@ -107,11 +107,11 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
-impl Reading<'_> {
+impl BenchReader<'_> {
     fn file(&mut self, path: &Path, part: u8) -> Result<(), DataError> {
         let mut records = Records::open(path)?;
         let columns = Columns::find(&records)?;
-        self.gathered.begin(path);
+        self.interactions.begin(path);
         while let Some(record) = records.next()? {
             let task = self.tasks.row(&record, &columns)?;
             let query = self.queries.row(&record, &columns, task, part)?;
@@ -120,7 +120,7 @@ impl Reading<'_> {
             let outcome = columns.outcome(&record, self.llms, preference)?;
             self.queries.outcome(query, &outcome);
             self.explained &= outcome.formula.is_some_and(|formula| (formula - outcome.reward).abs() < ROUNDING);
-            self.gathered.push(user as usize, outcome.entry(query), record.line);
+            self.interactions.push(user as usize, outcome.entry(query), record.line);
         }
         Ok(())
     }
@@ -129,11 +129,11 @@ impl Reading<'_> {
         let (tasks, task_order, task_embeddings) = self.tasks.sorted();
         let (users, user_order) = self.users.sorted();
         let queries = self.queries.sorted(&task_order);
-        for (user, entry) in self.gathered.entries_mut() {
+        for (user, entry) in self.interactions.entries_mut() {
             *user = at(&user_order, *user);
             entry.query = at(&queries.order, entry.query);
         }
-        let interactions = self.gathered.group(users)?;
+        let interactions = self.interactions.group(users)?;
         let mut dataset = Dataset {
             name,
             llms: self.llms.to_vec(),
@@ -152,13 +152,13 @@ impl Reading<'_> {
             3 => of_files(&queries.parts, &mut warnings),
             _ => split(&dataset.queries, dataset.tasks.len(), options.ratio, options.seed),
         };
-        let told = interactions.users.iter().all(|user| user.preference.is_some());
-        let explained = self.explained && told && queries.agreed;
+        let are_known = interactions.users.iter().all(|user| user.preference.is_some());
+        let explained = self.explained && are_known && queries.agreed;
         Ok(Loaded { dataset, interactions, split, seed: options.seed, explained, world: None, warnings })
     }
 }
 
-/// The split that three files make; a query in several of them belongs to the last, so that no query leaks.
+/// Returns the split that three files make. A query in several files belongs to the last, so that no query leaks.
 fn of_files(parts: &[u8], warnings: &mut Vec<String>) -> Split {
     let mut split = Split::default();
     let mut shared = 0;
@@ -171,7 +171,8 @@ fn of_files(parts: &[u8], warnings: &mut Vec<String>) -> Split {
         }
     }
     if shared > 0 {
-        warnings.push(format!("{shared} queries stand in more than one of the files: they count for the last only"));
+        warnings
+            .push(format!("{shared} queries are in more than one of the files: each counts for the last of them only"));
     }
     split
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a data file, always with the place and what was expected there.
+//! Errors in data files: each names the file, the line and column as far as known, and what was expected.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ pub enum DataError {
     Read {
         /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -21,7 +21,7 @@ pub enum DataError {
     Write {
         /// The file.
         file: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -30,24 +30,24 @@ pub enum DataError {
     Missing {
         /// The folder.
         folder: String,
-        /// The names that would do.
+        /// The names that are looked for.
         expected: String,
     },
-    /// A value is not what its place asks for.
-    #[error("{place}: expected {expected}, found {found}")]
+    /// A value is not what was expected at its location.
+    #[error("{location}: expected {expected}, found {found}")]
     Value {
         /// File, and as far as known line and column.
-        place: Place,
-        /// What would be right.
+        location: Location,
+        /// What was expected.
         expected: String,
-        /// What stands there, shortened.
+        /// What was found, shortened.
         found: String,
     },
 }
 
 /// File, line and column of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct Location {
     /// The file.
     pub file: String,
     /// Line where the record begins, from 1.
@@ -69,8 +69,8 @@ impl DataError {
 
     /// Reports a whole file that is not what it should be.
     pub fn format(file: &Path, expected: impl Into<String>, found: impl AsRef<str>) -> Self {
-        let place = Place { file: file.display().to_string(), line: None, column: None };
-        Self::Value { place, expected: expected.into(), found: shorten(found.as_ref()) }
+        let location = Location { file: file.display().to_string(), line: None, column: None };
+        Self::Value { location, expected: expected.into(), found: shorten(found.as_ref()) }
     }
 
     /// Reports that `folder` holds none of the files `expected` names.
@@ -79,14 +79,14 @@ impl DataError {
     }
 }
 
-impl Place {
-    /// Returns the error of a value at this place.
+impl Location {
+    /// Returns the error of a value at this location.
     pub fn error(self, expected: impl Into<String>, found: impl AsRef<str>) -> DataError {
-        DataError::Value { place: self, expected: expected.into(), found: shorten(found.as_ref()) }
+        DataError::Value { location: self, expected: expected.into(), found: shorten(found.as_ref()) }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if let Some(line) = self.line {
@@ -99,7 +99,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Returns at most 60 characters: data may hold whole prompts, which do not belong into messages.
+/// Returns at most 60 characters: data may hold whole prompts, which do not belong in messages.
 fn shorten(text: &str) -> String {
     const LIMIT: usize = 60;
     let short: String = text.chars().take(LIMIT).collect();

@@ -40,9 +40,9 @@ pub enum Domain {
     TaskWeight = 26,
     /// Verbosity of LLMs.
     Verbosity = 28,
-    /// What decides between answers that a user likes almost equally.
+    /// Noise of choices between nearly equal answers.
     ChoiceNoise = 30,
-    /// How much a user minds long answers to short questions.
+    /// How much a user dislikes long answers to short questions.
     Habit = 32,
     /// How far apart a user's stars are.
     StarScale = 34,

@@ -1,8 +1,10 @@
-//! What users said of answers, grouped by user: ratings, choices among shown answers, and votes between two answers.
+//! Users' feedback on answers, grouped by user: ratings, choices among shown answers, and votes between two answers.
+
+pub mod builder;
 
 use super::UserInfo;
 
-/// What users said, grouped by user, then by query (compressed sparse rows).
+/// Signals grouped by user, then by query (compressed sparse rows).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Interactions {
     /// Users; a user index is a position here.
@@ -20,21 +22,21 @@ pub struct Interaction {
     pub query: u32,
     /// Index of the LLM that answered.
     pub llm: u16,
-    /// What was said; [`SignalKind`] tells how to read it.
+    /// Its meaning depends on [`SignalKind`].
     pub value: f32,
-    /// How it was said.
+    /// What kind of signal it is.
     pub kind: SignalKind,
 }
 
-/// How a user said something of an answer: each kind needs a loss of its own.
+/// The kind of a signal. Each kind needs a loss of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SignalKind {
-    /// The answer was rated by itself: the value is its reward.
+    /// The user rated the answer by itself: the value is its reward.
     #[default]
     Rating,
     /// The user named the best of several answers: the value is 1 for it and 0 for every other answer shown.
     ///
-    /// All choice entries of a user and query are one choice. A choice without a 1 says nothing.
+    /// All choice entries of a user and query are one choice. A choice without a 1 carries no information.
     Choice,
     /// The user compared two answers: the value is 1 where `llm` won, 0 where `against` won, and ½ for a tie.
     ///
@@ -42,8 +44,8 @@ pub enum SignalKind {
     Vote {
         /// Index of the other LLM.
         against: u16,
-        /// Whether the answer of `llm` is known to have stood left of the other. People favour a side, so a model needs a
-        /// term for it, which must not count where the sides are unknown.
+        /// Whether the answer of `llm` is known to have been on the left. People favour a side, so a model needs a term for
+        /// it, which must not count where the sides are unknown.
         is_left: bool,
     },
 }
@@ -54,7 +56,7 @@ impl Interaction {
         Self { query, llm, value: reward, kind: SignalKind::Rating }
     }
 
-    /// Returns what was said of the one answer: the reward of a rating, 1 or 0 of a choice; nothing for a vote.
+    /// Returns the value of a signal about one answer: the reward of a rating, 1 or 0 of a choice; nothing for a vote.
     ///
     /// Models and baselines that know no votes read this.
     pub fn reward(&self) -> Option<f32> {

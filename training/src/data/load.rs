@@ -1,69 +1,13 @@
-//! One door to all layouts: what to read, and everything an experiment needs from it.
+//! Reads any layout: recognises which one a path holds, and returns everything an experiment needs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::outcome::{self, Cost};
-use super::split::{Ratio, split};
+use super::source::{BenchFiles, Loaded, Options, Source};
+use super::split::split;
 use super::world::file::WorldId;
-use super::{Dataset, Interactions, Split, bench, encode, open, user, vote};
-
-/// Where data comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// An outcomes folder with users and interactions.
-    Outcomes(PathBuf),
-    /// PersonaRoute-Bench files.
-    Bench(Bench),
-    /// A folder of votes.
-    Votes(PathBuf),
-}
-
-/// PersonaRoute-Bench files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bench {
-    /// One file or folder with everything, or the files of train, validation and test.
-    pub files: Vec<PathBuf>,
-    /// LLM metadata.
-    pub llms: PathBuf,
-    /// LLM embeddings.
-    pub embeddings: Option<PathBuf>,
-}
-
-/// How to read.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Which cost column of an outcomes folder counts.
-    pub cost: Cost,
-    /// Name parts of LLMs that belong together.
-    pub families: Vec<String>,
-    /// Shares of the split where the data brings none.
-    pub ratio: Ratio,
-    /// Seed of the split where the data brings none.
-    pub seed: u64,
-    /// Text-embedding model for embeddings the data lacks.
-    pub encoder: Option<PathBuf>,
-}
-
-/// An experiment's data.
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// Outcomes, texts, embeddings.
-    pub dataset: Dataset,
-    /// All rated answers, those of test queries included where the data has them.
-    pub interactions: Interactions,
-    /// Train, validation and test queries.
-    pub split: Split,
-    /// Seed of the split.
-    pub seed: u64,
-    /// Whether preferences, effects and costs explain every reward, so that every reward can be computed.
-    pub explained: bool,
-    /// The world that simulated users were drawn from, where the data names one.
-    pub world: Option<WorldId>,
-    /// What a reader should know, one sentence each.
-    pub warnings: Vec<String>,
-}
+use super::{bench, encode, open, outcome, user, vote};
 
 impl Source {
     /// Recognises the layout of a folder, or of a single CSV file.
@@ -80,20 +24,7 @@ impl Source {
             format!("{}: neither an outcomes folder nor PersonaRoute-Bench files nor votes", path.display())
         })?;
         let embeddings = bench::embeddings(folder);
-        Ok(Self::Bench(Bench { files: vec![path.to_owned()], llms, embeddings }))
-    }
-}
-
-impl Loaded {
-    /// Returns the interactions on training queries: what a router may learn from.
-    pub fn training(&self) -> Interactions {
-        let mut kept = vec![false; self.dataset.queries.len()];
-        for &query in &self.split.train {
-            if let Some(flag) = kept.get_mut(query as usize) {
-                *flag = true;
-            }
-        }
-        self.interactions.restricted(&kept)
+        Ok(Self::Bench(BenchFiles { files: vec![path.to_owned()], llms, embeddings }))
     }
 }
 

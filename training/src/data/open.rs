@@ -59,15 +59,6 @@ impl Output {
         Ok(Self { file: file.to_owned(), sink })
     }
 
-    /// Writes one line, adding the line break.
-    pub fn line(&mut self, line: &str) -> Result<(), DataError> {
-        let written = match &mut self.sink {
-            Sink::Plain(sink) => writeln!(sink, "{line}"),
-            Sink::Gzip(sink) => writeln!(sink, "{line}"),
-        };
-        written.map_err(|source| DataError::write(&self.file, source))
-    }
-
     /// Flushes everything: only after this is the file complete.
     pub fn finish(self) -> Result<(), DataError> {
         let finished = match self.sink {
@@ -78,11 +69,19 @@ impl Output {
     }
 }
 
-/// Returns a CSV field, quoted where it must be.
-pub fn field(text: &str) -> String {
-    match text.contains(['"', ',', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.sink {
+            Sink::Plain(sink) => sink.write(bytes),
+            Sink::Gzip(sink) => sink.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.sink {
+            Sink::Plain(sink) => sink.flush(),
+            Sink::Gzip(sink) => sink.flush(),
+        }
     }
 }
 

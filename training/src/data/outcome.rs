@@ -6,8 +6,8 @@ use std::path::Path;
 use ndarray::Array2;
 use serde_json::{Map, Value};
 
+use super::csv::{Record, Records};
 use super::error::DataError;
-use super::record::{Record, Records};
 use super::{Dataset, LlmInfo, Query, TaskInfo, embedding, fingerprint, llm, npy, open};
 
 /// Which of the data's normalised costs is used.
@@ -71,10 +71,10 @@ pub(super) fn read_queries(folder: &Path) -> Result<(Vec<Query>, Vec<TaskInfo>),
         let query = record.whole(id)?;
         if let Some(line) = seen.insert(query, record.line) {
             return Err(record
-                .place(Some(id))
+                .location(Some(id))
                 .error(format!("each query once (first on line {line})"), query.to_string()));
         }
-        rows.push((query, record.text(task)?.into_owned(), record.text(text)?.into_owned()));
+        rows.push((query, record.text(task)?.to_owned(), record.text(text)?.to_owned()));
     }
     let mut names: Vec<String> = rows.iter().map(|(_, task, _)| task.clone()).collect();
     names.sort_unstable();
@@ -128,7 +128,7 @@ fn read_outcomes(
         if !effect.is_nan() {
             let expected = "one outcome for each query and LLM";
             let found = format!("a second for {}, {}", record.text(columns.query)?, record.text(columns.llm)?);
-            return Err(record.place(None).error(expected, found));
+            return Err(record.location(None).error(expected, found));
         }
         *effect = record.number(columns.effect)? as f32;
         *cost = record.number(columns.cost)? as f32;
@@ -145,10 +145,10 @@ fn outcome_place(
     let (query, llm) = (record.whole(columns.query)?, record.text(columns.llm)?);
     let row = rows.get(&query).copied();
     let row =
-        row.ok_or_else(|| record.place(Some(columns.query)).error("a query of queries.csv", query.to_string()))?;
-    let column = names.get(llm.as_ref()).copied();
+        row.ok_or_else(|| record.location(Some(columns.query)).error("a query of queries.csv", query.to_string()))?;
+    let column = names.get(llm).copied();
     let column =
-        column.ok_or_else(|| record.place(Some(columns.llm)).error("an LLM of llms.json", format!("`{llm}`")))?;
+        column.ok_or_else(|| record.location(Some(columns.llm)).error("an LLM of llms.json", format!("`{llm}`")))?;
     Ok((row, column))
 }
 

@@ -1,10 +1,10 @@
-//! Simulates users over outcomes: which queries each of them has seen, and what it says of the answers.
+//! Simulates users over outcomes: which queries each user has seen, and its feedback on the answers.
 
 use std::path::Path;
 
 use super::error::DataError;
 use super::hash::{Domain, h};
-use super::user::{self, Columns, Writer};
+use super::user::{self, Layout, UserWriter};
 use super::world::{Feedback, KEY, Person, World, WorldError, WorldKind};
 use super::{Dataset, Interaction, Interactions, Split};
 
@@ -22,7 +22,7 @@ pub enum Users {
 pub struct Draw {
     /// The split's seed.
     pub seed: u64,
-    /// How many training queries each user has seen; all when nothing is said.
+    /// How many training queries each user has seen; nothing means all of them.
     pub seen: Option<usize>,
     /// All rewards of a seen query, or one.
     pub feedback: Feedback,
@@ -59,7 +59,7 @@ pub fn held_out(users: u32, count: usize) -> Vec<u32> {
     chosen
 }
 
-/// Returns what one user says of the training queries it has seen, by query, then LLM.
+/// Returns the feedback of one user on the training queries it has seen, by query, then LLM.
 pub fn entries(dataset: &Dataset, train: &[u32], draw: Draw, person: &Person<'_>) -> Vec<Interaction> {
     let mut rows = match draw.seen {
         Some(count) => person.seen(dataset, train, draw.seed, count),
@@ -79,7 +79,7 @@ pub fn population(dataset: &Dataset, split: &Split, world: &World, draw: Draw) -
     all
 }
 
-/// Writes a folder in the outcomes layout with users, interactions, split and world; `progress` is told of every user.
+/// Writes a folder in the outcomes layout with users, interactions, split and world; `progress` is called once per user.
 pub fn write(
     dataset: &Dataset,
     split: &Split,
@@ -88,11 +88,11 @@ pub fn write(
     out: &Path,
     mut progress: impl FnMut(),
 ) -> Result<u64, DataError> {
-    let columns = match world.kind() {
-        WorldKind::Choice => Columns::Kinds,
-        WorldKind::Line | WorldKind::Taste | WorldKind::Persona => Columns::Ratings,
+    let layout = match world.kind() {
+        WorldKind::Choice => Layout::Signals,
+        WorldKind::Line | WorldKind::Taste | WorldKind::Persona => Layout::Ratings,
     };
-    let mut writer = Writer::create(out, columns)?;
+    let mut writer = UserWriter::create(out, layout)?;
     let mut count = 0;
     for (user, info) in world.infos().iter().enumerate() {
         let entries = entries(dataset, &split.train, draw, &world.person(user));

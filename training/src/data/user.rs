@@ -5,11 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::csv::{Record, Records, Writer};
 use super::error::DataError;
-use super::gather::Gathered;
-use super::open::{Output, field};
+use super::interaction::builder::InteractionBuilder;
 use super::outcome::positions;
-use super::record::{Record, Records};
 use super::{Dataset, Interaction, Interactions, SignalKind, Split, UserInfo, open};
 
 /// Name of the file that lists the users.
@@ -31,49 +30,52 @@ struct SplitFile {
 
 /// Which columns a file of interactions has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Columns {
+pub enum Layout {
     /// `user_id,query_id,llm,reward`: ratings only.
     Ratings,
     /// `kind` (`rating`, `choice` or `vote`) and `against` (of a vote) besides.
-    Kinds,
+    Signals,
 }
 
 /// Writes interactions user by user, so that memory does not grow with their number.
-pub struct Writer {
-    users: Output,
-    interactions: Output,
-    columns: Columns,
+pub struct UserWriter {
+    users: Writer,
+    interactions: Writer,
+    layout: Layout,
 }
 
-impl Writer {
+impl UserWriter {
     /// Creates both files in `folder`.
-    pub fn create(folder: &Path, columns: Columns) -> Result<Self, DataError> {
-        let mut users = Output::create(&folder.join(USERS))?;
-        users.line("user_id,performance_preference")?;
-        let mut interactions = Output::create(&folder.join(INTERACTIONS))?;
-        interactions.line(match columns {
-            Columns::Ratings => "user_id,query_id,llm,reward",
-            Columns::Kinds => "user_id,query_id,llm,reward,kind,against",
-        })?;
-        Ok(Self { users, interactions, columns })
+    pub fn create(folder: &Path, layout: Layout) -> Result<Self, DataError> {
+        let users = Writer::create(&folder.join(USERS), &["user_id", "performance_preference"])?;
+        let columns = ["user_id", "query_id", "llm", "reward", "kind", "against"];
+        let header = match layout {
+            Layout::Ratings => columns.get(..4).unwrap_or_default(),
+            Layout::Signals => &columns,
+        };
+        let interactions = Writer::create(&folder.join(INTERACTIONS), header)?;
+        Ok(Self { users, interactions, layout })
     }
 
     /// Appends one user with all of its interactions.
     pub fn push(&mut self, dataset: &Dataset, user: &UserInfo, entries: &[Interaction]) -> Result<(), DataError> {
         let preference = user.preference.map(|preference| preference.to_string()).unwrap_or_default();
-        let id = field(&user.id);
-        self.users.line(&format!("{id},{preference}"))?;
+        self.users.record([user.id.as_str(), &preference])?;
+        let name = |llm: u16| dataset.llms.get(usize::from(llm)).map_or("", |llm| llm.id.as_str());
         for entry in entries {
-            let query = dataset.queries.get(entry.query as usize).map_or(0, |query| query.id);
-            let name = |llm: u16| dataset.llms.get(usize::from(llm)).map(|llm| field(&llm.id)).unwrap_or_default();
-            let (llm, value) = (name(entry.llm), entry.value);
-            let signal = match (self.columns, entry.kind) {
-                (Columns::Ratings, _) => String::new(),
-                (Columns::Kinds, SignalKind::Rating) => ",rating,".to_owned(),
-                (Columns::Kinds, SignalKind::Choice) => ",choice,".to_owned(),
-                (Columns::Kinds, SignalKind::Vote { against, .. }) => format!(",vote,{}", name(against)),
+            let query = dataset.queries.get(entry.query as usize).map_or(0, |query| query.id).to_string();
+            let value = entry.value.to_string();
+            let (kind, against) = match entry.kind {
+                SignalKind::Rating => ("rating", ""),
+                SignalKind::Choice => ("choice", ""),
+                SignalKind::Vote { against, .. } => ("vote", name(against)),
             };
-            self.interactions.line(&format!("{id},{query},{llm},{value}{signal}"))?;
+            let fields = [user.id.as_str(), &query, name(entry.llm), &value, kind, against];
+            let fields = match self.layout {
+                Layout::Ratings => fields.get(..4).unwrap_or_default(),
+                Layout::Signals => &fields,
+            };
+            self.interactions.record(fields)?;
         }
         Ok(())
     }
@@ -137,9 +139,9 @@ fn read_users(file: &Path) -> Result<Vec<UserInfo>, DataError> {
     let mut users = Vec::new();
     let mut lines: HashMap<String, u64> = HashMap::new();
     while let Some(record) = records.next()? {
-        let name = record.text(id)?.into_owned();
+        let name = record.text(id)?.to_owned();
         if let Some(line) = lines.insert(name.clone(), record.line) {
-            return Err(record.place(Some(id)).error(format!("each user once (first on line {line})"), name));
+            return Err(record.location(Some(id)).error(format!("each user once (first on line {line})"), name));
         }
         let known = preference.filter(|&column| !record.bytes(column).is_empty());
         users.push(UserInfo { id: name, preference: known.map(|column| share(&record, column)).transpose()? });
@@ -152,7 +154,7 @@ pub(crate) fn share(record: &Record<'_>, column: usize) -> Result<f64, DataError
     let number = record.number(column)?;
     match (0.0..=1.0).contains(&number) {
         true => Ok(number),
-        false => Err(record.place(Some(column)).error("a preference from 0 to 1", number.to_string())),
+        false => Err(record.location(Some(column)).error("a preference from 0 to 1", number.to_string())),
     }
 }
 
@@ -161,7 +163,7 @@ pub(crate) fn flag(record: &Record<'_>, column: usize) -> Result<f64, DataError>
     let number = record.number(column)?;
     match number == 0.0 || number == 1.0 {
         true => Ok(number),
-        false => Err(record.place(Some(column)).error("0 or 1", number.to_string())),
+        false => Err(record.location(Some(column)).error("0 or 1", number.to_string())),
     }
 }
 
@@ -172,18 +174,18 @@ pub(crate) fn read_interactions(
     users: Vec<UserInfo>,
 ) -> Result<Interactions, DataError> {
     let mut records = Records::open(file)?;
-    let rows = Rows::new(&records, dataset, &users)?;
-    let mut gathered = Gathered::default();
-    gathered.begin(file);
+    let columns = Columns::new(&records, dataset, &users)?;
+    let mut interactions = InteractionBuilder::default();
+    interactions.begin(file);
     while let Some(record) = records.next()? {
-        let (user, entry) = rows.read(&record)?;
-        gathered.push(user, entry, record.line);
+        let (user, entry) = columns.read(&record)?;
+        interactions.push(user, entry, record.line);
     }
-    gathered.group(users)
+    interactions.group(users)
 }
 
 /// Columns of a file of interactions, and what may stand in them.
-struct Rows<'a> {
+struct Columns<'a> {
     user: usize,
     query: usize,
     llm: usize,
@@ -195,7 +197,7 @@ struct Rows<'a> {
     llms: HashMap<&'a str, u16>,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> Columns<'a> {
     fn new(records: &Records, dataset: &'a Dataset, users: &[UserInfo]) -> Result<Self, DataError> {
         Ok(Self {
             user: records.column("user_id")?,
@@ -215,8 +217,8 @@ impl<'a> Rows<'a> {
     fn read(&self, record: &Record<'_>) -> Result<(usize, Interaction), DataError> {
         let (name, id) = (record.text(self.user)?, record.whole(self.query)?);
         let unknown =
-            |column, expected: &str, found: &str| record.place(Some(column)).error(expected, format!("`{found}`"));
-        let user = self.users.get(name.as_ref()).ok_or_else(|| unknown(self.user, "a user of users.csv", &name))?;
+            |column, expected: &str, found: &str| record.location(Some(column)).error(expected, format!("`{found}`"));
+        let user = self.users.get(name).ok_or_else(|| unknown(self.user, "a user of users.csv", name))?;
         let query = self.queries.get(&id);
         let query = query.ok_or_else(|| unknown(self.query, "a query of queries.csv", &id.to_string()))?;
         let llm = self.llm(record, self.llm)?;
@@ -226,19 +228,19 @@ impl<'a> Rows<'a> {
 
     fn llm(&self, record: &Record<'_>, column: usize) -> Result<u16, DataError> {
         let name = record.text(column)?;
-        let found = self.llms.get(name.as_ref()).copied();
-        found.ok_or_else(|| record.place(Some(column)).error("an LLM of llms.json", format!("`{name}`")))
+        let found = self.llms.get(name).copied();
+        found.ok_or_else(|| record.location(Some(column)).error("an LLM of llms.json", format!("`{name}`")))
     }
 
     fn signal(&self, record: &Record<'_>, llm: u16) -> Result<(SignalKind, f64), DataError> {
         let Some(kind) = self.kind else { return Ok((SignalKind::Rating, record.number(self.reward)?)) };
-        match record.bytes(kind).as_ref() {
+        match record.bytes(kind) {
             b"rating" => Ok((SignalKind::Rating, record.number(self.reward)?)),
             b"choice" => Ok((SignalKind::Choice, flag(record, self.reward)?)),
             b"vote" => self.vote(record, llm),
             other => {
                 let found = format!("`{}`", String::from_utf8_lossy(other));
-                Err(record.place(Some(kind)).error("rating, choice or vote", found))
+                Err(record.location(Some(kind)).error("rating, choice or vote", found))
             }
         }
     }
@@ -246,17 +248,17 @@ impl<'a> Rows<'a> {
     /// Reads a vote; on which side an answer stood, this layout does not say.
     fn vote(&self, record: &Record<'_>, llm: u16) -> Result<(SignalKind, f64), DataError> {
         let Some(column) = self.against else {
-            return Err(record.place(None).error("a column `against` for votes", "none"));
+            return Err(record.location(None).error("a column `against` for votes", "none"));
         };
         let against = self.llm(record, column)?;
         if against == llm {
             let found = format!("`{}`", record.text(column)?);
-            return Err(record.place(Some(column)).error("another LLM than `llm`", found));
+            return Err(record.location(Some(column)).error("another LLM than `llm`", found));
         }
         let value = record.number(self.reward)?;
         match [0.0, 0.5, 1.0].contains(&value) {
             true => Ok((SignalKind::Vote { against, is_left: false }, value)),
-            false => Err(record.place(Some(self.reward)).error("0, 0.5 or 1 of a vote", value.to_string())),
+            false => Err(record.location(Some(self.reward)).error("0, 0.5 or 1 of a vote", value.to_string())),
         }
     }
 }

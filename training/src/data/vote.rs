@@ -6,10 +6,10 @@ use std::path::Path;
 use ndarray::Array2;
 use sha2::{Digest, Sha256};
 
+use super::csv::{Record, Records};
 use super::error::DataError;
 use super::hash::{Domain, h};
 use super::outcome::{embeddings, positions, query_embeddings, read_queries};
-use super::record::{Record, Records};
 use super::{Dataset, Interaction, Interactions, SignalKind, UserInfo, fingerprint, llm, open};
 
 /// Name of the file that makes a folder one of votes.
@@ -121,12 +121,12 @@ pub fn read(folder: &Path, families: &[String]) -> Result<Votes, DataError> {
     while let Some(record) = records.next()? {
         let name = record.text(user)?;
         if name.is_empty() {
-            return Err(record.place(Some(user)).error("a user", "nothing"));
+            return Err(record.location(Some(user)).error("a user", "nothing"));
         }
         let next = u32::try_from(users.len()).unwrap_or(u32::MAX);
-        let row = *rows.entry(name.clone().into_owned()).or_insert(next);
+        let row = *rows.entry(name.to_owned()).or_insert(next);
         if row == next {
-            users.push(UserInfo { id: name.into_owned(), preference: None });
+            users.push(UserInfo { id: name.to_owned(), preference: None });
         }
         let (query, [left, right], winner) = columns.read(&record)?;
         votes.push(Vote { user: row, query, left, right, winner });
@@ -191,8 +191,8 @@ impl Votes {
 
     /// Returns the fold of each vote, 0 to [`PAIR_FOLDS`]` - 1`, and whether its user is tested at all.
     ///
-    /// All votes of a user on a query are in one fold, so that no model is tested on an answer whose quality it was told
-    /// by the same user. Users are numbered in the order of their ids, numbers before words.
+    /// All votes of a user on a query are in one fold: no model is tested on an answer that the same user compared in its
+    /// training votes. Users are numbered in the order of their ids, numbers before words.
     pub fn pair_folds(&self) -> Vec<(u64, bool)> {
         let mut order: Vec<usize> = (0..self.users.len()).collect();
         order.sort_by_cached_key(|&user| self.users.get(user).map(|user| order_key(&user.id)));
@@ -291,19 +291,19 @@ impl Columns {
         let id = record.whole(self.query)?;
         let query = self.queries.get(&id).copied();
         let query =
-            query.ok_or_else(|| record.place(Some(self.query)).error("a query of queries.csv", id.to_string()))?;
+            query.ok_or_else(|| record.location(Some(self.query)).error("a query of queries.csv", id.to_string()))?;
         let [first, second] = self.sides;
         let (left, right) = (self.llm(record, first)?, self.llm(record, second)?);
         if left == right {
             let found = record.text(second)?;
-            return Err(record.place(Some(second)).error("another LLM than llm_left", format!("`{found}`")));
+            return Err(record.location(Some(second)).error("another LLM than llm_left", format!("`{found}`")));
         }
-        let winner = match record.text(self.winner)?.as_ref() {
+        let winner = match record.text(self.winner)? {
             "left" => Winner::Left,
             "right" => Winner::Right,
             "tie" => Winner::Tie,
             other => {
-                return Err(record.place(Some(self.winner)).error("left, right or tie", format!("`{other}`")));
+                return Err(record.location(Some(self.winner)).error("left, right or tie", format!("`{other}`")));
             }
         };
         Ok((query, [left, right], winner))
@@ -311,8 +311,8 @@ impl Columns {
 
     fn llm(&self, record: &Record<'_>, column: usize) -> Result<u16, DataError> {
         let name = record.text(column)?;
-        let found = self.llms.get(name.as_ref()).and_then(|&row| u16::try_from(row).ok());
-        found.ok_or_else(|| record.place(Some(column)).error("an LLM of llms.json", format!("`{name}`")))
+        let found = self.llms.get(name).and_then(|&row| u16::try_from(row).ok());
+        found.ok_or_else(|| record.location(Some(column)).error("an LLM of llms.json", format!("`{name}`")))
     }
 }
 

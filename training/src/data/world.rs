@@ -1,4 +1,4 @@
-//! Simulated users and their hidden utilities: what every answer is worth to each of them.
+//! Simulated users and their hidden utilities: the worth of every answer to each user.
 //!
 //! `line` is one number per user, `p · effect − (1 − p) · cost`. `taste` and `choice` add hidden factors of user × (task,
 //! LLM). In `persona`, quality also weighs more on some tasks than on others, and short questions call for terse LLMs.
@@ -21,7 +21,7 @@ use taste::Tastes;
 /// Key of the protocol's figures; another key draws other users, tastes and habits.
 pub const KEY: u64 = 42;
 
-/// What users are like, and how they say it.
+/// The model of hidden utility, and the form of feedback.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum WorldKind {
@@ -36,18 +36,18 @@ pub enum WorldKind {
     Persona,
 }
 
-/// Which rewards of a seen query a user knows.
+/// Which answers to a seen query a user gives feedback on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Feedback {
-    /// Those of all LLMs.
+    /// All answers.
     #[default]
     Full,
-    /// That of one LLM.
+    /// The answer of one LLM.
     Bandit,
 }
 
-/// Users, and all that decides what an answer is worth to them.
+/// Users, and everything their utilities depend on.
 #[derive(Debug, Clone)]
 pub struct World {
     kind: WorldKind,
@@ -163,7 +163,7 @@ impl World {
         Self { people, ..self.clone() }
     }
 
-    /// Returns what the users are like.
+    /// Returns the model of hidden utility.
     pub fn kind(&self) -> WorldKind {
         self.kind
     }

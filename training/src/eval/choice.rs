@@ -5,8 +5,8 @@ use std::path::Path;
 use ndarray::Array2;
 
 use crate::data::Dataset;
+use crate::data::csv::Writer;
 use crate::data::error::DataError;
-use crate::data::open::{Output, field};
 
 use super::truth::argmax;
 
@@ -40,13 +40,13 @@ impl Choices {
 
     /// Writes `user, query_id, llm`; users by their number.
     pub fn write(&self, file: &Path, dataset: &Dataset) -> Result<(), DataError> {
-        let mut output = Output::create(file)?;
-        output.line("user,query_id,llm")?;
+        let mut output = Writer::create(file, &["user", "query_id", "llm"])?;
         for (user, chosen) in self.users.iter().enumerate() {
+            let user = user.to_string();
             for (&query, &llm) in self.queries.iter().zip(chosen) {
                 let id = dataset.queries.get(query as usize).map_or(0, |query| query.id);
-                let name = dataset.llms.get(usize::from(llm)).map(|llm| field(&llm.id)).unwrap_or_default();
-                output.line(&format!("{user},{id},{name}"))?;
+                let name = dataset.llms.get(usize::from(llm)).map_or("", |llm| llm.id.as_str());
+                output.record([user.as_str(), &id.to_string(), name])?;
             }
         }
         output.finish()

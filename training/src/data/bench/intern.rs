@@ -6,9 +6,9 @@ use ndarray::Array2;
 
 use super::row::{Columns, Outcome};
 use super::{Query, TaskInfo, UserInfo, at};
+use crate::data::csv::Record;
 use crate::data::error::DataError;
 use crate::data::float;
-use crate::data::record::Record;
 
 /// Users by id.
 #[derive(Default)]
@@ -58,7 +58,7 @@ struct Vectors {
     raw: Vec<u64>,
 }
 
-/// Mean of what rows say of one answer.
+/// Mean of one answer's outcome over the rows that name it.
 #[derive(Clone, Copy, Default)]
 struct Cell {
     sum: f64,
@@ -74,20 +74,20 @@ impl Users {
         preference: Option<f64>,
     ) -> Result<u32, DataError> {
         let id = record.text(columns.user)?;
-        if let Some(&row) = self.rows.get(id.as_ref()) {
+        if let Some(&row) = self.rows.get(id) {
             let known = self.infos.get(row as usize);
             return match known.filter(|(user, _)| user.preference != preference) {
                 None => Ok(row),
                 Some((user, line)) => {
-                    let said = user.preference.unwrap_or(f64::NAN);
-                    let expected = format!("user {id}'s preference {said} as on line {line}");
-                    Err(record.place(None).error(expected, preference.unwrap_or(f64::NAN).to_string()))
+                    let first = user.preference.unwrap_or(f64::NAN);
+                    let expected = format!("user {id}'s preference {first} as on line {line}");
+                    Err(record.location(None).error(expected, preference.unwrap_or(f64::NAN).to_string()))
                 }
             };
         }
         let row = u32::try_from(self.infos.len()).unwrap_or(u32::MAX);
-        self.rows.insert(id.clone().into_owned(), row);
-        self.infos.push((UserInfo { id: id.into_owned(), preference }, record.line));
+        self.rows.insert(id.to_owned(), row);
+        self.infos.push((UserInfo { id: id.to_owned(), preference }, record.line));
         Ok(row)
     }
 
@@ -104,15 +104,15 @@ impl Users {
 impl Tasks {
     pub(super) fn row(&mut self, record: &Record<'_>, columns: &Columns) -> Result<u32, DataError> {
         let name = record.text(columns.task)?;
-        let known = self.rows.get(name.as_ref()).copied();
+        let known = self.rows.get(name).copied();
         let row = match known {
             Some(row) => row,
             None => {
                 let row = u32::try_from(self.infos.len()).unwrap_or(u32::MAX);
                 let description = columns.task_description.map(|column| record.text(column)).transpose()?;
-                self.rows.insert(name.clone().into_owned(), row);
-                let description = description.unwrap_or_default().into_owned();
-                self.infos.push(TaskInfo { name: name.into_owned(), description });
+                self.rows.insert(name.to_owned(), row);
+                let description = description.unwrap_or_default().to_owned();
+                self.infos.push(TaskInfo { name: name.to_owned(), description });
                 row
             }
         };
@@ -156,12 +156,13 @@ impl Queries {
         let text = record.text(columns.query)?;
         let same = self.rows.entry(hash(text.as_bytes()) ^ u64::from(task)).or_default();
         let infos = &mut self.infos;
-        let known = same.iter().copied().find(|&row| {
-            infos.get(row as usize).is_some_and(|(other, known)| *other == task && known.as_str() == text)
-        });
+        let known = same
+            .iter()
+            .copied()
+            .find(|&row| infos.get(row as usize).is_some_and(|(other, known)| *other == task && known == text));
         let row = known.unwrap_or_else(|| {
             let row = u32::try_from(infos.len()).unwrap_or(u32::MAX);
-            infos.push((task, text.into_owned()));
+            infos.push((task, text.to_owned()));
             same.push(row);
             self.parts.push(0);
             self.effect.resize(infos.len() * self.llms, Cell::default());
@@ -210,19 +211,19 @@ impl Vectors {
     /// Reads the vector of row `row`; a repeat of the same text costs one hash.
     fn row(&mut self, record: &Record<'_>, column: usize, row: u32) -> Result<(), DataError> {
         let text = record.bytes(column);
-        let raw = hash(&text);
+        let raw = hash(text);
         let known = self.raw.get(row as usize).copied();
         if known == Some(raw) {
             return Ok(());
         }
         let begin = self.values.len();
-        float::array(&text, &mut self.values)
-            .map_err(|found| record.place(Some(column)).error("an array of numbers", format!("`{found}`")))?;
+        float::array(text, &mut self.values)
+            .map_err(|found| record.location(Some(column)).error("an array of numbers", format!("`{found}`")))?;
         let length = self.values.len() - begin;
         let dim = *self.dim.get_or_insert(length);
         if length != dim || dim == 0 {
             let expected = format!("{} numbers as in the first embedding", dim.max(1));
-            return Err(record.place(Some(column)).error(expected, length.to_string()));
+            return Err(record.location(Some(column)).error(expected, length.to_string()));
         }
         match known {
             // Another spelling of a known vector: the first one stays.

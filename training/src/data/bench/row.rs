@@ -1,7 +1,7 @@
 //! One row of a PersonaRoute-Bench file: which columns there are, and what the row says.
 
+use crate::data::csv::{Record, Records};
 use crate::data::error::DataError;
-use crate::data::record::{Record, Records};
 use crate::data::user::{flag, share};
 use crate::data::{Interaction, LlmInfo, SignalKind};
 
@@ -77,7 +77,7 @@ impl Columns {
         let name = record.text(self.llm)?;
         let llm = (0_u16..).zip(llms).find(|(_, llm)| llm.id == name).map(|(at, _)| at);
         let llm =
-            llm.ok_or_else(|| record.place(Some(self.llm)).error("an LLM of the metadata", format!("`{name}`")))?;
+            llm.ok_or_else(|| record.location(Some(self.llm)).error("an LLM of the metadata", format!("`{name}`")))?;
         let best = self.best_answer.map(|column| flag(record, column)).transpose()?;
         let effect = number(self.effect)?.or(best).unwrap_or(0.0);
         let cost = number(self.cost)?.unwrap_or(0.0);

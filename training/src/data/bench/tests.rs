@@ -1,8 +1,9 @@
 //! Facts about reading PersonaRoute-Bench files.
 
 use super::*;
-use crate::data::load::{Source, load};
+use crate::data::load::load;
 use crate::data::outcome::tests::shared;
+use crate::data::source::Source;
 use crate::data::visible::visible;
 use crate::data::{Setting, SignalKind};
 
@@ -26,7 +27,7 @@ fn sample(names: &[&str], embeddings: &str) -> Option<Loaded> {
     let folder = shared("personaroute_sample")?;
     let files = names.iter().map(|name| folder.join(name)).collect();
     let llms = folder.join("LLM_Descriptions.json");
-    let bench = Bench { files, llms, embeddings: Some(folder.join(embeddings)) };
+    let bench = BenchFiles { files, llms, embeddings: Some(folder.join(embeddings)) };
     Some(load(&Source::Bench(bench), &Options::default()).unwrap())
 }
 

@@ -36,7 +36,7 @@ fn entry(query: u32, llm: u16, reward: f32) -> Interaction {
 #[test]
 fn what_is_written_is_read_back() {
     let (folder, data) = (tempfile::tempdir().unwrap(), dataset());
-    let mut writer = Writer::create(folder.path(), Columns::Ratings).unwrap();
+    let mut writer = UserWriter::create(folder.path(), Layout::Ratings).unwrap();
     let users =
         [("x", Some(0.1)), ("y \"z\"", None)].map(|(id, preference)| UserInfo { id: id.to_owned(), preference });
     writer.push(&data, &users[0], &[entry(0, 1, 0.1), entry(2, 0, -1e-7)]).unwrap();
@@ -52,7 +52,7 @@ fn what_is_written_is_read_back() {
 #[test]
 fn every_kind_of_signal_is_written_and_read_back() {
     let (folder, data) = (tempfile::tempdir().unwrap(), dataset());
-    let mut writer = Writer::create(folder.path(), Columns::Kinds).unwrap();
+    let mut writer = UserWriter::create(folder.path(), Layout::Signals).unwrap();
     let user = UserInfo { id: "x".to_owned(), preference: None };
     let choice = |llm, value| Interaction { kind: SignalKind::Choice, ..entry(0, llm, value) };
     let vote = |value| Interaction { kind: SignalKind::Vote { against: 1, is_left: false }, ..entry(0, 0, value) };

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::data::load::Source;
 use crate::data::outcome::tests::committed;
+use crate::data::source::Source;
 
 const HEADER: &str = "user_id,query_id,task_id,llm_left,llm_right,winner";
 

@@ -1,4 +1,4 @@
-//! What the users of `persona` have beside tastes: weights by task, a habit about length, and stars of their own scale.
+//! The users of `persona`: weights by task, a preference for short or long answers, and star ratings on a scale of their own.
 
 use crate::data::Dataset;
 use crate::data::hash::{Domain, normal};
@@ -20,7 +20,7 @@ const MOST: f64 = 4.0;
 /// The users and queries whose utilities say what an average answer is: every 50th of 1,000 users, every 17th query.
 const SAMPLE: (u64, usize, usize) = (1000, 50, 17);
 
-/// What all users of the world share.
+/// What all users of the world have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Persona {
     tasks: u64,

@@ -1,20 +1,20 @@
-//! What users say of answers: ratings, the best of all answers, or stars, of every answer or of one a query.
+//! The feedback of simulated users: ratings, stars, or the best of all answers.
 
 use crate::data::hash::{Domain, h, uniform};
 use crate::data::{Dataset, Interaction, SignalKind};
 
 use super::{Feedback, Person, WorldKind};
 
-/// Scale of what decides between answers that a user likes almost equally.
+/// Scale of the Gumbel noise that decides between nearly equal answers.
 const CHOICE_NOISE: f64 = 0.1;
 /// Queries are so far apart in the hash of a choice.
 const QUERY_STEP: u64 = 1000;
 
 impl Person<'_> {
-    /// Returns what the user says of the answers to some queries, in their order, then by LLM.
+    /// Returns the feedback of the user on the answers to some queries, in the order of the queries, then by LLM.
     ///
-    /// `seed` is that of the split: with it, choices between nearly equal answers and the answers shown in bandit form
-    /// change.
+    /// `seed` is the seed of the split. The answers shown in bandit form depend on it, and so do choices between nearly
+    /// equal answers.
     pub fn signals(&self, dataset: &Dataset, queries: &[u32], (seed, feedback): (u64, Feedback)) -> Vec<Interaction> {
         let utilities = self.utilities(dataset, queries);
         let mut all = Vec::new();

@@ -1,21 +1,22 @@
-//! Collects interactions in any order and groups them by user, query, kind and LLM.
+//! Builds interactions from rows in any order: groups them by user, query, kind and LLM, and refuses contradictions.
 
 use std::path::{Path, PathBuf};
 
-use super::error::{DataError, Place};
-use super::{Interaction, Interactions, UserInfo};
+use super::{Interaction, Interactions};
+use crate::data::UserInfo;
+use crate::data::error::{DataError, Location};
 
 /// Interactions in the order they were read, with the lines they stand on.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub struct InteractionBuilder {
     files: Vec<(usize, PathBuf)>,
     users: Vec<u32>,
     lines: Vec<u32>,
     entries: Vec<Interaction>,
 }
 
-impl Gathered {
-    /// Says that what follows stands in `file`.
+impl InteractionBuilder {
+    /// Declares that the following interactions stand in `file`.
     pub fn begin(&mut self, file: &Path) {
         self.files.push((self.entries.len(), file.to_owned()));
     }
@@ -51,8 +52,8 @@ impl Gathered {
             // Repeated votes are further evidence; a second rating or choice of one answer contradicts the first.
             let twice = own.windows(2).find(|pair| matches!(pair, [a, b] if a.key() == b.key() && !a.kind.is_vote()));
             if let Some(entry) = twice.and_then(|pair| pair.first()) {
-                let place = self.second(user, entry);
-                return Err(place.error("one reward for each user, query and LLM", "a second"));
+                let location = self.second(user, entry);
+                return Err(location.error("one reward for each user, query and LLM", "a second"));
             }
         }
         Ok(Interactions { users, offsets, entries })
@@ -73,14 +74,14 @@ impl Gathered {
         offsets
     }
 
-    /// Returns where an entry stands for the second time.
-    fn second(&self, user: u32, entry: &Interaction) -> Place {
+    /// Returns the location of the second row of an entry.
+    fn second(&self, user: u32, entry: &Interaction) -> Location {
         let same = |(at, (&other, found)): (usize, (&u32, &Interaction))| {
             (other == user && found.key() == entry.key()).then_some(at)
         };
         let at = self.users.iter().zip(&self.entries).enumerate().filter_map(same).nth(1).unwrap_or(0);
         let file = self.files.iter().rev().find(|(begin, _)| *begin <= at);
-        Place {
+        Location {
             file: file.map(|(_, file)| file.display().to_string()).unwrap_or_default(),
             line: self.lines.get(at).copied().map(u64::from),
             column: None,

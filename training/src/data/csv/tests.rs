@@ -5,7 +5,6 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::super::open::field;
 use super::*;
 
 fn open(text: &str) -> Result<Records, DataError> {
@@ -17,7 +16,7 @@ fn rows(text: &str) -> Result<Vec<(u64, Vec<String>)>, DataError> {
     let columns = records.header.len();
     let mut rows = Vec::new();
     while let Some(record) = records.next()? {
-        let fields = (0..columns).map(|at| record.text(at).unwrap().into_owned()).collect();
+        let fields = (0..columns).map(|at| record.text(at).unwrap().to_owned()).collect();
         rows.push((record.line, fields));
     }
     Ok(rows)
@@ -78,17 +77,39 @@ fn an_empty_file_is_refused() {
     assert_eq!(error, "x.csv: expected a header line, found an empty file");
 }
 
+#[test]
+fn gzipped_files_are_written_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.csv.gz");
+    let mut writer = Writer::create(&file, &["a", "b"]).unwrap();
+    writer.record(["1", "x,\n\"y\""]).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(std::fs::read(&file).unwrap()[..2], [0x1f, 0x8b]);
+    let mut records = Records::open(&file).unwrap();
+    let record = records.next().unwrap().unwrap();
+    assert_eq!((record.whole(0).unwrap(), record.text(1).unwrap()), (1, "x,\n\"y\""));
+    assert!(records.next().unwrap().is_none());
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_with_their_column() {
+    let mut records = Records::new(Path::new("x.csv"), Box::new(Cursor::new(b"a,b\n1,\xff\n".to_vec()))).unwrap();
+    let record = records.next().unwrap().unwrap();
+    let error = record.text(1).unwrap_err().to_string();
+    assert_eq!(error, "x.csv, line 2, column `b`: expected UTF-8 text, found other bytes");
+}
+
 proptest! {
     #[test]
     fn every_written_table_is_read_back(table in proptest::collection::vec(proptest::collection::vec("[a-z\",\n é]{0,12}", 3), 1..20)) {
-        let mut text = String::from("a,b,c\n");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.csv");
+        let mut writer = Writer::create(&file, &["a", "b", "c"]).unwrap();
         for row in &table {
-            // A record that starts with nothing but line breaks would be a blank line: quote the first field.
-            let fields = row.iter().map(|value| field(value)).collect::<Vec<_>>();
-            text.push_str(&fields.join(","));
-            text.push('\n');
+            writer.record(row).unwrap();
         }
-        let read: Vec<Vec<String>> = rows(&text).unwrap().into_iter().map(|(_, fields)| fields).collect();
+        writer.finish().unwrap();
+        let read: Vec<Vec<String>> = rows(&std::fs::read_to_string(&file).unwrap()).unwrap().into_iter().map(|(_, fields)| fields).collect();
         prop_assert_eq!(read, table);
     }
 }
