@@ -1,6 +1,6 @@
-//! The yardsticks of the evaluation protocol, each behind the same trait as the net.
+//! The baselines of the evaluation protocol, each behind the same trait as trained models.
 //!
-//! "Told" baselines know what users are like, which a router in the R setting never does: they are yardsticks only.
+//! "Told" baselines know what users are like, which a router in the R setting never does: they are baselines only.
 
 pub mod constant;
 pub mod factor;
@@ -16,50 +16,50 @@ pub mod ridge;
 use anyhow::Result;
 
 use crate::data::world::{World, WorldKind};
-use crate::eval::Field;
+use crate::eval::EvalSet;
 use crate::model::Router;
 
-/// Returns every baseline that the field allows, in the order of the table.
+/// Returns every baseline that the set allows, in the order of the table.
 ///
 /// The user's own means per task only make sense where users have seen a part of the training queries (`sparse`).
-pub fn all<'a>(field: &Field<'a>, sparse: bool) -> Result<Vec<Box<dyn Router + 'a>>> {
+pub fn all<'a>(set: &EvalSet<'a>, sparse: bool) -> Result<Vec<Box<dyn Router + 'a>>> {
     let mut routers: Vec<Box<dyn Router + 'a>> = vec![
-        Box::new(random::Random::new(field)),
-        Box::new(constant::Constant::cheapest(field)),
-        Box::new(constant::Constant::best_overall(field)),
-        Box::new(constant::BestPerUser::new(field)),
+        Box::new(random::Random::new(set)),
+        Box::new(constant::Constant::cheapest(set)),
+        Box::new(constant::Constant::best_overall(set)),
+        Box::new(constant::BestPerUser::new(set)),
     ];
-    match field.truth.world() {
-        Some(world) if world.kind() == WorldKind::Line => routers.extend(told_preference(field, world)?),
-        Some(world) => routers.extend(told_tastes(field, world)),
+    match set.truth.world() {
+        Some(world) if world.kind() == WorldKind::Line => routers.extend(told_preference(set, world)?),
+        Some(world) => routers.extend(told_tastes(set, world)),
         None => {}
     }
-    routers.push(Box::new(factor::Factors::new(field)));
-    if let (Some(world), true) = (field.truth.world(), sparse) {
-        for router in factor_cells::all(field, world.kind())? {
+    routers.push(Box::new(factor::Factors::new(set)));
+    if let (Some(world), true) = (set.truth.world(), sparse) {
+        for router in factor_cells::all(set, world.kind())? {
             routers.push(Box::new(router));
         }
     }
     if sparse {
-        routers.push(Box::new(own::Own::new(field)));
+        routers.push(Box::new(own::Own::new(set)));
     }
     Ok(routers)
 }
 
 /// Baselines that are told every user's preference, which is all there is to know in `line`.
-fn told_preference<'a>(field: &Field<'a>, world: &World) -> Result<Vec<Box<dyn Router + 'a>>> {
-    let mut routers: Vec<Box<dyn Router + 'a>> = vec![Box::new(mean::task_means(field, world))];
-    if field.dataset.query_embeddings.ncols() > 0 {
-        routers.push(Box::new(ridge::ridge(field, world)));
-        routers.push(Box::new(neighbour::neighbours(field, world)));
-        routers.push(Box::new(mlp::network(field, world)?));
+fn told_preference<'a>(set: &EvalSet<'a>, world: &World) -> Result<Vec<Box<dyn Router + 'a>>> {
+    let mut routers: Vec<Box<dyn Router + 'a>> = vec![Box::new(mean::task_means(set, world))];
+    if set.dataset.query_embeddings.ncols() > 0 {
+        routers.push(Box::new(ridge::ridge(set, world)));
+        routers.push(Box::new(neighbour::neighbours(set, world)));
+        routers.push(Box::new(mlp::network(set, world)?));
     }
     Ok(routers)
 }
 
 /// Baselines that are told more and more of the users of a world with tastes.
-fn told_tastes<'a>(field: &Field<'a>, world: &World) -> Vec<Box<dyn Router + 'a>> {
-    let means = mean::task_means(field, world);
+fn told_tastes<'a>(set: &EvalSet<'a>, world: &World) -> Vec<Box<dyn Router + 'a>> {
+    let means = mean::task_means(set, world);
     let mut routers: Vec<Box<dyn Router + 'a>> =
         vec![Box::new(means.clone()), Box::new(means.clone().told("told_all_task_means", mean::Told::Tastes))];
     if world.kind() == WorldKind::Persona {

@@ -7,7 +7,7 @@ pub mod metric;
 pub mod model_router;
 pub mod new_llm;
 pub mod total;
-pub mod truth;
+pub mod ground_truth;
 pub mod unseen_task;
 
 use anyhow::Result;
@@ -17,16 +17,16 @@ use crate::data::{Dataset, Interactions, Split, simulate};
 use crate::model::Router;
 
 use choice::Choices;
-use metric::{Metrics, Tally};
-use truth::{Mean, Truth};
+use ground_truth::{GroundTruth, Mean};
+use metric::{MetricSums, Metrics};
 
 /// What routers are measured on.
 #[derive(Debug, Clone)]
-pub struct Field<'a> {
+pub struct EvalSet<'a> {
     /// Outcomes.
     pub dataset: &'a Dataset,
     /// Rewards of the users.
-    pub truth: &'a Truth<'a>,
+    pub truth: &'a GroundTruth<'a>,
     /// Train, validation and test queries.
     pub split: &'a Split,
     /// What users have seen of the training queries.
@@ -34,25 +34,25 @@ pub struct Field<'a> {
     /// Seed of the split.
     pub seed: u64,
     /// Each user's best single LLM on the training split: the zero of the gap.
-    pub singles: Vec<usize>,
+    pub best_singles: Vec<usize>,
     /// The users whose choices count, ascending.
     pub users: Vec<usize>,
 }
 
-impl<'a> Field<'a> {
+impl<'a> EvalSet<'a> {
     /// Looks up each user's best single LLM.
     pub fn new(
         dataset: &'a Dataset,
-        truth: &'a Truth<'a>,
+        truth: &'a GroundTruth<'a>,
         split: &'a Split,
         seen: &'a Interactions,
         seed: u64,
     ) -> Self {
-        let (singles, users) = (truth.best_singles(&split.train, seen), (0..truth.users()).collect());
-        Self { dataset, truth, split, seen, seed, singles, users }
+        let (best_singles, users) = (truth.best_singles(&split.train, seen), (0..truth.users()).collect());
+        Self { dataset, truth, split, seen, seed, best_singles, users }
     }
 
-    /// Returns the same field with the choices of at most `count` users, drawn by the population's hash.
+    /// Returns the same set with the choices of at most `count` users, drawn by the population's hash.
     pub fn at_most(self, count: usize) -> Self {
         let all = u32::try_from(self.truth.users()).unwrap_or(u32::MAX);
         let drawn = simulate::held_out(all, count).into_iter().map(|user| user as usize);
@@ -60,7 +60,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// What a router did on a field.
+/// What a router did on a set.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Its name.
@@ -72,21 +72,21 @@ pub struct Outcome {
 }
 
 /// Measures one router: for every user that counts, every test query whose rewards are known.
-pub fn measure(field: &Field<'_>, router: &dyn Router) -> Result<Outcome> {
-    let queries = &field.split.test;
-    let mut tally = Tally::new(queries.len(), field.dataset.llms.len());
+pub fn measure(set: &EvalSet<'_>, router: &dyn Router) -> Result<Outcome> {
+    let queries = &set.split.test;
+    let mut sums = MetricSums::new(queries.len(), set.dataset.llms.len());
     let mut choices = Choices::new(queries.clone());
-    for &user in &field.users {
-        let rewards = field.truth.rewards(user, queries);
+    for &user in &set.users {
+        let rewards = set.truth.rewards(user, queries);
         let utilities = router.utilities(user, queries)?;
         let chosen = choice::best(&utilities, &rewards);
-        let single = field.singles.get(user).copied().unwrap_or(0);
-        tally.add(&rewards, &chosen, single);
-        let [effect, cost] = [&field.dataset.effect, &field.dataset.cost].map(|array| mean_of(array, queries, &chosen));
-        tally.add_outcome(effect, cost);
+        let single = set.best_singles.get(user).copied().unwrap_or(0);
+        sums.add(&rewards, &chosen, single);
+        let [effect, cost] = [&set.dataset.effect, &set.dataset.cost].map(|array| mean_of(array, queries, &chosen));
+        sums.add_outcome(effect, cost);
         choices.push(chosen);
     }
-    Ok(Outcome { name: router.name().to_owned(), metrics: tally.metrics(), choices })
+    Ok(Outcome { name: router.name().to_owned(), metrics: sums.metrics(), choices })
 }
 
 /// Returns the mean outcome of the chosen LLMs, NaN when none is known.

@@ -4,8 +4,8 @@ use anyhow::Result;
 use ndarray::Array2;
 
 use crate::data::LlmInfo;
-use crate::eval::Field;
-use crate::eval::truth::means;
+use crate::eval::EvalSet;
+use crate::eval::ground_truth::means;
 use crate::model::Router;
 
 /// The same LLM for everybody.
@@ -23,20 +23,20 @@ pub struct BestPerUser {
 
 impl Constant {
     /// The LLM of the lowest mean cost on the training queries; by list price where costs are not known.
-    pub fn cheapest(field: &Field<'_>) -> Self {
-        let costs = means(&field.dataset.cost, &field.split.train);
+    pub fn cheapest(set: &EvalSet<'_>) -> Self {
+        let costs = means(&set.dataset.cost, &set.split.train);
         let price = |llm: &LlmInfo| -f64::from(llm.input_price + llm.output_price);
-        let known = costs.iter().all(|cost| !cost.is_nan()) && field.truth.world().is_some();
+        let known = costs.iter().all(|cost| !cost.is_nan()) && set.truth.world().is_some();
         let utilities = match known {
             true => costs.iter().map(|cost| -cost).collect(),
-            false => field.dataset.llms.iter().map(price).collect(),
+            false => set.dataset.llms.iter().map(price).collect(),
         };
         Self { name: "cheapest", utilities }
     }
 
     /// The LLM of the highest mean reward over all users.
-    pub fn best_overall(field: &Field<'_>) -> Self {
-        let utilities = field.truth.population_means(&field.split.train, field.seen);
+    pub fn best_overall(set: &EvalSet<'_>) -> Self {
+        let utilities = set.truth.population_means(&set.split.train, set.seen);
         Self { name: "best_single_overall", utilities }
     }
 }
@@ -54,16 +54,16 @@ impl Router for Constant {
 }
 
 impl BestPerUser {
-    /// Takes what the field has looked up.
-    pub fn new(field: &Field<'_>) -> Self {
+    /// Takes what the set has looked up.
+    pub fn new(set: &EvalSet<'_>) -> Self {
         let name = "best_single_per_user";
-        Self { name, llms: field.dataset.llms.len(), best: field.singles.clone() }
+        Self { name, llms: set.dataset.llms.len(), best: set.best_singles.clone() }
     }
 
     /// Takes each user's best LLM over the test queries: the most that one LLM could have earned there.
-    pub fn in_hindsight(field: &Field<'_>) -> Self {
-        let best = field.truth.best_singles(&field.split.test, field.seen);
-        Self { name: "best_single_in_hindsight", llms: field.dataset.llms.len(), best }
+    pub fn in_hindsight(set: &EvalSet<'_>) -> Self {
+        let best = set.truth.best_singles(&set.split.test, set.seen);
+        Self { name: "best_single_in_hindsight", llms: set.dataset.llms.len(), best }
     }
 }
 

@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, Axis};
 
 use crate::data::Dataset;
 use crate::data::hash::{Domain, h};
-use crate::eval::Field;
+use crate::eval::EvalSet;
 use crate::model::Router;
 
 use super::linear::solve;
@@ -37,15 +37,15 @@ struct Cell {
 
 impl<'a> Factors<'a> {
     /// Fits what the users have seen.
-    pub fn new(field: &Field<'a>) -> Self {
-        let dataset = field.dataset;
+    pub fn new(set: &EvalSet<'a>) -> Self {
+        let dataset = set.dataset;
         let items = dataset.tasks.len() * dataset.llms.len();
-        let (sums, counts) = totals(field, items);
+        let (sums, counts) = totals(set, items);
         let bias = biases(&sums, &counts);
         let (by_user, by_item) = cells(&sums, &counts, &bias);
         let mut item_factors = Array2::from_shape_fn((items, RANK), |(item, column)| {
             // Any small numbers that differ do; these are the same on every run.
-            h(field.seed, Domain::Random, item as u64, column as u64) as f64 / u64::MAX as f64 - 0.5
+            h(set.seed, Domain::Random, item as u64, column as u64) as f64 / u64::MAX as f64 - 0.5
         });
         let mut user_factors = Array2::zeros((by_user.len(), RANK));
         for _ in 0..ROUNDS {
@@ -76,13 +76,13 @@ impl Router for Factors<'_> {
 }
 
 /// Sums and counts of rewards, `[users, items]`.
-fn totals(field: &Field<'_>, items: usize) -> (Array2<f64>, Array2<f64>) {
-    let shape = (field.seen.users.len(), items);
+fn totals(set: &EvalSet<'_>, items: usize) -> (Array2<f64>, Array2<f64>) {
+    let shape = (set.seen.users.len(), items);
     let (mut sums, mut counts) = (Array2::zeros(shape), Array2::zeros(shape));
-    let llms = field.dataset.llms.len();
+    let llms = set.dataset.llms.len();
     for user in 0..shape.0 {
-        for entry in field.seen.of(user) {
-            let task = field.dataset.queries.get(entry.query as usize).map_or(0, |query| query.task as usize);
+        for entry in set.seen.of(user) {
+            let task = set.dataset.queries.get(entry.query as usize).map_or(0, |query| query.task as usize);
             let place = (user, task * llms + usize::from(entry.llm));
             let totals = (sums.get_mut(place), counts.get_mut(place), entry.reward());
             if let (Some(sum), Some(count), Some(reward)) = totals {

@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::world::WorldKind;
 use crate::data::{Dataset, Interactions};
-use crate::eval::Field;
+use crate::eval::EvalSet;
 use crate::model::Router;
 
 /// Ranks in the table.
@@ -146,10 +146,10 @@ impl Router for FactorCells {
 }
 
 /// Fits every rank that the data bears, as routers.
-pub fn all(field: &Field<'_>, world: WorldKind) -> Result<Vec<FactorCells>> {
-    let cells = Cells::new(field.dataset, field.seen)?;
+pub fn all(set: &EvalSet<'_>, world: WorldKind) -> Result<Vec<FactorCells>> {
+    let cells = Cells::new(set.dataset, set.seen)?;
     ranks(&cells)
-        .map(|rank| Factors::fit(&cells, rank, ridge(world, rank)).router(format!("factors_{rank}"), field.dataset))
+        .map(|rank| Factors::fit(&cells, rank, ridge(world, rank)).router(format!("factors_{rank}"), set.dataset))
         .collect()
 }
 

@@ -9,8 +9,8 @@ use ndarray::Array2;
 
 use crate::data::Dataset;
 use crate::data::world::World;
-use crate::eval::Field;
-use crate::eval::truth::{Mean, means};
+use crate::eval::EvalSet;
+use crate::eval::ground_truth::{Mean, means};
 use crate::model::Router;
 
 /// Predicted effect and cost of some queries, shared by all users; what users like is told.
@@ -91,41 +91,41 @@ impl Router for Predicted {
 }
 
 /// Predicts the mean over training tasks of their queries' means: what a task that nobody has seen is like.
-pub fn over_tasks(field: &Field<'_>, world: &World) -> Predicted {
-    let tasks = by_task(field);
+pub fn over_tasks(set: &EvalSet<'_>, world: &World) -> Predicted {
+    let tasks = by_task(set);
     let predicted = [0_usize, 1].map(|part| {
-        Array2::from_shape_fn((field.split.test.len(), field.dataset.llms.len()), |(_, llm)| {
+        Array2::from_shape_fn((set.split.test.len(), set.dataset.llms.len()), |(_, llm)| {
             let mut mean = Mean::default();
             tasks.iter().filter_map(|parts| parts.get(part)?.get(llm)).for_each(|&own| mean.add(own));
             mean.value()
         })
     });
-    Predicted::new("told_p_mean_over_tasks", (field.dataset, world), &field.split.test, predicted)
+    Predicted::new("told_p_mean_over_tasks", (set.dataset, world), &set.split.test, predicted)
 }
 
 /// Predicts the mean of the training queries of the same task.
-pub fn task_means(field: &Field<'_>, world: &World) -> Predicted {
-    let dataset = field.dataset;
+pub fn task_means(set: &EvalSet<'_>, world: &World) -> Predicted {
+    let dataset = set.dataset;
     let task_of = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| query.task);
-    let overall = [&dataset.effect, &dataset.cost].map(|array| means(array, &field.split.train));
-    let tasks = by_task(field);
+    let overall = [&dataset.effect, &dataset.cost].map(|array| means(array, &set.split.train));
+    let tasks = by_task(set);
     let predicted = [0_usize, 1].map(|part| {
-        Array2::from_shape_fn((field.split.test.len(), dataset.llms.len()), |(row, llm)| {
-            let task = field.split.test.get(row).map_or(0, |&query| task_of(query) as usize);
+        Array2::from_shape_fn((set.split.test.len(), dataset.llms.len()), |(row, llm)| {
+            let task = set.split.test.get(row).map_or(0, |&query| task_of(query) as usize);
             let value = |parts: &[Vec<f64>; 2]| parts.get(part).and_then(|means| means.get(llm)).copied();
             let own = tasks.get(task).and_then(value).filter(|mean| !mean.is_nan());
             own.or_else(|| value(&overall)).unwrap_or(f64::NAN)
         })
     });
-    Predicted::new("told_p_task_means", (dataset, world), &field.split.test, predicted)
+    Predicted::new("told_p_task_means", (dataset, world), &set.split.test, predicted)
 }
 
 /// Returns effect and cost of each task's training queries by LLM, NaN where nothing is known.
-fn by_task(field: &Field<'_>) -> Vec<[Vec<f64>; 2]> {
-    let dataset = field.dataset;
+fn by_task(set: &EvalSet<'_>) -> Vec<[Vec<f64>; 2]> {
+    let dataset = set.dataset;
     let task_of = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| query.task);
     let of = |task: usize| {
-        let train = field.split.train.iter().copied();
+        let train = set.split.train.iter().copied();
         let rows: Vec<u32> = train.filter(|&query| task_of(query) as usize == task).collect();
         [&dataset.effect, &dataset.cost].map(|array| means(array, &rows))
     };

@@ -6,7 +6,7 @@ use tch::nn::OptimizerConfig;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::data::world::World;
-use crate::eval::Field;
+use crate::eval::EvalSet;
 use crate::model::rng::Rng;
 use crate::model::tensors;
 
@@ -21,14 +21,14 @@ const RATE: f64 = 3e-3;
 const DECAY: f64 = 1e-3;
 
 /// Predicts effect and cost of the test queries.
-pub fn network(field: &Field<'_>, world: &World) -> Result<Predicted> {
-    let dataset = field.dataset;
-    let targets = outcomes(dataset, &field.split.train);
+pub fn network(set: &EvalSet<'_>, world: &World) -> Result<Predicted> {
+    let dataset = set.dataset;
+    let targets = outcomes(dataset, &set.split.train);
     let llms = dataset.llms.len();
-    let x = tensor(&features(dataset, &field.split.train));
+    let x = tensor(&features(dataset, &set.split.train));
     let y = tensor(&targets);
     let store = nn::VarStore::new(Device::Cpu);
-    let mut rng = Rng::new(field.seed, &[11]);
+    let mut rng = Rng::new(set.seed, &[11]);
     let inputs = x.size().last().copied().unwrap_or(1);
     let outputs = y.size().last().copied().unwrap_or(1);
     let first = layer(&store.root(), "first", (inputs, HIDDEN), &mut rng);
@@ -39,11 +39,11 @@ pub fn network(field: &Field<'_>, world: &World) -> Result<Predicted> {
     for _ in 0..STEPS {
         optimiser.backward_step(&predict(&x).mse_loss(&y, tch::Reduction::Mean));
     }
-    let rows = tch::no_grad(|| tensors::to_rows(&predict(&tensor(&features(dataset, &field.split.test)))));
+    let rows = tch::no_grad(|| tensors::to_rows(&predict(&tensor(&features(dataset, &set.split.test)))));
     let shape = (rows.len(), 2 * llms);
     let all = Array2::from_shape_vec(shape, rows.concat())?.mapv(f64::from);
     let parts = [all.slice(s![.., ..llms]).to_owned(), all.slice(s![.., llms..]).to_owned()];
-    Ok(Predicted::new("told_p_mlp", (dataset, world), &field.split.test, parts))
+    Ok(Predicted::new("told_p_mlp", (dataset, world), &set.split.test, parts))
 }
 
 /// Weights at random from our own generator, so that libtorch's global one is left alone.

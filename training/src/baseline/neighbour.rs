@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, Axis};
 
 use crate::data::Dataset;
 use crate::data::world::World;
-use crate::eval::Field;
+use crate::eval::EvalSet;
 
 use super::mean::Predicted;
 use super::ridge::outcomes;
@@ -15,10 +15,10 @@ const NEIGHBOURS: usize = 80;
 const TEMPERATURE: f32 = 0.1;
 
 /// Predicts effect and cost of the test queries from their neighbours.
-pub fn neighbours(field: &Field<'_>, world: &World) -> Predicted {
-    let dataset = field.dataset;
-    let y = outcomes(dataset, &field.split.train);
-    let similar = rows(dataset, &field.split.test).dot(&rows(dataset, &field.split.train).t());
+pub fn neighbours(set: &EvalSet<'_>, world: &World) -> Predicted {
+    let dataset = set.dataset;
+    let y = outcomes(dataset, &set.split.train);
+    let similar = rows(dataset, &set.split.test).dot(&rows(dataset, &set.split.train).t());
     let llms = dataset.llms.len();
     let mut predicted = [Array2::zeros((similar.nrows(), llms)), Array2::zeros((similar.nrows(), llms))];
     for (test, similar) in similar.rows().into_iter().enumerate() {
@@ -40,7 +40,7 @@ pub fn neighbours(field: &Field<'_>, world: &World) -> Predicted {
             }
         }
     }
-    Predicted::new("told_p_knn80", (dataset, world), &field.split.test, predicted)
+    Predicted::new("told_p_knn80", (dataset, world), &set.split.test, predicted)
 }
 
 fn weight(similarity: f32) -> f64 {

@@ -5,8 +5,8 @@ use ndarray::Array2;
 
 use crate::data::Dataset;
 use crate::data::world::WorldKind;
-use crate::eval::Field;
-use crate::eval::truth::Mean;
+use crate::eval::EvalSet;
+use crate::eval::ground_truth::Mean;
 use crate::model::Router;
 
 /// The best LLM per user and task; over all tasks where the user has seen nothing of one.
@@ -18,11 +18,11 @@ pub struct Own<'a> {
 
 impl<'a> Own<'a> {
     /// Averages what each user has seen.
-    pub fn new(field: &Field<'a>) -> Self {
+    pub fn new(set: &EvalSet<'a>) -> Self {
         // With tastes by task, everybody's mean of a task says more than the user's own mean of other tasks.
-        let others = field.truth.world().filter(|world| world.kind() != WorldKind::Line).map(|_| population(field));
-        let means = (0..field.truth.users()).map(|user| table(field, user, others.as_ref())).collect();
-        Self { dataset: field.dataset, means }
+        let others = set.truth.world().filter(|world| world.kind() != WorldKind::Line).map(|_| population(set));
+        let means = (0..set.truth.users()).map(|user| table(set, user, others.as_ref())).collect();
+        Self { dataset: set.dataset, means }
     }
 }
 
@@ -44,17 +44,17 @@ impl Router for Own<'_> {
 }
 
 /// Returns everybody's mean reward per task and LLM, 0 where nobody has rated any.
-fn population(field: &Field<'_>) -> Array2<f64> {
-    let mut cells = Array2::from_elem((field.dataset.tasks.len(), field.dataset.llms.len()), Mean::default());
-    (0..field.seen.users.len()).for_each(|user| add(field, user, &mut cells));
+fn population(set: &EvalSet<'_>) -> Array2<f64> {
+    let mut cells = Array2::from_elem((set.dataset.tasks.len(), set.dataset.llms.len()), Mean::default());
+    (0..set.seen.users.len()).for_each(|user| add(set, user, &mut cells));
     cells.mapv(|cell| if cell.value().is_nan() { 0.0 } else { cell.value() })
 }
 
 /// Returns one user's means; where it has seen nothing, those of `others`, or its own over all tasks.
-fn table(field: &Field<'_>, user: usize, others: Option<&Array2<f64>>) -> Array2<f64> {
-    let (tasks, llms) = (field.dataset.tasks.len(), field.dataset.llms.len());
+fn table(set: &EvalSet<'_>, user: usize, others: Option<&Array2<f64>>) -> Array2<f64> {
+    let (tasks, llms) = (set.dataset.tasks.len(), set.dataset.llms.len());
     let mut cells = Array2::from_elem((tasks, llms), Mean::default());
-    add(field, user, &mut cells);
+    add(set, user, &mut cells);
     if let Some(others) = others {
         return Array2::from_shape_fn((tasks, llms), |place| {
             let own = cells.get(place).map(Mean::value).filter(|mean| !mean.is_nan());
@@ -62,7 +62,7 @@ fn table(field: &Field<'_>, user: usize, others: Option<&Array2<f64>>) -> Array2
         });
     }
     let mut overall = vec![Mean::default(); llms];
-    for entry in field.seen.of(user) {
+    for entry in set.seen.of(user) {
         if let (Some(mean), Some(reward)) = (overall.get_mut(usize::from(entry.llm)), entry.reward()) {
             mean.add(f64::from(reward));
         }
@@ -75,9 +75,9 @@ fn table(field: &Field<'_>, user: usize, others: Option<&Array2<f64>>) -> Array2
     })
 }
 
-fn add(field: &Field<'_>, user: usize, cells: &mut Array2<Mean>) {
-    for entry in field.seen.of(user) {
-        let task = field.dataset.queries.get(entry.query as usize).map_or(0, |query| query.task as usize);
+fn add(set: &EvalSet<'_>, user: usize, cells: &mut Array2<Mean>) {
+    for entry in set.seen.of(user) {
+        let task = set.dataset.queries.get(entry.query as usize).map_or(0, |query| query.task as usize);
         let cell = cells.get_mut((task, usize::from(entry.llm)));
         if let (Some(cell), Some(reward)) = (cell, entry.reward()) {
             cell.add(f64::from(reward));

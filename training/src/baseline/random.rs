@@ -1,11 +1,11 @@
-//! A coin for every user and query: what no knowledge at all gives.
+//! Random choice for every user and query.
 
 use anyhow::Result;
 use ndarray::Array2;
 
 use crate::data::Dataset;
 use crate::data::hash::{Domain, h};
-use crate::eval::Field;
+use crate::eval::EvalSet;
 use crate::model::Router;
 
 /// Chooses by hash, so that the choice is the same on every run.
@@ -16,8 +16,8 @@ pub struct Random<'a> {
 
 impl<'a> Random<'a> {
     /// Needs no training.
-    pub fn new(field: &Field<'a>) -> Self {
-        Self { dataset: field.dataset, seed: field.seed }
+    pub fn new(set: &EvalSet<'a>) -> Self {
+        Self { dataset: set.dataset, seed: set.seed }
     }
 }
 

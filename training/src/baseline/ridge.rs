@@ -4,8 +4,8 @@ use ndarray::{Array2, Axis, s};
 
 use crate::data::Dataset;
 use crate::data::world::World;
-use crate::eval::Field;
-use crate::eval::truth::means;
+use crate::eval::EvalSet;
+use crate::eval::ground_truth::means;
 
 use super::linear::solve;
 use super::mean::Predicted;
@@ -16,17 +16,17 @@ const PENALTY: f64 = 10.0;
 const TASK: f64 = 0.5;
 
 /// Predicts effect and cost of the test queries; unobserved outcomes are filled with their LLM's mean.
-pub fn ridge(field: &Field<'_>, world: &World) -> Predicted {
-    let dataset = field.dataset;
-    let x = features(dataset, &field.split.train);
-    let y = outcomes(dataset, &field.split.train);
+pub fn ridge(set: &EvalSet<'_>, world: &World) -> Predicted {
+    let dataset = set.dataset;
+    let x = features(dataset, &set.split.train);
+    let y = outcomes(dataset, &set.split.train);
     let mut gram = x.t().dot(&x);
     gram.diag_mut().mapv_inplace(|value| value + PENALTY);
     let weights = solve(gram, x.t().dot(&y)).unwrap_or_else(|| Array2::zeros((x.ncols(), y.ncols())));
-    let predicted = features(dataset, &field.split.test).dot(&weights);
+    let predicted = features(dataset, &set.split.test).dot(&weights);
     let llms = dataset.llms.len();
     let parts = [predicted.slice(s![.., ..llms]).to_owned(), predicted.slice(s![.., llms..]).to_owned()];
-    Predicted::new("told_p_ridge_query_task", (dataset, world), &field.split.test, parts)
+    Predicted::new("told_p_ridge_query_task", (dataset, world), &set.split.test, parts)
 }
 
 /// Embedding, task indicator, one.

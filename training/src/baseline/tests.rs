@@ -5,8 +5,8 @@ use crate::data::outcome::{self, Cost};
 use crate::data::simulate::{Draw, Users, population};
 use crate::data::split::{Ratio, split};
 use crate::data::world::{Feedback, KEY, WorldKind};
-use crate::eval::truth::Truth;
-use crate::eval::{Field, measure};
+use crate::eval::ground_truth::GroundTruth;
+use crate::eval::{EvalSet, measure};
 
 use super::all;
 
@@ -20,12 +20,12 @@ fn check(name: &str, users: Users, seen: Option<usize>) {
         let world = users.world(&data, WorldKind::Line, KEY).unwrap();
         let draw = Draw { seed, seen, feedback: Feedback::Full };
         let seen_rewards = population(&data, &split, &world, draw);
-        let truth = Truth::Simulated { dataset: &data, world };
-        let field = Field::new(&data, &truth, &split, &seen_rewards, seed);
-        let routers = all(&field, seen.is_some()).unwrap();
+        let truth = GroundTruth::Simulated { dataset: &data, world };
+        let set = EvalSet::new(&data, &truth, &split, &seen_rewards, seed);
+        let routers = all(&set, seen.is_some()).unwrap();
         for (baseline, expected) in answers["seeds"][seed.to_string()][name].as_object().unwrap() {
             let router = routers.iter().find(|router| router.name() == baseline).unwrap();
-            let found = serde_json::to_value(measure(&field, router.as_ref()).unwrap().metrics).unwrap();
+            let found = serde_json::to_value(measure(&set, router.as_ref()).unwrap().metrics).unwrap();
             for (metric, expected) in expected.as_object().unwrap() {
                 let (found, expected) = (found[metric].as_f64().unwrap(), expected.as_f64().unwrap());
                 // Expected values are rounded to six digits.
@@ -43,12 +43,12 @@ fn learned_baselines_know_more_than_the_cheapest() {
     let draw = Draw { seed: 0, seen: Some(40), feedback: Feedback::Full };
     let world = Users::Uniform(100).world(&data, WorldKind::Line, KEY).unwrap();
     let seen = population(&data, &split, &world, draw);
-    let truth = Truth::Simulated { dataset: &data, world };
-    let field = Field::new(&data, &truth, &split, &seen, 0);
-    let routers = all(&field, true).unwrap();
+    let truth = GroundTruth::Simulated { dataset: &data, world };
+    let set = EvalSet::new(&data, &truth, &split, &seen, 0);
+    let routers = all(&set, true).unwrap();
     let reward = |name: &str| {
         let router = routers.iter().find(|router| router.name() == name).unwrap();
-        let outcome = measure(&field, router.as_ref()).unwrap();
+        let outcome = measure(&set, router.as_ref()).unwrap();
         eprintln!("{name} {:?}", outcome.metrics);
         outcome.metrics.reward
     };

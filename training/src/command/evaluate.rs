@@ -60,7 +60,7 @@ fn from_run(args: &Evaluate) -> Result<Measured> {
     let model = train::load(&folder)?;
     let experiment = opened(args, &config)?;
     let truth = experiment.truth();
-    let field = experiment.field(&truth);
+    let field = experiment.eval_set(&truth);
     let (dataset, users, test) = (field.dataset, experiment.users(), &field.split.test);
     let declared = ModelRouter::declared(&*model, dataset, users, test)?;
     let unknown = ModelRouter::unknown(&*model, dataset, users, test)?;
@@ -80,7 +80,7 @@ fn from_bundle(args: &Evaluate, folder: &Path) -> Result<Measured> {
     let experiment = opened(args, &config)?;
     let host = bundle::open(folder, args.plugin.clone(), config.encoder)?;
     let truth = experiment.truth();
-    let field = experiment.field(&truth);
+    let field = experiment.eval_set(&truth);
     let declared = Bundle::declared(&host, field.dataset, experiment.users())?;
     let unknown = Bundle::unknown(&host, field.dataset, experiment.users())?;
     let routers: [&dyn Router; 2] = [&declared, &unknown];

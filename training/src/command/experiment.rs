@@ -1,4 +1,4 @@
-//! What `train` and `evaluate` share: data with its warnings, the field of measurement, the table of all routers.
+//! What `train` and `evaluate` share: data with its warnings, the set of measurement, the table of all routers.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ use crate::data::source::{Loaded, Options};
 use crate::data::world::file::WorldId;
 use crate::data::world::{KEY, World, WorldKind};
 use crate::data::{Interactions, UserInfo};
-use crate::eval::truth::Truth;
-use crate::eval::{Field, Outcome, measure};
+use crate::eval::ground_truth::GroundTruth;
+use crate::eval::{EvalSet, Outcome, measure};
 use crate::model::Router;
 use crate::report::Row;
 
@@ -84,17 +84,17 @@ impl Experiment {
     }
 
     /// Returns the rewards of all users: hidden utilities where they are known, observed elsewhere.
-    pub fn truth(&self) -> Truth<'_> {
+    pub fn truth(&self) -> GroundTruth<'_> {
         let dataset = &self.loaded.dataset;
         match &self.world {
-            Some(world) => Truth::Simulated { dataset, world: world.clone() },
-            None => Truth::Observed { interactions: &self.loaded.interactions, llms: dataset.llms.len() },
+            Some(world) => GroundTruth::Simulated { dataset, world: world.clone() },
+            None => GroundTruth::Observed { interactions: &self.loaded.interactions, llms: dataset.llms.len() },
         }
     }
 
     /// Returns what routers are measured on.
-    pub fn field<'a>(&'a self, truth: &'a Truth<'a>) -> Field<'a> {
-        Field::new(&self.loaded.dataset, truth, &self.loaded.split, &self.seen, self.loaded.seed)
+    pub fn eval_set<'a>(&'a self, truth: &'a GroundTruth<'a>) -> EvalSet<'a> {
+        EvalSet::new(&self.loaded.dataset, truth, &self.loaded.split, &self.seen, self.loaded.seed)
     }
 
     /// Returns whether users have seen less than every training outcome.
@@ -116,16 +116,16 @@ fn world(loaded: &Loaded, id: Option<WorldId>) -> Result<Option<World>> {
 }
 
 /// Measures routers, then the baselines; the first router's outcome comes with its choices.
-pub fn table(field: &Field<'_>, routers: &[&dyn Router], sparse: bool) -> Result<(Vec<Row>, Option<Outcome>)> {
+pub fn table(set: &EvalSet<'_>, routers: &[&dyn Router], sparse: bool) -> Result<(Vec<Row>, Option<Outcome>)> {
     let mut rows = Vec::new();
     let mut first = None;
     for router in routers {
-        let outcome = measure(field, *router)?;
+        let outcome = measure(set, *router)?;
         rows.push(Row { name: outcome.name.clone(), metrics: outcome.metrics });
         first = first.or(Some(outcome));
     }
-    for router in baseline::all(field, sparse)? {
-        let outcome = measure(field, router.as_ref())?;
+    for router in baseline::all(set, sparse)? {
+        let outcome = measure(set, router.as_ref())?;
         rows.push(Row { name: outcome.name, metrics: outcome.metrics });
     }
     Ok((rows, first))

@@ -2,7 +2,7 @@
 
 mod extra;
 mod gain;
-mod sheet;
+mod summary;
 mod unseen;
 
 use std::ops::ControlFlow;
@@ -24,22 +24,22 @@ use crate::data::split::{Ratio, split};
 use crate::data::visible::visible;
 use crate::data::world::WorldKind;
 use crate::data::{Dataset, Interactions, Setting, Split, encode, outcome, vote};
-use crate::eval::Field;
+use crate::eval::EvalSet;
+use crate::eval::ground_truth::GroundTruth;
 use crate::eval::model_router::ModelRouter;
-use crate::eval::truth::Truth;
 use crate::graph::query::TextEncoder;
 use crate::model::Router;
 use crate::model::fit::{FitInput, Progress};
 use crate::report;
 use crate::train::{self, Trained, device::device};
 
-use sheet::{Seed, Sheet};
+use summary::{SeedResult, Summary};
 
 /// Queries a user of S1000 has seen.
 const SEEN: usize = 40;
 
 /// What all seeds share.
-struct Lab<'a> {
+struct ProtocolRun<'a> {
     args: &'a Protocol,
     config: Config,
     dataset: Dataset,
@@ -70,12 +70,12 @@ pub fn run(args: &Protocol) -> Result<()> {
     if let Some(encoder) = &config.encoder {
         encode::missing(&mut dataset, encoder)?;
     }
-    let lab = Lab { args, config, dataset };
-    let seeds = args.seeds().iter().map(|&seed| lab.seed(seed)).collect::<Result<Vec<_>>>()?;
-    let sheet = Sheet { args, setting: lab.config.setting, data: &lab.dataset.name, weights: &lab.config.weights };
+    let run = ProtocolRun { args, config, dataset };
+    let seeds = args.seeds().iter().map(|&seed| run.seed(seed)).collect::<Result<Vec<_>>>()?;
+    let summary = Summary { args, setting: run.config.setting, data: &run.dataset.name, weights: &run.config.weights };
     match args.json {
-        true => print(&sheet.json(&seeds)),
-        false => print(&sheet.text(&seeds)),
+        true => print(&summary.json(&seeds)),
+        false => print(&summary.text(&seeds)),
     }
 }
 
@@ -119,16 +119,16 @@ fn configuration(args: &Protocol) -> Result<Config> {
     Ok(config)
 }
 
-impl Lab<'_> {
-    fn seed(&self, seed: u64) -> Result<Seed> {
+impl ProtocolRun<'_> {
+    fn seed(&self, seed: u64) -> Result<SeedResult> {
         let (args, dataset) = (self.args, &self.dataset);
         let split = split(&dataset.queries, dataset.tasks.len(), Ratio::PROTOCOL, seed);
         let (users, seen) = users(args);
         let world = users.world(dataset, args.world(), args.key())?;
         let draw = Draw { seen, ..self.draw(seed) };
         let interactions = self.disturbed(population(dataset, &split, &world, draw), dataset, seed);
-        let truth = Truth::Simulated { dataset, world: world.clone() };
-        let field = Field::new(dataset, &truth, &split, &interactions, seed);
+        let truth = GroundTruth::Simulated { dataset, world: world.clone() };
+        let set = EvalSet::new(dataset, &truth, &split, &interactions, seed);
         let started = Instant::now();
         let model = match args.baselines_only {
             true => None,
@@ -141,19 +141,19 @@ impl Lab<'_> {
             models.push(ModelRouter::unknown(&**model, dataset, &interactions.users, &split.test)?);
         }
         let routers: Vec<&dyn Router> = models.iter().map(|router| router as &dyn Router).collect();
-        let (rows, outcome) = table(&field, &routers, seen.is_some())?;
+        let (rows, outcome) = table(&set, &routers, seen.is_some())?;
         if let (Some(file), Some(outcome)) = (&args.choices, outcome) {
             outcome.choices.write(&choices_file(file, seed, args.seeds().len()), dataset)?;
         }
         if !args.quiet && !args.json {
             note(&format!("seed {seed}, trained in {train_seconds:.1} s\n\n{}", report::table::markdown(&rows)));
         }
-        let mut result = Seed { seed, rows, train_seconds, ..Seed::default() };
+        let mut result = SeedResult { seed, rows, train_seconds, ..SeedResult::default() };
         if args.held_out {
-            result.held_out = self.held_out(&field, &world, model.as_ref())?;
+            result.held_out = self.held_out(&set, &world, model.as_ref())?;
         }
         if let Some(model) = &model {
-            result.draws = if args.new_llms { self.new_llms(&field, model)? } else { Vec::new() };
+            result.draws = if args.new_llms { self.new_llms(&set, model)? } else { Vec::new() };
             result.new_llms = gain::means(&result.draws);
         }
         if args.unseen_tasks {

@@ -122,7 +122,7 @@ pub fn default_folder(config: &Config) -> PathBuf {
 
 fn measure(experiment: &Experiment, model: &dyn Model) -> Result<Vec<report::Row>> {
     let truth = experiment.truth();
-    let field = experiment.field(&truth).at_most(REPORTED);
+    let field = experiment.eval_set(&truth).at_most(REPORTED);
     let (dataset, users, test) = (field.dataset, experiment.users(), &field.split.test);
     let declared = ModelRouter::declared(model, dataset, users, test)?;
     let unknown = ModelRouter::unknown(model, dataset, users, test)?;

@@ -120,7 +120,7 @@ impl VoteExperiment {
     fn measure(&self, name: &str, model: &dyn Model, declared: bool) -> Result<Row> {
         let (data, users) = (&self.votes.dataset, &self.votes.users);
         let queries: Vec<u32> = (0..).take(data.queries.len()).collect();
-        let net = match declared {
+        let router = match declared {
             true => ModelRouter::declared(model, data, users, &queries)?,
             false => ModelRouter::unknown(model, data, users, &queries)?,
         };
@@ -130,7 +130,7 @@ impl VoteExperiment {
             let user = vote.user as usize;
             let own = utilities.get_mut(user).context("a vote of a user that does not exist")?;
             if own.is_none() {
-                *own = Some(net.utilities(user, &queries)?);
+                *own = Some(router.utilities(user, &queries)?);
             }
             let utility = |llm: u16| {
                 let table = own.as_ref()?;

@@ -8,7 +8,7 @@ use crate::data::Dataset;
 use crate::data::csv::Writer;
 use crate::data::error::DataError;
 
-use super::truth::argmax;
+use super::ground_truth::argmax;
 
 /// Choices of one router: an LLM for every user and test query.
 #[derive(Debug, Clone, PartialEq, Eq)]

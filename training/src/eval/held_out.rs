@@ -9,9 +9,9 @@ use crate::data::world::{Feedback, Person, World};
 use crate::data::{Dataset, Interaction, Interactions, Split, UserInfo};
 use crate::model::{Model, Router, TaskInput};
 
+use super::ground_truth::GroundTruth;
 use super::metric::Metrics;
-use super::truth::Truth;
-use super::{Field, measure};
+use super::{EvalSet, measure};
 use crate::eval::model_router::ModelRouter;
 
 /// Sizes of support that are measured.
@@ -71,22 +71,22 @@ impl HeldOut {
     }
 
     /// Returns what each of these users rated.
-    pub fn rated(&self, field: &Field<'_>, support: Support) -> Vec<Vec<Rated>> {
-        (0..self.world.len()).map(|user| rated(field.dataset, field.split, support, &self.world.person(user))).collect()
+    pub fn rated(&self, set: &EvalSet<'_>, support: Support) -> Vec<Vec<Rated>> {
+        (0..self.world.len()).map(|user| rated(set.dataset, set.split, support, &self.world.person(user))).collect()
     }
 
     /// Measures the model on these users, embedded as `[users, user_dim]`, with their task declared.
-    pub fn measure(&self, model: &dyn Model, field: &Field<'_>, embeddings: &Tensor) -> Result<Metrics> {
-        let net =
-            ModelRouter::new("held_out", model, field.dataset, (&field.split.test, TaskInput::Declared), embeddings)?;
-        self.on(field, &net)
+    pub fn measure(&self, model: &dyn Model, set: &EvalSet<'_>, embeddings: &Tensor) -> Result<Metrics> {
+        let router =
+            ModelRouter::new("held_out", model, set.dataset, (&set.split.test, TaskInput::Declared), embeddings)?;
+        self.on(set, &router)
     }
 
     /// Measures a model that was trained on everybody, on these users only.
-    pub fn trained(&self, model: &dyn Model, all: &[UserInfo], field: &Field<'_>) -> Result<Metrics> {
+    pub fn trained(&self, model: &dyn Model, all: &[UserInfo], set: &EvalSet<'_>) -> Result<Metrics> {
         let own: Vec<UserInfo> = self.users.iter().filter_map(|&user| all.get(user as usize)).cloned().collect();
-        let net = ModelRouter::declared(model, field.dataset, &own, &field.split.test)?;
-        self.on(field, &net)
+        let router = ModelRouter::declared(model, set.dataset, &own, &set.split.test)?;
+        self.on(set, &router)
     }
 
     /// Returns the held-out users' hidden utilities.
@@ -94,11 +94,11 @@ impl HeldOut {
         &self.world
     }
 
-    /// Measures on these users instead of the field's.
-    pub fn on(&self, field: &Field<'_>, router: &dyn Router) -> Result<Metrics> {
-        let truth = Truth::Simulated { dataset: field.dataset, world: self.world.clone() };
+    /// Measures on these users instead of the set's.
+    pub fn on(&self, set: &EvalSet<'_>, router: &dyn Router) -> Result<Metrics> {
+        let truth = GroundTruth::Simulated { dataset: set.dataset, world: self.world.clone() };
         let nothing = Interactions::default();
-        Ok(measure(&Field::new(field.dataset, &truth, field.split, &nothing, field.seed), router)?.metrics)
+        Ok(measure(&EvalSet::new(set.dataset, &truth, set.split, &nothing, set.seed), router)?.metrics)
     }
 }
 

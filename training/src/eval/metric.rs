@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::Array2;
 use serde::Serialize;
 
-use super::truth::Mean;
+use super::ground_truth::Mean;
 
 /// How close to the best a chosen reward must be to count as the best.
 const EQUAL: f64 = 1e-12;
@@ -60,7 +60,7 @@ impl Metrics {
 
 /// Sums over users, from which the metrics follow.
 #[derive(Debug, Clone)]
-pub struct Tally {
+pub struct MetricSums {
     users: u32,
     reward: f64,
     single: f64,
@@ -82,7 +82,7 @@ struct Means {
     accuracy: f64,
 }
 
-impl Tally {
+impl MetricSums {
     /// Begins with no user.
     pub fn new(queries: usize, llms: usize) -> Self {
         let sent = Array2::zeros((queries, llms));
@@ -179,10 +179,10 @@ mod tests {
 
     #[test]
     fn two_users_on_two_queries_give_the_numbers_done_by_hand() {
-        let mut tally = Tally::new(2, 2);
-        tally.add(&array![[1.0, 0.0], [0.0, 0.5]], &[0, 0], 1);
-        tally.add(&array![[0.25, 0.75], [0.5, 0.5]], &[1, 0], 0);
-        let metrics = tally.metrics();
+        let mut sums = MetricSums::new(2, 2);
+        sums.add(&array![[1.0, 0.0], [0.0, 0.5]], &[0, 0], 1);
+        sums.add(&array![[0.25, 0.75], [0.5, 0.5]], &[1, 0], 0);
+        let metrics = sums.metrics();
         assert_eq!(metrics.reward, (0.5 + 0.625) / 2.0);
         assert_eq!(metrics.best_single_per_user, (0.25 + 0.375) / 2.0);
         assert_eq!(metrics.oracle, (0.75 + 0.625) / 2.0);
@@ -193,10 +193,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_does_not_count() {
-        let mut tally = Tally::new(2, 2);
-        tally.add(&array![[1.0, f64::NAN], [f64::NAN, f64::NAN]], &[0, 0], 1);
-        tally.add(&array![[f64::NAN, f64::NAN], [f64::NAN, f64::NAN]], &[0, 0], 1);
-        let metrics = tally.metrics();
+        let mut sums = MetricSums::new(2, 2);
+        sums.add(&array![[1.0, f64::NAN], [f64::NAN, f64::NAN]], &[0, 0], 1);
+        sums.add(&array![[f64::NAN, f64::NAN], [f64::NAN, f64::NAN]], &[0, 0], 1);
+        let metrics = sums.metrics();
         assert_eq!((metrics.reward, metrics.best_single_per_user, metrics.oracle), (1.0, 1.0, 1.0));
         assert_eq!(metrics.routed_differently, 0.0);
     }

@@ -4,10 +4,10 @@ use crate::baseline::factor_cells::{Cells, Factors, ridge};
 use crate::data::simulate::{Draw, Users, held_out, population};
 use crate::data::world::tests::{first_split, generated};
 use crate::data::world::{Feedback, KEY, WorldKind};
+use crate::eval::ground_truth::GroundTruth;
 use crate::eval::held_out::HeldOut;
 use crate::eval::metric::Metrics;
-use crate::eval::truth::Truth;
-use crate::eval::{Field, measure};
+use crate::eval::{EvalSet, measure};
 
 use super::super::all;
 
@@ -105,9 +105,9 @@ fn check((kind, feedback): (WorldKind, Feedback), expected: &[Row]) {
     let world = Users::Uniform(1000).world(&data, kind, KEY).unwrap();
     let draw = Draw { seed: 1, seen: Some(40), feedback };
     let seen = population(&data, &split, &world, draw);
-    let truth = Truth::Simulated { dataset: &data, world: world.clone() };
-    let field = Field::new(&data, &truth, &split, &seen, 1);
-    let routers = all(&field, true).unwrap();
+    let truth = GroundTruth::Simulated { dataset: &data, world: world.clone() };
+    let set = EvalSet::new(&data, &truth, &split, &seen, 1);
+    let routers = all(&set, true).unwrap();
     let folded = HeldOut::new(&seen, &world, held_out(1000, 200));
     let others = Cells::new(&data, &folded.rest).unwrap();
     for &(name, expected) in expected {
@@ -117,11 +117,11 @@ fn check((kind, feedback): (WorldKind, Feedback), expected: &[Row]) {
                 let own = Cells::new(&data, &population(&data, &split, folded.world(), draw)).unwrap();
                 let rank = rank.parse().unwrap();
                 let factors = Factors::fit(&others, rank, ridge(kind, rank)).folded_in(&own);
-                folded.on(&field, &factors.router(name.to_owned(), &data).unwrap()).unwrap()
+                folded.on(&set, &factors.router(name.to_owned(), &data).unwrap()).unwrap()
             }
             None => {
                 let router = routers.iter().find(|router| router.name() == name).unwrap();
-                measure(&field, router.as_ref()).unwrap().metrics
+                measure(&set, router.as_ref()).unwrap().metrics
             }
         };
         assert_near(name, metrics, expected);

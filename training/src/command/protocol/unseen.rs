@@ -3,29 +3,29 @@
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::Lab;
+use super::ProtocolRun;
 use crate::baseline::{constant, mean};
 use crate::data::simulate::{Draw, population};
 use crate::data::world::World;
 use crate::data::{Interactions, Split};
+use crate::eval::ground_truth::GroundTruth;
 use crate::eval::metric::Metrics;
 use crate::eval::model_router::ModelRouter;
-use crate::eval::truth::Truth;
 use crate::eval::unseen_task::LeftOut;
-use crate::eval::{Field, measure};
+use crate::eval::{EvalSet, measure};
 use crate::model::Router;
 use crate::report::Row;
 
 /// Rows of one left-out task.
 #[derive(Debug, Clone)]
-pub(super) struct Left {
+pub(super) struct LeftOutTask {
     pub(super) task: String,
     pub(super) rows: Vec<Row>,
 }
 
-impl Lab<'_> {
+impl ProtocolRun<'_> {
     /// Leaves out each task in turn; training hears all users, every so many of them are measured.
-    pub(super) fn unseen_tasks(&self, split: &Split, world: &World, draw: Draw) -> Result<Vec<Left>> {
+    pub(super) fn unseen_tasks(&self, split: &Split, world: &World, draw: Draw) -> Result<Vec<LeftOutTask>> {
         let dataset = &self.dataset;
         if dataset.tasks.len() < 2 {
             bail!(
@@ -36,7 +36,7 @@ impl Lab<'_> {
         let tasks = (0_u32..).zip(&dataset.tasks);
         let left = |(task, info): (u32, &crate::data::TaskInfo)| {
             let rows = self.unseen_task(&LeftOut::new(dataset, split, task), world, draw)?;
-            Ok(Left { task: info.name.clone(), rows })
+            Ok(LeftOutTask { task: info.name.clone(), rows })
         };
         tasks.map(left).collect()
     }
@@ -46,13 +46,13 @@ impl Lab<'_> {
         let seen = self.disturbed(seen, &left.known, draw.seed);
         let some = world.subset((0..world.len()).step_by(usize::from(self.args.every)));
         let measured = some.infos();
-        let truth = Truth::Simulated { dataset: &self.dataset, world: some.clone() };
+        let truth = GroundTruth::Simulated { dataset: &self.dataset, world: some.clone() };
         let nothing = Interactions::default();
-        let field = Field::new(&self.dataset, &truth, &left.measured, &nothing, draw.seed);
-        let single = constant::BestPerUser::new(&field);
-        let overall = constant::Constant::best_overall(&field);
-        let means = mean::over_tasks(&field, &some);
-        let hindsight = constant::BestPerUser::in_hindsight(&field);
+        let set = EvalSet::new(&self.dataset, &truth, &left.measured, &nothing, draw.seed);
+        let single = constant::BestPerUser::new(&set);
+        let overall = constant::Constant::best_overall(&set);
+        let means = mean::over_tasks(&set, &some);
+        let hindsight = constant::BestPerUser::in_hindsight(&set);
         let mut routers: Vec<&dyn Router> = vec![&overall, &single, &means, &hindsight];
         let fit = match self.args.baselines_only {
             true => None,
@@ -66,14 +66,14 @@ impl Lab<'_> {
             routers.insert(0, router);
         }
         let row = |router: &dyn Router| {
-            measure(&field, router).map(|outcome| Row { name: outcome.name, metrics: outcome.metrics })
+            measure(&set, router).map(|outcome| Row { name: outcome.name, metrics: outcome.metrics })
         };
         routers.into_iter().map(row).collect()
     }
 }
 
 /// Returns the means over tasks; the gap is that of the means, as a task without one would outweigh all others.
-pub(super) fn means(left: &[Left]) -> Vec<Row> {
+pub(super) fn means(left: &[LeftOutTask]) -> Vec<Row> {
     let of = |at: usize| left.iter().filter_map(|task| task.rows.get(at)).map(|row| row.metrics).collect::<Vec<_>>();
     let first = left.first().map(|task| task.rows.as_slice()).unwrap_or_default();
     let mean = |(at, row): (usize, &Row)| {
@@ -86,13 +86,13 @@ pub(super) fn means(left: &[Left]) -> Vec<Row> {
 }
 
 /// Mean rewards over seeds, by task: each with the routers' and the oracle's.
-fn by_task(seeds: &[&[Left]]) -> Vec<(String, Vec<(String, f64)>)> {
+fn by_task(seeds: &[&[LeftOutTask]]) -> Vec<(String, Vec<(String, f64)>)> {
     let first = seeds.first().copied().unwrap_or_default();
-    let task = |(at, left): (usize, &Left)| {
-        let mean = |value: &dyn Fn(&Left) -> Option<f64>| {
+    let task = |(at, left): (usize, &LeftOutTask)| {
+        let mean = |value: &dyn Fn(&LeftOutTask) -> Option<f64>| {
             seeds.iter().filter_map(|seed| seed.get(at)).filter_map(value).sum::<f64>() / seeds.len().max(1) as f64
         };
-        let reward = |row: usize| mean(&|left: &Left| left.rows.get(row).map(|row| row.metrics.reward));
+        let reward = |row: usize| mean(&|left: &LeftOutTask| left.rows.get(row).map(|row| row.metrics.reward));
         let mut rewards: Vec<(String, f64)> =
             left.rows.iter().enumerate().map(|(at, row)| (row.name.clone(), reward(at))).collect();
         rewards.push(("oracle".to_owned(), mean(&|left| left.rows.first().map(|row| row.metrics.oracle))));
@@ -102,7 +102,7 @@ fn by_task(seeds: &[&[Left]]) -> Vec<(String, Vec<(String, f64)>)> {
 }
 
 /// Returns the rewards by task as JSON.
-pub(super) fn json(seeds: &[&[Left]]) -> Map<String, Value> {
+pub(super) fn json(seeds: &[&[LeftOutTask]]) -> Map<String, Value> {
     let one = |(task, rewards): (String, Vec<(String, f64)>)| {
         (task, Value::Object(rewards.into_iter().map(|(name, reward)| (name, json!(reward))).collect()))
     };
@@ -110,7 +110,7 @@ pub(super) fn json(seeds: &[&[Left]]) -> Map<String, Value> {
 }
 
 /// Returns the rewards by task as a table; empty where no task was left out.
-pub(super) fn markdown(seeds: &[&[Left]]) -> String {
+pub(super) fn markdown(seeds: &[&[LeftOutTask]]) -> String {
     let tasks = by_task(seeds);
     let names: Vec<&str> =
         tasks.first().into_iter().flat_map(|(_, rewards)| rewards).map(|(name, _)| name.as_str()).collect();
@@ -134,7 +134,7 @@ pub(super) fn markdown(seeds: &[&[Left]]) -> String {
 mod tests {
     use super::*;
 
-    fn left(task: &str, rewards: [f64; 2]) -> Left {
+    fn left(task: &str, rewards: [f64; 2]) -> LeftOutTask {
         let row = |(name, reward): (&str, f64)| Row {
             name: name.to_owned(),
             metrics: Metrics {
@@ -149,7 +149,7 @@ mod tests {
             },
         };
         let names = ["router_task_unknown", "best_single_per_user"];
-        Left { task: task.to_owned(), rows: names.into_iter().zip(rewards).map(row).collect() }
+        LeftOutTask { task: task.to_owned(), rows: names.into_iter().zip(rewards).map(row).collect() }
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn rewards_by_task_are_means_over_seeds() {
         let seeds = [vec![left("a", [0.25, 0.125])], vec![left("a", [0.5, 0.25])]];
-        let seeds: Vec<&[Left]> = seeds.iter().map(Vec::as_slice).collect();
+        let seeds: Vec<&[LeftOutTask]> = seeds.iter().map(Vec::as_slice).collect();
         let json = json(&seeds);
         assert_eq!((json["a"]["router_task_unknown"].as_f64(), json["a"]["oracle"].as_f64()), (Some(0.375), Some(0.5)));
         let table = markdown(&seeds);

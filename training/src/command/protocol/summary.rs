@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::gain::{self, Draws};
-use super::unseen::{self, Left};
+use super::unseen::{self, LeftOutTask};
 use crate::cli::Protocol;
 use crate::data::Setting;
 use crate::eval::metric::Metrics;
@@ -13,7 +13,7 @@ use crate::report::{self, Row};
 
 /// What one seed gave.
 #[derive(Default)]
-pub(super) struct Seed {
+pub(super) struct SeedResult {
     pub(super) seed: u64,
     pub(super) rows: Vec<Row>,
     pub(super) train_seconds: f64,
@@ -26,20 +26,20 @@ pub(super) struct Seed {
     /// Routers on tasks left out of training, means over tasks.
     pub(super) unseen_tasks: Vec<Row>,
     /// The same by task.
-    pub(super) left_out: Vec<Left>,
+    pub(super) left_out: Vec<LeftOutTask>,
 }
 
 /// What the figures are about.
-pub(super) struct Sheet<'a> {
+pub(super) struct Summary<'a> {
     pub(super) args: &'a Protocol,
     pub(super) setting: Setting,
     pub(super) data: &'a str,
     pub(super) weights: &'a BTreeMap<String, f64>,
 }
 
-impl Sheet<'_> {
+impl Summary<'_> {
     /// Returns one JSON object: `router`, `baselines`, `seeds`, and what was asked for besides.
-    pub(super) fn json(&self, seeds: &[Seed]) -> String {
+    pub(super) fn json(&self, seeds: &[SeedResult]) -> String {
         let mut object = Map::new();
         object.insert("data".to_owned(), json!(self.data));
         object.insert("users".to_owned(), json!(self.args.users()));
@@ -71,7 +71,7 @@ impl Sheet<'_> {
     }
 
     /// Returns the tables.
-    pub(super) fn text(&self, seeds: &[Seed]) -> String {
+    pub(super) fn text(&self, seeds: &[SeedResult]) -> String {
         let numbers = self.args.seeds();
         let [users, world, feedback] = [self.args.users(), self.args.world().as_str(), self.args.feedback().as_str()];
         let setting = self.setting.as_str();
@@ -96,7 +96,7 @@ impl Sheet<'_> {
         text
     }
 
-    fn one(&self, seed: &Seed) -> Value {
+    fn one(&self, seed: &SeedResult) -> Value {
         let mut one = Map::new();
         one.insert("seed".to_owned(), json!(seed.seed));
         one.insert("train_seconds".to_owned(), json!(seed.train_seconds));
@@ -109,7 +109,7 @@ impl Sheet<'_> {
 }
 
 /// Parts of a seed beside the main table.
-type Part = fn(&Seed) -> &[Row];
+type Part = fn(&SeedResult) -> &[Row];
 
 const PARTS: [(&str, Part); 3] = [
     ("held_out", |seed| &seed.held_out),
@@ -117,11 +117,11 @@ const PARTS: [(&str, Part); 3] = [
     ("unseen_tasks", |seed| &seed.unseen_tasks),
 ];
 
-fn draws(seeds: &[Seed]) -> Vec<&Draws> {
+fn draws(seeds: &[SeedResult]) -> Vec<&Draws> {
     seeds.iter().map(|seed| &seed.draws).filter(|draws| !draws.is_empty()).collect()
 }
 
-fn left_out(seeds: &[Seed]) -> Vec<&[Left]> {
+fn left_out(seeds: &[SeedResult]) -> Vec<&[LeftOutTask]> {
     seeds.iter().map(|seed| seed.left_out.as_slice()).filter(|left| !left.is_empty()).collect()
 }
 
@@ -129,7 +129,7 @@ fn figures(rows: &[Row]) -> Map<String, Value> {
     rows.iter().map(|row| (row.name.clone(), json!(row.metrics))).collect()
 }
 
-fn means<'a>(seeds: &'a [Seed], part: impl Fn(&'a Seed) -> &'a [Row]) -> Vec<Row> {
+fn means<'a>(seeds: &'a [SeedResult], part: impl Fn(&'a SeedResult) -> &'a [Row]) -> Vec<Row> {
     let names = seeds.first().map(|seed| part(seed).iter().map(|row| row.name.clone()).collect::<Vec<_>>());
     let of = |name: &str| {
         let rows = seeds.iter().flat_map(&part).filter(|row| row.name == name);

@@ -11,7 +11,7 @@ use super::total::Totals;
 
 /// Rewards of every user, query and LLM.
 #[derive(Debug, Clone)]
-pub enum Truth<'a> {
+pub enum GroundTruth<'a> {
     /// Hidden utilities of simulated users, or of users whose known preferences explain every reward.
     Simulated {
         /// Outcomes.
@@ -28,7 +28,7 @@ pub enum Truth<'a> {
     },
 }
 
-impl Truth<'_> {
+impl GroundTruth<'_> {
     /// Returns the number of users.
     pub fn users(&self) -> usize {
         match self {
