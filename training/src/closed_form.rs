@@ -1,7 +1,7 @@
 //! The closed-form estimator: users and answers by alternating least squares and covariance estimation, query text by
 //! kernel ridge regression. Nothing here takes a gradient step.
 //!
-//! [`fit`] is the only way in. [`estimate`] finds users' preference scores and factors and the answers' coefficients
+//! [`fit`] is the way in to a model, [`parts`] to what it is made of. [`estimate`] finds users' preference scores and factors and the answers' coefficients
 //! ([`components`]), [`text`] fits what query text adds to them, [`adapter`] the posterior by which users unknown to training
 //! are embedded, and [`add_llms`] puts LLMs unknown to training beside the others. [`model`] is what comes out.
 
@@ -36,11 +36,17 @@ use text::TextFit;
 
 /// Estimates a model.
 pub fn fit(input: &mut FitInput<'_>) -> Result<ClosedForm> {
+    let (components, fitted) = parts(input)?;
+    Ok(assemble(input, &components, fitted))
+}
+
+/// Estimates users, answers and what query text adds: all that a model is made of.
+pub fn parts(input: &mut FitInput<'_>) -> Result<(Components, TextFit)> {
     let components = components(input)?;
     let fitted = text::fit(input, &components);
     let (loss, validation) = (1.0 - fitted.accuracy, fitted.strength);
     input.step(Progress { stage: "queries", epoch: 1, epochs: 1, loss, validation })?;
-    Ok(assemble(input, &components, fitted))
+    Ok((components, fitted))
 }
 
 /// Estimates users and answers, or reads what an interrupted run has estimated.

@@ -4,6 +4,7 @@ pub mod builder;
 pub mod proto;
 
 pub mod closed_form;
+pub mod gnn;
 
 pub mod embedder;
 pub mod parity;
@@ -70,12 +71,14 @@ pub fn write(model: &Trained, out: &Path, options: &ExportOptions) -> Result<Bun
 fn scorer(model: &Trained, spec: &GraphSpec) -> Vec<u8> {
     match model {
         Trained::ClosedForm(model) => closed_form::scorer::build(model, spec),
+        Trained::Gnn(model) => gnn::scorer::build(model, spec),
     }
 }
 
 fn adapter(model: &Trained, spec: &GraphSpec) -> Vec<u8> {
     match model {
         Trained::ClosedForm(model) => closed_form::adapter::build(model, spec),
+        Trained::Gnn(model) => gnn::adapter::build(model, spec),
     }
 }
 

@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 
 use crate::closed_form::{self, ClosedForm};
 use crate::data::{Dataset, Interaction, Interactions, LlmInfo, Query, Setting, Split, TaskInfo, UserInfo};
+use crate::gnn::{self, Gnn};
 use crate::graph::query::TextEncoder;
 use crate::model::fit::{FitInput, Progress};
 use crate::model::hparams::Hparams;
@@ -87,6 +88,47 @@ impl Fixture {
         input.check()?;
         let model = closed_form::fit(&mut input)?;
         model.save(dir)?;
+        Ok(model)
+    }
+}
+
+/// A run of the graph network.
+pub(crate) struct NetworkRun<'a> {
+    pub(crate) hparams: Hparams,
+    pub(crate) dir: &'a Path,
+    pub(crate) seed: u64,
+    pub(crate) resume: bool,
+    /// Epoch after which the run is interrupted.
+    pub(crate) stop: Option<usize>,
+}
+
+impl<'a> NetworkRun<'a> {
+    pub(crate) fn new(hparams: Hparams, dir: &'a Path) -> Self {
+        Self { hparams, dir, seed: 5, resume: false, stop: None }
+    }
+
+    /// Trains on the data of a fixture.
+    pub(crate) fn train(self, fixture: &Fixture) -> anyhow::Result<Gnn> {
+        let mut progress = |progress: &Progress| match self.stop {
+            Some(epoch) if progress.stage == "network" && progress.epoch >= epoch => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        };
+        let mut input = FitInput {
+            dataset: &fixture.dataset,
+            interactions: &fixture.interactions,
+            split: &fixture.split,
+            setting: Setting::Rewards,
+            hparams: self.hparams,
+            device: Device::Cpu,
+            seed: self.seed,
+            run_dir: self.dir,
+            initial: None,
+            resume: self.resume,
+            progress: &mut progress,
+        };
+        input.check()?;
+        let model = gnn::fit(&mut input)?;
+        model.save(self.dir)?;
         Ok(model)
     }
 }

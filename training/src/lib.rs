@@ -7,6 +7,7 @@ pub mod graph;
 pub mod model;
 
 pub mod closed_form;
+pub mod gnn;
 pub mod train;
 
 pub mod eval;

@@ -45,6 +45,23 @@ pub fn signals(rated: &[Rated]) -> Vec<[f32; 3]> {
     signals
 }
 
+/// Returns the adapter input `group`: a number for each of a user's ratings, which those of one query share. It is the
+/// position of the first of them.
+pub fn groups(rated: &[Rated]) -> Vec<i64> {
+    let mut by_query: Vec<(u64, usize)> = rated.iter().enumerate().map(|(idx, rated)| (rated.query, idx)).collect();
+    by_query.sort_unstable();
+    let mut groups = vec![0; rated.len()];
+    for answers in by_query.chunk_by(|(left, _), (right, _)| left == right) {
+        let first = answers.first().and_then(|(_, idx)| i64::try_from(*idx).ok()).unwrap_or(0);
+        for (_, idx) in answers {
+            if let Some(group) = groups.get_mut(*idx) {
+                *group = first;
+            }
+        }
+    }
+    groups
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -53,6 +70,12 @@ mod tests {
 
     fn rated(query: u64, reward: f32) -> Rated {
         Rated { llm: 0, task: None, query, reward }
+    }
+
+    #[test]
+    fn ratings_of_one_query_are_one_group() {
+        assert_eq!(groups(&[rated(9, 0.0), rated(4, 0.0), rated(9, 1.0)]), [0, 1, 0]);
+        assert!(groups(&[]).is_empty());
     }
 
     #[test]

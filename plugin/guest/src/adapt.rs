@@ -1,6 +1,6 @@
 //! Computes a user's profile from interactions with the adapter graph.
 
-use personaroute_bundle::signals::{Rated, signals};
+use personaroute_bundle::signals::{Rated, groups, signals};
 
 use crate::host::{Elements, Host, Tensor, take_output};
 use crate::model::{Interaction, Profile, RoutingError, UserState};
@@ -27,6 +27,7 @@ pub fn adapt(
     let rated: Vec<Rated> = interactions.iter().map(rated).collect();
     let signals = signals(&rated);
     let mask = vec![1.0; interactions.len()];
+    let group = groups(&rated);
     let tensor = |name, elements| Tensor { name, dims: vec![1, n_interactions], elements };
     let mut signals = tensor("signals", Elements::Float32(signals.as_flattened()));
     signals.dims.push(3);
@@ -35,6 +36,7 @@ pub fn adapt(
         tensor("task", Elements::Int64(&task)),
         signals,
         tensor("mask", Elements::Float32(&mask)),
+        tensor("group", Elements::Int64(&group)),
     ];
     let mut outputs = host.run("adapter", &inputs)?;
     let embedding = take_output(&mut outputs, "user", profile.embedding.len())?;
@@ -98,6 +100,7 @@ mod tests {
         let signals = vec![1.0, 0.5, 1.0, 0.5, 0.0, 0.0, 0.0, -0.5, 1.0];
         assert_eq!(runs[0].float32("signals"), (vec![1, 3, 3], signals));
         assert_eq!(runs[0].float32("mask"), (vec![1, 3], vec![1.0; 3]));
+        assert_eq!(runs[0].int64("group"), (vec![1, 3], vec![0, 1, 0]), "the first and the last answered one query");
     }
 
     #[test]

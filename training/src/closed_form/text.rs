@@ -39,6 +39,9 @@ pub struct TextFit {
     pub strength: f64,
     /// Share of left-out queries whose task was predicted.
     pub accuracy: f64,
+    /// Rows of the components that were fitted, and what text adds to effect and cost coefficients there, `[rows, llms]` each,
+    /// as if it had been fitted without them.
+    pub left_out: Option<(Tensor, [Tensor; 2])>,
 }
 
 /// Fits the text part.
@@ -70,6 +73,8 @@ pub fn fit(input: &FitInput<'_>, components: &Components) -> TextFit {
     };
     let task_shares = out_of_distribution::task_shares(components);
     let accuracy = classifier.accuracy;
+    let left_out =
+        model.as_ref().map(|model| (rows.shallow_clone(), model.left_out.each_ref().map(Tensor::shallow_clone)));
     TextFit {
         strength: model.as_ref().map_or(0.0, |model| model.strength[0]),
         text: match model {
@@ -77,6 +82,7 @@ pub fn fit(input: &FitInput<'_>, components: &Components) -> TextFit {
             None => tasks_only(&features, components.llms(), classifier, (task_shares, gate)),
         },
         accuracy,
+        left_out,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::data::Setting;
 use crate::data::source::{BenchFiles, Source};
 use crate::data::split::Ratio;
 use crate::graph::query::TextEncoder;
-use crate::model::hparams::Hparams;
+use crate::model::hparams::{Hparams, Init};
 
 /// Figures that `metric.weights` may weigh.
 const FIGURES: [&str; 3] = ["cost", "performance", "reward"];
@@ -24,6 +24,11 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
         let known = FIGURES.contains(&name.as_str()) && weight.is_finite();
         checked.that(known, "metric.weights", "finite weights of performance, cost or reward", &name)?;
     }
+    let (init, initial) = match raw.init.as_deref().and_then(Path::to_str) {
+        None | Some("closed_form") => (Init::ClosedForm, None),
+        Some("random") => (Init::Random, None),
+        Some(_) => (Init::ClosedForm, raw.init),
+    };
     let encoder = raw.encoder.unwrap_or(raw::Encoder::Lexical);
     Ok(Config {
         source: checked.source(&raw.data_path)?,
@@ -31,7 +36,7 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
         setting: raw.setting.map_or(Setting::Rewards, Setting::from),
         model: raw.model.unwrap_or_default(),
         given: given(&raw),
-        hparams: checked.hparams(&raw.hparam, encoder)?,
+        hparams: Hparams { init, ..checked.hparams(&raw.hparam, encoder)? },
         seed: raw.hparam.random_state.unwrap_or(42),
         ratio,
         expected: Expected { users: raw.hparam.user_num, tasks: raw.hparam.num_task },
@@ -39,7 +44,7 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
         weights: raw.metric.weights,
         run: raw.run.or_else(|| raw.model_path.save_model_path.as_deref().map(folder)),
         load: raw.model_path.load_model_path.as_deref().map(folder),
-        initial: raw.model_path.ini_model_path.filter(|path| !path.as_os_str().is_empty()),
+        initial: initial.or(raw.model_path.ini_model_path.filter(|path| !path.as_os_str().is_empty())),
         encoder: raw.data_path.encoder,
     })
 }
@@ -158,6 +163,7 @@ impl Check<'_> {
             text_learning_rate: raw.text_learning_rate.unwrap_or(default.text_learning_rate),
             text_dropout: raw.text_dropout.unwrap_or(default.text_dropout),
             leave_out: raw.leave_out.clone(),
+            init: default.init,
         };
         self.ranges(&hparams)?;
         Ok(hparams)

@@ -21,7 +21,9 @@ pub struct Config {
     pub hparam: Hparam,
     /// Weights of figures.
     pub metric: Metric,
-    /// Which model is trained: `closed_form`.
+    /// What the graph network starts from: `closed_form` (the default), `random`, or a file of weights.
+    pub init: Option<PathBuf>,
+    /// Which model is trained: `closed_form` or `gnn`.
     pub model: Option<ModelKind>,
     /// `R` (rewards only, the default) or `EC` (effect and cost too).
     pub setting: Option<Setting>,

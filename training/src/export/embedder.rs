@@ -36,6 +36,7 @@ impl Embedder {
                 Input { dims: &dims, elements: Elements::I64(&batch.task) },
                 Input { dims: &[1, batch.width as i64, 3], elements: Elements::F32(&batch.signals) },
                 Input { dims: &dims, elements: Elements::F32(&batch.mask) },
+                Input { dims: &dims, elements: Elements::I64(&batch.group) },
             ])?;
             rows.extend(found.into_iter().next());
         }

@@ -78,6 +78,7 @@ fn adapter_difference(model: &dyn Model, graph: &mut Graph, rng: &mut Rng) -> Re
         Input { dims: &dims, elements: Elements::I64(&visible.task) },
         Input { dims: &[rows as i64, visible.width as i64, 3], elements: Elements::F32(&visible.signals) },
         Input { dims: &dims, elements: Elements::F32(&visible.mask) },
+        Input { dims: &dims, elements: Elements::I64(&visible.group) },
     ])?;
     difference(&expected, &found)
 }
@@ -112,7 +113,12 @@ fn random_message(tasks: usize, llms: usize, rng: &mut Rng) -> InteractionFeatur
     let [reward, relative] = [single(rng.normal()), grouped * single(rng.normal())];
     // One before the first task and one after the last both stand for an unknown one.
     let task = rng.index(tasks + 2) as i64 - 1;
-    InteractionFeatures { llm: rng.index(llms) as i64, task, signals: [reward, relative, grouped] }
+    InteractionFeatures {
+        llm: rng.index(llms) as i64,
+        task,
+        signals: [reward, relative, grouped],
+        group: rng.index(8) as i64,
+    }
 }
 
 /// The query input as the graph takes it.

@@ -1,6 +1,6 @@
 //! Interactions of a few users as padded lists: the adapter's input.
 
-use personaroute_bundle::signals::{Rated, signals};
+use personaroute_bundle::signals::{Rated, groups, signals};
 
 /// Interactions of several users, padded to the longest.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,8 @@ pub struct InteractionBatch {
     pub signals: Vec<f32>,
     /// `[users, width]`.
     pub mask: Vec<f32>,
+    /// `[users, width]`: answers to one query share a number.
+    pub group: Vec<i64>,
 }
 
 /// One rated answer of a user.
@@ -28,25 +30,28 @@ pub struct InteractionFeatures {
     pub task: i64,
     /// Reward, reward against the group's mean, whether the group has more than one answer.
     pub signals: [f32; 3],
+    /// Number that the answers to one query share.
+    pub group: i64,
 }
 
 impl InteractionBatch {
     /// Returns what users rated; `unknown_task` stands for a task that is not known.
     pub fn rated(users: &[Vec<Rated>], unknown_task: usize) -> Self {
-        let of = |(rated, signals): (&Rated, [f32; 3])| InteractionFeatures {
+        let of = |((rated, signals), group): ((&Rated, [f32; 3]), i64)| InteractionFeatures {
             llm: i64::from(rated.llm),
             task: rated.task.map_or(unknown_task as i64, i64::from),
             signals,
+            group,
         };
         let lists: Vec<Vec<InteractionFeatures>> =
-            users.iter().map(|rated| rated.iter().zip(signals(rated)).map(of).collect()).collect();
+            users.iter().map(|rated| rated.iter().zip(signals(rated)).zip(groups(rated)).map(of).collect()).collect();
         Self::pad(&lists, unknown_task)
     }
 
     /// Pads lists; at least one column, all masked, where every list is empty.
     pub fn pad(lists: &[Vec<InteractionFeatures>], unknown_task: usize) -> Self {
         let width = lists.iter().map(Vec::len).max().unwrap_or(0).max(1);
-        let padding = InteractionFeatures { llm: 0, task: unknown_task as i64, signals: [0.0; 3] };
+        let padding = InteractionFeatures { llm: 0, task: unknown_task as i64, signals: [0.0; 3], group: 0 };
         let mut out = Self { users: lists.len(), width, ..Self::default() };
         for list in lists {
             for column in 0..width {
@@ -54,6 +59,7 @@ impl InteractionBatch {
                 out.llm.push(interaction.llm);
                 out.task.push(interaction.task);
                 out.signals.extend(interaction.signals);
+                out.group.push(interaction.group);
                 out.mask.push(if column < list.len() { 1.0 } else { 0.0 });
             }
         }

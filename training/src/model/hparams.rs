@@ -41,6 +41,19 @@ pub struct Hparams {
     pub text_dropout: f64,
     /// Parts of the model to leave out: for measuring what they earn.
     pub leave_out: Vec<Part>,
+    /// What the graph network starts from.
+    pub init: Init,
+}
+
+/// What a graph network starts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Closed-form estimates; what is learned begins at nothing.
+    #[default]
+    ClosedForm,
+    /// Random values.
+    Random,
 }
 
 /// A part of the closed-form model that can be left out.
@@ -66,12 +79,12 @@ pub enum Part {
 impl Default for Hparams {
     fn default() -> Self {
         Self {
-            embedding_dim: 64,
-            edge_dim: 4,
-            learning_rate: 3e-3,
-            weight_decay: 1e-3,
-            train_epoch: 30,
-            batch_size: 32,
+            embedding_dim: 18,
+            edge_dim: 3,
+            learning_rate: 1e-2,
+            weight_decay: 1e-2,
+            train_epoch: 20,
+            batch_size: 50,
             train_mask_rate: 0.3,
             weights: 4,
             patience: 15,
@@ -81,6 +94,7 @@ impl Default for Hparams {
             text_learning_rate: 5e-3,
             text_dropout: 0.3,
             leave_out: Vec::new(),
+            init: Init::ClosedForm,
         }
     }
 }

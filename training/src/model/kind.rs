@@ -12,16 +12,19 @@ pub enum ModelKind {
     /// Alternating least squares, covariance estimation and kernel ridge regression, without gradient descent.
     #[default]
     ClosedForm,
+    /// Messages between users, tasks, queries and LLMs, learned by gradient descent.
+    Gnn,
 }
 
 /// Names that later versions will know.
-const PLANNED: [&str; 2] = ["gnn", "published"];
+const PLANNED: [&str; 1] = ["published"];
 
 impl ModelKind {
     /// Returns its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ClosedForm => "closed_form",
+            Self::Gnn => "gnn",
         }
     }
 }
@@ -32,10 +35,11 @@ impl FromStr for ModelKind {
     fn from_str(name: &str) -> Result<Self, String> {
         match name {
             "closed_form" => Ok(Self::ClosedForm),
+            "gnn" => Ok(Self::Gnn),
             _ if PLANNED.contains(&name) => {
-                Err(format!("the model `{name}` is not available in this version; expected closed_form"))
+                Err(format!("the model `{name}` is not available in this version; expected closed_form or gnn"))
             }
-            _ => Err(format!("unknown model `{name}`; expected closed_form")),
+            _ => Err(format!("unknown model `{name}`; expected closed_form or gnn")),
         }
     }
 }

@@ -39,6 +39,7 @@ const RULES: &[Rule] = &[
             &["graph"],
             &["model"],
             &["closed_form"],
+            &["gnn"],
             &["train"],
             &["config"],
             &["eval", "baseline", "vote"],

@@ -131,7 +131,7 @@ impl GraphSpec {
 
     /// Returns the adapter of this version of the format, in `adapter.onnx`.
     ///
-    /// The index after the last task, and any negative index, stands for an unknown task.
+    /// The index after the last task, and any negative index, stands for an unknown task. Answers to one query share a `group`.
     pub fn adapter(user_dim: usize) -> Self {
         let per_interaction =
             |name, element| TensorSpec::new(name, element, vec![batch(), Dim::symbol("interactions")]);
@@ -145,6 +145,7 @@ impl GraphSpec {
                 per_interaction("task", Element::I64),
                 signals,
                 per_interaction("mask", Element::F32),
+                per_interaction("group", Element::I64),
             ],
             outputs: vec![per_row("user", user_dim), per_row("preference", 1)],
         }

@@ -74,6 +74,7 @@ fn batch(users: &[Vec<Rated>], known: bool) -> InteractionBatch {
         llm: i64::from(rated.llm),
         task: rated.task.filter(|_| known).map_or(-1, i64::from),
         signals,
+        group: 0,
     };
     let lists: Vec<Vec<InteractionFeatures>> =
         users.iter().map(|rated| rated.iter().zip(signals(rated)).map(features).collect()).collect();

@@ -58,6 +58,28 @@ pub struct NgramTable {
 }
 
 impl FeatureTable {
+    /// Returns another handle on the same tables.
+    pub fn shallow(&self) -> Self {
+        match self {
+            Self::Embedding(table) => Self::Embedding(table.shallow_clone()),
+            Self::Lexical(table) => Self::Lexical(table.shallow()),
+        }
+    }
+
+    /// Returns the first `kept` columns, and `zero` more that are nothing.
+    pub fn first_columns(&self, kept: i64, zero: i64) -> Self {
+        let cut = |table: &Tensor, axis: i64| table.narrow(axis, 0, kept).constant_pad_nd([0, zero]);
+        match self {
+            Self::Embedding(table) => Self::Embedding(cut(table, 1)),
+            Self::Lexical(table) => Self::Lexical(NgramTable {
+                table: cut(&table.table, 1),
+                column: cut(&table.column, 0),
+                shape: cut(&table.shape, 1),
+                ..table.shallow()
+            }),
+        }
+    }
+
     /// Rounds weights to what is exported.
     pub fn of(weights: FeatureWeights) -> Self {
         match weights {
@@ -127,6 +149,17 @@ impl FeatureTable {
 }
 
 impl NgramTable {
+    fn shallow(&self) -> Self {
+        Self {
+            table: self.table.shallow_clone(),
+            row: self.row.shallow_clone(),
+            column: self.column.shallow_clone(),
+            square: self.square.shallow_clone(),
+            shape: self.shape.shallow_clone(),
+            shape_row: self.shape_row.shallow_clone(),
+        }
+    }
+
     fn forward(&self, ids: &Tensor, offsets: &Tensor, shape: &Tensor) -> Tensor {
         let sum = |table: &Tensor, weights: Option<&Tensor>| {
             Tensor::embedding_bag(table, ids, offsets, false, SUM, false, weights, true).0

@@ -14,7 +14,7 @@ use crate::model::score::ScorerInputs;
 use crate::model::{Model, Predictor, TaskInput, tensors};
 
 /// Values of queries and weights of users; a utility is their product.
-struct Product {
+pub struct Product {
     /// `[queries, llms, weights]`.
     values: Array3<f32>,
     /// `[users, weights]`.
@@ -45,11 +45,8 @@ impl Model for ClosedForm {
         task: TaskInput,
         embeddings: &Tensor,
     ) -> Result<Box<dyn Predictor + 'a>> {
-        let values = tensors::to_array3(&self.query_values(dataset, queries, task).values)?;
-        let flat = tensors::to_rows(&self.preference_weights(embeddings));
-        let shape = (flat.len(), flat.first().map_or(0, Vec::len));
-        let weights = Array2::from_shape_vec(shape, flat.concat())?;
-        Ok(Box::new(Product { values, weights }))
+        let values = self.query_values(dataset, queries, task).values;
+        Ok(Box::new(Product::new(&values, &self.preference_weights(embeddings))?))
     }
 
     fn scorer(&self, inputs: &ScorerInputs) -> [Tensor; 5] {
@@ -64,6 +61,15 @@ impl Model for ClosedForm {
 
     fn save(&self, dir: &Path) -> Result<()> {
         self.write(dir)
+    }
+}
+
+impl Product {
+    /// Takes values `[queries, llms, weights]` and weights `[users, weights]`.
+    pub fn new(values: &Tensor, weights: &Tensor) -> Result<Self> {
+        let flat = tensors::to_rows(weights);
+        let shape = (flat.len(), flat.first().map_or(0, Vec::len));
+        Ok(Self { values: tensors::to_array3(values)?, weights: Array2::from_shape_vec(shape, flat.concat())? })
     }
 }
 

@@ -47,6 +47,43 @@ pub struct TextFeatures {
 }
 
 impl TextScorer {
+    /// Returns another handle on the same tables.
+    pub fn shallow(&self) -> Self {
+        Self {
+            features: self.features.shallow(),
+            task_bias: self.task_bias.shallow_clone(),
+            task_map: self.task_map.shallow_clone(),
+            slopes: self.slopes.shallow_clone(),
+            slope_limit: self.slope_limit.shallow_clone(),
+            blocks: self.blocks.each_ref().map(Tensor::shallow_clone),
+            cost_share: self.cost_share,
+            task_shares: self.task_shares.shallow_clone(),
+            gate: self.gate,
+        }
+    }
+
+    /// Returns a scorer that only infers tasks from text.
+    pub fn tasks_only(&self) -> Self {
+        let [tasks, difficulty, ..] = self.widths();
+        let nothing = || Tensor::zeros([tasks, 0], (Kind::Float, Device::Cpu));
+        Self {
+            features: self.features.first_columns(tasks, difficulty),
+            slopes: self.slopes.zeros_like(),
+            slope_limit: self.slope_limit.zeros_like(),
+            blocks: [nothing(), nothing()],
+            cost_share: 0.0,
+            ..self.shallow()
+        }
+    }
+
+    /// Returns the row of shape tokens of every id, where there are ids.
+    pub fn shape_rows(&self) -> Option<&Tensor> {
+        match &self.features {
+            FeatureTable::Lexical(table) => Some(&table.shape_row),
+            FeatureTable::Embedding(_) => None,
+        }
+    }
+
     /// Returns the widths of the sums' parts: tasks, difficulty, effect by LLM, cost by LLM.
     pub fn widths(&self) -> [i64; 4] {
         let (tasks, llms) = self.slopes.size2().unwrap_or((0, 0));

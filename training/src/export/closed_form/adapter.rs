@@ -5,9 +5,11 @@
 //! grid. [`factor`] adds user factors where the model has any.
 
 use personaroute_bundle::manifest::GraphSpec;
+use tch::Tensor;
 
 use crate::closed_form::ClosedForm;
 use crate::closed_form::constants::{GROUPED_WEIGHT, MAX_EVIDENCE};
+use crate::closed_form::model::preference::PreferenceDirection;
 use crate::export::builder::{Builder, Value, int};
 use crate::export::closed_form::factor;
 use crate::model::tensors::{extents, single, to_vec};
@@ -19,8 +21,9 @@ const INT64: i64 = 7;
 pub fn build(model: &ClosedForm, spec: &GraphSpec) -> Vec<u8> {
     let mut b = Builder::new("adapter");
     let inputs = b.inputs(&spec.inputs);
-    let [llm, task, signals, mask] = inputs.as_slice() else { return b.finish() };
-    let pair = pair(&mut b, model, llm, task);
+    let [llm, task, signals, mask, _] = inputs.as_slice() else { return b.finish() };
+    let sizes = [model.facts.tasks.len(), model.facts.llms.len()].map(|count| count as i64);
+    let pair = pair(&mut b, sizes, llm, task);
     let [reward, _, grouped] = b.split(signals, [1, 1, 1]); // three times [batch, interactions, 1]
     let weight = weight(&mut b, &grouped, mask);
     let (evidence, factors) = match &model.adapter.loadings {
@@ -45,19 +48,19 @@ pub fn build(model: &ClosedForm, spec: &GraphSpec) -> Vec<u8> {
     if let Some((loadings, factors)) = factors {
         user = factor::embed(&mut b, model, loadings, [&posterior, &user, &factors]);
     }
-    let preference = preference(&mut b, model, &user);
+    let preference = preference(&mut b, (&model.weights, &model.preference), &user);
     b.outputs(&spec.outputs, &[&user, &preference]);
     b.finish()
 }
 
 /// Returns the index of each (task, LLM) pair, `[batch, interactions]`. A task out of range is an unknown one.
-fn pair(b: &mut Builder, model: &ClosedForm, llm: &Value, task: &Value) -> Value {
-    let unknown = b.i64(&[], &[model.facts.tasks.len() as i64]);
+pub(in crate::export) fn pair(b: &mut Builder, [tasks, llms]: [i64; 2], llm: &Value, task: &Value) -> Value {
+    let unknown = b.i64(&[], &[tasks]);
     let zero = b.i64(&[], &[0]);
     let below = b.op("Less", &[task, &zero]);
     let task = b.op("Where", &[&below, &unknown, task]);
     let task = b.op("Min", &[&task, &unknown]);
-    let llms = b.i64(&[], &[model.facts.llms.len() as i64]);
+    let llms = b.i64(&[], &[llms]);
     let row = b.op("Mul", &[&task, &llms]);
     b.op("Add", &[&row, llm])
 }
@@ -113,10 +116,14 @@ fn weight(b: &mut Builder, grouped: &Value, mask: &Value) -> Value {
 }
 
 /// Returns the preference score of users: one linear map, clamped.
-pub(super) fn preference(b: &mut Builder, model: &ClosedForm, user: &Value) -> Value {
-    let gain = model.preference.gain.unsqueeze(1); // [weights, 1]
-    let weight = model.weights.0.matmul(&gain);
-    let bias = model.weights.1.unsqueeze(0).matmul(&gain).squeeze_dim(0) + &model.preference.offset;
+pub(in crate::export) fn preference(
+    b: &mut Builder,
+    ((weight, bias), direction): (&(Tensor, Tensor), &PreferenceDirection),
+    user: &Value,
+) -> Value {
+    let gain = direction.gain.unsqueeze(1); // [weights, 1]
+    let bias = bias.unsqueeze(0).matmul(&gain).squeeze_dim(0) + &direction.offset;
+    let weight = weight.matmul(&gain);
     let score = b.linear(user, &weight, &bias);
     let low = b.f32(&[], &[0.0]);
     let high = b.f32(&[], &[1.0]);

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use crate::closed_form::model::feature_table::{FeatureTable, MIN_NORM, NgramTable};
 use crate::closed_form::model::gate::OutOfDistributionGate;
 use crate::closed_form::model::text::TextScorer;
+use super::Parts;
 use crate::export::builder::{Builder, Value, int, ints};
 use crate::graph::query::SHAPE_TOKENS;
 use crate::model::tensors::{extents, single, to_vec};
@@ -25,12 +26,20 @@ pub(super) struct TextOutputs {
     /// Features of the text for each LLM, side by side `[batch, rows · llms]`: what the slopes make of the difficulty shift,
     /// a row for each task; the shift itself, a row for each task; the blocks by LLM.
     pub(super) features: Vec<Value>,
+    /// Features of the query's length `[batch, tasks · features]`, and how many each task has.
+    pub(super) lengths: Option<(Value, i64)>,
 }
 
 /// Reads `query`, a text of the declared `task` where there is one.
-pub(super) fn read(b: &mut Builder, text: &TextScorer, task: &Value, query: &Value) -> TextOutputs {
+pub(super) fn read(b: &mut Builder, model: &Parts<'_>, task: &Value, query: &Value) -> TextOutputs {
+    let text = model.text;
+    let mut lengths = None;
     let sums = match &text.features {
-        FeatureTable::Lexical(table) => ngram_sums(b, table, query),
+        FeatureTable::Lexical(table) => {
+            let (sums, rows) = ngram_sums(b, table, query);
+            lengths = model.lengths.map(|parts| length_features(b, parts.table, text, &rows));
+            sums
+        }
         FeatureTable::Embedding(table) => {
             let (rows, columns) = extents(table);
             let table = b.f16(&[rows, columns], &to_vec(table));
@@ -57,7 +66,8 @@ pub(super) fn read(b: &mut Builder, text: &TextScorer, task: &Value, query: &Val
     let weight = b.op("Mul", &[&probability, &known]);
     let limit = b.tensor(&text.slope_limit.reshape([pairs]));
     let slopes = b.op("Min", &[&slopes, &limit]);
-    TextOutputs { probability, weight, features: [slopes, difficulty].into_iter().chain(by_llm).collect() }
+    let features = [slopes, difficulty].into_iter().chain(by_llm).collect();
+    TextOutputs { probability, weight, features, lengths }
 }
 
 /// Everything that is linear in the sums of likeness and difficulty, side by side: the logit of the gate, the task's logit,
@@ -96,8 +106,9 @@ impl TaskProduct {
     }
 }
 
-/// Returns the sums of the text's rows: n-grams over the norm of their inverse document frequencies, and shape tokens.
-fn ngram_sums(b: &mut Builder, table: &NgramTable, ids: &Value) -> Value {
+/// Returns the sums of the text's rows: n-grams over the norm of their inverse document frequencies, and shape tokens; and the
+/// rows of the shape tokens, `[batch, tokens]`.
+fn ngram_sums(b: &mut Builder, table: &NgramTable, ids: &Value) -> (Value, Value) {
     let [zero, tokens, end, axis] = [0, SHAPE_TOKENS as i64, i64::MAX, 1].map(|bound| b.i64(&[1], &[bound]));
     let first = b.op("Slice", &[ids, &zero, &tokens, &axis]); // [batch, at most 7]
     // A text without n-grams is a row of padding, not a matrix without columns: ONNX Runtime leaves the product of such
@@ -114,7 +125,16 @@ fn ngram_sums(b: &mut Builder, table: &NgramTable, ids: &Value) -> Value {
     let shape = b.tensor(&table.shape);
     let shape = b.op_with("Gather", &[&shape, &row], vec![int("axis", 0)]);
     let shape = b.sum(&shape, 1);
-    b.op("Add", &[&summed, &shape])
+    (b.op("Add", &[&summed, &shape]), row)
+}
+
+/// Sums the features of shape tokens in these rows `[batch, tokens]`: `[batch, tasks · features]`, and how many each task has.
+fn length_features(b: &mut Builder, table: &Tensor, text: &TextScorer, rows: &Value) -> (Value, i64) {
+    let [tasks, ..] = text.widths();
+    let features = table.size().last().copied().unwrap_or(0) / tasks.max(1);
+    let table = b.tensor(table);
+    let each = b.op_with("Gather", &[&table, rows], vec![int("axis", 0)]);
+    (b.sum(&each, 1), features)
 }
 
 fn gram_sums(b: &mut Builder, table: &NgramTable, grams: &Value) -> Value {

@@ -1,0 +1,4 @@
+//! The two graphs of the graph network.
+
+pub mod adapter;
+pub mod scorer;

@@ -1,0 +1,173 @@
+//! The trained network as it serves: tables of values, the users' weights, and what reads a user's judgements.
+
+pub mod direction;
+pub mod predict;
+pub mod reader;
+pub mod store;
+
+use anyhow::Result;
+use tch::{Device, Kind, Tensor};
+
+use super::batch::{Batch, Sample, Source};
+use super::network::{Network, nodes};
+use super::start::Start;
+use super::train::{TrainedParams, chunks};
+use crate::closed_form::model::preference::PreferenceDirection;
+use crate::closed_form::model::text::TextScorer;
+use crate::model::facts::{Facts, llm, task};
+use crate::model::fit::FitInput;
+use crate::model::kind::ModelKind;
+use crate::model::tensors::single;
+use reader::Reader;
+
+/// Columns of values before the learned ones: effect and cost coefficients, and what everybody thinks.
+pub const FIXED: i64 = 3;
+
+/// A trained graph network, on the CPU.
+#[derive(Debug)]
+pub struct Gnn {
+    /// What the numbers are about.
+    pub facts: Facts,
+    /// User embedding to weights of values: `[user_dim, columns]` and bias.
+    pub weights: (Tensor, Tensor),
+    /// `[tasks, llms · columns]`: effect and cost coefficients, what everybody thinks, and learned columns.
+    pub values: Tensor,
+    /// `[tasks · features, llms · columns]`: what a query's length adds, for each task.
+    pub length_values: Tensor,
+    /// `[rows of shape tokens, tasks · features]`: features of lengths as each task sees them.
+    pub lengths: Tensor,
+    /// The query node.
+    pub text: TextScorer,
+    /// Weights from cost to effect.
+    pub preference: PreferenceDirection,
+    /// How many of the last columns are a user's own where a preference is declared.
+    pub own: i64,
+    /// `[tasks, llms]`: standard deviation of an answer's reward around what is expected.
+    pub deviation: Tensor,
+    /// Judgements to user embedding.
+    pub reader: Reader,
+    /// `[users, user_dim]`: the training users.
+    pub users: Tensor,
+}
+
+/// Takes a trained network apart into tables, and reads all users by all they said.
+pub fn freeze(input: &FitInput<'_>, (start, trained): (&Start, &TrainedParams), source: Source<'_>) -> Result<Gnn> {
+    let _guard = tch::no_grad_guard();
+    let network = Network { params: &trained.params, start };
+    let users = users(network, source);
+    let tables = Tables::new(network);
+    let values = tables.values.flatten(1, 2);
+    let weights = tables.weights();
+    let preference = preference(input, start, &tables, &(users.matmul(&weights.0) + &weights.1));
+    Ok(Gnn {
+        facts: facts(input, start, trained),
+        own: if start.ends.is_some() { tables.learned } else { 0 },
+        length_values: tables.length_values,
+        lengths: start.lengths.table.shallow_clone(),
+        text: start.text.shallow(),
+        preference,
+        deviation: start.deviation.shallow_clone(),
+        reader: Reader::new(network),
+        weights,
+        values,
+        users,
+    })
+}
+
+/// Values in rewards.
+struct Tables {
+    /// `[tasks, llms, columns]`.
+    values: Tensor,
+    length_values: Tensor,
+    given: i64,
+    learned: i64,
+}
+
+impl Tables {
+    fn new(network: Network<'_>) -> Self {
+        let (params, start) = (network.params, network.start);
+        let [unit, zero] = start.scale;
+        let llms = start.llms;
+        let cpu = |tensor: &Tensor| tensor.to_device(Device::Cpu);
+        let learned = cpu(&nodes::cells(&network)) * unit; // [T · L, D]
+        let width = learned.size().last().copied().unwrap_or(0);
+        let learned = learned.view([-1, llms, width]);
+        let mean = (cpu(&params.mean) * unit + zero).view([-1, llms, 1]);
+        let tasks = mean.size().first().copied().unwrap_or(1);
+        let ends = match &start.ends {
+            Some(ends) => ends.cells.shallow_clone(),
+            None => Tensor::zeros([tasks, llms, 2], (Kind::Float, Device::Cpu)),
+        };
+        let features = start.lengths.features();
+        let by_length = cpu(&params.lengths).view([llms, features, width]) * unit;
+        let mean_by_length = cpu(&params.mean_lengths).view([llms, features, 1]) * unit;
+        let nothing = Tensor::zeros([llms, features, 2], (Kind::Float, Device::Cpu));
+        let by_length = Tensor::cat(&[nothing, mean_by_length, by_length], 2); // [L, F, K]
+        let by_length = by_length.transpose(0, 1).reshape([1, features, -1]).repeat([tasks, 1, 1]);
+        Self {
+            values: Tensor::cat(&[ends, mean, learned], 2),
+            length_values: by_length.reshape([tasks * features, -1]),
+            given: start.given(),
+            learned: width,
+        }
+    }
+
+    /// Returns the map from a user's embedding to weights of columns: the score weighs effect against cost.
+    fn weights(&self) -> (Tensor, Tensor) {
+        let unit = Tensor::eye(FIXED + self.learned, (Kind::Float, Device::Cpu));
+        let own = unit.narrow(0, FIXED, self.learned);
+        let weight = match self.given {
+            0 => own,
+            _ => Tensor::cat(&[(unit.get(0) - unit.get(1)).unsqueeze(0), unit.get(1).unsqueeze(0), own], 0),
+        };
+        (weight, unit.get(2))
+    }
+}
+
+/// Reads every user by all they said, `[users, user_dim]`.
+fn users(network: Network<'_>, source: Source<'_>) -> Tensor {
+    let sample = |user: usize| Sample { visible: source.evidence.groups_of(user).collect(), hidden: Vec::new() };
+    let samples: Vec<Sample> = (0..source.evidence.user_count()).map(sample).collect();
+    let read = |chunk| network.users(&Batch::new(source, chunk)).weights.to_device(Device::Cpu);
+    let parts: Vec<Tensor> = chunks(&samples, source).map(read).collect();
+    Tensor::cat(&parts, 0)
+}
+
+/// Returns the direction from cost to effect: the closed-form estimates' where they are the start, else the direction in which
+/// users differ most, with the end that likes expensive LLMs as effect.
+fn preference(input: &FitInput<'_>, start: &Start, tables: &Tables, weights: &Tensor) -> PreferenceDirection {
+    if start.ends.is_none() {
+        let prices: Vec<f32> =
+            input.dataset.llms.iter().map(|llm| single(f64::from(llm.output_price).ln_1p())).collect();
+        return direction::main(weights, &tables.values, &prices);
+    }
+    let unit = Tensor::eye(FIXED + tables.learned, (Kind::Float, Device::Cpu));
+    let end = |column: i64| unit.get(column) + unit.get(2);
+    PreferenceDirection::beside(end(0), end(1), &tables.values, tables.learned)
+}
+
+fn facts(input: &FitInput<'_>, start: &Start, trained: &TrainedParams) -> Facts {
+    let dataset = input.dataset;
+    let count = |user: usize| u32::try_from(input.interactions.of(user).len()).unwrap_or(u32::MAX);
+    let users = input.interactions.users.iter().enumerate();
+    Facts {
+        model: ModelKind::Gnn,
+        llms: dataset.llms.iter().map(llm).collect(),
+        tasks: dataset.tasks.iter().map(task).collect(),
+        setting: input.setting.as_str().to_owned(),
+        hparams: input.hparams.clone(),
+        embedding: Facts::embedding_of(&input.hparams, dataset),
+        users: users.map(|(idx, user)| (user.id.clone(), count(idx))).collect(),
+        dataset: dataset.name.clone(),
+        fingerprint: dataset.fingerprint.clone(),
+        counts: [
+            input.split.train.len() as u64,
+            (input.split.train.len() * dataset.llms.len()) as u64,
+            input.interactions.entries.len() as u64,
+        ],
+        seed: input.seed,
+        epochs: trained.stop.epoch,
+        text_strength: start.strength,
+        validation: -trained.stop.loss,
+    }
+}
