@@ -14,13 +14,8 @@ use crate::model::hparams::Hparams;
 use crate::model::kind::ModelKind;
 
 /// Keys that no model uses.
-const UNUSED: [&str; 5] = [
-    "hparam.weights",
-    "hparam.text_dim",
-    "hparam.text_epoch",
-    "hparam.text_learning_rate",
-    "hparam.text_dropout",
-];
+const UNUSED: [&str; 5] =
+    ["hparam.weights", "hparam.text_dim", "hparam.text_epoch", "hparam.text_learning_rate", "hparam.text_dropout"];
 
 /// What is meant, with all defaults.
 #[derive(Debug, Clone)]
@@ -127,8 +122,13 @@ impl Config {
             ModelKind::Gnn => {
                 let unused: Vec<&str> = self.given.iter().filter(|key| UNUSED.contains(key)).copied().collect();
                 let verb = if unused.len() == 1 { "has" } else { "have" };
-                (!unused.is_empty())
-                    .then(|| format!("the model `{}` has no use for some keys: {} {verb} no effect", self.model, unused.join(", ")))
+                (!unused.is_empty()).then(|| {
+                    format!(
+                        "the model `{}` has no use for some keys: {} {verb} no effect",
+                        self.model,
+                        unused.join(", ")
+                    )
+                })
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
     let (init, initial) = match raw.init.as_deref().and_then(Path::to_str) {
         None | Some("closed_form") => (Init::ClosedForm, None),
         Some("random") => (Init::Random, None),
-        Some(_) => (Init::ClosedForm, raw.init),
+        Some(_) => (Init::ClosedForm, raw.init.clone()),
     };
     let encoder = raw.encoder.unwrap_or(raw::Encoder::Lexical);
     Ok(Config {

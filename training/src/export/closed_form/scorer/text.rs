@@ -4,10 +4,10 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::Parts;
 use crate::closed_form::model::feature_table::{FeatureTable, MIN_NORM, NgramTable};
 use crate::closed_form::model::gate::OutOfDistributionGate;
 use crate::closed_form::model::text::TextScorer;
-use super::Parts;
 use crate::export::builder::{Builder, Value, int, ints};
 use crate::graph::query::SHAPE_TOKENS;
 use crate::model::tensors::{extents, single, to_vec};
