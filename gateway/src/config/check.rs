@@ -128,8 +128,8 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
     if router.memory < 2 << 20 {
         return Err((Place::default(), value("router.memory", "must be at least 2MiB", router.memory)));
     }
-    if !(raw.retry.budget.is_finite() && raw.retry.budget >= 0.0) {
-        return Err((Place::default(), value("retry.budget", "must be at least 0", raw.retry.budget)));
+    if !(0.0..=100.0).contains(&raw.retry.budget) {
+        return Err((Place::default(), value("retry.budget", "must be from 0 to 100", raw.retry.budget)));
     }
     let timeouts = &raw.timeouts;
     let spans = [

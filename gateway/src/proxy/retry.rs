@@ -1,17 +1,18 @@
 //! When a failed request is retried: a budget over all requests, and jittered backoff between rounds.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    fmt,
     time::{Duration, SystemTime},
 };
 
 use http::{HeaderMap, header};
+use tower::retry::budget::{Budget, TpsBudget};
 
-/// The initial balance, so that a gateway with few requests can retry.
-const INITIAL_BALANCE: f64 = 10.0;
+/// How long a request counts towards the budget.
+const BUDGET_WINDOW: Duration = Duration::from_secs(10);
 
-/// The maximum balance, so that a quiet period does not allow a burst of retries.
-const MAX_BALANCE: f64 = 100.0;
+/// Retries per second that the budget allows in addition, so that a gateway with few requests can retry.
+const MIN_RETRIES_PER_SECOND: u32 = 1;
 
 /// The first backoff; each round doubles it.
 const BASE_BACKOFF: Duration = Duration::from_millis(100);
@@ -19,39 +20,29 @@ const BASE_BACKOFF: Duration = Duration::from_millis(100);
 /// The longest backoff, and the longest `retry-after` that the gateway waits for.
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// The retry budget: each request deposits a fraction of a retry, and each retry withdraws one.
-#[derive(Debug)]
-pub struct RetryBudget {
-    ratio: f64,
-    balance: Mutex<f64>,
+/// The retry budget: retries are limited to a share of the requests of the last seconds.
+pub struct RetryBudget(TpsBudget);
+
+impl fmt::Debug for RetryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryBudget").finish_non_exhaustive()
+    }
 }
 
 impl RetryBudget {
     /// Returns a budget of `ratio` retries for each request.
     pub fn new(ratio: f32) -> Self {
-        Self { ratio: f64::from(ratio), balance: Mutex::new(INITIAL_BALANCE) }
+        Self(TpsBudget::new(BUDGET_WINDOW, MIN_RETRIES_PER_SECOND, ratio))
     }
 
     /// Deposits the share of one request.
-    pub fn deposit(&self) {
-        let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
-        *balance = (*balance + self.ratio).min(MAX_BALANCE);
+    pub(super) fn deposit(&self) {
+        self.0.deposit();
     }
 
     /// Withdraws one retry; returns false if the budget is exhausted.
-    pub fn withdraw(&self) -> bool {
-        let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_covered = *balance >= 1.0;
-        if is_covered {
-            *balance -= 1.0;
-        }
-        is_covered
-    }
-
-    /// Returns a retry that was not made.
-    pub fn refund(&self) {
-        let mut balance = self.balance.lock().unwrap_or_else(PoisonError::into_inner);
-        *balance = (*balance + 1.0).min(MAX_BALANCE);
+    pub(super) fn withdraw(&self) -> bool {
+        self.0.withdraw()
     }
 }
 
@@ -84,17 +75,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retries_are_limited_to_a_share_of_requests() {
+    fn retries_are_limited_to_a_share_of_the_requests() {
         let budget = RetryBudget::new(0.5);
-        let spent = (0..20).filter(|_| budget.withdraw()).count();
-        assert_eq!(spent, 10, "the initial balance");
-        budget.deposit();
-        assert!(!budget.withdraw());
-        budget.deposit();
-        assert!(budget.withdraw());
-        budget.refund();
-        assert!(budget.withdraw(), "a refund is available again");
-        assert!(!budget.withdraw());
+        let available = || std::iter::repeat_with(|| budget.withdraw()).take_while(|is_granted| *is_granted).count();
+        let reserve = available();
+        (0..20).for_each(|_| budget.deposit());
+        assert_eq!((reserve, available()), (10, 10));
     }
 
     #[test]

@@ -86,8 +86,8 @@ impl<'a> RetryLoop<'a> {
         None
     }
 
-    /// Returns the next endpoint to try at `now`, within the limit of attempts and the retry budget. The retry is withdrawn
-    /// before the circuit breaker is asked, which may grant a trial, and refunded if no endpoint is left.
+    /// Returns the next endpoint to try at `now`, within the limit of attempts and the retry budget. Skipping an endpoint with
+    /// an open circuit costs neither.
     fn next(
         &mut self,
         attempts: &mut impl Iterator<Item = Attempt<'a>>,
@@ -95,9 +95,7 @@ impl<'a> RetryLoop<'a> {
         now: Instant,
     ) -> Option<Attempt<'a>> {
         let snapshot = self.ctx.snapshot;
-        let is_retry = self.attempts > 0;
-        let is_over = self.attempts >= snapshot.config.retry.attempts;
-        if is_over || (is_retry && !snapshot.retry_budget.withdraw()) {
+        if self.attempts >= snapshot.config.retry.attempts {
             return None;
         }
         for attempt in attempts {
@@ -106,11 +104,13 @@ impl<'a> RetryLoop<'a> {
                 log.endpoint_skipped(&attempt.endpoint.spec.llm);
                 continue;
             }
+            let is_retry = self.attempts > 0;
+            if is_retry && !snapshot.retry_budget.withdraw() {
+                attempt.endpoint.release_trial();
+                return None;
+            }
             self.attempts += 1;
             return Some(Attempt { number: self.attempts, ..attempt });
-        }
-        if is_retry {
-            snapshot.retry_budget.refund();
         }
         None
     }

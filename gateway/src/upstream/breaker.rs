@@ -93,7 +93,7 @@ impl Breaker {
 
     /// Releases the trial that [`Self::try_acquire`] has just granted, because the request was not sent.
     pub fn release_trial(&self) {
-        self.change(|state| state.trial_since = None);
+        self.reset(|state| state.trial_since = None);
     }
 
     /// Records that a response started, which ends a trial. [`Self::record_success`] and [`Self::record_stream_failure`]

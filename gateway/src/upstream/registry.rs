@@ -75,6 +75,12 @@ impl Endpoint {
             }
         }
     }
+
+    /// Releases what [`Self::try_acquire`] has just granted, because the request was not sent.
+    pub fn release_trial(&self) {
+        self.breaker.release_trial();
+        self.upstream.breaker.release_trial();
+    }
 }
 
 impl ModelRegistry {

@@ -125,28 +125,41 @@ virtual_models:
 }
 
 #[tokio::test]
-async fn places_that_are_passed_over_cost_no_retry() -> Result<()> {
+async fn skipping_endpoints_with_an_open_circuit_costs_no_retry() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
-    let resting = FakeUpstream::always(Reply::json(429, &json!({})).with_header("retry-after", "600"))?;
-    let well = FakeUpstream::always(Reply::chat("ok"))?;
-    let resting_llms: Vec<String> = (1..7).map(|idx| format!("llm-{idx}")).collect();
+    let limited = FakeUpstream::always(Reply::json(429, &json!({})).with_header("retry-after", "600"))?;
+    let healthy = FakeUpstream::always(Reply::chat("ok"))?;
+    let limited_llms: Vec<String> = (1..7).map(|idx| format!("llm-{idx}")).collect();
     let entry = |llm: &String| format!("  - {{llm: {llm}, upstream: c, input_price: 2, output_price: 2}}\n");
-    let entries: String = resting_llms.iter().map(entry).collect();
-    let configuration = two(&broken, &well, "retry: {budget: 0}\nbreaker: {failures: 1000}")
+    let entries: String = limited_llms.iter().map(entry).collect();
+    let configuration = two(&broken, &healthy, "retry: {budget: 0}\nbreaker: {failures: 1000}")
         .replacen("models:\n", &format!("models:\n{entries}"), 1)
         .replacen(
             "upstreams:\n",
-            &format!("upstreams:\n  - {{name: c, kind: openai, base_url: '{}'}}\n", resting.base_url()),
+            &format!("upstreams:\n  - {{name: c, kind: openai, base_url: '{}'}}\n", limited.base_url()),
             1,
         );
     let gateway = TestGateway::start(&configuration, ByPrice)?;
-    for llm in &resting_llms {
+    for llm in &limited_llms {
         assert_eq!(ask(&gateway, llm).await?.status, 429);
     }
+    // The budget allows ten retries; each of these requests needs one, and skips six endpoints.
     for _ in 0..10 {
         assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "dear");
     }
-    assert_eq!((resting.count(), well.count()), (6, 10));
-    assert_eq!(ask(&gateway, "auto").await?.status, 500, "ten retries were saved up, and ten calls made");
+    assert_eq!((limited.count(), healthy.count()), (6, 10));
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_budget_a_failed_request_is_not_retried() -> Result<()> {
+    let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
+    let healthy = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&broken, &healthy, "retry: {budget: 0}\nbreaker: {failures: 1000}")?;
+    let mut statuses = Vec::new();
+    for _ in 0..100 {
+        statuses.push(ask(&gateway, "auto").await?.status);
+    }
+    assert!(statuses.contains(&200) && statuses.contains(&500), "{statuses:?}");
     Ok(())
 }
