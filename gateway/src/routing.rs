@@ -6,7 +6,6 @@ pub mod pool;
 mod batcher;
 mod latency;
 mod job;
-mod queue;
 
 pub use self::{
     job::RouteJob,

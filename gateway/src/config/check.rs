@@ -128,6 +128,10 @@ fn numbers(raw: &raw::Config) -> Checked<()> {
     if router.memory < 2 << 20 {
         return Err((Place::default(), value("router.memory", "must be at least 2MiB", router.memory)));
     }
+    // The queue is allocated at once.
+    if router.queue > 1_000_000 {
+        return Err((Place::default(), value("router.queue", "must be at most 1000000", router.queue)));
+    }
     if !(0.0..=100.0).contains(&raw.retry.budget) {
         return Err((Place::default(), value("retry.budget", "must be from 0 to 100", raw.retry.budget)));
     }

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crossbeam_channel::Sender;
 use personaroute_host::{RouteError, RouteRequest};
 use tokio::sync::oneshot;
 
@@ -15,7 +16,6 @@ use super::{
     batcher::Batcher,
     job::{RouteJob, RouteResult, apply_default_preference, panic_error},
     latency::{CpuTimer, LatencyEstimator},
-    queue::Queue,
 };
 
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct RoutePool {
     scorer: Arc<dyn Scorer>,
     latency: Arc<LatencyEstimator>,
     batcher: Batcher,
-    queue: Arc<Queue<QueuedJob>>,
+    queue: Sender<QueuedJob>,
     deadline: Duration,
 }
 
@@ -65,15 +65,11 @@ impl RoutePool {
         let PoolLimits { threads, queue, batch, deadline } = limits;
         let (scorer, latency) = (Arc::clone(scorer), Arc::new(LatencyEstimator::new(Instant::now())));
         let batcher = Batcher::new(Arc::clone(&scorer), Arc::clone(&latency), batch);
-        let pool = Self { scorer, latency, batcher, queue: Arc::new(Queue::new(queue)), deadline };
+        let (queue, jobs) = crossbeam_channel::bounded(queue);
+        let pool = Self { scorer, latency, batcher, queue, deadline };
         for idx in 0..threads {
-            let (queue, scorer, latency) =
-                (Arc::clone(&pool.queue), Arc::clone(&pool.scorer), Arc::clone(&pool.latency));
-            let work = move || {
-                while let Some(job) = queue.pop() {
-                    run(&*scorer, &latency, job);
-                }
-            };
+            let (jobs, scorer, latency) = (jobs.clone(), Arc::clone(&pool.scorer), Arc::clone(&pool.latency));
+            let work = move || jobs.into_iter().for_each(|job| run(&*scorer, &latency, job));
             std::thread::Builder::new().name(format!("route-{idx}")).spawn(work)?;
         }
         Ok(pool)
@@ -94,7 +90,7 @@ impl RoutePool {
             }
         }
         let (sender, receiver) = oneshot::channel();
-        self.queue.push(QueuedJob::Single(Box::new(job), sender)).map_err(|_| RouteError::Overloaded)?;
+        self.queue.try_send(QueuedJob::Single(Box::new(job), sender)).map_err(|_| RouteError::Overloaded)?;
         match tokio::time::timeout(self.deadline, receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(panic_error()),
@@ -106,16 +102,10 @@ impl RoutePool {
     pub async fn route_batch(&self, jobs: Vec<RouteJob>) -> Vec<RouteResult> {
         let (sender, receiver) = oneshot::channel();
         let count = jobs.len();
-        if self.queue.push(QueuedJob::Batch(jobs, sender)).is_err() {
+        if self.queue.try_send(QueuedJob::Batch(jobs, sender)).is_err() {
             return vec![Err(RouteError::Overloaded); count];
         }
         receiver.await.unwrap_or_else(|_| vec![Err(panic_error()); count])
-    }
-}
-
-impl Drop for RoutePool {
-    fn drop(&mut self) {
-        self.queue.close();
     }
 }
 
