@@ -57,7 +57,11 @@ fn every_refusal_names_file_line_column_and_expectation() {
         ("version: 1\n", "version: 1\nlimits: {body: 0}\n", "f.yaml:2:16: `limits.body` must be at least 1, found `0`"),
         ("version: 1\n", "version: 1\ntimeouts: {idle: 0s}\n", "f.yaml:2:18: `timeouts.idle` must be longer than 0"),
         ("version: 1\n", "version: 1\nlimits: {head: 1}\n", "f.yaml:2:16: `limits.head` must be at least 8KiB"),
-        ("version: 1\n", "version: 1\nrouter: {queue: 1000001}\n", "f.yaml:2:18: `router.queue` must be at most 1000000"),
+        (
+            "version: 1\n",
+            "version: 1\nrouter: {queue: 1000001}\n",
+            "f.yaml:2:18: `router.queue` must be at most 1000000",
+        ),
         ("version: 1\n", "version: 1\nretry: {budget: -1}\n", "f.yaml:2:17: `retry.budget` must be from 0 to 100"),
         ("version: 1\n", "version: 1\nrouter:\n  queue: 0\n", "f.yaml:3:10: `router.queue` must be at least 1"),
         ("version: 1\n", "version: 1\nrouter: {memory: 1MiB}\n", "f.yaml:2:18: `router.memory` must be at least 2MiB"),

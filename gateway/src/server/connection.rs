@@ -17,12 +17,13 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     active_streams::ActiveStreams,
     request_check,
-    timeout_stream::TimeoutStream,
+    rewind::Rewind,
     version::{self, Version},
     write_deadline::WriteDeadline,
     write_deadline_body::WriteDeadlineBody,
@@ -102,7 +103,7 @@ impl Connections {
         let has_request = AtomicBool::new(false);
         let service = service_fn(|request: Request<Incoming>| {
             has_request.store(true, Ordering::Relaxed);
-            // Over HTTP/1, `TimeoutStream` limits a blocked write. Over HTTP/2, a closed window prevents the write itself.
+            // Over HTTP/1, the write timeout of the connection limits a blocked write. Over HTTP/2, a closed window prevents the write itself.
             let chunk_timeout = (request.version() == http::Version::HTTP_2).then_some(self.write_timeout);
             let refused = request_check::rejection(&request, self.headers);
             let answered = refused.map_or_else(|| Ok(answer(request)), Err);
@@ -114,7 +115,7 @@ impl Connections {
                 Ok::<_, Infallible>(WriteDeadlineBody::wrap(response, chunk_timeout))
             }
         });
-        let stream = TokioIo::new(TimeoutStream::new(stream, first, self.write_timeout));
+        let stream = TokioIo::new(with_write_timeout(Rewind::new(first, stream), self.write_timeout));
         let shutdown = ConnectionShutdown { stop, cut, grace: self.write_timeout };
         let served = match version {
             Version::Http1 => {
@@ -149,6 +150,14 @@ impl Connections {
             .keep_alive_interval(Some(self.header_read));
         http2
     }
+}
+
+/// Returns `stream` with a timeout of blocked writes. A client that stops reading is disconnected, and the upstream call of its
+/// request is cancelled.
+fn with_write_timeout<S: AsyncRead + AsyncWrite>(stream: S, timeout: Duration) -> Pin<Box<TimeoutWriter<S>>> {
+    let mut stream = Box::pin(TimeoutWriter::new(stream));
+    stream.as_mut().set_timeout_pinned(Some(timeout));
+    stream
 }
 
 impl ConnectionShutdown {
