@@ -8,6 +8,7 @@ mod identify;
 mod read;
 mod admit;
 mod sessions;
+mod log_excerpt;
 mod decide;
 mod headers;
 pub mod retry;

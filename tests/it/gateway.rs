@@ -16,7 +16,7 @@
 //! | 200, then silence, falls back | `fallback::a_200_and_then_silence_moves_on` |
 //! | spoofed headers refused | `identity::a_bound_key_is_its_user_and_cannot_pretend_to_be_another` |
 //! | overload sheds with `retry-after` | `overload::requests_over_the_limit_are_shed_with_retry_after_until_a_place_is_free` |
-//! | overload spares the accepted | `overload::under_overload_every_request_is_served_whole_or_shed_and_the_accepted_ones_stay_quick` |
+//! | overload spares the accepted | `overload::under_overload_requests_are_shed_and_the_p99_of_accepted_ones_stays_below_ten_times_the_unloaded_p99` |
 
 mod test_gateway;
 mod forwarding;

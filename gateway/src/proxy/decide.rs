@@ -6,6 +6,7 @@ use personaroute_host::{Candidate, RouteRequest};
 
 use super::{
     Error, Snapshot,
+    log_excerpt::log_excerpt,
     read::ParsedRequest,
     sessions::{SessionId, Sessions},
 };
@@ -148,7 +149,12 @@ pub(super) fn plan(
             }
         }
         Err(error) => {
-            tracing::warn!(error = %error, reason = error.label(), "the router made no decision, the fallback order is used");
+            let excerpt = log_excerpt(&error.to_string());
+            tracing::warn!(
+                error = excerpt,
+                reason = error.label(),
+                "the router made no decision, the fallback order is used"
+            );
             Plan::fallback(decision_id(), policy, eligible, FallbackReason::from(&error))
         }
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use tracing::Level;
 
 use crate::{
     api::Invalid,
@@ -143,18 +142,6 @@ impl Error {
         }
     }
 
-    /// Returns whether the same request may succeed later.
-    pub fn retryable(&self) -> bool {
-        match self {
-            Self::Busy | Self::Upstream(_) | Self::Timeout | Self::BodyTimeout | Self::CircuitsOpen { .. } => true,
-            Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyBroken(_) => false,
-            Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => false,
-            Self::WrongFormat(_) | Self::NoCandidate(_) => false,
-            Self::Unauthenticated | Self::Forbidden(_) | Self::ForbiddenHost(_) => false,
-            Self::LimitReached(_) => true,
-        }
-    }
-
     /// Returns when the client may retry, if that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -196,14 +183,6 @@ impl Error {
                 Failure::Unsupported | Failure::Request(_) => "upstream_unsupported",
             },
             Self::Timeout => "timeout",
-        }
-    }
-
-    /// Returns the log level.
-    pub fn level(&self) -> Level {
-        match self.origin() {
-            Origin::Client => Level::INFO,
-            Origin::Upstream | Origin::Internal => Level::WARN,
         }
     }
 

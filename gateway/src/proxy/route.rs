@@ -1,5 +1,7 @@
 //! `/v1/route`: decisions without calls.
 
+use std::{pin::pin, time::Instant};
+
 use http::{HeaderValue, Response, header, request::Parts};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
@@ -28,34 +30,45 @@ struct Prepared<'a> {
 }
 
 impl Proxy {
+    /// Serves `/v1/route` within `timeouts.total`.
     pub(super) async fn route<B: RequestBody>(
         &self,
         snapshot: &Snapshot,
         parts: &Parts,
         body: B,
     ) -> Result<Response<Body>, Error> {
-        let _permit = self.permit()?;
-        let caller = Caller::identify(&snapshot.config.auth, parts)?;
-        let _lease = admit::try_admit_route_request(&self.ledger, &snapshot.config.auth, &caller)?;
-        let bytes = read::read_body(parts, body, &snapshot.config).await?;
-        let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| Error::NotJson(error.to_string()))?;
-        let answer = match route::read(text, snapshot.config.limits.batch)? {
-            RouteBody::Single(query) => explained(&self.one(snapshot, &caller, &query).await?).to_string(),
-            RouteBody::Batch(queries) => {
-                let decisions = self.many(snapshot, &caller, queries).await;
-                serde_json::to_string(&Decisions { decisions }).unwrap_or_default()
-            }
-        };
-        let mut response = Response::new(body::full(answer));
+        let deadline = Instant::now() + snapshot.config.timeouts.total;
+        let routing = pin!(self.route_all(snapshot, parts, body));
+        let decisions = tokio::time::timeout_at(deadline.into(), routing).await.unwrap_or(Err(Error::Timeout))?;
+        let mut response = Response::new(body::full(decisions).with_deadline(deadline));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
+    /// Returns the decisions on all queries of a body. Each query counts as a request of the key.
+    async fn route_all<B: RequestBody>(&self, snapshot: &Snapshot, parts: &Parts, body: B) -> Result<String, Error> {
+        let _permit = self.permit()?;
+        let caller = Caller::identify(&snapshot.config.auth, parts)?;
+        let lease = admit::try_admit_route_request(&self.ledger, &snapshot.config.auth, &caller)?;
+        let bytes = read::read_body(parts, body, &snapshot.config).await?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| Error::NotJson(error.to_string()))?;
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|error| Error::NotJson(error.to_string()))?;
+        match route::read(text, snapshot.config.limits.batch)? {
+            RouteBody::Single(query) => Ok(explained(&self.one(snapshot, &caller, &query).await?).to_string()),
+            RouteBody::Batch(queries) => {
+                if let Some(lease) = &lease {
+                    lease.admit_batch(queries.len(), Instant::now()).map_err(Error::LimitReached)?;
+                }
+                let decisions = self.many(snapshot, &caller, queries).await;
+                Ok(serde_json::to_string(&Decisions { decisions }).unwrap_or_default())
+            }
+        }
+    }
+
     async fn one(&self, snapshot: &Snapshot, caller: &Caller, query: &RouteQuery) -> Result<Plan, Error> {
         let Prepared { policy, eligible, job } = prepare(snapshot, caller, query)?;
-        let answer = snapshot.routing.route(job).await;
-        let plan = decide::plan(policy, eligible, answer);
+        let result = snapshot.routing.route(job).await;
+        let plan = decide::plan(policy, eligible, result);
         self.metrics.decided(plan.elapsed, plan.fallback_reason.map(|reason| reason.as_str()));
         Ok(plan)
     }
@@ -76,12 +89,12 @@ impl Proxy {
             prepared.push(ready);
         }
         let jobs = prepared.iter().flatten().map(|ready| ready.job.clone()).collect();
-        let mut answers = snapshot.routing.route_batch(jobs).await.into_iter();
+        let mut results = snapshot.routing.route_batch(jobs).await.into_iter();
         let mut decisions = Vec::with_capacity(prepared.len());
         for ready in prepared {
             let decision = ready.map(|Prepared { policy, eligible, .. }| {
-                let answer = answers.next().unwrap_or(Err(personaroute_host::RouteError::Overloaded));
-                decide::plan(policy, eligible, answer)
+                let result = results.next().unwrap_or(Err(personaroute_host::RouteError::Overloaded));
+                decide::plan(policy, eligible, result)
             });
             decisions.push(match decision {
                 Ok(plan) => explained(&plan),

@@ -73,6 +73,21 @@ impl Account {
         self.in_flight += 1;
     }
 
+    /// Checks whether `extra` more requests may be admitted beside one that has just been.
+    pub(super) fn check_batch(&mut self, quota: &Quota, extra: u32, now: Instant) -> Result<(), LimitExceeded> {
+        // A batch larger than the limit needs a bucket that was full before its first request.
+        let most = quota.requests_per_minute.unwrap_or(extra).saturating_sub(1);
+        match self.requests.refill_and_wait(f64::from(extra.min(most)), quota.requests_per_minute, now) {
+            Some(retry_after) => Err(LimitExceeded { limit: "requests_per_minute", retry_after }),
+            None => Ok(()),
+        }
+    }
+
+    /// Admits `extra` more requests, which are not in flight by themselves.
+    pub(super) fn admit_batch(&mut self, quota: &Quota, extra: u32) {
+        self.requests.add(-f64::from(extra), quota.requests_per_minute);
+    }
+
     /// Checks whether `tokens` may be reserved.
     pub(super) fn check_tokens(&mut self, quota: &Quota, tokens: u64, now: Instant) -> Result<(), LimitExceeded> {
         match self.tokens.refill_and_wait(as_f64(tokens), quota.tokens_per_minute, now) {
@@ -164,6 +179,21 @@ mod tests {
         let refusal = admit(&mut account, &quota, now).unwrap_err();
         assert_eq!((refusal.limit, refusal.retry_after.as_secs()), ("requests_per_minute", 30));
         assert!(admit(&mut account, &quota, now + Duration::from_secs(31)).is_ok());
+    }
+
+    #[test]
+    fn each_request_of_a_batch_counts() {
+        let quota = Quota { requests_per_minute: Some(10), ..Quota::UNLIMITED };
+        let now = Instant::now();
+        let mut account = Account::new(&quota, now);
+        admit(&mut account, &quota, now).unwrap();
+        account.check_batch(&quota, 5, now).unwrap();
+        account.admit_batch(&quota, 5);
+        let refusal = account.check_batch(&quota, 5, now).unwrap_err();
+        assert_eq!((refusal.limit, refusal.retry_after.as_secs()), ("requests_per_minute", 6), "4 of 10 are left");
+        let mut full = Account::new(&quota, now);
+        admit(&mut full, &quota, now).unwrap();
+        assert!(full.check_batch(&quota, 100, now).is_ok(), "a batch larger than the limit passes a full bucket");
     }
 
     #[test]

@@ -69,6 +69,23 @@ impl AccountStore {
         Ok(())
     }
 
+    /// Admits `extra` more requests on every account of `holders`, or on none, beside one that has been admitted.
+    pub(super) fn try_admit_batch(
+        &self,
+        holders: &[(String, Quota)],
+        extra: u32,
+        now: Instant,
+    ) -> Result<(), LimitExceeded> {
+        let accounts = &mut self.lock().accounts;
+        for (name, quota) in holders {
+            accounts.find_or_insert(name, quota, now).check_batch(quota, extra, now)?;
+        }
+        for (name, quota) in holders {
+            accounts.find_or_insert(name, quota, now).admit_batch(quota, extra);
+        }
+        Ok(())
+    }
+
     /// Moves the accounts of `budgets` into the current day and month.
     pub(super) fn start_periods(
         &self,

@@ -39,6 +39,16 @@ impl QuotaLease {
         Self { accounts, queue, holders, reserved_tokens, used_tokens, reservation: None, is_store_unavailable: false }
     }
 
+    /// Admits the other requests of a batch of `count`, of which the lease holds the first.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the first limit that is exceeded.
+    pub fn admit_batch(&self, count: usize, now: Instant) -> Result<(), LimitExceeded> {
+        let extra = u32::try_from(count.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.accounts.try_admit_batch(&self.holders, extra, now)
+    }
+
     /// Reserves `cost` on every account, or on none. Waits only for the shared store, and only where there is a budget.
     ///
     /// # Errors

@@ -143,12 +143,11 @@ async fn what_was_spent_outlives_the_process() -> Result<()> {
 }
 
 #[tokio::test]
-async fn tokens_and_requests_in_flight_are_limited() -> Result<()> {
+async fn requests_in_flight_over_the_limit_are_refused_with_retry_after() -> Result<()> {
     let gate = Gate::closed();
     let held = Reply { frames: vec![Frame::Wait(gate.clone()), Frame::Data("{}".into())], ..Reply::chat("") };
     let upstream = FakeUpstream::always(held)?;
-    let limits = keys("{concurrency: 1, tokens_per_minute: 60000}", "{}");
-    let gateway = TestGateway::between(&upstream, &upstream, &limits)?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("{concurrency: 1}", "{}"))?;
     let address = gateway.address;
     let mut first = JoinSet::new();
     first.spawn(async move {
@@ -167,11 +166,39 @@ async fn tokens_and_requests_in_flight_are_limited() -> Result<()> {
     while let Some(answer) = first.join_next().await {
         assert_eq!(answer??.status, 200);
     }
-    // The answer told no usage, so that its estimate of a few tokens counts: there is room for one more, not for two.
+    gate.open();
+    assert_eq!(ask(&gateway, "team-key", &tenth("ada")).await?.status, 200, "the slot is free again");
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_over_the_rate_of_a_key_or_a_user_are_refused_with_retry_after() -> Result<()> {
+    for (limits, per_user_limits) in [("{tokens_per_minute: 60000}", "{}"), ("{}", "{tokens_per_minute: 60000}")] {
+        let upstream = FakeUpstream::always(dear_answer())?;
+        let gateway = TestGateway::between(&upstream, &upstream, &keys(limits, per_user_limits))?;
+        // The response reports 50,000 tokens, and the next request reserves about as many.
+        assert_eq!(ask(&gateway, "team-key", &tenth("ada")).await?.status, 200);
+        let refused = ask(&gateway, "team-key", &tenth("ada")).await?;
+        assert_eq!(code(&refused), (429, "rate_limit_exceeded".to_owned()), "{limits}");
+        assert!(refused.text().contains("tokens_per_minute"), "{}", refused.text());
+        let wait: u64 = refused.header("retry-after").parse()?;
+        assert!((1..=60).contains(&wait), "{wait}");
+        assert_eq!(upstream.count(), 1, "a refused request does not reach the upstream");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn unused_tokens_of_a_reservation_are_returned() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("{tokens_per_minute: 60000}", "{}"))?;
+    // Each request reserves about 50,000 tokens, and its response uses a few.
+    for _ in 0..3 {
+        assert_eq!(ask(&gateway, "team-key", &tenth("ada")).await?.status, 200);
+    }
     let mut body = tenth("ada");
     body["max_tokens"] = json!(1_000_000);
-    gate.open();
-    assert_eq!(ask(&gateway, "service-key", &body).await?.status, 200, "larger than the limit, in an unused minute");
+    assert_eq!(ask(&gateway, "service-key", &body).await?.status, 200, "over the limit, with a full bucket");
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! Who is picked, and what the client learns of it.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering, mpsc};
 
 use anyhow::Result;
+use personaroute_gateway::routing::Scorer;
 use personaroute_harness::{
     upstream::{FakeUpstream, Reply},
     wire::{self, Answer},
 };
+use personaroute_host::{Decision, RouteError, RouteRequest};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -142,6 +144,37 @@ async fn a_decision_alone_asks_no_upstream() -> Result<()> {
     assert!(answer["decisions"][1]["error"]["message"].is_string());
     assert_eq!(answer["decisions"][2]["model"], "cheap");
     assert_eq!(cheap.count() + dear.count(), 0);
+    Ok(())
+}
+
+/// Blocks every call until its sender is dropped.
+struct Blocked(Mutex<mpsc::Receiver<()>>);
+
+impl Scorer for Blocked {
+    fn knows(&self, _: &str) -> bool {
+        false
+    }
+
+    fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError> {
+        let _released = self.0.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        ByPrice.route(request)
+    }
+
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        requests.iter().map(|request| self.route(request)).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_route_batch_ends_at_the_total_deadline() -> Result<()> {
+    let (release, blocked) = mpsc::channel();
+    let upstream = upstream()?;
+    let configuration = two(&upstream, &upstream, "timeouts: {total: 100ms}");
+    let gateway = TestGateway::start(&configuration, Blocked(Mutex::new(blocked)))?;
+    let body = json!({"requests": [{"text": "hi"}, {"text": "ho"}]});
+    let answer = wire::post(gateway.address, "/v1/route", &[], &body).await?;
+    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (504, Some("timeout")), "{}", answer.text());
+    drop(release);
     Ok(())
 }
 

@@ -168,3 +168,20 @@ async fn decisions_without_calls_are_refused_alike_and_count_as_requests() -> Re
     assert_eq!(code(&route(json!({"text": "hi"})).await?), (429, "rate_limit_exceeded".to_owned()));
     Ok(())
 }
+
+#[tokio::test]
+async fn each_request_of_a_route_batch_counts_against_the_rate_of_its_key() -> Result<()> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &keys("limits: {requests_per_minute: 10}"))?;
+    let bearer = [("authorization", "Bearer team-key")];
+    let route = |count: usize| async move {
+        let requests: Vec<Value> = (0..count).map(|idx| json!({"text": format!("query {idx}")})).collect();
+        wire::post(gateway.address, "/v1/route", &bearer, &json!({"requests": requests})).await
+    };
+    assert_eq!(route(6).await?.status, 200);
+    let refused = route(6).await?;
+    assert_eq!(code(&refused), (429, "rate_limit_exceeded".to_owned()), "{}", refused.text());
+    assert!(refused.text().contains("requests_per_minute"), "{}", refused.text());
+    assert_eq!(route(3).await?.status, 200, "three are left, as the refused batch counts as one request");
+    Ok(())
+}

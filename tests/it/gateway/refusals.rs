@@ -78,14 +78,6 @@ async fn a_missing_model_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused_whether_announced_or_not() -> Result<()> {
-    let long = format!(r#"{{"model":"auto","messages":[{{"role":"user","content":"{}"}}]}}"#, "x".repeat(2_000));
-    let answer = refused(CHAT, &[], &long).await?;
-    assert_eq!((answer.status, answer.json()["error"]["code"].as_str()), (413, Some("body_too_large")));
-    Ok(())
-}
-
-#[tokio::test]
 async fn headers_that_mean_nothing_are_refused() -> Result<()> {
     let body = r#"{"model":"auto","messages":[{"role":"user","content":"hi"}]}"#;
     let answer = refused(CHAT, &[("x-personaroute-preference", "2")], body).await?;

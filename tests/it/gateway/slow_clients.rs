@@ -46,6 +46,33 @@ async fn a_body_that_comes_too_slowly_is_refused_and_the_connection_closed() -> 
     Ok(())
 }
 
+/// Sends the start of a request with `headers` and `body`, and no more; returns the response.
+async fn refused_body(headers: &str, body: &str) -> Result<String> {
+    let upstream = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, "limits: {body: 1KiB}")?;
+    let text = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n\r\n{body}");
+    let answer = exchange(&gateway, &text).await?;
+    assert_eq!(upstream.count(), 0);
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn a_body_whose_content_length_is_over_the_limit_is_refused_before_it_arrives() -> Result<()> {
+    let answer = refused_body("content-length: 1025", "").await?;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_chunked_body_without_content_length_is_refused_once_it_exceeds_the_limit() -> Result<()> {
+    // 1025 bytes in chunks of at most 0x200, and no last chunk.
+    let chunk = |size: usize| format!("{size:x}\r\n{}\r\n", "x".repeat(size));
+    let body = chunk(0x200) + &chunk(0x200) + &chunk(1);
+    let answer = refused_body("transfer-encoding: chunked", &body).await?;
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_head_over_the_limit_is_refused() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;

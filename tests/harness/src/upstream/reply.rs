@@ -1,6 +1,6 @@
 //! What a fake upstream answers: a status, headers, and a body in frames with pauses that the test opens.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -21,6 +21,8 @@ pub enum Frame {
     Data(Bytes),
     /// Nothing more until the test opens the gate.
     Wait(Gate),
+    /// Nothing more for this time: how long the upstream works on a request.
+    Pause(Duration),
     /// The connection breaks here.
     Cut,
 }

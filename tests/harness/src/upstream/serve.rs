@@ -89,6 +89,10 @@ async fn play(frames: Vec<Frame>, sender: mpsc::Sender<io::Result<Bytes>>, seen:
                 permit = permits.acquire() => permit.map(SemaphorePermit::forget).is_ok(),
                 () = sender.closed() => false,
             },
+            Frame::Pause(time) => tokio::select! {
+                () = tokio::time::sleep(time) => true,
+                () = sender.closed() => false,
+            },
             Frame::Cut => {
                 // A client that left before the cut does not notice it.
                 let _ = sender.send(Err(io::Error::other("cut by the test"))).await;
