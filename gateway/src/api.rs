@@ -13,6 +13,7 @@ pub mod overrides;
 pub mod route;
 pub mod models;
 pub mod error;
+pub mod error_code;
 pub mod sse;
 pub mod translate;
 pub mod usage;

@@ -29,7 +29,10 @@ pub use self::{
     error::{Error, Fault, Place},
     load::{Loaded, load, parse},
     overrides::Overrides,
-    raw::{Breaker, Budget, Hedge, Kind, Limits, Log, LogFormat, Period, Probe, Quota, Retry, Router, Timeouts, Tls},
+    raw::{
+        Breaker, Budget, Hedge, Kind, Limits, Log, LogFormat, OutputLimit, Period, Probe, Quota, Retry, Router,
+        Timeouts, Tls,
+    },
     secret::Secret,
     shared::{SharedStore, Topology},
     store_url::{Login, Node},
@@ -117,6 +120,8 @@ pub struct Upstream {
     pub headers: BTreeMap<String, String>,
     /// How it is probed between requests; none is not.
     pub health: Option<Probe>,
+    /// The field that limits the output of requests that are translated for it.
+    pub output_limit: OutputLimit,
     /// Pause between the chunks of a simulated answer.
     pub chunk_delay: std::time::Duration,
 }

@@ -15,6 +15,7 @@ pub mod retry;
 mod endpoint_filter;
 mod endpoint_guard;
 mod attempt;
+mod first_event;
 mod upstream_call;
 mod passive_health;
 mod send;

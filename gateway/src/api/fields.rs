@@ -46,6 +46,17 @@ impl<'a> Fields<'a> {
         values.fold(UpperBound::default(), UpperBound::max)
     }
 
+    /// Returns the object with the field `from` called `to`; every value keeps its text.
+    pub fn renamed(&self, from: &str, to: &str) -> String {
+        let mut written = String::from("{");
+        for (key, value) in &self.0 {
+            let key = if key == from { to } else { key };
+            let comma = if written.len() > 1 { "," } else { "" };
+            written.push_str(&format!("{comma}{}:{}", serde_json::Value::from(key), value.get()));
+        }
+        written + "}"
+    }
+
     /// Returns whether `name` is a non-empty array or object.
     pub fn is_filled(&self, name: &str) -> bool {
         self.find(name).is_some_and(|value| {

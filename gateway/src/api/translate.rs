@@ -6,14 +6,26 @@
 
 pub mod anthropic;
 pub mod openai;
-mod json;
+pub mod json;
+mod tool_id;
+mod tool_name;
+mod schema;
+mod number;
+pub mod user_id;
+pub mod reasoning;
+mod raw_text;
+mod tree;
 mod surrogates;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use serde_json::Value;
 
+use self::{anthropic::stream::Expected, openai::request::OUTPUT_LIMIT, tool_name::ToolNames};
 use super::{Document, Fields, Invalid, Wire};
 
 /// The format of a translated request.
@@ -32,6 +44,12 @@ pub struct Translation {
     effort: Option<&'static str>,
     /// Whether the client asked for a separate usage chunk.
     with_usage: bool,
+    /// Whether the client asked for thinking blocks.
+    has_thinking: bool,
+    /// The tool names that were mapped.
+    names: Arc<ToolNames>,
+    /// The id of the response if the upstream sends none.
+    fallback_id: String,
     /// The time of the request in Unix seconds.
     created: u64,
 }
@@ -43,22 +61,32 @@ impl Translation {
     ///
     /// Refuses fields that cannot be expressed in the other format, naming their path.
     pub fn of(wire: Wire, body: &[u8]) -> Result<Self, Invalid> {
-        let written: Value = serde_json::from_slice(body).map_err(|error| Invalid::new("body", error.to_string()))?;
-        let (to, request, effort) = match wire {
-            Wire::Chat => (Format::Anthropic, anthropic::request::messages(&written)?, None),
-            Wire::Messages => {
-                (Format::Openai, openai::request::completion(&written)?, openai::request::effort(&written))
-            }
+        let invalid = |error: String| Invalid::new("body", error);
+        let body = std::str::from_utf8(body).map_err(|error| invalid(error.to_string()))?;
+        let written: Value = serde_json::from_str(body).map_err(|error| invalid(error.to_string()))?;
+        let (to, longest_name) = match wire {
+            Wire::Chat => (Format::Anthropic, tool_name::ANTHROPIC_LENGTH),
+            Wire::Messages => (Format::Openai, tool_name::OPENAI_LENGTH),
             Wire::Completions | Wire::Embeddings | Wire::Responses => {
                 return Err(Invalid::new("model", "this kind of request is not translated"));
             }
         };
+        let mut names = ToolNames::new(longest_name);
+        let (text, effort) = match to {
+            Format::Anthropic => (anthropic::request::messages(&written, &mut names)?.to_text(), None),
+            Format::Openai => {
+                let request = openai::request::completion(&written, body, &mut names)?;
+                (request.to_string(), openai::request::effort(&written))
+            }
+        };
         let with_usage = written.pointer("/stream_options/include_usage") == Some(&Value::Bool(true));
-        let text = request.to_string();
+        let has_thinking = reasoning::is_requested(&written);
         let bytes = Bytes::from(text);
         let text = std::str::from_utf8(&bytes).unwrap_or_default();
-        let fields = Fields::parse(text).map_err(|error| Invalid::new("body", error.to_string()))?;
-        Ok(Self { to, document: Document::new(bytes.clone(), &fields), effort, with_usage, created: now() })
+        let fields = Fields::parse(text).map_err(|error| invalid(error.to_string()))?;
+        let document = Document::new(bytes.clone(), &fields);
+        let (names, fallback_id) = (Arc::new(names), format!("msg_{:032x}", rand::random::<u128>()));
+        Ok(Self { to, document, effort, with_usage, has_thinking, names, fallback_id, created: now() })
     }
 
     /// Returns the wire format of the translated request.
@@ -69,10 +97,13 @@ impl Translation {
         }
     }
 
-    /// Returns the request with the upstream's model name `name`; `reasons` is whether the LLM has the reasoning capability.
-    pub fn body(&self, name: &str, reasons: bool) -> Bytes {
-        let body = self.document.with_model(name);
-        match (self.effort.filter(|_| reasons), body.strip_prefix(b"{")) {
+    /// Returns the request for an upstream that calls the model `name` and differs from its format by `dialect`.
+    pub fn body(&self, name: &str, dialect: Dialect) -> Bytes {
+        let mut body = self.document.with_model(name);
+        if dialect.has_old_output_limit && self.to == Format::Openai {
+            body = renamed(&body, OUTPUT_LIMIT, "max_tokens");
+        }
+        match (self.effort.filter(|_| dialect.reasons), body.strip_prefix(b"{")) {
             (Some(effort), Some(rest)) => {
                 [format!("{{\"reasoning_effort\":\"{effort}\",").as_bytes(), rest].concat().into()
             }
@@ -80,11 +111,11 @@ impl Translation {
         }
     }
 
-    /// Translates a complete response; none if `body` is not a response.
-    pub fn response(&self, body: &[u8]) -> Option<Bytes> {
+    /// Translates a complete response of the upstream's model `name`; none if `body` is not a response.
+    pub fn response(&self, body: &[u8], name: &str) -> Option<Bytes> {
         let written = match self.to {
-            Format::Anthropic => openai::response::completion(body, self.created),
-            Format::Openai => anthropic::response::message(body),
+            Format::Anthropic => openai::response::completion(body, self.created, &self.names),
+            Format::Openai => anthropic::response::message(body, &self.expected(name)),
         };
         written.map(Bytes::from)
     }
@@ -98,13 +129,34 @@ impl Translation {
         written.map_or(body, Bytes::from)
     }
 
-    /// Returns a translator of a stream whose events have at most `most` bytes.
-    pub fn stream(&self, most: usize) -> Stream {
+    /// Returns a translator of a stream of the upstream's model `name`, whose events have at most `most` bytes.
+    pub fn stream(&self, most: usize, name: &str) -> Stream {
         match self.to {
-            Format::Anthropic => Stream::Openai(openai::stream::Chunks::new(most, self.created, self.with_usage)),
-            Format::Openai => Stream::Anthropic(anthropic::stream::Events::new(most)),
+            Format::Anthropic => {
+                let names = Arc::clone(&self.names);
+                Stream::Openai(openai::stream::Chunks::new(most, self.created, self.with_usage, names))
+            }
+            Format::Openai => Stream::Anthropic(anthropic::stream::Events::new(most, self.expected(name))),
         }
     }
+
+    fn expected(&self, name: &str) -> Expected {
+        Expected {
+            id: self.fallback_id.clone(),
+            model: name.to_owned(),
+            has_thinking: self.has_thinking,
+            names: Arc::clone(&self.names),
+        }
+    }
+}
+
+/// How an upstream differs from its format.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dialect {
+    /// Whether the LLM has the reasoning capability.
+    pub reasons: bool,
+    /// Whether it knows `max_tokens` and not `max_completion_tokens`.
+    pub has_old_output_limit: bool,
 }
 
 /// Translates one stream into the client's format.
@@ -140,6 +192,15 @@ impl Stream {
             Self::Anthropic(events) => events.finish(),
         }
     }
+}
+
+/// Returns the object `body` with its top-level field `from` called `to`.
+fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let Ok(fields) = Fields::parse(text) else {
+        return body.clone();
+    };
+    fields.renamed(from, to).into()
 }
 
 /// Returns the current time in Unix seconds.

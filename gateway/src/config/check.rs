@@ -197,6 +197,7 @@ fn upstream(raw: &raw::Upstream, env: &dyn Fn(&str) -> Option<String>) -> Checke
         api_key,
         headers: raw.headers.clone(),
         health: raw.health.clone(),
+        output_limit: raw.output_limit,
         chunk_delay: raw.chunk_delay,
     })
 }

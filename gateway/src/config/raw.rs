@@ -173,10 +173,24 @@ pub struct Upstream {
     /// Whether it is probed between requests; it is not by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Probe>,
+    /// The field that limits the output of requests that are translated for it.
+    #[serde(default)]
+    pub output_limit: OutputLimit,
     /// Pause between the chunks of a simulated answer.
     #[serde(default, with = "duration")]
     #[schemars(with = "duration::Written")]
     pub chunk_delay: Duration,
+}
+
+/// The field in which an upstream of kind `openai` takes the limit of the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputLimit {
+    /// OpenAI's current field.
+    #[default]
+    MaxCompletionTokens,
+    /// The older field, which many other vendors know alone.
+    MaxTokens,
 }
 
 /// Which protocol an upstream speaks.

@@ -9,11 +9,13 @@ use super::{
     Snapshot,
     attempt::{Attempt, AttemptResult, UpstreamResponse},
     endpoint_guard::EndpointGuard,
+    first_event::{Limits, first_event},
     headers::{self, Credentials},
     read::ParsedRequest,
 };
 use crate::{
-    api::sse,
+    api::{sse, translate::Dialect},
+    config::OutputLimit,
     decide::{Capability, Plan},
     upstream::{
         Failure, Protocol, SimulatedRequest, UpstreamRequest,
@@ -39,24 +41,43 @@ impl<'a> RequestContext<'a> {
         // Pinned in place, as moving a large future is expensive.
         let sending = pin!(self.send_request(attempt, parent));
         let response = tokio::time::timeout(self.snapshot.config.timeouts.first_byte, sending).await;
-        let response = response.unwrap_or(Err(Failure::FirstByte));
+        let response = match response.unwrap_or(Err(Failure::FirstByte)) {
+            Ok(response) => self.first_event(response).await,
+            Err(failure) => Err(failure),
+        };
         let result = match (attempt.protocol, response) {
             // Boxed, so that native responses do not carry the size of this future.
-            (Protocol::Translated, Ok(response)) => Box::pin(self.translate(response)).await,
+            (Protocol::Translated, Ok(response)) => Box::pin(self.translate(response, &attempt.endpoint.name)).await,
             (_, response) => response,
         };
         AttemptResult { attempt, started, result }
     }
 
+    /// Waits for the first event if the response is a stream, which decides whether it has started.
+    async fn first_event(&self, mut response: UpstreamResponse) -> Result<UpstreamResponse, Failure> {
+        let config = &self.snapshot.config;
+        if response.head.status.is_success() && sse::is_stream(&response.head.headers) {
+            let limits = Limits { idle: config.timeouts.idle, max_bytes: config.limits.response_buffer };
+            response.first = Some(first_event(response.first.take(), &mut response.body, limits).await?);
+        }
+        response.guard.response_started();
+        Ok(response)
+    }
+
     /// Translates a response to the client's format. A response that is not a stream is buffered, and may turn out to be
     /// unusable.
-    async fn translate(&self, response: UpstreamResponse) -> Result<UpstreamResponse, Failure> {
+    async fn translate(&self, response: UpstreamResponse, model: &str) -> Result<UpstreamResponse, Failure> {
         let translation = self.request.translation().map_err(|_| Failure::Unsupported)?;
         let UpstreamResponse { mut head, first, body, guard } = response;
         let (config, is_success) = (&self.snapshot.config, head.status.is_success());
         let (timeouts, max_bytes) = (&config.timeouts, config.limits.response_buffer);
-        let answering =
-            translated::response(translation, &mut head, first, body, BufferLimits { idle: timeouts.idle, max_bytes });
+        let answering = translated::response(
+            translation,
+            &mut head,
+            first,
+            body,
+            BufferLimits { idle: timeouts.idle, max_bytes, model },
+        );
         let body = match is_success {
             true => answering.await?,
             // An error response may fail over to the next LLM, so it must not delay it for long.
@@ -78,13 +99,16 @@ impl<'a> RequestContext<'a> {
         }
         let endpoint = attempt.endpoint;
         let name: &Arc<str> = &endpoint.name;
-        let mut guard = EndpointGuard::acquire(endpoint);
+        let guard = EndpointGuard::acquire(endpoint);
         let translation = match attempt.protocol {
             Protocol::Native => None,
             Protocol::Translated => Some(self.request.translation().map_err(|_| Failure::Unsupported)?),
         };
-        let reasons = attempt.endpoint.spec.capabilities.contains(&Capability::Reasoning);
-        let body = translation.map(|translation| translation.body(name, reasons));
+        let dialect = || Dialect {
+            reasons: endpoint.spec.capabilities.contains(&Capability::Reasoning),
+            has_old_output_limit: endpoint.upstream.config.output_limit == OutputLimit::MaxTokens,
+        };
+        let body = translation.map(|translation| translation.body(name, dialect()));
         let call = UpstreamRequest {
             wire: self.request.wire,
             query: self.request.query,
@@ -101,10 +125,6 @@ impl<'a> RequestContext<'a> {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::Closed("the upstream switched protocols without a request".into()));
         }
-        if first.is_none() && head.status.is_success() && sse::is_stream(&head.headers) {
-            return Err(Failure::Closed("the upstream ended its stream before the first event".into()));
-        }
-        guard.response_started();
         Ok(UpstreamResponse { head, first, body, guard })
     }
 }

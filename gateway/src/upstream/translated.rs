@@ -49,7 +49,9 @@ pub(super) fn headers(headers: &HeaderMap, wire: Wire) -> HeaderMap {
 
 /// The limits of a response that is buffered for translation.
 #[derive(Debug, Clone, Copy)]
-pub struct BufferLimits {
+pub struct BufferLimits<'a> {
+    /// The upstream's name of the model, for responses that name none.
+    pub model: &'a str,
     /// Longest wait for the next chunk of a buffered response.
     pub idle: Duration,
     /// Most bytes of a buffered response, or of one event of a stream.
@@ -63,21 +65,21 @@ pub async fn response(
     head: &mut response::Parts,
     first: Option<Frame<Bytes>>,
     body: Body,
-    bounds: BufferLimits,
+    bounds: BufferLimits<'_>,
 ) -> Result<Body, Failure> {
     head.headers.remove(header::CONTENT_LENGTH);
     if head.status.is_success() && sse::is_stream(&head.headers) {
-        return Ok(event_stream(first, body, translation.stream(bounds.max_bytes)));
+        return Ok(event_stream(first, body, translation.stream(bounds.max_bytes, bounds.model)));
     }
     let whole = buffered(first, body, bounds).await.map_err(Failure::Closed)?;
     let written = match head.status.is_success() {
-        true => translation.response(&whole).ok_or(Failure::Unreadable)?,
+        true => translation.response(&whole, bounds.model).ok_or(Failure::Unreadable)?,
         false => translation.error(head.status.as_u16(), whole),
     };
     Ok(body::full(written))
 }
 
-async fn buffered(first: Option<Frame<Bytes>>, mut body: Body, bounds: BufferLimits) -> Result<Bytes, BodyError> {
+async fn buffered(first: Option<Frame<Bytes>>, mut body: Body, bounds: BufferLimits<'_>) -> Result<Bytes, BodyError> {
     let mut read = BytesMut::from(first.map(data).unwrap_or_default());
     while read.len() <= bounds.max_bytes {
         match tokio::time::timeout(bounds.idle, body.frame()).await? {

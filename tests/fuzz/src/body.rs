@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use personaroute_gateway::api::{Document, Facts, Fields, Usage, Wire, route, translate::Translation};
+use personaroute_gateway::api::{
+    Document, Facts, Fields, Usage, Wire, route,
+    translate::{Dialect, Translation},
+};
 use serde::de::IgnoredAny;
 use serde_json::{Value, value::RawValue};
 
@@ -61,14 +64,14 @@ fn read(text: &str) -> serde_json::Result<BTreeMap<String, &RawValue>> {
 fn translates(wire: Wire, input: &[u8]) {
     let plain = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
     if let Ok(translation) = Translation::of(wire, plain) {
-        let _read = translation.response(input);
+        let _read = translation.response(input, NAME);
         let _read = translation.error(500, Bytes::copy_from_slice(input));
     }
     let Ok(translation) = Translation::of(wire, input) else {
         return;
     };
     for reasons in [true, false] {
-        let body = translation.body(NAME, reasons);
+        let body = translation.body(NAME, Dialect { reasons, has_old_output_limit: reasons });
         let read: Value = serde_json::from_slice(&body).unwrap_or_default();
         assert_eq!(read.get("model"), Some(&Value::from(NAME)), "{}", String::from_utf8_lossy(&body));
         let _back = Translation::of(translation.wire(), &body);

@@ -53,7 +53,7 @@ fn translates(wire: Wire, stream: &[u8], pieces: &[&[u8]]) {
         unreachable!("the request is translatable");
     };
     let read = |pieces: &[&[u8]]| {
-        let mut translator = translation.stream(MOST);
+        let mut translator = translation.stream(MOST, "m");
         let text: String = pieces.iter().map(|piece| translator.push(Bytes::copy_from_slice(piece))).collect();
         text + &translator.finish()
     };

@@ -1,11 +1,23 @@
 //! Writes Anthropic's format: requests for its upstreams, responses and streams for its clients.
 
 pub mod request;
+mod content;
+mod tool;
 pub mod response;
 pub mod stream;
 mod calls;
 
 use serde_json::{Value, json};
+
+use super::json::text;
+
+/// Returns the id of a response: the upstream's, or `fallback` if it sent none.
+fn response_id(response: &Value, fallback: &str) -> String {
+    match text(response, "id") {
+        "" => fallback.to_owned(),
+        id => id.to_owned(),
+    }
+}
 
 /// Returns Anthropic's `stop_reason` for OpenAI's `finish_reason`; `has_called` is whether the response has tool calls.
 fn stop_reason(finish_reason: &str, has_called: bool) -> &'static str {

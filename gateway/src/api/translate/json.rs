@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::surrogates;
@@ -9,10 +10,16 @@ use crate::api::{ErrorBody, Invalid, Wire};
 
 /// Parses JSON. Unpaired surrogates, which some upstreams produce by splitting an emoji, become U+FFFD.
 pub(super) fn read(text: &[u8]) -> Option<Value> {
-    if let Ok(value) = serde_json::from_slice(text) {
-        return Some(value);
+    serde_json::from_str(&readable(text)?).ok()
+}
+
+/// Returns `text` as JSON text; unpaired surrogates become U+FFFD.
+pub(super) fn readable(text: &[u8]) -> Option<Cow<'_, str>> {
+    let text = std::str::from_utf8(text).ok()?;
+    match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) => Some(Cow::Borrowed(text)),
+        Err(_) => surrogates::repair_surrogates(text).map(Cow::Owned),
     }
-    serde_json::from_str(&surrogates::repair_surrogates(std::str::from_utf8(text).ok()?)?).ok()
 }
 
 /// Returns the error for the field at `path`, which the format `format` cannot express.
@@ -44,6 +51,22 @@ pub(super) fn text_of(content: &Value) -> Cow<'_, str> {
 /// Returns the message of an error object in either format, or an error that is a plain string.
 pub(super) fn error_message(error: &Value) -> Option<&str> {
     error.as_str().or_else(|| error.get("message")?.as_str())
+}
+
+/// Returns the message of an event that reports an error, in the shape of any vendor; none for other events.
+pub fn stream_error(event: &Value) -> Option<&str> {
+    const UNNAMED: &str = "the upstream failed";
+    if let Some(error) = event.get("error").filter(|error| is_present(error)) {
+        return Some(error_message(error).unwrap_or(UNNAMED));
+    }
+    let is_error = text(event, "object") == "error" || text(event, "type") == "error";
+    let message = ["message", "detail"].iter().find_map(|name| event.get(*name)?.as_str());
+    // FastAPI sends only `detail`; other servers send a message with a type, which no part of a response has.
+    let is_response =
+        ["choices", "delta", "content_block", "usage", "id"].iter().any(|name| event.get(*name).is_some());
+    let is_bare = !is_response
+        && (event.get("detail").is_some_and(is_present) || (message.is_some() && event.get("type").is_some()));
+    (is_error || is_bare).then_some(message.unwrap_or(UNNAMED))
 }
 
 /// Returns the event that reports an error of the upstream in format `wire`.

@@ -1,6 +1,8 @@
 //! Writes OpenAI's format: requests for its upstreams, responses and streams for its clients.
 
 pub mod request;
+mod content;
+mod turn;
 pub mod response;
 pub mod stream;
 

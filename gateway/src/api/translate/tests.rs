@@ -11,14 +11,14 @@ use super::*;
 
 fn translation(wire: Wire, request: &Value) -> Translation {
     let translation = Translation::of(wire, request.to_string().as_bytes()).unwrap();
-    Translation { created: 1_700_000_000, ..translation }
+    Translation { created: 1_700_000_000, fallback_id: "msg_none".to_owned(), ..translation }
 }
 
 /// Returns a complete exchange: request and response, each before and after translation.
 fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
     let translation = translation(wire, request);
-    let asked = translation.body("the-upstreams-name", true);
-    let answered = translation.response(answer.to_string().as_bytes()).unwrap();
+    let asked = translation.body("the-upstreams-name", Dialect { reasons: true, ..Dialect::default() });
+    let answered = translation.response(answer.to_string().as_bytes(), "m").unwrap();
     [
         ("the client asks", pretty(request.to_string().as_bytes())),
         ("the upstream reads", pretty(&asked)),
@@ -32,7 +32,7 @@ fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
 /// Returns the stream of the upstream and its translation, which must not depend on the chunk boundaries.
 fn streamed(wire: Wire, request: &Value, stream: &str) -> String {
     let read = |size: usize| {
-        let mut translator = translation(wire, request).stream(10_000);
+        let mut translator = translation(wire, request).stream(10_000, "m");
         let pieces = stream.as_bytes().chunks(size);
         let text: String = pieces.map(|piece| translator.push(Bytes::copy_from_slice(piece))).collect();
         text + &translator.finish()
@@ -153,7 +153,7 @@ fn a_truncated_tool_call_has_the_stop_reason_max_tokens() {
     let stop = |reason: &str| {
         let choice = json!({"message": {"content": null, "tool_calls": [call]}, "finish_reason": reason});
         let answer =
-            translation(Wire::Messages, &request).response(json!({"choices": [choice]}).to_string().as_bytes());
+            translation(Wire::Messages, &request).response(json!({"choices": [choice]}).to_string().as_bytes(), "m");
         let read: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
         read["stop_reason"].as_str().unwrap().to_owned()
     };
@@ -172,13 +172,13 @@ fn text_parts_and_split_surrogates_are_translated_and_invalid_events_fail() {
     let text = streamed(Wire::Messages, &request, &format!("data: {parts}\n\ndata: {half}\n\n"));
     assert!(text.contains(r#""text":"ho""#) && text.contains("\"text\":\"x\u{fffd}y\""), "{text}");
     for wire in [Wire::Messages, Wire::Chat] {
-        let mut stream = translation(wire, &request).stream(100);
+        let mut stream = translation(wire, &request).stream(100, "m");
         assert_eq!(
             (stream.push(Bytes::from("data: {\n\ndata: [DONE]\n\n")).as_str(), stream.failure().is_some()),
             ("", true)
         );
         assert_eq!((stream.finish().as_str(), stream.failure()), ("", None), "only once");
-        let mut stream = translation(wire, &request).stream(100);
+        let mut stream = translation(wire, &request).stream(100, "m");
         assert_eq!((stream.push(Bytes::from(vec![b'x'; 101])).as_str(), stream.failure().is_some()), ("", true));
     }
 }
@@ -222,7 +222,8 @@ fn an_effort_is_only_sent_to_llms_that_reason() {
                          "thinking": {"type": "enabled", "budget_tokens": 4_000}});
     let translation = translation(Wire::Messages, &request);
     let effort = |reasons| {
-        let body: Value = serde_json::from_slice(&translation.body("o", reasons)).unwrap();
+        let dialect = Dialect { reasons, ..Dialect::default() };
+        let body: Value = serde_json::from_slice(&translation.body("o", dialect)).unwrap();
         body.get("reasoning_effort").cloned()
     };
     assert_eq!((effort(true), effort(false)), (Some(json!("medium")), None));

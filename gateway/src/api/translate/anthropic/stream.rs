@@ -1,28 +1,53 @@
 //! Translates a stream of chat completion chunks to a stream of message events, chunk by chunk.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
-    super::json::{error_event, error_message, is_present, list, read, text, text_of},
-    calls::Calls,
-    stop_reason, usage,
+    super::{
+        json::{error_event, is_present, list, read, stream_error, text, text_of},
+        reasoning, tool_id,
+        tool_name::ToolNames,
+    },
+    calls::{Calls, block},
+    response_id, stop_reason, usage,
 };
 use crate::api::{
     Wire,
     sse::{self, Splitter},
 };
 
+/// What the client's request says about its response.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// The id of the message if the upstream sends none.
+    pub id: String,
+    /// The model to name if the upstream names none.
+    pub model: String,
+    /// Whether the client asked for thinking blocks.
+    pub has_thinking: bool,
+    /// The tool names that were mapped in the request.
+    pub(in super::super) names: Arc<ToolNames>,
+}
+
 /// Translates one stream.
 #[derive(Debug)]
 pub struct Events {
     splitter: Splitter,
-    begun: bool,
+    expected: Expected,
+    /// The id of the message; empty before it has begun.
+    id: String,
     /// The number of content blocks so far.
     blocks: usize,
     /// The block that is open.
     open: Option<Block>,
     calls: Calls,
+    /// Extra content of calls by the upstream's id, to be returned with them.
+    extra: Map<String, Value>,
+    /// Reasoning that the client did not ask for, and the name of its field; it is returned with a tool call.
+    hidden: Option<(&'static str, String)>,
     /// Text that arrived between the fragments of a tool call; it follows the call, as blocks must not interleave.
     held: String,
     usage: Option<Value>,
@@ -36,17 +61,22 @@ pub struct Events {
 enum Block {
     Text,
     Call,
+    /// Reasoning of the field of this name.
+    Thinking(&'static str),
 }
 
 impl Events {
     /// Returns a translator of events of at most `most` bytes.
-    pub fn new(most: usize) -> Self {
+    pub fn new(most: usize, expected: Expected) -> Self {
         Self {
             splitter: Splitter::new(most),
-            begun: false,
+            expected,
+            id: String::new(),
             blocks: 0,
             open: None,
             calls: Calls::default(),
+            extra: Map::new(),
+            hidden: None,
             held: String::new(),
             usage: None,
             finish_reason: None,
@@ -82,23 +112,30 @@ impl Events {
             return String::new();
         }
         if data.trim() == "[DONE]" {
-            return self.stop();
+            return match self.finish_reason {
+                Some(_) => self.stop(),
+                None => self.broken("the upstream ended the stream before the response was complete"),
+            };
         }
         let Some(chunk) = read(data.as_bytes()) else {
             return self.fail("the upstream sent an event that cannot be read");
         };
-        if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            return self.broken(error_message(error).unwrap_or("the upstream failed"));
+        if let Some(message) = stream_error(&chunk) {
+            return self.broken(message);
         }
-        let mut written = self.begin(&chunk);
         if let Some(counted) = chunk.get("usage").filter(|usage| usage.is_object()) {
             self.usage = Some(usage(counted));
         }
-        for choice in list(&chunk, "choices").iter().filter(|choice| choice_index(choice) == 0) {
+        let choices = list(&chunk, "choices");
+        // Azure starts with a chunk about its filter that has no choice, id or model.
+        if choices.is_empty() && text(&chunk, "id").is_empty() {
+            return String::new();
+        }
+        let mut written = self.begin(&chunk);
+        for choice in choices.iter().filter(|choice| choice_index(choice) == 0) {
             written.push_str(&self.delta(choice.get("delta").unwrap_or(&Value::Null)));
-            if let Some(reason) =
-                choice.get("finish_reason").and_then(Value::as_str).filter(|reason| !reason.is_empty())
-            {
+            let reason = text(choice, "finish_reason");
+            if !reason.is_empty() {
                 self.finish_reason = Some(reason.to_owned());
             }
         }
@@ -106,12 +143,14 @@ impl Events {
     }
 
     fn begin(&mut self, chunk: &Value) -> String {
-        if std::mem::replace(&mut self.begun, true) {
+        if !self.id.is_empty() {
             return String::new();
         }
+        self.id = response_id(chunk, &self.expected.id);
+        let model = Some(text(chunk, "model")).filter(|model| !model.is_empty()).unwrap_or(&self.expected.model);
         // OpenAI reports usage at the end; the last event corrects these zeros.
         let message = json!({
-            "id": chunk.get("id"), "type": "message", "role": "assistant", "model": chunk.get("model"), "content": [],
+            "id": self.id, "type": "message", "role": "assistant", "model": model, "content": [],
             "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 0, "output_tokens": 0},
         });
         write(&json!({"type": "message_start", "message": message}))
@@ -119,6 +158,10 @@ impl Events {
 
     fn delta(&mut self, delta: &Value) -> String {
         let mut written = String::new();
+        let thought = reasoning::of(delta);
+        if let Some((name, thought)) = thought {
+            written.push_str(&self.write_reasoning(name, thought));
+        }
         for text in [text_of(delta.get("content").unwrap_or(&Value::Null)), text(delta, "refusal").into()] {
             if !text.is_empty() {
                 written.push_str(&self.write_text(&text));
@@ -126,14 +169,31 @@ impl Events {
         }
         for call in list(delta, "tool_calls") {
             self.calls.read(call);
+            if let Some(extra) = call.get(reasoning::EXTRA).filter(|extra| is_present(extra)) {
+                self.extra.insert(text(call, "id").to_owned(), extra.clone());
+            }
         }
         written.push_str(&self.write_calls(false));
-        // Thinking blocks need a signature, so reasoning is dropped. A ping keeps the connection alive meanwhile.
-        let thinks = ["reasoning_content", "reasoning"].iter().any(|name| delta.get(*name).is_some_and(is_present));
-        if written.is_empty() && (thinks || delta.get("content").is_some_and(Value::is_array)) {
+        // A ping keeps the connection alive while nothing is shown.
+        if written.is_empty() && (thought.is_some() || delta.get("content").is_some_and(Value::is_array)) {
             written = write(&json!({"type": "ping"}));
         }
         written
+    }
+
+    fn write_reasoning(&mut self, name: &'static str, thought: &str) -> String {
+        // Thinking comes before everything else; later reasoning is kept for the next turn only.
+        let is_first = self.blocks == 0 || matches!(self.open, Some(Block::Thinking(_)));
+        if !self.expected.has_thinking || !is_first {
+            self.hidden.get_or_insert((name, String::new())).1.push_str(thought);
+            return String::new();
+        }
+        let mut written = String::new();
+        if self.open.is_none() {
+            let block = json!({"type": "thinking", "thinking": "", "signature": ""});
+            written = self.start_block(Block::Thinking(name), &block);
+        }
+        written + &self.write_delta(&json!({"type": "thinking_delta", "thinking": thought}))
     }
 
     fn write_text(&mut self, text: &str) -> String {
@@ -144,7 +204,7 @@ impl Events {
         let mut written = String::new();
         if self.open != Some(Block::Text) {
             written = self.write_calls(true);
-            written.push_str(&self.open(Block::Text, &json!({"type": "text", "text": ""})));
+            written.push_str(&self.start_block(Block::Text, &json!({"type": "text", "text": ""})));
         }
         let delta = json!({"type": "text_delta", "text": text});
         written + &self.write_delta(&delta)
@@ -153,9 +213,11 @@ impl Events {
     /// Writes the fragments of tool calls that can be written; with `all`, every remaining one.
     fn write_calls(&mut self, all: bool) -> String {
         let mut written = String::new();
-        while let Some(call) = self.calls.next(all) {
+        while let Some(call) = self.calls.next(all, &self.id) {
             if let Some(begin) = &call.begin {
-                written.push_str(&self.open(Block::Call, begin));
+                written.push_str(&self.write_returned(&begin.id));
+                let name = Arc::clone(&self.expected.names);
+                written.push_str(&self.start_block(Block::Call, &block(&begin.id, name.original(&begin.name))));
             }
             if !call.arguments.is_empty() {
                 written
@@ -165,28 +227,57 @@ impl Events {
         written
     }
 
+    /// Writes the blocks that the upstream wants back with the call that the client calls `id`.
+    fn write_returned(&mut self, id: &str) -> String {
+        let mut blocks = Vec::new();
+        if let Some((name, thought)) = self.hidden.take() {
+            blocks.push(reasoning::block(name, &thought, false));
+        }
+        let original = self.extra.keys().find(|known| tool_id::to_anthropic(known) == id || known.is_empty()).cloned();
+        if let Some(extra) = original.and_then(|known| self.extra.shift_remove(&known)) {
+            blocks.push(reasoning::extra_block(id, &extra));
+        }
+        let mut written = String::new();
+        for block in blocks {
+            written.push_str(&self.close_block());
+            written.push_str(&self.write_start(&block));
+            written.push_str(&write(&json!({"type": "content_block_stop", "index": self.blocks - 1})));
+        }
+        written
+    }
+
     /// Writes a delta of the open block, which is always the last one.
     fn write_delta(&self, delta: &Value) -> String {
         write(&json!({"type": "content_block_delta", "index": self.blocks.saturating_sub(1), "delta": delta}))
     }
 
-    fn open(&mut self, kind: Block, block: &Value) -> String {
-        let written = self.close();
-        let idx = self.blocks;
-        self.blocks += 1;
+    fn start_block(&mut self, kind: Block, block: &Value) -> String {
+        let written = self.close_block();
         self.open = Some(kind);
-        written + &write(&json!({"type": "content_block_start", "index": idx, "content_block": block}))
+        written + &self.write_start(block)
     }
 
-    fn close(&mut self) -> String {
-        match self.open.take() {
-            Some(_) => write(&json!({"type": "content_block_stop", "index": self.blocks.saturating_sub(1)})),
-            None => String::new(),
-        }
+    fn write_start(&mut self, block: &Value) -> String {
+        let idx = self.blocks;
+        self.blocks += 1;
+        write(&json!({"type": "content_block_start", "index": idx, "content_block": block}))
+    }
+
+    fn close_block(&mut self) -> String {
+        let Some(open) = self.open.take() else {
+            return String::new();
+        };
+        let signed = match open {
+            Block::Thinking(name) => {
+                self.write_delta(&json!({"type": "signature_delta", "signature": reasoning::signature(name)}))
+            }
+            Block::Text | Block::Call => String::new(),
+        };
+        signed + &write(&json!({"type": "content_block_stop", "index": self.blocks.saturating_sub(1)}))
     }
 
     fn stop(&mut self) -> String {
-        if !self.begun || std::mem::replace(&mut self.ended, true) {
+        if self.id.is_empty() || std::mem::replace(&mut self.ended, true) {
             return String::new();
         }
         let mut written = self.write_calls(true);
@@ -194,7 +285,7 @@ impl Events {
             let held = std::mem::take(&mut self.held);
             written.push_str(&self.write_text(&held));
         }
-        written.push_str(&self.close());
+        written.push_str(&self.close_block());
         let reason = stop_reason(self.finish_reason.as_deref().unwrap_or_default(), !self.calls.is_empty());
         let usage = self.usage.take().unwrap_or_else(|| json!({"output_tokens": 0}));
         let delta = json!({"stop_reason": reason, "stop_sequence": null});

@@ -2,53 +2,85 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::json::{is_present, list, text, unsupported};
+use super::{
+    super::{
+        json::{is_present, list, text, unsupported},
+        number,
+        raw_text::BlockInputs,
+        schema,
+        tool_name::ToolNames,
+        user_id,
+    },
+    content::content,
+    turn::{assistant, user},
+};
 use crate::api::Invalid;
 
 /// The format named in errors about unsupported fields.
-const TARGET_FORMAT: &str = "OpenAI";
+pub(super) const TARGET_FORMAT: &str = "OpenAI";
 
 /// Fields that request a feature which chat completions do not support.
 const UNSUPPORTED_FIELDS: [&str; 3] = ["mcp_servers", "container", "prefill"];
 
-/// Translates the messages request `written`.
+/// The field that limits the output; [`super::super::Translation::body`] renames it for upstreams that know the older name.
+pub(in super::super) const OUTPUT_LIMIT: &str = "max_completion_tokens";
+
+/// Most stop sequences that OpenAI takes (Chat API, `stop`).
+const MOST_STOPS: usize = 4;
+
+/// Translates the messages request `written`, whose JSON text is `body`; tool names that OpenAI does not take are entered in
+/// `names`.
 ///
-/// It drops `top_k`, `cache_control`, `service_tier`, the thinking of earlier turns, and unknown fields.
+/// It drops `top_k`, `cache_control`, `service_tier`, the thinking of earlier turns that is not the upstream's own, and
+/// unknown fields.
 ///
 /// # Errors
 ///
 /// Refuses fields that chat completions cannot express, naming their path.
-pub fn completion(written: &Value) -> Result<Value, Invalid> {
+pub(in super::super) fn completion(written: &Value, body: &str, names: &mut ToolNames) -> Result<Value, Invalid> {
     if let Some(name) = UNSUPPORTED_FIELDS.into_iter().find(|name| written.get(*name).is_some_and(is_present)) {
         return Err(unsupported(name, TARGET_FORMAT));
     }
     let mut request = Map::new();
     request.insert("model".to_owned(), written.get("model").cloned().unwrap_or_default());
-    request.insert("messages".to_owned(), Value::from(messages(written)?));
-    let same = [
-        ("max_tokens", "max_completion_tokens"),
-        ("temperature", "temperature"),
-        ("top_p", "top_p"),
-        ("stop_sequences", "stop"),
-        ("stream", "stream"),
-    ];
-    for (theirs, ours) in same {
-        if let Some(value) = written.get(theirs).filter(|value| !value.is_null()) {
-            request.insert(ours.to_owned(), value.clone());
+    request.insert("messages".to_owned(), Value::from(messages(written, &BlockInputs::of(body), names)?));
+    if let Some(most) = number::limit(written, &["max_tokens"])? {
+        request.insert(OUTPUT_LIMIT.to_owned(), json!(most));
+    }
+    for name in ["temperature", "top_p"] {
+        if let Some(value) = written.get(name).filter(|value| !value.is_null()) {
+            request.insert(name.to_owned(), number::json(name, value)?);
         }
     }
+    stop(written, &mut request)?;
     if written.get("stream") == Some(&Value::Bool(true)) {
+        request.insert("stream".to_owned(), Value::Bool(true));
         // Messages always report usage at the end of a stream.
         request.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
-    if let Some(user) = written.pointer("/metadata/user_id").and_then(Value::as_str) {
-        request.insert("user".to_owned(), Value::from(user));
+    let user = written.pointer("/metadata/user_id").and_then(Value::as_str).filter(|user| !user.is_empty());
+    if let Some(user) = user {
+        request.insert("user".to_owned(), Value::from(user_id::to_openai(user)));
     }
     if let Some(format) = written.pointer("/output_config/format").filter(|format| is_present(format)) {
         request.insert("response_format".to_owned(), response_format(format)?);
     }
-    tools(written, &mut request)?;
+    tools(written, &mut request, names)?;
     Ok(Value::Object(request))
+}
+
+/// Translates the stop sequences; OpenAI refuses more than four and empty ones.
+fn stop(written: &Value, request: &mut Map<String, Value>) -> Result<(), Invalid> {
+    let sequences = list(written, "stop_sequences").iter().filter_map(Value::as_str);
+    let sequences: Vec<&str> = sequences.filter(|sequence| !sequence.is_empty()).collect();
+    if sequences.len() > MOST_STOPS {
+        let message = format!("`stop_sequences` has {} entries; OpenAI's format takes {MOST_STOPS}", sequences.len());
+        return Err(Invalid::new("stop_sequences", message));
+    }
+    if !sequences.is_empty() {
+        request.insert("stop".to_owned(), json!(sequences));
+    }
+    Ok(())
 }
 
 /// Returns OpenAI's `reasoning_effort` for the effort or thinking budget of the messages request `written`.
@@ -75,11 +107,12 @@ fn response_format(format: &Value) -> Result<Value, Invalid> {
     if text(format, "type") != "json_schema" {
         return Err(unsupported("output_config.format", TARGET_FORMAT));
     }
-    let schema = json!({"name": "answer", "schema": format.get("schema"), "strict": true});
-    Ok(json!({"type": "json_schema", "json_schema": schema}))
+    let written = format.get("schema").unwrap_or(&Value::Null);
+    let is_strict = schema::can_be_strict(written);
+    Ok(json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": written, "strict": is_strict}}))
 }
 
-fn messages(written: &Value) -> Result<Vec<Value>, Invalid> {
+fn messages(written: &Value, inputs: &BlockInputs<'_>, names: &mut ToolNames) -> Result<Vec<Value>, Invalid> {
     let mut messages = Vec::new();
     if let Some(system) = written.get("system").filter(|system| is_present(system)) {
         messages.push(json!({"role": "system", "content": content(system, "system")?}));
@@ -88,12 +121,15 @@ fn messages(written: &Value) -> Result<Vec<Value>, Invalid> {
     for (idx, turn) in turns.iter().enumerate() {
         let path = format!("messages[{idx}].content");
         match text(turn, "role") {
-            "assistant" => messages.push(assistant(turn, &path)?),
+            "assistant" => messages.extend(assistant(turn, inputs.turn(idx), names, &path)?),
             "system" => messages.push(
                 json!({"role": "system", "content": content(turn.get("content").unwrap_or(&Value::Null), &path)?}),
             ),
             _ => user(turn, &path, &mut messages)?,
         }
+    }
+    if messages.is_empty() {
+        return Err(Invalid::new("messages", "`messages` must contain a message"));
     }
     if turns.last().is_some_and(|turn| text(turn, "role") == "assistant") {
         // OpenAI would start a new message instead of continuing this one.
@@ -102,128 +138,23 @@ fn messages(written: &Value) -> Result<Vec<Value>, Invalid> {
     Ok(messages)
 }
 
-/// Translates a user turn. Tool results become separate messages and come first, directly after their tool calls.
-fn user(turn: &Value, path: &str, messages: &mut Vec<Value>) -> Result<(), Invalid> {
-    let Some(blocks) = turn.get("content").and_then(Value::as_array) else {
-        messages.push(json!({"role": "user", "content": text(turn, "content")}));
-        return Ok(());
-    };
-    let mut parts = Vec::new();
-    for (idx, block) in blocks.iter().enumerate() {
-        let path = format!("{path}[{idx}]");
-        if text(block, "type") != "tool_result" {
-            parts.push(part(block, &path)?);
-            continue;
-        }
-        let (result, shown) = tool_result(block, &path)?;
-        messages.push(result);
-        parts.extend(shown);
-    }
-    if !parts.is_empty() {
-        messages.push(json!({"role": "user", "content": plain(parts)}));
-    }
-    Ok(())
-}
-
-/// Returns the tool message, and the images of the result, which only a user message may contain.
-fn tool_result(block: &Value, path: &str) -> Result<(Value, Vec<Value>), Invalid> {
-    let mut parts = Vec::new();
-    let mut shown = Vec::new();
-    for (idx, block) in list(block, "content").iter().enumerate() {
-        let part = part(block, &format!("{path}.content[{idx}]"))?;
-        if text(&part, "type") == "text" { parts.push(part) } else { shown.push(part) }
-    }
-    let content = match block.get("content") {
-        Some(Value::String(text)) => Value::from(text.as_str()),
-        _ => plain(parts),
-    };
-    Ok((json!({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": content}), shown))
-}
-
-fn assistant(turn: &Value, path: &str) -> Result<Value, Invalid> {
-    let Some(blocks) = turn.get("content").and_then(Value::as_array) else {
-        return Ok(json!({"role": "assistant", "content": text(turn, "content")}));
-    };
-    let mut parts = Vec::new();
-    let mut calls = Vec::new();
-    for (idx, block) in blocks.iter().enumerate() {
-        match text(block, "type") {
-            "text" => parts.push(text(block, "text")),
-            "tool_use" => calls.push(tool_call(block)),
-            // Thinking is signed for Anthropic and is not part of the reply.
-            "thinking" | "redacted_thinking" => {}
-            _ => return Err(unsupported(format!("{path}[{idx}]"), TARGET_FORMAT)),
-        }
-    }
-    // Content may be null only beside tool calls.
-    let is_silent = parts.is_empty() && !calls.is_empty();
-    let content = if is_silent { Value::Null } else { Value::from(parts.concat()) };
-    let mut message = json!({"role": "assistant", "content": content});
-    if let Some(message) = message.as_object_mut().filter(|_| !calls.is_empty()) {
-        message.insert("tool_calls".to_owned(), Value::from(calls));
-    }
-    Ok(message)
-}
-
-fn tool_call(block: &Value) -> Value {
-    let input = block.get("input").map_or_else(|| "{}".to_owned(), Value::to_string);
-    json!({"id": block.get("id"), "type": "function", "function": {"name": block.get("name"), "arguments": input}})
-}
-
-/// Translates message content: a string or a list of blocks.
-fn content(written: &Value, path: &str) -> Result<Value, Invalid> {
-    let Some(blocks) = written.as_array() else {
-        return Ok(written.clone());
-    };
-    let parts = blocks.iter().enumerate().map(|(idx, block)| part(block, &format!("{path}[{idx}]")));
-    Ok(plain(parts.collect::<Result<_, _>>()?))
-}
-
-/// Returns a single text part as a string, which every upstream accepts.
-fn plain(mut parts: Vec<Value>) -> Value {
-    match (parts.pop(), parts.is_empty()) {
-        (None, _) => Value::from(""),
-        (Some(only), true) if text(&only, "type") == "text" => Value::from(text(&only, "text")),
-        (Some(last), _) => {
-            parts.push(last);
-            Value::from(parts)
-        }
-    }
-}
-
-fn part(block: &Value, path: &str) -> Result<Value, Invalid> {
-    let source = block.get("source").unwrap_or(&Value::Null);
-    match (text(block, "type"), text(source, "type")) {
-        ("text", _) => Ok(json!({"type": "text", "text": text(block, "text")})),
-        ("image", "base64") => Ok(json!({"type": "image_url", "image_url": {"url": data_url(source)}})),
-        ("image", "url") => Ok(json!({"type": "image_url", "image_url": {"url": source.get("url")}})),
-        ("document", "text") => Ok(json!({"type": "text", "text": text(source, "data")})),
-        ("document", "base64") => {
-            let name = block.get("title").and_then(Value::as_str).unwrap_or("document.pdf");
-            Ok(json!({"type": "file", "file": {"filename": name, "file_data": data_url(source)}}))
-        }
-        _ => Err(unsupported(path, TARGET_FORMAT)),
-    }
-}
-
-fn data_url(source: &Value) -> String {
-    format!("data:{};base64,{}", text(source, "media_type"), text(source, "data"))
-}
-
-fn tools(written: &Value, request: &mut Map<String, Value>) -> Result<(), Invalid> {
+fn tools(written: &Value, request: &mut Map<String, Value>, names: &mut ToolNames) -> Result<(), Invalid> {
     let mut tools = Vec::new();
     for (idx, tool) in list(written, "tools").iter().enumerate() {
         if !matches!(text(tool, "type"), "" | "custom") {
             return Err(unsupported(format!("tools[{idx}]"), TARGET_FORMAT));
         }
+        let schema = schema::object(tool.get("input_schema"));
         let mut function = Map::new();
-        for (theirs, ours) in
-            [("name", "name"), ("description", "description"), ("input_schema", "parameters"), ("strict", "strict")]
-        {
-            if let Some(value) = tool.get(theirs).filter(|value| !value.is_null()) {
-                function.insert(ours.to_owned(), value.clone());
-            }
+        function.insert("name".to_owned(), json!(names.map(text(tool, "name"))));
+        let description = text(tool, "description");
+        if !description.is_empty() {
+            function.insert("description".to_owned(), json!(description));
         }
+        if tool.get("strict") == Some(&Value::Bool(true)) && schema::can_be_strict(&schema) {
+            function.insert("strict".to_owned(), Value::Bool(true));
+        }
+        function.insert("parameters".to_owned(), schema);
         tools.push(json!({"type": "function", "function": function}));
     }
     if tools.is_empty() {
@@ -236,7 +167,7 @@ fn tools(written: &Value, request: &mut Map<String, Value>) -> Result<(), Invali
     let chosen = match text(choice, "type") {
         "any" => Value::from("required"),
         "none" => Value::from("none"),
-        "tool" => json!({"type": "function", "function": {"name": choice.get("name")}}),
+        "tool" => json!({"type": "function", "function": {"name": names.map(text(choice, "name"))}}),
         _ => Value::from("auto"),
     };
     request.insert("tool_choice".to_owned(), chosen);
@@ -245,3 +176,6 @@ fn tools(written: &Value, request: &mut Map<String, Value>) -> Result<(), Invali
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

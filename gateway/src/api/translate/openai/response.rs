@@ -3,45 +3,63 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::json::{error_message, read},
+    super::{
+        json::{error_message, readable, text},
+        raw_text::Inputs,
+        tool_id,
+        tool_name::ToolNames,
+    },
     finish_reason, usage,
 };
+use crate::api::error_code;
 
-/// Translates the message `body` to a chat completion; `created` is the current time in Unix seconds.
-pub fn completion(body: &[u8], created: u64) -> Option<Vec<u8>> {
-    let message = read(body)?;
-    let blocks = message.get("content")?.as_array()?;
-    let kind = |block: &&Value, kind: &str| block.get("type").and_then(Value::as_str) == Some(kind);
-    let texts: Vec<&str> = blocks
-        .iter()
-        .filter(|block| kind(block, "text"))
-        .filter_map(|block| block.get("text").and_then(Value::as_str))
-        .collect();
-    let calls: Vec<Value> = blocks.iter().filter(|block| kind(block, "tool_use")).map(tool_call).collect();
+/// Translates the message `body` to a chat completion; `created` is the current time in Unix seconds, `names` are the tool
+/// names that were mapped in the request.
+pub(in super::super) fn completion(body: &[u8], created: u64, names: &ToolNames) -> Option<String> {
+    let body = readable(body)?;
+    let message: Value = serde_json::from_str(&body).ok()?;
+    let inputs = Inputs::of_message(&body);
+    let mut texts = Vec::new();
+    let mut calls = Vec::new();
+    for (idx, block) in message.get("content")?.as_array()?.iter().enumerate() {
+        match text(block, "type") {
+            "text" => texts.push(text(block, "text")),
+            "tool_use" => calls.push(tool_call(block, inputs.get(idx), names)),
+            _ => {}
+        }
+    }
     let content = if texts.is_empty() { Value::Null } else { Value::from(texts.concat()) };
     let mut answer = json!({"role": "assistant", "content": content, "refusal": null});
     if let Some(answer) = answer.as_object_mut().filter(|_| !calls.is_empty()) {
         answer.insert("tool_calls".to_owned(), Value::from(calls));
     }
-    let stop = message.get("stop_reason").and_then(Value::as_str).unwrap_or_default();
+    let stop = text(&message, "stop_reason");
     let completion = json!({
         "id": message.get("id"), "object": "chat.completion", "created": created, "model": message.get("model"),
         "choices": [{"index": 0, "message": answer, "logprobs": null, "finish_reason": finish_reason(stop)}],
         "usage": usage(message.get("usage").unwrap_or(&Value::Null)),
     });
-    serde_json::to_vec(&completion).ok()
+    Some(completion.to_string())
 }
 
-fn tool_call(block: &Value) -> Value {
-    let input = block.get("input").map_or_else(|| "{}".to_owned(), Value::to_string);
-    json!({"id": block.get("id"), "type": "function", "function": {"name": block.get("name"), "arguments": input}})
+/// Translates a tool call; `input` is its input as the upstream wrote it.
+fn tool_call(block: &Value, input: Option<&str>, names: &ToolNames) -> Value {
+    let arguments = match (input, block.get("input")) {
+        (Some(input), _) => input.to_owned(),
+        (None, Some(input)) => input.to_string(),
+        (None, None) => "{}".to_owned(),
+    };
+    let function = json!({"name": names.original(text(block, "name")), "arguments": arguments});
+    json!({"id": tool_id::to_openai(text(block, "id")), "type": "function", "function": function})
 }
 
 /// Translates Anthropic's error object to OpenAI's; none if `body` is not an error object.
 pub fn error(body: &[u8]) -> Option<Vec<u8>> {
-    let written = read(body)?;
+    let written: Value = serde_json::from_str(&readable(body)?).ok()?;
     let error = written.get("error")?;
-    let error = json!({"message": error_message(error), "type": error.get("type"), "param": null, "code": null});
+    let message = error_message(error).unwrap_or_default();
+    let code = error_code::openai_code(text(error, "type"), message);
+    let error = json!({"message": message, "type": error.get("type"), "param": null, "code": code});
     serde_json::to_vec(&json!({"error": error})).ok()
 }
 
@@ -57,7 +75,7 @@ mod tests {
                         {"type": "tool_use", "id": "c1", "name": "look", "input": {"at": 1}}],
             "usage": {"input_tokens": 6, "cache_read_input_tokens": 4, "output_tokens": 5},
         });
-        let written = completion(message.to_string().as_bytes(), 9).unwrap();
+        let written = completion(message.to_string().as_bytes(), 9, &ToolNames::default()).unwrap();
         let function = json!({"name": "look", "arguments": "{\"at\":1}"});
         let answer = json!({"role": "assistant", "content": "Let me look.", "refusal": null,
                             "tool_calls": [{"id": "c1", "type": "function", "function": function}]});
@@ -67,7 +85,7 @@ mod tests {
             "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
                       "prompt_tokens_details": {"cached_tokens": 4}},
         });
-        assert_eq!(serde_json::from_slice::<Value>(&written).unwrap(), expected);
+        assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), expected);
     }
 
     #[test]

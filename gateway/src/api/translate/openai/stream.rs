@@ -1,10 +1,16 @@
 //! Translates a stream of message events to a stream of chat completion chunks, event by event.
 
+use std::{collections::HashMap, sync::Arc};
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{
-    super::json::{error_event, error_message, read},
+    super::{
+        json::{error_event, read, stream_error, text},
+        tool_id,
+        tool_name::ToolNames,
+    },
     finish_reason, usage,
 };
 use crate::api::{
@@ -24,15 +30,25 @@ pub struct Chunks {
     id: Value,
     model: Value,
     usage: Value,
-    /// The number of tool calls so far; OpenAI numbers them separately from text.
-    calls: usize,
+    /// The tool calls by the index of their block; OpenAI numbers them separately from text.
+    calls: HashMap<u64, Call>,
+    names: Arc<ToolNames>,
     stopped: bool,
     failure: Option<&'static str>,
 }
 
+/// A tool call, as far as it has arrived.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    number: usize,
+    /// Whether any of its arguments were sent.
+    has_arguments: bool,
+}
+
 impl Chunks {
-    /// Returns a translator of events of at most `most` bytes; `with_usage` sends usage in a separate chunk.
-    pub fn new(most: usize, created: u64, with_usage: bool) -> Self {
+    /// Returns a translator of events of at most `most` bytes; `with_usage` sends usage in a separate chunk, `names` are the
+    /// tool names that were mapped in the request.
+    pub(in super::super) fn new(most: usize, created: u64, with_usage: bool, names: Arc<ToolNames>) -> Self {
         let usage = json!({});
         Self {
             splitter: Splitter::new(most),
@@ -41,7 +57,8 @@ impl Chunks {
             id: Value::Null,
             model: Value::Null,
             usage,
-            calls: 0,
+            calls: HashMap::new(),
+            names,
             stopped: false,
             failure: None,
         }
@@ -79,7 +96,10 @@ impl Chunks {
         if self.stopped {
             return String::new();
         }
-        match event.get("type").and_then(Value::as_str).unwrap_or_default() {
+        if let Some(message) = stream_error(event) {
+            return self.broken(message);
+        }
+        match text(event, "type") {
             "message_start" => {
                 let message = event.get("message").unwrap_or(&Value::Null);
                 self.id = message.get("id").cloned().unwrap_or_default();
@@ -87,8 +107,9 @@ impl Chunks {
                 self.count(message.get("usage"));
                 self.chunk(&json!({"role": "assistant", "content": ""}), None)
             }
-            "content_block_start" => self.block(event.get("content_block").unwrap_or(&Value::Null)),
-            "content_block_delta" => self.delta(event.get("delta").unwrap_or(&Value::Null)),
+            "content_block_start" => self.start_block(event),
+            "content_block_delta" => self.delta(event),
+            "content_block_stop" => self.stop_block(event),
             "message_delta" => {
                 self.count(event.get("usage"));
                 match event.pointer("/delta/stop_reason").and_then(Value::as_str) {
@@ -97,33 +118,57 @@ impl Chunks {
                 }
             }
             "message_stop" => self.stop(),
-            "error" => self.broken(event.get("error").and_then(error_message).unwrap_or("the upstream failed")),
             "ping" => ALIVE.to_owned(),
             _ => String::new(),
         }
     }
 
-    fn block(&mut self, block: &Value) -> String {
-        if block.get("type").and_then(Value::as_str) != Some("tool_use") {
-            return String::new();
-        }
-        let function = json!({"name": block.get("name"), "arguments": ""});
-        let call = json!({"index": self.calls, "id": block.get("id"), "type": "function", "function": function});
-        self.calls += 1;
-        self.chunk(&json!({"tool_calls": [call]}), None)
-    }
-
-    fn delta(&self, delta: &Value) -> String {
-        let text = |name: &str| delta.get(name).and_then(Value::as_str);
-        match (text("text"), text("partial_json")) {
-            (Some(text), _) => self.chunk(&json!({"content": text}), None),
-            (None, Some(json)) => {
-                let call = json!({"index": self.calls.saturating_sub(1), "function": {"arguments": json}});
+    /// Translates the start of a block, with the content that it may already have.
+    fn start_block(&mut self, event: &Value) -> String {
+        let block = event.get("content_block").unwrap_or(&Value::Null);
+        match text(block, "type") {
+            "text" if !text(block, "text").is_empty() => self.chunk(&json!({"content": text(block, "text")}), None),
+            "tool_use" => {
+                let input = block.get("input").filter(|input| input.as_object().is_some_and(|input| !input.is_empty()));
+                let call = Call { number: self.calls.len(), has_arguments: input.is_some() };
+                self.calls.insert(block_index(event), call);
+                let arguments = input.map(Value::to_string).unwrap_or_default();
+                let function = json!({"name": self.names.original(text(block, "name")), "arguments": arguments});
+                let id = tool_id::to_openai(text(block, "id"));
+                let call = json!({"index": call.number, "id": id, "type": "function", "function": function});
                 self.chunk(&json!({"tool_calls": [call]}), None)
             }
-            // Chunks cannot carry thinking; a comment keeps the connection alive meanwhile.
-            (None, None) => ALIVE.to_owned(),
+            _ => String::new(),
         }
+    }
+
+    fn delta(&mut self, event: &Value) -> String {
+        let delta = event.get("delta").unwrap_or(&Value::Null);
+        match text(delta, "type") {
+            "text_delta" => self.chunk(&json!({"content": text(delta, "text")}), None),
+            "input_json_delta" => self.arguments(block_index(event), text(delta, "partial_json")),
+            // Chunks cannot carry thinking; a comment keeps the connection alive meanwhile.
+            _ => ALIVE.to_owned(),
+        }
+    }
+
+    /// Ends a block. A call without arguments has the empty object, as in a whole response.
+    fn stop_block(&mut self, event: &Value) -> String {
+        let idx = block_index(event);
+        match self.calls.get(&idx) {
+            Some(call) if !call.has_arguments => self.arguments(idx, "{}"),
+            _ => String::new(),
+        }
+    }
+
+    /// Writes a fragment of the arguments of the call in block `idx`.
+    fn arguments(&mut self, idx: u64, fragment: &str) -> String {
+        let Some(call) = self.calls.get_mut(&idx).filter(|_| !fragment.is_empty()) else {
+            return ALIVE.to_owned();
+        };
+        call.has_arguments = true;
+        let call = json!({"index": call.number, "function": {"arguments": fragment}});
+        self.chunk(&json!({"tool_calls": [call]}), None)
     }
 
     /// Updates the usage; later counts replace earlier ones.
@@ -174,6 +219,10 @@ impl Chunks {
     }
 }
 
+fn block_index(event: &Value) -> u64 {
+    event.get("index").and_then(Value::as_u64).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +254,7 @@ data: {"type":"message_stop"}
 "#;
 
     fn chunks(with_usage: bool, size: usize) -> Vec<String> {
-        let mut chunks = Chunks::new(1_000, 5, with_usage);
+        let mut chunks = Chunks::new(1_000, 5, with_usage, Arc::default());
         let text: String =
             EVENTS.as_bytes().chunks(size).map(|piece| chunks.push(Bytes::copy_from_slice(piece))).collect();
         sse::data(text.as_bytes())
@@ -242,7 +291,7 @@ data: {"type":"message_stop"}
 
     #[test]
     fn a_truncated_stream_has_no_done() {
-        let mut chunks = Chunks::new(1_000, 5, false);
+        let mut chunks = Chunks::new(1_000, 5, false, Arc::default());
         let half = EVENTS.split("event: message_stop").next().unwrap();
         assert!(!chunks.push(Bytes::from(half)).contains("[DONE]"));
         let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"x\",\"message\":\"gone\"}}\n\n";

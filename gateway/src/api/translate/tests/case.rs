@@ -3,7 +3,10 @@
 use insta::Settings;
 use serde_json::{Value, json};
 
-use crate::api::{Wire, translate::Translation};
+use crate::api::{
+    Wire,
+    translate::{Dialect, Translation},
+};
 
 /// Runs `test` with its snapshots under `tests/golden/translate`.
 pub(super) fn golden(test: impl FnOnce()) {
@@ -33,7 +36,9 @@ pub(super) fn refusals(wire: Wire, fragments: &[Value]) -> String {
         let mut request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
         request.as_object_mut().unwrap().extend(fragment.as_object().unwrap().clone());
         let said = match Translation::of(wire, request.to_string().as_bytes()) {
-            Ok(translation) => format!("is left out: {}", String::from_utf8_lossy(&translation.body("m", false))),
+            Ok(translation) => {
+                format!("is left out: {}", String::from_utf8_lossy(&translation.body("m", Dialect::default())))
+            }
             Err(invalid) => format!("{}: {invalid}", invalid.param),
         };
         lines.push_str(&format!("{fragment}\n    {said}\n"));
