@@ -2,6 +2,7 @@
 
 pub mod wire;
 pub mod fields;
+mod harness;
 pub mod content;
 pub mod facts;
 pub mod chat;

@@ -17,6 +17,7 @@ mod endpoint_guard;
 mod attempt;
 mod first_event;
 mod upstream_call;
+mod failure_table;
 mod passive_health;
 mod send;
 mod stream;

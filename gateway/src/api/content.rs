@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::Fields;
+use super::{Fields, harness};
 use crate::decide::{Capability, RequiredCapabilities};
 
 /// Bytes per token: the rule of thumb for English text and BPE vocabularies. The estimates are used only for context
@@ -34,7 +34,8 @@ pub fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
 pub fn read(value: &RawValue, needs: &mut RequiredCapabilities) -> Content {
     let mut content = Content::default();
     if let Ok(text) = serde_json::from_str::<String>(value.get()) {
-        return Content { text, has_text: true, ..Content::default() };
+        content.push_user_text(text);
+        return content;
     }
     let Some(parts) = elements(value) else {
         return Content { others: weigh(value), ..Content::default() };
@@ -46,7 +47,7 @@ pub fn read(value: &RawValue, needs: &mut RequiredCapabilities) -> Content {
         match part.string("type").as_deref() {
             Some("text" | "input_text" | "output_text") => match part.string("text") {
                 Some(text) => {
-                    content.push(&text);
+                    content.push_user_text(text);
                     continue;
                 }
                 None => content.push(""),
@@ -95,6 +96,15 @@ impl Content {
     /// Returns the bytes of text, including tool calls and tool results.
     pub fn bytes(&self) -> usize {
         self.text.len() + self.others
+    }
+
+    /// Adds text as far as a person wrote it; what a coding agent's harness added counts as other text.
+    fn push_user_text(&mut self, text: String) {
+        let own = harness::without_additions(&text);
+        self.others += text.len() - own.len();
+        if own.len() == text.len() || !own.trim().is_empty() {
+            self.push(if own.len() == text.len() { &text } else { own.trim() });
+        }
     }
 
     fn push(&mut self, text: &str) {

@@ -5,6 +5,7 @@
 
 use std::{borrow::Cow, fmt, ops::Range};
 
+use super::Invalid;
 use bytes::{Bytes, BytesMut};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -44,6 +45,19 @@ impl<'a> Fields<'a> {
     pub fn upper_bound(&self, names: &[&str]) -> UpperBound {
         let values = self.0.iter().filter(|(key, _)| names.contains(&&**key)).map(|(_, value)| UpperBound::of(value));
         values.fold(UpperBound::default(), UpperBound::max)
+    }
+
+    /// Refuses names that differ from one of `known` only in case: upstreams that ignore case would read another value.
+    pub fn check_case(&self, known: &[&str]) -> Result<(), Invalid> {
+        let differs = |key: &str| known.iter().find(|name| key.eq_ignore_ascii_case(name) && key != **name);
+        let found = self.0.iter().find_map(|(key, _)| Some((key, differs(key)?)));
+        match found {
+            Some((key, name)) => {
+                let message = format!("`{key}` is ambiguous: upstreams may read it as `{name}`; write `{name}`");
+                Err(Invalid::new(key.to_string(), message))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Returns the object with the field `from` called `to`; every value keeps its text.

@@ -2,6 +2,27 @@
 
 use super::{Facts, Fields, Invalid, Wire, chat, completions, messages, responses};
 
+/// Fields that decide rights, budgets and the kind of response.
+const READ_FIELDS: [&str; 17] = [
+    "model",
+    "messages",
+    "input",
+    "prompt",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "n",
+    "best_of",
+    "stream",
+    "stream_options",
+    "user",
+    "metadata",
+    "tools",
+    "system",
+    "instructions",
+    "previous_response_id",
+];
+
 impl Facts {
     /// Reads the facts of a request in format `wire` from its top-level `fields`.
     pub fn read(wire: Wire, fields: &Fields<'_>) -> Result<Self, Invalid> {
@@ -12,6 +33,7 @@ impl Facts {
             Wire::Responses => responses::facts(fields)?,
             Wire::Messages => messages::facts(fields)?,
         };
+        fields.check_case(&READ_FIELDS)?;
         facts.stream = fields.is_true("stream");
         let (most, schema): (&[&str], _) = match wire {
             Wire::Chat => (&["max_completion_tokens", "max_tokens"], Some("response_format")),

@@ -14,6 +14,7 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
     };
     if let Ok(text) = serde_json::from_str::<String>(input.get()) {
         facts.prompt_bytes += text.len();
+        facts.push_opening("user", &text);
         facts.text = text;
         return Ok(facts);
     }

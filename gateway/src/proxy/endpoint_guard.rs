@@ -31,8 +31,8 @@ impl EndpointGuard {
         }
     }
 
-    /// Records that the response was truncated.
+    /// Records that the response was truncated, which speaks about this LLM at this upstream.
     pub(super) fn response_truncated(&self) {
-        self.endpoint.upstream.breaker.record_stream_failure(Instant::now());
+        self.endpoint.breaker.record_stream_failure(Instant::now());
     }
 }

@@ -122,6 +122,7 @@ impl Error {
                 Failure::Connect(_)
                 | Failure::Closed(_)
                 | Failure::Unreadable
+                | Failure::Redirect
                 | Failure::Unsupported
                 | Failure::Request(_),
             ) => StatusCode::BAD_GATEWAY,
@@ -179,6 +180,7 @@ impl Error {
                 Failure::Connect(_) => "upstream_unreachable",
                 Failure::Closed(_) => "upstream_closed",
                 Failure::Unreadable => "upstream_unreadable",
+                Failure::Redirect => "upstream_redirect",
                 Failure::FirstByte => "upstream_timeout",
                 Failure::Unsupported | Failure::Request(_) => "upstream_unsupported",
             },

@@ -4,14 +4,14 @@ use http::{HeaderValue, Response, header};
 
 use super::{Error, error::Origin, request_log::RequestLog};
 use crate::{
-    api::{ErrorBody, Wire},
+    api::{ErrorBody, Wire, error_code},
     upstream::{Body, body},
 };
 
 /// Returns the response for `error`, and ends the request that `log` belongs to.
 pub(super) fn build(error: &Error, wire: Option<Wire>, log: Option<RequestLog>) -> Response<Body> {
     log_error(error);
-    let mut response = Response::new(body::full(error_body(error).to_json(wire)));
+    let mut response = Response::new(body::full(error_body(error, wire).to_json(wire)));
     *response.status_mut() = error.status();
     let headers = response.headers_mut();
     if let Some(log) = log {
@@ -47,8 +47,9 @@ pub(super) fn truncation_event(wire: Wire, message: &'static str) -> String {
     body.to_event(wire)
 }
 
-fn error_body(error: &Error) -> ErrorBody {
+fn error_body(error: &Error, wire: Option<Wire>) -> ErrorBody {
     let kind = match (error.origin(), error.status().as_u16()) {
+        (Origin::Client, status) if wire == Some(Wire::Messages) => error_code::anthropic_type(status),
         (Origin::Client, 401) => "authentication_error",
         (Origin::Client, 403) => "permission_error",
         (Origin::Client, 429) => "rate_limit_error",

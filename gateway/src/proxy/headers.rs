@@ -2,8 +2,6 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::api::overrides::PREFIX;
-
 /// Space for the headers that are usually added.
 const ADDED: usize = 4;
 
@@ -16,51 +14,78 @@ pub(super) enum Credentials {
     Gateway,
 }
 
-/// Returns the client's headers that are forwarded to an upstream.
+/// Request headers that are forwarded: what a caller says about itself, its trace and its request. Everything that a browser
+/// adds about the page, and every cookie, stays here.
+const REQUEST_HEADERS: [&str; 11] = [
+    "accept",
+    "user-agent",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "idempotency-key",
+    "x-request-id",
+    "x-client-request-id",
+    "x-session-id",
+    "x-title",
+    "http-referer",
+];
+
+/// Prefixes of request headers that are forwarded: the vendors' own.
+const REQUEST_PREFIXES: [&str; 3] = ["openai-", "anthropic-", "x-stainless-"];
+
+/// Request headers that authenticate the client, under each vendor's name.
+const CREDENTIALS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+
+/// Response headers that are forwarded. Cookies, policies for browsers and alternative services are the upstream's own, and
+/// organizations are the operator's.
+const RESPONSE_HEADERS: [&str; 14] = [
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "content-disposition",
+    "content-language",
+    "cache-control",
+    "etag",
+    "date",
+    "retry-after",
+    "retry-after-ms",
+    "request-id",
+    "x-request-id",
+    "x-should-retry",
+    "openai-processing-ms",
+];
+
+/// Prefixes of response headers that are forwarded: rate limits.
+const RESPONSE_PREFIXES: [&str; 3] = ["x-ratelimit-", "anthropic-ratelimit-", "ratelimit-"];
+
+/// Returns the client's headers that are forwarded to an upstream. The body is JSON, whatever the client calls it.
 pub(super) fn request_headers(headers: &HeaderMap, credentials: Credentials) -> HeaderMap {
-    let are_for_gateway = credentials == Credentials::Gateway;
-    let mut kept = end_to_end(headers, |name| is_replaced(name) || (are_for_gateway && is_credential(name)));
+    let is_forwarded = |name: &str| {
+        is_listed(name, &REQUEST_HEADERS, &REQUEST_PREFIXES)
+            || (credentials == Credentials::Upstream && CREDENTIALS.contains(&name))
+    };
+    let mut kept = end_to_end(headers, is_forwarded);
+    kept.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // A compressed response could not be parsed for its end and usage.
     kept.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     kept
-}
-
-/// Hop-by-hop headers (RFC 9110, 7.6.1).
-fn is_hop_by_hop(name: &str) -> bool {
-    // `proxy-connection` was never standardised, but some clients send it to proxies.
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "proxy-connection"
-    )
-}
-
-/// Request headers that the gateway sets itself or drops: the body may change length, cookies belong to the gateway's
-/// origin, and compressed responses could not be parsed for their end and usage.
-fn is_replaced(name: &str) -> bool {
-    matches!(name, "host" | "content-length" | "cookie" | "expect" | "accept-encoding")
-}
-
-/// Request headers that authenticate the client.
-fn is_credential(name: &str) -> bool {
-    matches!(name, "authorization" | "x-api-key")
 }
 
 /// Returns an upstream's headers that are forwarded to the client.
 pub(super) fn response_headers(headers: &HeaderMap) -> HeaderMap {
     // A transfer coding overrides `content-length` (RFC 9112, 6.3), which may be wrong.
     let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
-    end_to_end(headers, |name| is_coded && name == header::CONTENT_LENGTH.as_str())
+    end_to_end(headers, |name| {
+        is_listed(name, &RESPONSE_HEADERS, &RESPONSE_PREFIXES) && !(is_coded && name == header::CONTENT_LENGTH.as_str())
+    })
 }
 
-/// Returns the end-to-end headers, without those that `is_excluded`.
-fn end_to_end(headers: &HeaderMap, is_excluded: impl Fn(&str) -> bool) -> HeaderMap {
+fn is_listed(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
+    names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Returns the headers that `is_forwarded`, without those that a `connection` header lists (RFC 9110, 7.6.1).
+fn end_to_end(headers: &HeaderMap, is_forwarded: impl Fn(&str) -> bool) -> HeaderMap {
     let listed: Vec<&str> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -71,11 +96,7 @@ fn end_to_end(headers: &HeaderMap, is_excluded: impl Fn(&str) -> bool) -> Header
     let mut kept = HeaderMap::with_capacity(headers.len() + ADDED);
     for (name, value) in headers {
         let written = name.as_str();
-        let ends_here = is_excluded(written)
-            || is_hop_by_hop(written)
-            || written.starts_with(PREFIX)
-            || listed.iter().any(|listed| written.eq_ignore_ascii_case(listed));
-        if !ends_here {
+        if is_forwarded(written) && !listed.iter().any(|listed| written.eq_ignore_ascii_case(listed)) {
             kept.append(name.clone(), value.clone());
         }
     }
@@ -113,7 +134,7 @@ mod tests {
         );
         let mut names: Vec<&str> = sent.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["accept-encoding", "idempotency-key", "openai-organization", "traceparent"]);
+        assert_eq!(names, ["accept-encoding", "content-type", "idempotency-key", "openai-organization", "traceparent"]);
         assert_eq!(sent["accept-encoding"], "identity");
     }
 
@@ -126,8 +147,34 @@ mod tests {
 
     #[test]
     fn repeated_headers_stay_repeated() {
-        let kept = response_headers(&headers(&[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("retry-after", "7")]));
-        assert_eq!(kept.get_all("set-cookie").iter().count(), 2);
+        let kept = response_headers(&headers(&[("x-ratelimit-x", "1"), ("x-ratelimit-x", "2"), ("retry-after", "7")]));
+        assert_eq!(kept.get_all("x-ratelimit-x").iter().count(), 2);
         assert_eq!(kept["retry-after"], "7");
+    }
+
+    #[test]
+    fn what_browsers_and_upstreams_say_about_themselves_stays_here() {
+        let page =
+            [("origin", "o"), ("referer", "r"), ("sec-fetch-site", "same-origin"), ("cookie", "c"), ("x-own", "1")];
+        let names = |kept: HeaderMap| kept.keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(request_headers(&headers(&page), Credentials::Upstream)), ["content-type", "accept-encoding"]);
+        let upstream = [
+            ("set-cookie", "a"),
+            ("strict-transport-security", "m"),
+            ("alt-svc", "h3"),
+            ("access-control-allow-origin", "*"),
+            ("openai-organization", "o"),
+            ("location", "l"),
+        ];
+        assert_eq!(names(response_headers(&headers(&upstream))), Vec::<String>::new());
+    }
+
+    #[test]
+    fn credentials_travel_only_to_an_upstream_they_are_for() {
+        for name in CREDENTIALS {
+            let sent = headers(&[(name, "k")]);
+            assert!(request_headers(&sent, Credentials::Upstream).contains_key(name), "{name}");
+            assert!(!request_headers(&sent, Credentials::Gateway).contains_key(name), "{name}");
+        }
     }
 }

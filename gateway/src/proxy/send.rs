@@ -14,6 +14,7 @@ use super::{
     attempts::Hedge,
     boxed::boxed,
     endpoint_filter::EndpointFilter,
+    failure_table::{Verdict, verdict},
     passive_health,
     read::ParsedRequest,
     request_log::RequestLog,
@@ -188,8 +189,9 @@ impl<'a> RetryLoop<'a> {
             Ok(response) => {
                 let now = Instant::now();
                 let first_byte = now.saturating_duration_since(started);
-                passive_health::record_response(attempt.endpoint, &response.head, first_byte, now);
-                if !self.ctx.snapshot.config.retry.statuses.contains(&response.head.status.as_u16()) {
+                let verdict = self.verdict(attempt, &response);
+                passive_health::record_response(attempt.endpoint, &response.head, verdict.health, first_byte, now);
+                if !verdict.fails_over {
                     log.response_started(attempt, &response, first_byte);
                     return Some(response);
                 }
@@ -208,6 +210,13 @@ impl<'a> RetryLoop<'a> {
         tracing::info!(llm = %attempt.endpoint.spec.llm, upstream, reason, "an attempt failed");
         log.attempt_failed(attempt, &reason);
         None
+    }
+
+    /// Returns what the response of `attempt` means.
+    fn verdict(&self, attempt: Attempt<'a>, response: &UpstreamResponse) -> Verdict {
+        let body = response.first.as_ref().and_then(|frame| frame.data_ref()).map_or(&[][..], |data| data);
+        let has_our_key = attempt.endpoint.upstream.config.api_key.is_some();
+        verdict(response.head.status, body, has_our_key, &self.ctx.snapshot.config)
     }
 
     /// Waits before the next round; returns false if the wait would be too long or no attempt is left.

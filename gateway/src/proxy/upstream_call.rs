@@ -2,8 +2,10 @@
 
 use std::{pin::pin, sync::Arc, time::Instant};
 
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 
 use super::{
     Snapshot,
@@ -18,7 +20,7 @@ use crate::{
     config::OutputLimit,
     decide::{Capability, Plan},
     upstream::{
-        Failure, Protocol, SimulatedRequest, UpstreamRequest,
+        Body, Failure, Protocol, SimulatedRequest, UpstreamRequest,
         translated::{self, BufferLimits},
     },
 };
@@ -119,12 +121,36 @@ impl<'a> RequestContext<'a> {
         };
         let config = &self.snapshot.config;
         let (head, mut body) = endpoint.upstream.send(call).await?.into_parts();
-        // A response that will be retried needs no body.
-        let is_retried = config.retry.statuses.contains(&head.status.as_u16());
-        let first = if is_retried { None } else { body.frame().await.transpose().map_err(Failure::Closed)? };
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::Closed("the upstream switched protocols without a request".into()));
         }
+        if head.status.is_redirection() {
+            return Err(Failure::Redirect);
+        }
+        // A response that will be retried needs no body.
+        let is_retried = config.retry.statuses.contains(&head.status.as_u16());
+        let mut first = if is_retried { None } else { body.frame().await.transpose().map_err(Failure::Closed)? };
+        if head.status.is_client_error() {
+            first = collect_error(first, &mut body).await?;
+        }
         Ok(UpstreamResponse { head, first, body, guard })
     }
+}
+
+/// Most bytes of an error response that are read to find out what it is about.
+const ERROR_BYTES: usize = 64 << 10;
+
+/// Reads the error response that starts with `first`, up to a limit, into one frame.
+async fn collect_error(first: Option<Frame<Bytes>>, body: &mut Body) -> Result<Option<Frame<Bytes>>, Failure> {
+    let Some(first) = first else {
+        return Ok(None);
+    };
+    let mut read = BytesMut::from(first.into_data().unwrap_or_default());
+    while read.len() < ERROR_BYTES {
+        match body.frame().await.transpose().map_err(Failure::Closed)? {
+            Some(frame) => read.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            None => break,
+        }
+    }
+    Ok(Some(Frame::data(read.freeze())))
 }

@@ -17,6 +17,9 @@ pub enum Failure {
     /// The response cannot be translated, for example an error object with status 200.
     #[error("the upstream's response cannot be read")]
     Unreadable,
+    /// The response is a redirect, which is not followed: it would send the prompt to another place.
+    #[error("the upstream redirects elsewhere")]
+    Redirect,
     /// The upstream cannot serve this request format.
     #[error("the upstream does not serve this kind of request")]
     Unsupported,
@@ -33,6 +36,7 @@ impl Failure {
             Self::Closed(_) => "closed",
             Self::FirstByte => "first_byte_timeout",
             Self::Unreadable => "unreadable",
+            Self::Redirect => "redirect",
             Self::Unsupported => "unsupported",
             Self::Request(_) => "request",
         }

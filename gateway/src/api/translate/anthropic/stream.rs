@@ -135,6 +135,9 @@ impl Events {
         for choice in choices.iter().filter(|choice| choice_index(choice) == 0) {
             written.push_str(&self.delta(choice.get("delta").unwrap_or(&Value::Null)));
             let reason = text(choice, "finish_reason");
+            if reason == "error" {
+                return written + &self.broken("the upstream failed before the response was complete");
+            }
             if !reason.is_empty() {
                 self.finish_reason = Some(reason.to_owned());
             }
