@@ -46,7 +46,7 @@ pub use self::{
 use crate::{
     api::Wire,
     state::Ledger,
-    telemetry::{Health, Metrics, Tracer},
+    telemetry::{Health, Metrics, Tracer, UserIds},
     upstream::Body,
 };
 
@@ -62,11 +62,19 @@ pub struct Proxy {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     tracer: Option<Arc<Tracer>>,
+    /// How user ids are logged.
+    user_ids: UserIds,
 }
 
 impl Proxy {
     /// Returns a proxy that serves with `snapshot` and enforces limits with `ledger`.
-    pub fn new(snapshot: Arc<Snapshot>, ledger: Arc<Ledger>, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
+    pub fn new(
+        snapshot: Arc<Snapshot>,
+        ledger: Arc<Ledger>,
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+        user_ids: UserIds,
+    ) -> Self {
         let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
         let sessions = Sessions::default();
         Self {
@@ -78,6 +86,7 @@ impl Proxy {
             metrics,
             health,
             tracer: None,
+            user_ids,
         }
     }
 
@@ -160,7 +169,7 @@ impl Proxy {
     ) -> Result<attempt::UpstreamResponse, Error> {
         log.hold_permit(self.permit()?);
         let request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
-        log.record_request(&request);
+        log.record_request(&request, &self.user_ids);
         let lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &request)?;
         let started = Instant::now();
         let mut plan = decide::decide(snapshot, &self.sessions, &request).await?;

@@ -4,6 +4,7 @@ pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod usage;
+pub mod user_ids;
 pub mod trace;
 
 pub use self::{
@@ -11,4 +12,5 @@ pub use self::{
     metrics::Metrics,
     trace::Tracer,
     usage::{UsageTable, Used},
+    user_ids::UserIds,
 };

@@ -16,7 +16,7 @@ virtual_models: [{{name: auto{policy}}}]
 "
     );
     let loaded = config::parse(Path::new("f.yaml"), &text, &|_| None).unwrap();
-    app::check(&path::with_assets(loaded).unwrap()).err().map(|error| error.to_string())
+    app::check(&path::with_assets(loaded)).err().map(|error| error.to_string())
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use personaroute_gateway::{app, config};
+use personaroute_gateway::{
+    app,
+    config::{self, Overrides},
+};
 use personaroute_harness::document::{self, Block};
 use personaroute_harness::gateway::Gateway;
 use personaroute_harness::{path, wire};
@@ -55,8 +58,9 @@ fn every_serving_configuration_fits_the_default_bundle() {
     let serving = ["demo.yaml", "gateway.yaml"];
     for name in serving {
         assert!(names.iter().any(|found| found == name), "configs/{name} is gone");
-        let loaded = config::load(&path::root().join("configs").join(name), &environment).unwrap();
-        app::check(&path::with_assets(loaded).unwrap()).unwrap();
+        let loaded =
+            config::load(&path::root().join("configs").join(name), &Overrides::default(), &environment).unwrap();
+        app::check(&path::with_assets(loaded)).unwrap();
     }
 }
 
@@ -68,7 +72,7 @@ fn every_serving_configuration_in_the_docs_loads() {
     for block in configurations {
         let loaded = config::parse(Path::new(&block.place), &block.text, &environment);
         let loaded = loaded.unwrap_or_else(|error| panic!("{}: {error}", block.place));
-        app::check(&path::with_assets(loaded).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", block.place));
+        app::check(&path::with_assets(loaded)).unwrap_or_else(|error| panic!("{}: {error}", block.place));
     }
 }
 

@@ -36,6 +36,7 @@ mod stickiness;
 mod reloading;
 mod overload;
 mod tls;
+mod admin_token;
 mod hedging;
 mod slow_clients;
 mod idle_connections;

@@ -2,5 +2,6 @@
 
 mod running;
 mod precedence;
+mod user_ids;
 mod signals;
 mod degraded;

@@ -9,8 +9,7 @@ use serde_json::Value;
 
 /// The independent implementation.
 const SCRIPT: &str = include_str!("../fixtures/protocol.py");
-const METRICS: [&str; 6] =
-    ["reward", "best_single_per_user", "oracle", "gap_closed", "accuracy", "routed_differently"];
+const METRICS: [&str; 6] = ["reward", "best_single_per_user", "oracle", "gap_closed", "accuracy", "routed_differently"];
 /// Baselines that both implementations have; the last only where users have seen a part of the queries.
 const BASELINES: [&str; 4] = ["cheapest", "best_single_overall", "told_p_task_means", "best_per_user_task_own_40"];
 

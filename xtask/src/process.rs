@@ -173,7 +173,8 @@ mod tests {
         shell.args(["-c", "sleep 600 & echo $!; wait"]);
         let told = super::lines(&mut shell, "waiting", Duration::from_secs(1), |line| child = line.parse::<u32>().ok());
         assert_eq!(told.unwrap_err().to_string(), "waiting: `sh -c sleep 600 & echo $!; wait` took longer than 1 s");
-        let running = |process: u32| fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        let running =
+            |process: u32| fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
         assert!(!running(child.unwrap()));
     }
 

@@ -77,7 +77,7 @@ impl Assets {
             bundle: bundle(loaded.bundle().as_deref())?,
             plugin: plugin(loaded)?,
             onnxruntime: onnxruntime(loaded)?,
-            encoder: loaded.raw.encoder.as_deref().map(|path| loaded.beside(path)),
+            encoder: loaded.raw.encoder.as_deref().map(|path| loaded.resolve_relative(path)),
         })
     }
 
@@ -115,7 +115,7 @@ pub fn bundle(named: Option<&Path>) -> Result<BundleSource, AssetError> {
 }
 
 fn plugin(loaded: &Loaded) -> Result<PluginSource, AssetError> {
-    match (loaded.raw.plugin.wasm.as_deref().map(|path| loaded.beside(path)), PLUGIN) {
+    match (loaded.raw.plugin.wasm.as_deref().map(|path| loaded.resolve_relative(path)), PLUGIN) {
         (Some(path), _) if path.is_file() => Ok(path.into()),
         (Some(path), _) => Err(AssetError::Missing { key: "plugin.wasm", path }),
         (None, Some(bytes)) => Ok(bytes.into()),
@@ -129,7 +129,7 @@ fn plugin(loaded: &Loaded) -> Result<PluginSource, AssetError> {
 }
 
 fn onnxruntime(loaded: &Loaded) -> Result<Option<PathBuf>, AssetError> {
-    match loaded.raw.onnxruntime.as_deref().map(|path| loaded.beside(path)) {
+    match loaded.raw.onnxruntime.as_deref().map(|path| loaded.resolve_relative(path)) {
         Some(path) if path.is_file() => Ok(Some(path)),
         Some(path) => Err(AssetError::Missing { key: "onnxruntime", path }),
         None => Ok(std::env::current_exe().ok().and_then(|program| installed_runtime(&program))),

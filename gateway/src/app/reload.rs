@@ -1,132 +1,133 @@
-//! A changed configuration or bundle, or a hang-up signal, puts a whole new snapshot in place; a bad one changes nothing.
+//! Replaces the snapshot when a file has changed or on SIGHUP. A configuration that is refused changes nothing.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{StartError, start::Start};
+use super::{StartError, restart_keys::Started};
 use crate::{
-    config::look::{Look, Looks},
+    config::file_stamp::{FileStamp, FileStamps},
     proxy::{Proxy, Snapshot},
     telemetry::Metrics,
 };
 
-/// How often the files are looked at: soon enough for people, rarely enough for disks.
-const LOOK: Duration = Duration::from_secs(1);
+/// Pause between two polls of the files: short for an operator, and long for a disk.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Looks until a refused configuration is tried again although no watched file changed: it may name one that is to come.
-const AGAIN: u32 = 10;
+/// Polls until a refused configuration is tried again although no watched file has changed: it may name a file that did not
+/// exist.
+const POLLS_BEFORE_RETRY: u32 = 10;
 
-/// How a snapshot is built again, and which files tell that it should be.
+/// How a snapshot is built again, and which files are watched.
 pub struct Reload {
     /// Builds a snapshot from the files as they are now; blocks.
     pub build: Box<dyn Fn() -> Result<Snapshot, StartError> + Send + Sync>,
-    /// The files that must be there and whose change counts, besides those that the live snapshot names.
+    /// Files that must exist and are watched in addition to those of the live snapshot.
     pub watched: Vec<PathBuf>,
 }
 
 impl Reload {
-    /// Watches until `stop`; `start` is what the process began with.
-    pub(super) async fn run(self, proxy: Arc<Proxy>, metrics: Arc<Metrics>, start: Start, stop: CancellationToken) {
+    /// Watches until `stop`; `started` is what the process was started with.
+    pub(super) async fn run(self, proxy: Arc<Proxy>, metrics: Arc<Metrics>, started: Started, stop: CancellationToken) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {
-                tracing::warn!(%error, "no reload on SIGHUP");
+                tracing::warn!(%error, "the configuration is not reloaded: no handler for SIGHUP");
                 return;
             }
         };
         let reload = Arc::new(self);
-        let mut before = reload.look(&proxy);
-        let mut served = reload.served(&before, &proxy);
+        let mut previous = reload.stamps(&proxy);
+        let mut served = reload.served(&previous, &proxy);
         let mut refused: Option<String> = None;
-        let mut looks = 0;
+        let mut polls = 0;
         loop {
-            let is_asked = tokio::select! {
+            let is_requested = tokio::select! {
                 () = stop.cancelled() => return,
                 _ = hangup.recv() => true,
-                () = tokio::time::sleep(LOOK) => false,
+                () = tokio::time::sleep(POLL_INTERVAL) => false,
             };
-            let seen = reload.look(&proxy);
-            // Who writes in several steps is waited for: two looks must find the same. Others than the configuration may
-            // be missing for good, where that no longer names them.
-            let is_there = reload.watched.iter().all(|file| seen.get(file).is_some_and(Option::is_some));
-            let is_settled = seen == before && is_there;
-            before.clone_from(&seen);
-            looks += 1;
-            let is_tried_again = refused.is_some() && looks >= AGAIN;
-            if is_asked || (is_settled && (seen != served || is_tried_again)) {
-                looks = 0;
-                // Who asks is told again.
-                let told = refused.take().filter(|_| !is_asked);
-                refused = Arc::clone(&reload).replace(&proxy, &metrics, &start, told).await;
-                served = if refused.is_some() { seen } else { reload.served(&seen, &proxy) };
-                before = reload.look(&proxy);
+            let current = reload.stamps(&proxy);
+            // Reload waits until the files have been stable for one poll. Only the watched files must exist: a file of the
+            // live snapshot may be missing because the new configuration does not name it.
+            let exist = reload.watched.iter().all(|file| current.get(file).is_some_and(Option::is_some));
+            let is_stable = current == previous && exist;
+            previous.clone_from(&current);
+            polls += 1;
+            let is_retry = refused.is_some() && polls >= POLLS_BEFORE_RETRY;
+            if is_requested || (is_stable && (current != served || is_retry)) {
+                polls = 0;
+                // On SIGHUP the same error is logged again.
+                let known_error = refused.take().filter(|_| !is_requested);
+                refused = Arc::clone(&reload).replace(&proxy, &metrics, &started, known_error).await;
+                served = if refused.is_some() { current } else { reload.served(&current, &proxy) };
+                previous = reload.stamps(&proxy);
             }
         }
     }
 
-    /// Puts a new snapshot in place; returns why not, which is told once as long as it stays the same as `before`.
+    /// Installs a new snapshot. Returns the error if it is refused, which is not logged again if it is `known_error`.
     async fn replace(
         self: Arc<Self>,
         proxy: &Proxy,
         metrics: &Metrics,
-        start: &Start,
-        before: Option<String>,
+        started: &Started,
+        known_error: Option<String>,
     ) -> Option<String> {
         let built = tokio::task::spawn_blocking(move || (self.build)()).await;
-        let taken = match built {
-            Ok(Ok(snapshot)) => start.refusal(&snapshot.config).map_or(Ok(snapshot), Err),
-            Ok(Err(error)) => Err(told(&error)),
+        let accepted = match built {
+            Ok(Ok(snapshot)) => started.refusal(&snapshot.config).map_or(Ok(snapshot), Err),
+            Ok(Err(error)) => Err(with_causes(&error)),
             Err(error) => Err(error.to_string()),
         };
-        let refused = match taken {
+        let refused = match accepted {
             Ok(mut snapshot) => {
                 snapshot.models.inherit_state(&proxy.snapshot().models);
-                let waiting = start.waiting(&snapshot.config).join(", ");
+                let pending = started.pending(&snapshot.config).join(", ");
                 proxy.replace(Arc::new(snapshot));
                 metrics.reloaded("ok");
                 tracing::info!("reloaded");
-                if !waiting.is_empty() {
-                    tracing::warn!(keys = waiting, "changed keys take effect after a restart");
+                if !pending.is_empty() {
+                    tracing::warn!(keys = pending, "changed keys take effect after a restart");
                 }
                 return None;
             }
             Err(refused) => refused,
         };
-        if before.as_deref() != Some(&refused) {
+        if known_error.as_deref() != Some(&refused) {
             metrics.reloaded("refused");
-            tracing::error!(error = refused, "the changed configuration is refused, the old one stays");
+            tracing::error!(error = refused, "the changed configuration is refused, the old one stays in effect");
         }
         Some(refused)
     }
 
-    /// A few `stat` calls; cached by the kernel, so cheap enough for this thread.
-    fn look(&self, proxy: &Proxy) -> Looks {
+    /// Takes the stamps of all files. A few `stat` calls, which the kernel caches, are cheap enough for this thread.
+    fn stamps(&self, proxy: &Proxy) -> FileStamps {
         let live = proxy.snapshot();
-        self.watched.iter().chain(live.files.keys()).map(|file| (file.clone(), Look::at(file))).collect()
+        self.watched.iter().chain(live.files.keys()).map(|file| (file.clone(), FileStamp::of(file))).collect()
     }
 
-    /// Returns how the files looked when the live snapshot was made of them; those that it does not name are as `seen`.
-    fn served(&self, seen: &Looks, proxy: &Proxy) -> Looks {
-        let mut looks = proxy.snapshot().files.clone();
+    /// Returns the stamps of the files from which the live snapshot was made; those that it does not name are `current`.
+    fn served(&self, current: &FileStamps, proxy: &Proxy) -> FileStamps {
+        let mut stamps = proxy.snapshot().files.clone();
         for file in &self.watched {
-            looks.entry(file.clone()).or_insert_with(|| seen.get(file).cloned().flatten());
+            stamps.entry(file.clone()).or_insert_with(|| current.get(file).cloned().flatten());
         }
-        looks
+        stamps
     }
 }
 
-/// The error with its causes.
-fn told(error: &StartError) -> String {
-    let mut told = error.to_string();
+/// Returns the message of an error and of its causes.
+fn with_causes(error: &StartError) -> String {
+    let mut message = error.to_string();
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
-        let cause_told = cause.to_string();
-        if !told.ends_with(&cause_told) {
-            told = format!("{told}: {cause_told}");
+        let text = cause.to_string();
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
         }
         next = cause.source();
     }
-    told
+    message
 }

@@ -36,11 +36,11 @@ struct Worker {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A connection's place at a worker until it is dropped.
+/// Counts a connection of a worker until it is dropped.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<AtomicUsize>);
+pub(super) struct WorkerSlot(Arc<AtomicUsize>);
 
-impl Drop for Seat {
+impl Drop for WorkerSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -68,10 +68,10 @@ impl Workers {
     }
 
     /// Returns where the next connection is served, the worker with the fewest; none without workers.
-    pub(super) fn next(&self) -> Option<(&Handle, Seat)> {
+    pub(super) fn next(&self) -> Option<(&Handle, WorkerSlot)> {
         let worker = self.workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed))?;
         worker.connections.fetch_add(1, Ordering::Relaxed);
-        Some((&worker.handle, Seat(Arc::clone(&worker.connections))))
+        Some((&worker.handle, WorkerSlot(Arc::clone(&worker.connections))))
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_worker_runs_what_it_is_given() {
         let workers = Workers::start(1).unwrap();
-        let (handle, _seat) = workers.next().unwrap();
+        let (handle, _slot) = workers.next().unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         handle.spawn(async move { tell.send(std::thread::current().name().map(str::to_owned)) });
         assert_eq!(told.recv().unwrap().as_deref(), Some("serve-0"));

@@ -10,7 +10,7 @@ use crate::{
 
 /// Checks `file`.
 pub(super) fn check(file: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
-    let loaded = config::load(file, env)?.overridden(overrides)?;
+    let loaded = config::load(file, overrides, env)?;
     let models = app::check(&loaded)?;
     let mut out = std::io::stdout().lock();
     let printed = writeln!(

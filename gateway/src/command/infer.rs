@@ -19,7 +19,7 @@ use crate::{
 
 /// Runs the queries.
 pub(super) fn infer(options: &cli::Infer, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
-    let mut loaded = config::load(&options.config, env)?.overridden(&options.overrides)?;
+    let mut loaded = config::load(&options.config, &options.overrides, env)?;
     // Who may read the configuration and its secrets needs no key; the file of what was spent is the server's.
     loaded.config.auth = Auth { keys: None, user_quota: Quota::UNLIMITED };
     loaded.config.state = config::State::default();

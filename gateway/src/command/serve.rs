@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Failed;
 use crate::{
-    app::{self, App, Bound, Reload, Workers},
+    app::{self, App, Listeners, Reload, Workers},
     cli,
     config::{self, Loaded, Overrides},
     telemetry::log,
@@ -46,19 +46,19 @@ fn run(
         let _entered = runtime.enter();
         signal(SignalKind::hangup()).map_err(Failed::io("listening for signals"))?
     };
-    let loaded = config::load(file, env)?.overridden(overrides)?.traced_as(env)?;
+    let loaded = config::load(file, overrides, env)?;
     log::start(&loaded.config.log).map_err(|error| Failed::Usage(format!("log.filter: {error}")))?;
     let workers = Workers::start(threads()).map_err(Failed::io("starting the threads that serve"))?;
     let app = App::build(&loaded)?.on(workers);
     let reload = reload(&loaded, overrides.clone());
     runtime.block_on(async {
-        let bound = Bound::bind(&loaded.config).await?;
-        let address = bound.address().map_err(Failed::io("reading the listener's address"))?;
-        tracing::info!(%address, admin = bound.admin_address().map(tracing::field::display), "listening");
+        let listeners = Listeners::bind(&loaded.config).await?;
+        let address = listeners.address().map_err(Failed::io("reading the listener's address"))?;
+        tracing::info!(%address, admin = listeners.admin_address().map(tracing::field::display), "listening");
         if let Some(text) = greeting(address) {
             writeln!(std::io::stdout().lock(), "{text}").map_err(Failed::io("writing to stdout"))?;
         }
-        app.serve(bound, Some(reload), signalled()?).await;
+        app.serve(listeners, Some(reload), signalled()?).await;
         Ok(())
     })
 }
@@ -82,7 +82,7 @@ fn reload(loaded: &Loaded, overrides: Overrides) -> Reload {
     let watched = vec![file.clone()];
     let build = move || {
         let env = |name: &str| std::env::var(name).ok();
-        app::open(&config::load(&file, &env)?.overridden(&overrides)?.traced_as(&env)?)
+        app::open(&config::load(&file, &overrides, &env)?)
     };
     Reload { build: Box::new(build), watched }
 }

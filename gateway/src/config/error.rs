@@ -1,6 +1,11 @@
-//! How a configuration can be wrong, always with file, line and column.
+//! Why a configuration is refused: always with the file, line and column, and with what was expected.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use super::position::Position;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]
@@ -15,31 +20,29 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The file is not YAML of the expected shape.
-    #[error("{}:{place}: {message}", path.display())]
+    #[error("{}: {message}", Place(path, *position))]
     Shape {
         /// The file.
         path: PathBuf,
         /// Where the mistake is.
-        place: Place,
+        position: Position,
         /// What the parser expected, with a snippet.
         message: String,
     },
-    /// The values contradict each other or a rule.
-    #[error("{}:{place}: {fault}", path.display())]
+    /// A value is out of range, or values contradict each other.
+    #[error("{}: {}", Place(path, rejection.position), rejection.fault)]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Where the mistake is.
-        place: Place,
-        /// What is wrong.
-        fault: Fault,
+        /// What is wrong, and where.
+        rejection: Rejection,
     },
-    /// A variable of the environment cannot be followed.
-    #[error("the environment's {variable} {expected}, found `{found}`")]
+    /// An environment variable has a value that cannot be used.
+    #[error("the environment variable {variable} {expected}, found `{found}`")]
     Environment {
         /// The variable.
         variable: &'static str,
-        /// What it must be.
+        /// What it must be, as a clause: "must be …".
         expected: &'static str,
         /// What it is.
         found: String,
@@ -47,39 +50,47 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns the refusal of `path` for what its parser says.
+    /// Returns the error of `path` for what its parser says.
     pub(super) fn shape(path: &Path, error: &serde_saphyr::Error) -> Self {
-        let place = error.location().map_or_else(Place::default, |at| Place { line: at.line(), column: at.column() });
-        Self::Shape { path: path.to_path_buf(), place, message: error.to_string() }
+        let position = error.location().map_or_else(Position::default, Position::from);
+        Self::Shape { path: path.to_path_buf(), position, message: error.to_string() }
+    }
+
+    /// Returns the error of `path` for one of its values.
+    pub fn invalid(path: &Path, rejection: Rejection) -> Self {
+        Self::Invalid { path: path.to_path_buf(), rejection }
     }
 }
 
-/// A position in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Place {
-    /// Line, from 1; 0 when unknown.
-    pub line: u64,
-    /// Column, from 1.
-    pub column: u64,
-}
+/// A file and a position in it, as editors and compilers write them.
+struct Place<'a>(&'a Path, Position);
 
-impl Place {
-    /// Returns where a value stands.
-    pub fn of<T>(value: &serde_saphyr::Spanned<T>) -> Self {
-        Self { line: value.referenced.line(), column: value.referenced.column() }
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(path, position) = self;
+        if position.is_known() { write!(f, "{}:{position}", path.display()) } else { write!(f, "{}", path.display()) }
     }
 }
 
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
+/// A value that is refused: where it is written, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rejection {
+    /// Where it is written.
+    pub position: Position,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.position, self.fault)
     }
 }
 
 /// What is wrong with a value that the parser accepted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Fault {
-    /// Another version of the format.
+    /// Another version of the layout.
     #[error("version {found} is not supported, expected version 1")]
     Version {
         /// The version in the file.
@@ -98,15 +109,15 @@ pub enum Fault {
     Unknown {
         /// Kind of the thing.
         what: &'static str,
-        /// The name that was written.
+        /// The name that is written.
         name: String,
-        /// The names there are.
+        /// The names that are defined.
         known: String,
     },
     /// A virtual model has the name of a configured model.
-    #[error("virtual model `{0}` has the name of a model; a client could not tell them apart")]
+    #[error("virtual model `{0}` has the name of a model, so that a client could not tell them apart")]
     Ambiguous(String),
-    /// A key is missing that this kind needs.
+    /// A key is missing that this kind of upstream needs.
     #[error("upstream `{upstream}` of kind {kind} needs `{key}`")]
     MissingKey {
         /// The upstream.
@@ -132,7 +143,7 @@ pub enum Fault {
         /// The key.
         key: &'static str,
     },
-    /// A secret's environment variable is not set.
+    /// The environment variable of a secret is not set.
     #[error("`{key}` refers to the environment variable {variable}, which is not set")]
     UnsetSecret {
         /// The key.
@@ -140,10 +151,15 @@ pub enum Fault {
         /// The variable.
         variable: String,
     },
-    /// A key that nothing stands for.
+    /// A header's value was copied from the output of `personaroute check`.
+    #[error(
+        "the value of the header `{0}` was hidden when it was printed: write the value, or a reference such as ${{MY_KEY}}"
+    )]
+    HiddenHeader(String),
+    /// A key without anything that identifies its client.
     #[error("key `{0}` needs `sha256`, or `certificate`")]
     Credential(String),
-    /// An LLM has no price anywhere.
+    /// An LLM has no price.
     #[error("`{llm}` is not in the bundle's catalog, so it needs `input_price` and `output_price`; known are: {known}")]
     Unpriced {
         /// The LLM.
@@ -151,9 +167,14 @@ pub enum Fault {
         /// The catalog's LLMs.
         known: String,
     },
-    /// Nobody is authenticated, and the listener is public.
-    #[error("auth mode none listens on loopback only, found {0}; set keys, or listen on 127.0.0.1")]
+    /// Clients need no key, and the listener is public.
+    #[error(
+        "with auth mode none `listen` must be a loopback address, found {0}; configure keys, or listen on 127.0.0.1"
+    )]
     PublicWithoutKeys(std::net::SocketAddr),
+    /// The admin listener is public and needs no token.
+    #[error("`admin` must be a loopback address unless `admin_token` is set, found {0}")]
+    PublicWithoutToken(std::net::SocketAddr),
     /// A list is empty that needs an entry.
     #[error("`{0}` needs at least one entry")]
     Empty(&'static str),

@@ -1,8 +1,12 @@
-//! The keys that stand in a file of their own, which others may write and fewer may read.
+//! The keys in a file of their own, which others may write and fewer may read.
 
 use std::path::Path;
 
-use super::{Config, Error, check, raw};
+use super::{
+    Config, Error,
+    auth::{ModelNames, add_keys, require_client_ca},
+    raw,
+};
 
 /// Adds the keys of `file`, a YAML list, to those of `config`.
 pub(super) fn read(file: &Path, config: &mut Config) -> Result<(), Error> {
@@ -11,10 +15,11 @@ pub(super) fn read(file: &Path, config: &mut Config) -> Result<(), Error> {
     };
     let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.to_path_buf(), source })?;
     let written: Vec<raw::Key> = serde_saphyr::from_str(&text).map_err(|error| Error::shape(file, &error))?;
-    let has_authority = config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    let added = check::vouched(&written, has_authority)
-        .and_then(|()| check::keys(known, &written, &config.models, &config.virtual_models));
-    added.map_err(|(place, fault)| Error::Invalid { path: file.to_path_buf(), place, fault })
+    let has_client_ca = config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let names = ModelNames { models: &config.models, virtual_models: &config.virtual_models };
+    require_client_ca(&written, has_client_ca)
+        .and_then(|()| add_keys(known, &written, names))
+        .map_err(|rejection| Error::invalid(file, rejection))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl Overrides {
     /// Writes what is given into `raw`. Paths are made absolute: the caller's folder is not that of the file.
     pub(super) fn apply(&self, raw: &mut raw::Config) {
         if let Some(listen) = self.listen {
-            raw.listen.value = listen;
+            raw.listen = listen.into();
         }
         if let Some(bundle) = &self.bundle {
             raw.bundle = absolute(bundle);

@@ -1,38 +1,24 @@
-//! The JSON schema of the configuration, made from the types that read it.
+//! The JSON schema of the configuration, generated from the types that read it.
 //!
-//! It knows shapes, names and ranges, so an editor can complete and underline; what needs more than one key (names that
-//! are defined, upstreams without a URL) only `personaroute check` knows.
+//! It has names, shapes and ranges, so that an editor can complete and check. A rule that takes more than one key, such as
+//! that a name is defined, is checked by `personaroute check` only.
 
 use schemars::{
-    Schema, SchemaGenerator,
+    Schema,
     generate::SchemaSettings,
-    json_schema,
     transform::{Transform, transform_subschemas},
 };
 use serde_json::Value;
 
 use super::raw;
 
-/// Returns the schema as indented JSON, in the order of the keys in the file, without a final line break.
+/// Returns the schema as indented JSON, with the keys in the order of the file and without a final line break.
 pub fn text() -> String {
     let settings = SchemaSettings::draft2020_12().with_transform(Tidy);
     let mut schema = settings.into_generator().into_root_schema_for::<raw::Config>();
     schema.insert("title".to_owned(), "PersonaRoute gateway configuration".into());
-    // A schema made of values that are all JSON cannot fail to be written.
+    // A schema consists of JSON values, which can always be written.
     serde_json::to_string_pretty(&schema).unwrap_or_default()
-}
-
-/// The schema of [`personaroute_bundle::catalog::Capability`], which lies below every crate that knows schemas.
-pub(super) fn capabilities(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": ["array", "null"],
-        "items": { "enum": ["vision", "audio", "tools", "json", "reasoning"] },
-    })
-}
-
-/// Drops a default that depends on the machine.
-pub(super) fn without_default(schema: &mut Schema) {
-    schema.remove("default");
 }
 
 /// Drops the defaults of whole sections, which repeat those of their keys, and formats that only Rust knows.
@@ -54,19 +40,7 @@ impl Transform for Tidy {
 
 #[cfg(test)]
 mod tests {
-    use personaroute_bundle::catalog::Capability;
-
     use super::*;
-
-    #[test]
-    fn every_capability_of_the_schema_is_one() {
-        let schema = capabilities(&mut SchemaGenerator::default());
-        let names = schema.pointer("/items/enum").and_then(Value::as_array).unwrap();
-        for name in names {
-            serde_json::from_value::<Capability>(name.clone()).unwrap();
-        }
-        assert_eq!(names.len(), Capability::Reasoning as usize + 1);
-    }
 
     #[test]
     fn nothing_in_it_depends_on_the_machine() {

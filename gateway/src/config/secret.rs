@@ -1,26 +1,30 @@
-//! Secrets: `${NAME}` in the file, the environment's value in memory, never printed.
+//! Secrets: `${NAME}` in the file, the value of the environment variable in memory, never printed.
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::Fault;
+use super::{
+    error::{Fault, Rejection},
+    located::Located,
+};
 
-/// A value from the environment that is shown nowhere.
+/// Reads an environment variable; none if it is not set.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A value that is never printed.
 #[derive(Debug, Clone)]
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Resolves the reference `written` for `key` with the environment `env`.
-    pub fn resolve(key: &'static str, written: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Fault> {
-        let Some(variable) = reference(written) else {
-            return Err(Fault::LiteralSecret { key });
-        };
-        match env(variable) {
-            Some(value) if !value.is_empty() => Ok(Self(SecretString::from(value))),
-            _ => Err(Fault::UnsetSecret { key, variable: variable.to_owned() }),
-        }
+    /// Resolves the reference that is written for `key`.
+    ///
+    /// # Errors
+    ///
+    /// Fails for anything but a reference to a variable that is set.
+    pub fn resolve(key: &'static str, written: &Located<String>, env: Env<'_>) -> Result<Self, Rejection> {
+        resolve(key, written, env).map_err(|fault| written.reject(fault))
     }
 
-    /// Returns `value`, which is none or came from the environment already.
+    /// Returns `value`, which is no secret or comes from the environment already.
     pub fn plain(value: String) -> Self {
         Self(SecretString::from(value))
     }
@@ -31,10 +35,21 @@ impl Secret {
     }
 }
 
-/// For reloads, which compare what they read with what they have; whoever asks from outside is never compared with.
+/// For reloads, which compare a new configuration with the old one; a client's value is never compared with this.
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {
         self.expose() == other.expose()
+    }
+}
+
+/// Resolves the reference `written` for `key`.
+pub(super) fn resolve(key: &'static str, written: &str, env: Env<'_>) -> Result<Secret, Fault> {
+    let Some(variable) = reference(written) else {
+        return Err(Fault::LiteralSecret { key });
+    };
+    match env(variable) {
+        Some(value) if !value.is_empty() => Ok(Secret::plain(value)),
+        _ => Err(Fault::UnsetSecret { key, variable: variable.to_owned() }),
     }
 }
 
@@ -48,23 +63,26 @@ fn reference(written: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    fn read(written: &str, value: Option<&str>) -> Result<Secret, Fault> {
+        resolve("api_key", written, &|_| value.map(str::to_owned))
+    }
+
     #[test]
     fn a_literal_is_refused() {
         for written in ["sk-123", "${}", "${A B}", "$NAME", "x${NAME}"] {
-            let fault = Secret::resolve("api_key", written, &|_| Some("v".to_owned())).unwrap_err();
-            assert_eq!(fault, Fault::LiteralSecret { key: "api_key" }, "{written}");
+            assert_eq!(read(written, Some("v")).unwrap_err(), Fault::LiteralSecret { key: "api_key" }, "{written}");
         }
     }
 
     #[test]
     fn an_unset_variable_is_named() {
-        let fault = Secret::resolve("api_key", "${NAME}", &|_| None).unwrap_err();
-        assert_eq!(fault, Fault::UnsetSecret { key: "api_key", variable: "NAME".to_owned() });
+        let expected = Fault::UnsetSecret { key: "api_key", variable: "NAME".to_owned() };
+        assert_eq!(read("${NAME}", None).unwrap_err(), expected);
     }
 
     #[test]
     fn debug_output_hides_the_value() {
-        let secret = Secret::resolve("api_key", "${NAME}", &|_| Some("hunter2".to_owned())).unwrap();
+        let secret = read("${NAME}", Some("hunter2")).unwrap();
         assert_eq!(secret.expose(), "hunter2");
         assert!(!format!("{secret:?}").contains("hunter2"));
     }

@@ -1,4 +1,4 @@
-//! Facts about whole files: what is refused, and where the refusal points.
+//! Tests of whole files: what is refused, and at which position.
 
 use std::path::Path;
 
@@ -38,69 +38,69 @@ fn a_good_file_means_what_it_says() {
     assert_eq!(config.upstreams["up"].api_key.as_ref().map(Secret::expose), Some("secret-value"));
 }
 
+/// What is replaced in [`GOOD`], the replacement, and the error.
+const REFUSALS: &[(&str, &str, &str)] = &[
+    ("version: 1", "version: 2", "f.yaml:1:10: version 2 is not supported, expected version 1"),
+    ("upstream: up, name", "upstream: down, name", "f.yaml:5:22: upstream `down` is not defined; defined are: up"),
+    ("[b, a]", "[b, c]", "f.yaml:9:19: candidate `c` is not defined; defined are: a, b"),
+    ("[b, a]", "[b, b]", "f.yaml:9:19: candidate `b` is defined twice"),
+    ("[b, a]", "[]", "f.yaml:9:15: `candidates` needs at least one entry"),
+    ("[a]", "[c]", "f.yaml:10:14: fallback `c` is not defined; defined are: b, a"),
+    ("name: auto", "name: b", "f.yaml:8:9: virtual model `b` has the name of a model"),
+    ("'${KEY}'", "sk-123", "f.yaml:3:72: `api_key` must be a reference such as ${MY_KEY}"),
+    ("'${KEY}'", "'${GONE}'", "f.yaml:3:72: `api_key` refers to the environment variable GONE, which is not set"),
+    ("'http://127.0.0.1:1/v1'", "ftp://x", "f.yaml:3:38: `base_url` must be an http or https URL"),
+    ("base_url: 'http://127.0.0.1:1/v1', ", "", "f.yaml:3:10: upstream `up` of kind openai needs `base_url`"),
+    ("  fallback: [a]", "  preference: 1.5", "f.yaml:10:15: `preference` must be from 0 to 1, found `1.5`"),
+    ("input_price: 1", "input_price: -1", "f.yaml:5:50: `input_price` must be at least 0, found `-1`"),
+    ("version: 1\n", "version: 1\nlimits: {body: 0}\n", "f.yaml:2:16: `limits.body` must be at least 1, found `0`"),
+    ("version: 1\n", "version: 1\ntimeouts: {idle: 0s}\n", "f.yaml:2:18: `timeouts.idle` must be longer than 0"),
+    ("version: 1\n", "version: 1\nlimits: {head: 1}\n", "f.yaml:2:16: `limits.head` must be at least 8KiB"),
+    ("version: 1\n", "version: 1\nretry: {budget: -1}\n", "f.yaml:2:17: `retry.budget` must be at least 0"),
+    ("version: 1\n", "version: 1\nrouter:\n  queue: 0\n", "f.yaml:3:10: `router.queue` must be at least 1"),
+    ("version: 1\n", "version: 1\nrouter: {memory: 1MiB}\n", "f.yaml:2:18: `router.memory` must be at least 2MiB"),
+    ("version: 1\n", "version: 1\ntraces: {sample: 2}\n", "f.yaml:2:18: `traces.sample` must be from 0 to 1"),
+    ("version: 1\n", "version: 1\nlog: {filter: 'a=b=c'}\n", "f.yaml:2:15: `log.filter` must be a level, or"),
+    ("version: 1\n", "version: 1\nauth: {mode: keys}\n", "f.yaml:2:14: `auth.keys` needs at least one entry"),
+    (
+        "version: 1\n",
+        "version: 1\nauth: {per_user_limits: {concurrency: 0}}\n",
+        "f.yaml:2:35: `concurrency` must be at",
+    ),
+    ("version: 1\n", "version: 1\nauth: {mode: none, keys: [{name: k}]}\n", "f.yaml:2:14: `auth.mode` must be keys"),
+    (
+        "version: 1\n",
+        "version: 1\ntls: {certificate: a, key: b, client_certificate: required}\n",
+        "f.yaml:2:51: `tls.client_certificate` must not be given without",
+    ),
+    ("127.0.0.1:1/v1'", "ada:hunter2@127.0.0.1:1/v1'", "f.yaml:3:38: `base_url` must not contain a user or a password"),
+    (
+        "  fallback: [a]",
+        "  constraints: {max_input_price: .nan}",
+        "f.yaml:10:34: `constraints.max_input_price` must be",
+    ),
+    (
+        "  fallback: [a]",
+        "  constraints: {max_output_price: -1}",
+        "f.yaml:10:35: `constraints.max_output_price` must be",
+    ),
+    ("version: 1\n", "version: 1\nadmin: 0.0.0.0:80\n", "f.yaml:2:8: `admin` must be a loopback address unless"),
+    ("version: 1\n", "version: 1\nadmin_token: abc\n", "f.yaml:2:14: `admin_token` must be a reference"),
+    (
+        "version: 1\n",
+        "version: 1\nlog: {users: plain, user_key: '${KEY}'}\n",
+        "f.yaml:2:31: `log.user_key` must not be given with `log.users: plain`",
+    ),
+    (
+        "version: 1\n",
+        "version: 1\nlisten: 0.0.0.0:80\n",
+        "f.yaml:2:9: with auth mode none `listen` must be a loopback address",
+    ),
+];
+
 #[test]
 fn every_refusal_names_file_line_column_and_expectation() {
-    let refusals = [
-        ("version: 1", "version: 2", "f.yaml:1:10: version 2 is not supported, expected version 1"),
-        ("upstream: up, name", "upstream: down, name", "f.yaml:5:22: upstream `down` is not defined; defined are: up"),
-        ("[b, a]", "[b, c]", "f.yaml:9:19: candidate `c` is not defined; defined are: a, b"),
-        ("[b, a]", "[b, b]", "f.yaml:9:19: candidate `b` is defined twice"),
-        ("[b, a]", "[]", "f.yaml:8:9: `candidates` needs at least one entry"),
-        ("[a]", "[c]", "f.yaml:10:14: fallback `c` is not defined; defined are: b, a"),
-        ("name: auto", "name: b", "f.yaml:8:9: virtual model `b` has the name of a model"),
-        ("'${KEY}'", "sk-123", "f.yaml:3:72: `api_key` must be a reference such as ${MY_KEY}"),
-        ("'${KEY}'", "'${GONE}'", "f.yaml:3:72: `api_key` refers to the environment variable GONE, which is not set"),
-        ("'http://127.0.0.1:1/v1'", "ftp://x", "f.yaml:3:38: `base_url` must be an http or https URL"),
-        ("base_url: 'http://127.0.0.1:1/v1', ", "", "f.yaml:3:10: upstream `up` of kind openai needs `base_url`"),
-        ("  fallback: [a]", "  preference: 1.5", "f.yaml:10:15: `preference` must be from 0 to 1, found `1.5`"),
-        ("input_price: 1", "input_price: -1", "f.yaml:5:9: `input_price` must be at least 0, found `-1`"),
-        ("version: 1\n", "version: 1\nlimits: {body: 0}\n", "f.yaml:2:16: `limits.body` must be at least 1, found `0`"),
-        ("version: 1\n", "version: 1\ntimeouts: {idle: 0s}\n", "f.yaml:2:18: `timeouts.idle` must be longer than 0"),
-        ("version: 1\n", "version: 1\nlimits: {head: 1}\n", "f.yaml:2:16: `limits.head` must be at least 8KiB"),
-        (
-            "version: 1\n",
-            "version: 1\nrouter: {queue: 1000001}\n",
-            "f.yaml:2:18: `router.queue` must be at most 1000000",
-        ),
-        ("version: 1\n", "version: 1\nretry: {budget: -1}\n", "f.yaml:2:17: `retry.budget` must be from 0 to 100"),
-        ("version: 1\n", "version: 1\nrouter:\n  queue: 0\n", "f.yaml:3:10: `router.queue` must be at least 1"),
-        ("version: 1\n", "version: 1\nrouter: {memory: 1MiB}\n", "f.yaml:2:18: `router.memory` must be at least 2MiB"),
-        ("version: 1\n", "version: 1\ntraces: {sample: 2}\n", "f.yaml:2:18: `traces.sample` must be from 0 to 1"),
-        ("version: 1\n", "version: 1\nlog: {filter: 'a=b=c'}\n", "f.yaml:2:15: `log.filter` must be a level, or"),
-        ("version: 1\n", "version: 1\nauth: {mode: keys}\n", "f.yaml:2:7: `auth.keys` needs at least one entry"),
-        (
-            "version: 1\n",
-            "version: 1\nauth: {per_user_limits: {concurrency: 0}}\n",
-            "f.yaml:2:35: `concurrency` must be at",
-        ),
-        (
-            "version: 1\n",
-            "version: 1\nauth: {mode: none, keys: [{name: k}]}\n",
-            "f.yaml:2:14: `auth.mode` must be keys",
-        ),
-        (
-            "version: 1\n",
-            "version: 1\ntls: {certificate: a, key: b, client_certificate: required}\n",
-            "f.yaml:2:51: `tls.client_certificate` must not be given without",
-        ),
-        (
-            "127.0.0.1:1/v1'",
-            "ada:hunter2@127.0.0.1:1/v1'",
-            "f.yaml:3:38: `base_url` must not hold a user or a password",
-        ),
-        (
-            "  fallback: [a]",
-            "  constraints: {max_input_price: .nan}",
-            "f.yaml:8:9: `constraints.max_input_price` must be",
-        ),
-        (
-            "  fallback: [a]",
-            "  constraints: {max_output_price: -1}",
-            "f.yaml:8:9: `constraints.max_output_price` must be",
-        ),
-        ("version: 1\n", "version: 1\nlisten: 0.0.0.0:80\n", "f.yaml:2:9: auth mode none listens on loopback only"),
-    ];
-    for (from, to, expected) in refusals {
+    for (from, to, expected) in REFUSALS {
         let found = refusal(from, to);
         assert!(found.contains(expected), "{to}: expected {expected}\nfound {found}");
         assert!(!found.contains("hunter2"), "{found}");
@@ -111,8 +111,8 @@ fn every_refusal_names_file_line_column_and_expectation() {
 fn a_task_is_one_of_the_bundles() {
     let loaded = read(&GOOD.replacen("  fallback: [a]", "  task: math", 1)).unwrap();
     assert_eq!(loaded.config.check_tasks(["code", "math"].into_iter()), Ok(()));
-    let (place, fault) = loaded.config.check_tasks(["code", "prose"].into_iter()).unwrap_err();
-    assert_eq!(format!("{place}: {fault}"), "8:9: task `math` is not defined; defined are: code, prose");
+    let rejection = loaded.config.check_tasks(["code", "prose"].into_iter()).unwrap_err();
+    assert_eq!(rejection.to_string(), "10:9: task `math` is not defined; defined are: code, prose");
 }
 
 #[test]
@@ -136,4 +136,21 @@ fn what_is_in_effect_is_shown_without_secrets_and_reads_back_the_same() {
     assert!(effective.contains("${KEY}") && !effective.contains("secret-value"), "{effective}");
     assert!(effective.contains("drain: 30s") && effective.contains("body: 20MiB"), "{effective}");
     assert_eq!(read(&effective).unwrap().effective(), effective);
+}
+
+#[test]
+fn a_headers_value_is_resolved_and_never_shown() {
+    let headers = "kind: openai, headers: {x-team: search, x-key: '${KEY}', authorization: Bearer sk-1}";
+    let loaded = read(&GOOD.replacen("kind: openai", headers, 1)).unwrap();
+    let exposed: Vec<&str> = loaded.config.upstreams["up"].headers.values().map(Secret::expose).collect();
+    assert_eq!(exposed, ["Bearer sk-1", "search", "secret-value"]);
+    let shown = format!("{}{:?}", loaded.effective(), loaded);
+    assert!(!["sk-1", "search", "secret-value"].iter().any(|secret| shown.contains(secret)), "{shown}");
+    assert!(loaded.effective().contains("${KEY}"), "a reference is no secret");
+}
+
+#[test]
+fn a_hidden_header_is_not_taken_for_a_value() {
+    let found = refusal("kind: openai", "kind: openai, headers: {x-team: (hidden)}");
+    assert!(found.contains("f.yaml:3:54: the value of the header `x-team` was hidden"), "{found}");
 }

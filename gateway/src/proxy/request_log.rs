@@ -23,7 +23,7 @@ use crate::{
     api::Usage,
     decide::Plan,
     state::QuotaLease,
-    telemetry::{Metrics, Used},
+    telemetry::{Metrics, Used, UserIds},
     upstream::Failure,
 };
 
@@ -38,6 +38,8 @@ pub(super) struct RequestLog {
     permit: Option<OwnedSemaphorePermit>,
     key: Arc<str>,
     user: Option<Arc<str>>,
+    /// The user as the log shows it.
+    logged_user: Option<String>,
     is_streaming: bool,
     decision: DecisionSummary,
     attempts: Attempts,
@@ -61,6 +63,7 @@ impl RequestLog {
             permit: None,
             key: Arc::default(),
             user: None,
+            logged_user: None,
             is_streaming: false,
             decision: DecisionSummary::default(),
             attempts: Attempts::default(),
@@ -79,12 +82,13 @@ impl RequestLog {
         self.permit = Some(permit);
     }
 
-    /// Records the parsed request.
-    pub(super) fn record_request(&mut self, request: &ParsedRequest<'_>) {
+    /// Records the parsed request, whose user the log shows as `user_ids` says.
+    pub(super) fn record_request(&mut self, request: &ParsedRequest<'_>, user_ids: &UserIds) {
         self.is_streaming = request.facts.stream;
         self.billing.set_prompt_tokens(u64::from(request.facts.prompt_tokens()));
         self.key = request.caller.name();
         self.user.clone_from(&request.user);
+        self.logged_user = request.user.as_deref().map(|user| user_ids.logged(user));
         self.spans.record_request(request);
     }
 
@@ -273,7 +277,7 @@ impl RequestLog {
             model = self.llm().map_or("", |llm| llm),
             upstream = self.attempts.endpoint().map_or("", |endpoint| &endpoint.upstream.config.name),
             key = &*self.key,
-            user = self.user.as_deref(),
+            user = self.logged_user.as_deref(),
             decision = self.decision.id,
             user_state = self.decision.user_state,
             fallback = self.decision.fallback_reason,

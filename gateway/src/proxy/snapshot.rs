@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::retry::RetryBudget;
 use crate::{
-    config::{Config, look::Looks},
+    config::{Config, file_stamp::FileStamps},
     routing::RoutePool,
     upstream::ModelRegistry,
 };
@@ -22,6 +22,6 @@ pub struct Snapshot {
     pub retry_budget: RetryBudget,
     /// TLS of new connections; none for plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// The files it was made of, as they looked before.
-    pub files: Looks,
+    /// The files from which it was made, with their stamps from before they were read.
+    pub files: FileStamps,
 }

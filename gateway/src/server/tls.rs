@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    config::{Tls, raw::ClientCertificate},
+    config::{ClientCertificate, Tls},
     proxy::Fingerprint,
 };
 

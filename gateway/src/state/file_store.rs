@@ -31,6 +31,9 @@ const SPENDING: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("sp
 /// The process's id in a shared store, at an empty key.
 const INSTANCE: TableDefinition<'_, &str, &str> = TableDefinition::new("instance");
 
+/// The key of the hash of user ids in the log, at an empty key.
+const LOG_KEY: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("log_key");
+
 /// Pause before a failed write is retried.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,7 @@ pub struct FileStoreError {
 #[derive(Debug)]
 pub struct FileStore {
     memory: MemoryStore,
+    log_key: [u8; 32],
     queue: Arc<WriteQueue>,
     writer: Option<JoinHandle<()>>,
 }
@@ -81,12 +85,18 @@ impl FileStore {
         let failed = |source: redb::Error| FileStoreError { path: path.to_path_buf(), source };
         let database = open_database(path).map_err(failed)?;
         let memory = load(&database).map_err(failed)?;
+        let log_key = load_log_key(&database).map_err(failed)?;
         let queue = Arc::<WriteQueue>::default();
         let (for_writer, path_for_writer) = (Arc::clone(&queue), path.to_path_buf());
         let thread = std::thread::Builder::new().name("state".to_owned());
         let writer = thread.spawn(move || run_writer(database, &for_writer, &path_for_writer));
         let writer = writer.map_err(|error| failed(redb::Error::Io(error)))?;
-        Ok(Self { memory, queue, writer: Some(writer) })
+        Ok(Self { memory, log_key, queue, writer: Some(writer) })
+    }
+
+    /// Returns the random key of the hash of user ids in the log, which the file keeps.
+    pub fn log_key(&self) -> &[u8; 32] {
+        &self.log_key
     }
 
     fn enqueue(&self, key: &str, change: Option<Spending>) {
@@ -181,6 +191,24 @@ fn load(database: &Database) -> Result<MemoryStore, redb::Error> {
     Ok(memory)
 }
 
+/// Returns the key of the file; a file without one gets a random key.
+fn load_log_key(database: &Database) -> Result<[u8; 32], redb::Error> {
+    let transaction = database.begin_write()?;
+    let mut table = transaction.open_table(LOG_KEY)?;
+    let saved = table.get("")?.map(|key| key.value());
+    let key = match saved {
+        Some(key) => key,
+        None => {
+            let key = rand::random();
+            table.insert("", key)?;
+            key
+        }
+    };
+    drop(table);
+    transaction.commit()?;
+    Ok(key)
+}
+
 /// Commits changes until the queue is closed and empty, or closed while writes fail.
 fn run_writer(database: Database, queue: &WriteQueue, path: &Path) {
     let mut database = Some(database);
@@ -262,10 +290,11 @@ mod tests {
             store.set_own("key:team", Spending { period: 7, usd: f64::from(cents) / 100.0 });
         }
         store.set_own("user:ada", Spending { period: 6, usd: 1.0 });
-        let id = store.instance_id().to_owned();
+        let (id, log_key) = (store.instance_id().to_owned(), *store.log_key());
         drop(store);
         let store = FileStore::open(&path).unwrap();
         assert_eq!(store.instance_id(), id, "a restarted process keeps its id in the shared store");
+        assert_eq!(*store.log_key(), log_key, "the log has the same hash for a user after a restart");
         assert_eq!(store.own("key:team"), Some(Spending { period: 7, usd: 0.99 }));
         store.remove_expired(&|spending| spending.period < 7);
         drop(store);

@@ -121,9 +121,11 @@ impl Upstream {
 
     /// Replaces the client's credentials with the upstream's API key. Without a configured key they are forwarded.
     fn authorize(&self, headers: &mut HeaderMap) -> Result<(), http::header::InvalidHeaderValue> {
-        for (name, text) in &self.config.headers {
+        for (name, secret) in &self.config.headers {
             if let Ok(name) = HeaderName::try_from(name) {
-                headers.insert(name, HeaderValue::try_from(text)?);
+                let mut value = HeaderValue::try_from(secret.expose())?;
+                value.set_sensitive(true);
+                headers.insert(name, value);
             }
         }
         let Some(key) = &self.config.api_key else {

@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn only_consecutive_probes_change_the_health() {
-        let probe: Probe = serde_saphyr::from_str("{path: /health, failures: 2, successes: 3}").unwrap();
+        let second = Duration::from_secs(1);
+        let probe = Probe { path: "/health".to_owned(), interval: second, timeout: second, failures: 2, successes: 3 };
         let mut streak = ProbeStreak::default();
         let mut record = |is_healthy| streak.record(is_healthy, &probe);
         assert_eq!([record(false), record(true), record(false)], [None; 3]);

@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use super::{Breaker, Circuit, Load, Protocol, Upstream};
 use crate::{
     api::Wire,
-    config::{self, Config, Fault, Model, Place, VirtualModel},
+    config::{self, Config, Fault, Model, Rejection, VirtualModel},
     decide::{ModelSpec, Policy},
 };
 
@@ -89,7 +89,7 @@ impl ModelRegistry {
     /// # Errors
     ///
     /// Fails for an LLM without a price in either, naming its line in the file.
-    pub fn build(config: &Config, catalog: &Catalog, tls: &Arc<ClientConfig>) -> Result<Self, (Place, Fault)> {
+    pub fn build(config: &Config, catalog: &Catalog, tls: &Arc<ClientConfig>) -> Result<Self, Rejection> {
         let connect =
             |upstream| Arc::new(Upstream::new(Arc::clone(upstream), tls, config.timeouts.connect, config.breaker));
         let upstreams: BTreeMap<_, _> =
@@ -190,11 +190,12 @@ fn index(llms: &[Llm]) -> HashMap<Arc<str>, usize> {
     by_name
 }
 
-fn spec(model: &Model, catalog: &Catalog) -> Result<ModelSpec, (Place, Fault)> {
+fn spec(model: &Model, catalog: &Catalog) -> Result<ModelSpec, Rejection> {
     let known = catalog.llms.iter().find(|llm| llm.id == model.llm);
     let unpriced = || {
         let known: Vec<&str> = catalog.llms.iter().map(|llm| llm.id.as_str()).collect();
-        (model.place, Fault::Unpriced { llm: model.llm.clone(), known: known.join(", ") })
+        let fault = Fault::Unpriced { llm: model.llm.clone(), known: known.join(", ") };
+        Rejection { position: model.position, fault }
     };
     let input_price = model.input_price.or(known.map(|llm| llm.input_price)).ok_or_else(unpriced)?;
     let output_price = model.output_price.or(known.map(|llm| llm.output_price)).ok_or_else(unpriced)?;

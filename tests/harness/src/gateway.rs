@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, Result, anyhow};
-use personaroute_gateway::app::{App, Bound, Workers};
+use personaroute_gateway::app::{App, Listeners, Workers};
 use personaroute_gateway::config;
 use tokio::sync::oneshot;
 
@@ -86,14 +86,14 @@ type Addresses = (SocketAddr, Option<SocketAddr>);
 
 fn serve(yaml: &str, addresses: &mpsc::Sender<Addresses>, stopped: oneshot::Receiver<()>) -> Result<()> {
     let loaded = config::parse(Path::new("test.yaml"), yaml, &environment).context("the configuration")?;
-    let loaded = path::with_assets(loaded)?;
+    let loaded = path::with_assets(loaded);
     let app = App::build(&loaded).context("building the gateway")?.on(Workers::start(2)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let bound = Bound::bind(&loaded.config).await?;
-        let told = addresses.send((bound.address()?, bound.admin_address()));
+        let listeners = Listeners::bind(&loaded.config).await?;
+        let told = addresses.send((listeners.address()?, listeners.admin_address()));
         told.map_err(|_| anyhow!("nobody waits for the gateway"))?;
-        app.serve(bound, None, async {
+        app.serve(listeners, None, async {
             // Either way it is over: told to, or the test is gone.
             let _ = stopped.await;
         })

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use personaroute_gateway::config::{self, Loaded, Overrides};
+use personaroute_gateway::config::Loaded;
 
 use crate::skip;
 
@@ -34,20 +34,15 @@ pub fn plugin() -> PathBuf {
 }
 
 /// Returns `loaded` with the built parts where its file names none: a gateway under test has nothing embedded.
-///
-/// # Errors
-///
-/// Fails as [`Loaded::overridden`] does.
-pub fn with_assets(loaded: Loaded) -> Result<Loaded, config::Error> {
-    let raw = &loaded.raw;
-    let overrides = Overrides {
-        listen: None,
-        bundle: loaded.bundle().is_none().then(default_bundle),
-        plugin: raw.plugin.wasm.is_none().then(plugin),
-        onnxruntime: raw.onnxruntime.is_none().then(onnxruntime),
-        encoder: raw.encoder.is_none().then(encoder),
-    };
-    loaded.overridden(&overrides)
+pub fn with_assets(mut loaded: Loaded) -> Loaded {
+    if loaded.bundle().is_none() {
+        loaded.raw.bundle = default_bundle();
+    }
+    let raw = &mut loaded.raw;
+    raw.plugin.wasm.get_or_insert_with(plugin);
+    raw.onnxruntime.get_or_insert_with(onnxruntime);
+    raw.encoder.get_or_insert_with(encoder);
+    loaded
 }
 
 /// Returns a misbehaving guest by name.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use personaroute_bundle::catalog::Catalog;
 use personaroute_gateway::{
     app::{self, Reload},
-    config,
+    config::{self, Overrides},
     routing::Scorer,
     upstream::{ModelRegistry, http_client},
 };
@@ -17,13 +17,13 @@ use personaroute_harness::{
 };
 use serde_json::json;
 
-use super::test_gateway::{ByPrice, TestGateway, two};
+use super::test_gateway::{ByPrice, TestGateway, environment, two};
 
 fn watching(file: &Path, scorer: &Arc<dyn Scorer>) -> Option<Reload> {
     let (file, scorer) = (file.to_path_buf(), Arc::clone(scorer));
     let watched = vec![file.clone()];
     let build = move || {
-        let loaded = config::load(&file, &|_| Some("sk-upstream".to_owned()))?;
+        let loaded = config::load(&file, &Overrides::default(), &environment)?;
         let models = ModelRegistry::build(&loaded.config, &Catalog::default(), &http_client::tls()?);
         app::snapshot(loaded.config, models.expect("valid models"), &scorer)
     };

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use personaroute_bundle::catalog::Catalog;
 use personaroute_gateway::{
-    app::{App, Bound, Reload, Workers},
+    app::{App, Listeners, Reload, Workers},
     config,
     routing::Scorer,
     upstream::{ModelRegistry, http_client},
@@ -22,6 +22,11 @@ use personaroute_gateway::{
 use personaroute_harness::upstream::FakeUpstream;
 use personaroute_host::{Decision, RouteError, RouteRequest, Score, UserState};
 use tokio::sync::oneshot;
+
+/// The environment of a gateway under test: every variable but OpenTelemetry's is an upstream's key.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    (!name.starts_with("OTEL_")).then(|| "sk-upstream".to_owned())
+}
 
 /// A gateway on ports of its own; it drains when dropped.
 pub(crate) struct TestGateway {
@@ -43,9 +48,9 @@ impl TestGateway {
         scorer: impl Scorer,
         reload: impl FnOnce(&Arc<dyn Scorer>) -> Option<Reload>,
     ) -> Result<Self> {
-        let loaded = config::parse(Path::new("test.yaml"), configuration, &|_| Some("sk-upstream".to_owned()))?;
+        let loaded = config::parse(Path::new("test.yaml"), configuration, &environment)?;
         let models = ModelRegistry::build(&loaded.config, &Catalog::default(), &http_client::tls()?);
-        let models = models.map_err(|(place, fault)| anyhow::anyhow!("{place}: {fault}"))?;
+        let models = models.map_err(|rejection| anyhow::anyhow!("{rejection}"))?;
         let scorer: Arc<dyn Scorer> = Arc::new(scorer);
         let reload = reload(&scorer);
         let app = App::assemble(loaded.config.clone(), models, &scorer)?.on(Workers::start(2)?);
@@ -55,12 +60,12 @@ impl TestGateway {
         let thread = std::thread::Builder::new().name("gateway".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             runtime.expect("a runtime").block_on(async {
-                let bound = Bound::bind(&loaded.config).await.expect("ports of the loopback");
-                tell.send((bound.address(), bound.admin_address())).expect("the test waits");
+                let listeners = Listeners::bind(&loaded.config).await.expect("ports of the loopback");
+                tell.send((listeners.address(), listeners.admin_address())).expect("the test waits");
                 let left = async {
                     let _ = left.await;
                 };
-                app.serve(bound, reload, left).await;
+                app.serve(listeners, reload, left).await;
             });
         })?;
         let (address, admin) = told.recv().context("the gateway did not start")?;

@@ -40,8 +40,14 @@ fn spans(collector: &FakeUpstream) -> Result<HashMap<String, Span>> {
         assert_eq!((post.path.as_str(), post.header("content-type")), ("/v1/traces", "application/x-protobuf"));
         assert_eq!(post.header("x-tenant"), "t");
         for of_resource in ExportTraceServiceRequest::decode(post.body)?.resource_spans {
-            let service = of_resource.resource.expect("a resource").attributes.remove(0);
-            assert_eq!(format!("{:?}", service.value).contains("\"gate\""), service.key == "service.name");
+            let attributes = of_resource.resource.expect("a resource").attributes;
+            let service = attributes.into_iter().find(|attribute| attribute.key == "service.name");
+            let name = service.and_then(|attribute| attribute.value?.value);
+            assert_eq!(
+                name,
+                Some(Known::StringValue("gate".to_owned())),
+                "`traces.service` is the spans' service.name"
+            );
             let found = of_resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
             spans.extend(found.map(|span| (span.name.clone(), span)));
         }

@@ -127,6 +127,11 @@ impl Running {
         Ok(())
     }
 
+    /// Kills the program and returns its folder, in which it can be started again.
+    pub(super) fn kill(mut self) -> Result<TempDir> {
+        Ok(std::mem::replace(&mut self.folder, tempfile::tempdir()?))
+    }
+
     /// Returns how it ended, or nothing while it runs.
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)

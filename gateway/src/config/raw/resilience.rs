@@ -1,100 +1,95 @@
-//! What is done about upstreams that fail or are slow, as written.
-
-use std::time::Duration;
+//! Retries, hedging, circuit breakers and health checks, as written.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::duration;
+use crate::config::{duration::HumanDuration, located::Located};
 
-/// How failed attempts are repeated elsewhere.
+/// How failed attempts are retried on other endpoints.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// Most attempts of one request, the first included.
-    pub attempts: usize,
-    /// How often the ranking is walked: 1 tries each endpoint once, 2 begins again after a jittered pause.
-    pub rounds: u32,
+    pub attempts: Located<usize>,
+    /// How often the ranking is tried: 1 tries each endpoint once, 2 starts again after a jittered pause.
+    pub rounds: Located<u32>,
     /// Retries allowed for each request on average, over all requests.
-    pub budget: f32,
-    /// Upstream statuses that move on to the next candidate.
+    pub budget: Located<f32>,
+    /// Upstream statuses that fail over to the next candidate.
     pub statuses: Vec<u16>,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 3, rounds: 1, budget: 0.2, statuses: vec![408, 429, 500, 502, 503, 504, 529] }
+        Self {
+            attempts: 3.into(),
+            rounds: 1.into(),
+            budget: 0.2.into(),
+            statuses: vec![408, 429, 500, 502, 503, 504, 529],
+        }
     }
 }
 
-/// When a second place is asked because the first is slow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// When a request is sent to a second endpoint because the first is slow.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hedge {
-    /// How long the first byte is waited for before the next endpoint or LLM is asked too.
-    #[serde(with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub after: Duration,
+    /// If the first byte does not arrive within this time, the request is sent to the next endpoint as well.
+    pub after: Located<HumanDuration>,
 }
 
-/// When an upstream that fails is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// When the circuit of an endpoint opens, so that no request is sent to it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Breaker {
-    /// Failures in a row that open it.
-    pub failures: u32,
-    /// First cool-down; each further one is twice as long.
-    #[serde(with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub cooldown: Duration,
-    /// Longest cool-down, also of those that `retry-after` asks for.
-    #[serde(with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub max_cooldown: Duration,
+    /// Consecutive failures that open the circuit.
+    pub failures: Located<u32>,
+    /// How long the circuit stays open the first time; each further time twice as long.
+    pub cooldown: Located<HumanDuration>,
+    /// How long the circuit stays open at most, also if `retry-after` asks for more.
+    pub max_cooldown: HumanDuration,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { failures: 5, cooldown: Duration::from_secs(5), max_cooldown: Duration::from_secs(120) }
+        Self { failures: 5.into(), cooldown: HumanDuration::secs(5).into(), max_cooldown: HumanDuration::secs(120) }
     }
 }
 
-/// How an upstream is asked whether it is well, between requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Health checks of an upstream between requests.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Probe {
-    /// What is got, below the upstream's URL; a status of 200 to 299 means well.
-    pub path: String,
-    /// Pause between two probes.
-    #[serde(default = "interval", with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub interval: Duration,
-    /// Most time of a probe.
-    #[serde(default = "timeout", with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub timeout: Duration,
-    /// Failed probes in a row after which no request is sent there.
+    /// The path below the upstream's URL that is requested; a status of 200 to 299 is a success.
+    pub path: Located<String>,
+    /// Pause between two checks.
+    #[serde(default = "interval")]
+    pub interval: Located<HumanDuration>,
+    /// Most time of a check.
+    #[serde(default = "timeout")]
+    pub timeout: Located<HumanDuration>,
+    /// Consecutive failures after which no request is sent to the upstream.
     #[serde(default = "failures")]
     #[schemars(range(min = 1))]
-    pub failures: u32,
-    /// Good probes in a row after which one request is.
+    pub failures: Located<u32>,
+    /// Consecutive successes after which one request is sent to the upstream.
     #[serde(default = "successes")]
     #[schemars(range(min = 1))]
-    pub successes: u32,
+    pub successes: Located<u32>,
 }
 
-fn interval() -> Duration {
-    Duration::from_secs(10)
+fn interval() -> Located<HumanDuration> {
+    HumanDuration::secs(10).into()
 }
 
-fn timeout() -> Duration {
-    Duration::from_secs(2)
+fn timeout() -> Located<HumanDuration> {
+    HumanDuration::secs(2).into()
 }
 
-fn failures() -> u32 {
-    3
+fn failures() -> Located<u32> {
+    3.into()
 }
 
-fn successes() -> u32 {
-    2
+fn successes() -> Located<u32> {
+    2.into()
 }

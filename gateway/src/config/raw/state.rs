@@ -4,9 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_saphyr::Spanned;
 
-use crate::config::duration;
+use crate::config::{duration::HumanDuration, located::Located};
 
 /// State that outlives a request.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -24,10 +23,9 @@ pub struct State {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SharedStore {
-    /// `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for TLS, or a list of some nodes of a cluster; a URL that holds a
-    /// password is a reference such as `${STATE_URL}`.
-    #[schemars(with = "Urls")]
-    pub url: Spanned<Urls>,
+    /// `redis://HOST[:PORT][/DATABASE]`, or `rediss://` for TLS, or a list of some nodes of a cluster; a URL with a password
+    /// is a reference such as `${STATE_URL}`.
+    pub url: Located<Urls>,
     /// Whether the URLs are nodes of a cluster. Several URLs are, unless `sentinel` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<bool>,
@@ -38,19 +36,17 @@ pub struct SharedStore {
     pub username: Option<String>,
     /// A reference such as `${STATE_PASSWORD}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
-    pub password: Option<Spanned<String>>,
-    /// The certificate authorities of the store, as PEM relative to this file; the public ones by default.
+    pub password: Option<Located<String>>,
+    /// The certificate authorities of the store, as PEM in a file relative to this one; the public ones by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<PathBuf>,
-    /// Longest wait of a request for the store.
-    #[serde(default = "default_timeout", with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub timeout: Duration,
-    /// Prefix of the store's keys; gateways that share their budgets have the same.
+    pub ca: Option<Located<PathBuf>>,
+    /// Most time that a request waits for the store.
+    #[serde(default = "default_timeout")]
+    pub timeout: Located<HumanDuration>,
+    /// The prefix of the store's keys; gateways that share budgets have the same.
     #[serde(default = "default_prefix")]
-    #[schemars(with = "String", regex(pattern = "^[0-9A-Za-z_.-]+$"))]
-    pub prefix: Spanned<String>,
+    #[schemars(regex(pattern = "^[0-9A-Za-z_.-]+$"))]
+    pub prefix: Located<String>,
 }
 
 /// One URL or several.
@@ -72,11 +68,11 @@ impl std::ops::Deref for Urls {
     }
 }
 
-/// A hundred times the round trip to a nearby store, and short beside the latency of an LLM.
-fn default_timeout() -> Duration {
-    Duration::from_millis(50)
+/// A hundred times what a store in the same network takes, and little compared with the response of an LLM.
+fn default_timeout() -> Located<HumanDuration> {
+    HumanDuration(Duration::from_millis(50)).into()
 }
 
-fn default_prefix() -> Spanned<String> {
-    super::spanned("personaroute".to_owned())
+fn default_prefix() -> Located<String> {
+    "personaroute".to_owned().into()
 }

@@ -1,18 +1,14 @@
-//! Facts about the file and the standard's variables together.
+//! Tests of the file and OpenTelemetry's environment variables together.
 
 use super::*;
 
 type Variables = &'static [(&'static str, &'static str)];
 
-fn raw(yaml: &str) -> raw::Traces {
-    serde_saphyr::from_str(yaml).unwrap()
-}
-
 fn read(yaml: &str, variables: &[(&str, &str)]) -> Result<Option<Traces>, String> {
     let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    let raw = raw(yaml);
-    let traces = check(&raw, &env).map_err(|(_, fault)| fault.to_string())?;
-    from_environment(traces, &raw, &env).map_err(|error| error.to_string())
+    let raw: raw::Traces = serde_saphyr::from_str(yaml).unwrap();
+    let file = FileTraces::check(&raw, &env).map_err(|rejection| rejection.to_string())?;
+    file.in_environment(&env).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -33,7 +29,7 @@ fn the_file_says_where_and_how_much() {
 }
 
 #[test]
-fn the_standards_variables_come_before_the_file() {
+fn the_standards_variables_override_the_file() {
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://shared"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://own/path"),
@@ -57,13 +53,15 @@ fn the_standards_variables_come_before_the_file() {
 }
 
 #[test]
-fn what_cannot_be_followed_is_named() {
+fn a_value_that_cannot_be_used_is_named() {
     const BASE: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c");
-    let refusals: [(&str, Variables, &str); 7] = [
+    let refusals: [(&str, Variables, &str); 9] = [
         ("{endpoint: 'ftp://c'}", &[], "`traces.endpoint` must be an http or https URL"),
-        ("{endpoint: 'http://c', sample: 2}", &[], "`traces.sample` must be from 0 to 1"),
+        ("{endpoint: 'http://a:sk-secret@c'}", &[], "1:12: `traces.endpoint` must not contain a user or a password"),
+        ("{endpoint: 'http://c', sample: 2}", &[], "1:32: `traces.sample` must be from 0 to 1"),
         ("{endpoint: 'http://c', headers: {k: '${GONE}'}}", &[], "GONE"),
         ("{}", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4317")], "OTEL_EXPORTER_OTLP_ENDPOINT must be"),
+        ("{}", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:sk-secret@c")], "must not contain a user or a password"),
         ("{}", &[BASE, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf"),
         ("{}", &[BASE, ("OTEL_TRACES_SAMPLER", "sometimes")], "OTEL_TRACES_SAMPLER must be"),
         ("{}", &[BASE, ("OTEL_EXPORTER_OTLP_HEADERS", "sk-secret")], "OTEL_EXPORTER_OTLP_HEADERS must be key=value"),

@@ -1,31 +1,30 @@
-//! What a process keeps from its start: a reload opens no public door, and says which keys wait for a restart.
+//! What a process keeps from its start: a reload makes no listener public without keys, and some keys need a restart.
 
 use std::net::SocketAddr;
 
 use crate::config::Config;
 
-/// What the process began with.
+/// What the process was started with.
 #[derive(Debug)]
-pub(super) struct Start {
+pub(super) struct Started {
     pub(super) config: Config,
-    /// Where it listens: what a changed file says does not move it.
+    /// The address on which it listens, which a changed file does not change.
     pub(super) address: SocketAddr,
 }
 
-impl Start {
+impl Started {
     /// Returns why `new` is refused, if it is.
     pub(super) fn refusal(&self, new: &Config) -> Option<String> {
-        let is_public = new.auth.keys.is_none() && !self.address.ip().is_loopback();
-        is_public.then(|| {
-            format!(
-                "auth mode none serves this machine alone, and this process listens on {}; set keys, or restart it",
-                self.address
-            )
-        })
+        if new.auth.keys.is_none() && !self.address.ip().is_loopback() {
+            let address = self.address;
+            return Some(format!("auth mode none needs a loopback address, and this process listens on {address}"));
+        }
+        let admin = self.config.admin.filter(|admin| !admin.ip().is_loopback() && new.admin_token.is_none())?;
+        Some(format!("`admin_token` is needed, because the admin listener of this process is {admin}"))
     }
 
-    /// Returns the keys whose value in `new` waits for a restart.
-    pub(super) fn waiting(&self, new: &Config) -> Vec<&'static str> {
+    /// Returns the keys whose value in `new` takes effect after a restart.
+    pub(super) fn pending(&self, new: &Config) -> Vec<&'static str> {
         let old = &self.config;
         let (limits, new_limits) = (&old.limits, &new.limits);
         let (timeouts, new_timeouts) = (&old.timeouts, &new.timeouts);
@@ -62,15 +61,17 @@ models: [{{llm: a, upstream: up, input_price: 1, output_price: 2}}]
 virtual_models: [{{name: auto}}]
 {more}"
         );
-        config::parse(std::path::Path::new("f.yaml"), &text, &|_| None).unwrap().config
+        config::parse(std::path::Path::new("f.yaml"), &text, &|name| (name == "TOKEN").then(|| "t".to_owned()))
+            .unwrap()
+            .config
     }
 
-    fn start(address: &str) -> Start {
-        Start { config: config(""), address: address.parse().unwrap() }
+    fn start(address: &str) -> Started {
+        Started { config: config(""), address: address.parse().unwrap() }
     }
 
     #[test]
-    fn without_keys_a_process_that_listens_publicly_takes_nothing_over() {
+    fn a_public_listener_is_not_left_without_keys() {
         let open = config("");
         let refused = start("0.0.0.0:8080").refusal(&open).unwrap();
         assert!(refused.contains("0.0.0.0:8080"), "{refused}");
@@ -81,9 +82,18 @@ virtual_models: [{{name: auto}}]
     }
 
     #[test]
-    fn each_key_that_a_process_keeps_is_told() {
+    fn a_public_admin_listener_is_not_left_without_a_token() {
+        let public = config("admin: 0.0.0.0:8081\nadmin_token: '${TOKEN}'");
+        let started = Started { config: public.clone(), address: "127.0.0.1:8080".parse().unwrap() };
+        let refused = started.refusal(&config("")).unwrap();
+        assert!(refused.contains("0.0.0.0:8081"), "{refused}");
+        assert_eq!(started.refusal(&public), None);
+    }
+
+    #[test]
+    fn each_key_that_needs_a_restart_is_named() {
         let start = start("127.0.0.1:8080");
-        assert_eq!(start.waiting(&config("")), [""; 0]);
+        assert_eq!(start.pending(&config("")), [""; 0]);
         let keys = [
             ("listen", "listen: 127.0.0.1:1"),
             ("admin", "admin: null"),
@@ -99,13 +109,14 @@ virtual_models: [{{name: auto}}]
             ("timeouts.handshake", "timeouts: {handshake: 1s}"),
             ("timeouts.drain", "timeouts: {drain: 1s}"),
             ("log", "log: {filter: debug}"),
+            ("log", "log: {users: plain}"),
             ("traces", "traces: {endpoint: 'http://h'}"),
         ];
         for (key, more) in keys {
-            assert_eq!(start.waiting(&config(more)), [key], "{more}");
+            assert_eq!(start.pending(&config(more)), [key], "{more}");
         }
-        let taken_over = "limits: {body: 1, batch: 1, user_chars: 1, assumed_output: 1}\n\
+        let immediate = "limits: {body: 1, batch: 1, user_chars: 1, assumed_output: 1}\n\
                           timeouts: {body_read: 1s, connect: 1s, first_byte: 1s, idle: 1s, total: 1s}";
-        assert_eq!(start.waiting(&config(taken_over)), [""; 0]);
+        assert_eq!(start.pending(&config(immediate)), [""; 0]);
     }
 }

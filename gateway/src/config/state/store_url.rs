@@ -1,9 +1,12 @@
 //! The URL of a node of the shared store: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS.
 
 use http::Uri;
-use percent_encoding::percent_decode_str;
 
-use super::{Fault, Secret};
+use crate::config::{
+    error::Fault,
+    percent,
+    secret::{Env, Secret, resolve},
+};
 
 /// The port without one in the URL.
 const PORT: u16 = 6379;
@@ -39,9 +42,9 @@ pub(super) struct StoreUrl {
 
 impl StoreUrl {
     /// Parses `written`, which `env` resolves if it is a reference. A URL with a password must be one.
-    pub(super) fn parse(written: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Fault> {
+    pub(super) fn parse(written: &str, env: Env<'_>) -> Result<Self, Fault> {
         let is_reference = written.starts_with("${");
-        let url = if is_reference { Secret::resolve(KEY, written, env)? } else { Secret::plain(written.to_owned()) };
+        let url = if is_reference { resolve(KEY, written, env)? } else { Secret::plain(written.to_owned()) };
         let uri = url.expose().parse::<Uri>().ok();
         let authority = uri.as_ref().and_then(Uri::authority);
         if !is_reference && authority.is_some_and(|authority| authority.as_str().contains('@')) {
@@ -81,8 +84,7 @@ impl Login {
     /// Parses `USER:PASSWORD` or `:PASSWORD`, percent-encoded.
     fn from_userinfo(userinfo: &str) -> Option<Self> {
         let (username, password) = userinfo.split_once(':')?;
-        let decoded = |text| percent_decode_str(text).decode_utf8().ok();
-        let username = Some(decoded(username)?.into_owned()).filter(|username| !username.is_empty());
-        Some(Self { username, password: Some(Secret::plain(decoded(password)?.into_owned())) })
+        let username = Some(percent::decode(username)?).filter(|username| !username.is_empty());
+        Some(Self { username, password: Some(Secret::plain(percent::decode(password)?)) })
     }
 }

@@ -2,9 +2,13 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::{
-    Fault, Place, Secret, raw,
-    store_url::{Login, Node, StoreUrl},
+use super::store_url::{Login, Node, StoreUrl};
+use crate::config::{
+    error::{Fault, Rejection},
+    folder::Folder,
+    range::{duration, value},
+    raw,
+    secret::{Env, Secret},
 };
 
 /// Where the store is, and how the gateway connects to it.
@@ -54,31 +58,26 @@ impl fmt::Display for SharedStore {
     }
 }
 
-/// Returns the store that `raw` describes; `env` resolves secrets.
-pub(super) fn check(
-    raw: &raw::SharedStore,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<SharedStore, (Place, Fault)> {
-    let at = Place::of(&raw.url);
+/// Checks the store that `raw` describes; paths are relative to `folder`, and `env` resolves secrets.
+pub(super) fn check(raw: &raw::SharedStore, folder: &Folder<'_>, env: Env<'_>) -> Result<SharedStore, Rejection> {
+    let rejected = |fault| raw.url.reject(fault);
     let urls = raw.url.value.iter().map(|url| StoreUrl::parse(url, env)).collect::<Result<Vec<_>, _>>();
-    let mut urls = urls.map_err(|fault| (at, fault))?.into_iter();
-    let first = urls.next().ok_or((at, Fault::Empty("state.shared.url")))?;
+    let mut urls = urls.map_err(rejected)?.into_iter();
+    let first = urls.next().ok_or_else(|| rejected(Fault::Empty("state.shared.url")))?;
     let mut store = SharedStore {
-        topology: topology(raw).map_err(|fault| (at, fault))?,
+        topology: topology(raw).map_err(rejected)?,
         nodes: vec![first.node],
         tls: first.tls,
         database: first.database,
         login: first.login,
-        ca: raw.ca.clone(),
-        timeout: raw.timeout,
+        ca: raw.ca.as_ref().map(|ca| folder.resolve(ca)),
+        timeout: duration("state.shared.timeout", &raw.timeout)?,
         prefix: raw.prefix.value.clone(),
     };
     for url in urls {
         if (url.tls, url.database, &url.login) != (store.tls, store.database, &store.login) {
-            return Err((
-                at,
-                fault("state.shared.url", "must name one scheme, database and login for all nodes", "several"),
-            ));
+            let expected = "must name one scheme, database and login for all nodes";
+            return Err(rejected(value("state.shared.url", expected, "several")));
         }
         store.nodes.push(url.node);
     }
@@ -87,10 +86,9 @@ pub(super) fn check(
     }
     store.login.username = raw.username.clone().or(store.login.username);
     if let Some(written) = &raw.password {
-        let resolved = Secret::resolve("state.shared.password", &written.value, env);
-        store.login.password = Some(resolved.map_err(|fault| (Place::of(written), fault))?);
+        store.login.password = Some(Secret::resolve("state.shared.password", written, env)?);
     }
-    check_values(raw, &store).map_err(|(place, fault)| (place.unwrap_or(at), fault))?;
+    check_values(raw, &store)?;
     Ok(store)
 }
 
@@ -99,37 +97,30 @@ fn topology(raw: &raw::SharedStore) -> Result<Topology, Fault> {
     let is_list = raw.url.value.len() > 1;
     match (raw.cluster.unwrap_or(is_list && raw.sentinel.is_none()), &raw.sentinel) {
         (true, Some(_)) => {
-            Err(fault("state.shared.cluster", "must not be true beside `state.shared.sentinel`", "true"))
+            Err(value("state.shared.cluster", "must not be true beside `state.shared.sentinel`", "true"))
         }
         (true, None) => Ok(Topology::Cluster),
         (false, Some(service)) => Ok(Topology::Sentinel { service: service.clone(), login: Login::default() }),
-        (false, None) if is_list => Err(fault("state.shared.cluster", "must be true for several nodes", "false")),
+        (false, None) if is_list => Err(value("state.shared.cluster", "must be true for several nodes", "false")),
         (false, None) => Ok(Topology::Server),
     }
 }
 
-/// Checks what several keys say together; the fault is the URL's unless it has a place of its own.
-fn check_values(raw: &raw::SharedStore, store: &SharedStore) -> Result<(), (Option<Place>, Fault)> {
+/// Checks what several keys say together.
+fn check_values(raw: &raw::SharedStore, store: &SharedStore) -> Result<(), Rejection> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if store.prefix.is_empty() || !store.prefix.bytes().all(is_plain) {
-        let fault = fault("state.shared.prefix", "must be letters, digits, `_`, `.` and `-`", &store.prefix);
-        return Err((Some(Place::of(&raw.prefix)), fault));
+        let expected = "must be letters, digits, `_`, `.` and `-`";
+        return Err(raw.prefix.reject(value("state.shared.prefix", expected, &store.prefix)));
     }
-    if store.timeout.is_zero() {
-        return Err((None, fault("state.shared.timeout", "must be longer than 0", "0ms")));
-    }
-    if store.ca.is_some() && !store.tls {
-        return Err((None, fault("state.shared.ca", "needs a rediss:// URL", "redis://")));
+    if let Some(ca) = raw.ca.as_ref().filter(|_| !store.tls) {
+        return Err(ca.reject(value("state.shared.ca", "needs a rediss:// URL", "redis://")));
     }
     if store.topology == Topology::Cluster && store.database > 0 {
-        let found = store.database.to_string();
-        return Err((None, fault("state.shared.url", "must name database 0 of a cluster", &found)));
+        let expected = "must name database 0 of a cluster";
+        return Err(raw.url.reject(value("state.shared.url", expected, store.database)));
     }
     Ok(())
-}
-
-fn fault(key: &'static str, expected: &'static str, found: &str) -> Fault {
-    Fault::Value { key, expected, found: found.to_owned() }
 }
 
 #[cfg(test)]
