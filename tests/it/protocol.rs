@@ -1,5 +1,6 @@
 //! The trainer follows the evaluation protocol: an independent implementation gives the same splits, metrics and scores.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -79,7 +80,7 @@ fn choices_of_a_trained_router_score_the_same_in_both_implementations() -> Resul
 #[test]
 fn the_committed_answers_are_those_of_the_script() -> Result<()> {
     let outcomes = fixture("outcomes");
-    let printed = python::run(SCRIPT, &["answers".as_ref(), outcomes.as_os_str()])?;
+    let printed = python::run(SCRIPT, &[OsStr::new("answers"), outcomes.as_os_str()])?;
     assert_eq!(serde_json::from_str::<Value>(&printed)?, answers()?);
     Ok(())
 }
@@ -88,7 +89,7 @@ fn the_committed_answers_are_those_of_the_script() -> Result<()> {
 fn the_large_sets_give_the_same_figures_in_both_implementations() -> Result<()> {
     for (name, sum) in [("zeroeval", 820_440), ("llmrouter9", 3_605_094)] {
         let Some(folder) = path::shared_data(name) else { return Ok(()) };
-        let printed = python::run(SCRIPT, &["answers".as_ref(), folder.as_os_str(), "0".as_ref()])?;
+        let printed = python::run(SCRIPT, &[OsStr::new("answers"), folder.as_os_str(), OsStr::new("0")])?;
         let expected: Value = serde_json::from_str(&printed)?;
         assert_eq!(expected["seeds"]["0"]["sums_of_ids"]["test"], sum);
         let found = protocol(&folder, "s9", "0", &["--baselines-only"])?;
