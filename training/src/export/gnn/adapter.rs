@@ -11,8 +11,9 @@ use crate::gnn::Gnn;
 use crate::gnn::model::reader::Reader;
 use crate::model::tensors::single;
 
-/// ONNX's number of 32-bit floats.
+/// ONNX's numbers of 32-bit and of 64-bit floats.
 const FLOAT: i64 = 1;
+const DOUBLE: i64 = 11;
 
 /// Messages of a user's edges, added up: precision `[B, A, A]` and pull `[B, A, 1]`.
 struct Messages {
@@ -32,14 +33,21 @@ pub fn build(model: &Gnn, spec: &GraphSpec) -> Vec<u8> {
     let mask = b.unsqueeze(mask, 2); // [B, N, 1]
     let values = values(&mut b, reader, &cell);
     let residual = residual(&mut b, reader, [&cell, &reward, &mask]);
+    // The system is too ill-conditioned for single precision.
+    let [values, residual, mask] = [&values, &residual, &mask].map(|value| double(&mut b, value));
     let messages = messages(&mut b, reader, [&values, &residual, &mask, group]);
     let state = solve(&mut b, &messages, reader.width() + 1);
+    let state = b.op_with("Cast", &[&state], vec![int("to", FLOAT)]);
     let prior = b.tensor(&reader.prior);
     let [own, _] = b.split(&state, [reader.width(), 1]);
     let user = b.op("Add", &[&own, &prior]);
     let preference = preference(&mut b, (&model.weights, &model.preference), &user);
     b.outputs(&spec.outputs, &[&user, &preference]);
     b.finish()
+}
+
+fn double(b: &mut Builder, value: &Value) -> Value {
+    b.op_with("Cast", &[value], vec![int("to", DOUBLE)])
 }
 
 /// Values of edges, and a column of ones for the leniency: `[B, N, A]`.
@@ -65,12 +73,13 @@ fn residual(b: &mut Builder, reader: &Reader, [cell, reward, mask]: [&Value; 3])
 fn messages(b: &mut Builder, reader: &Reader, [values, residual, mask, group]: [&Value; 4]) -> Messages {
     let (across, down) = (b.unsqueeze(group, 1), b.unsqueeze(group, 2));
     let same = b.op("Equal", &[&down, &across]); // [B, N, N]
-    let same = b.op_with("Cast", &[&same], vec![int("to", FLOAT)]);
+    let same = double(b, &same);
     let turned_mask = b.swapped(mask);
     let same = b.op("Mul", &[&same, &turned_mask]);
     let axes = b.i64(&[1], &[2]);
     let count = b.op_with("ReduceSum", &[&same, &axes], vec![int("keepdims", 1)]);
     let one = b.f32(&[], &[1.0]);
+    let one = double(b, &one);
     let count = b.op("Max", &[&count, &one]);
     let mut average = |rows: &Value| {
         let sum = b.op("MatMul", &[&same, rows]);
@@ -81,6 +90,7 @@ fn messages(b: &mut Builder, reader: &Reader, [values, residual, mask, group]: [
     // 1 / (1 / by_mean + 1 / (by_difference · n)) / n = 1 / (n / by_mean + 1 / by_difference)
     let [per_answer, fixed, by_difference] =
         [by_mean.recip(), by_difference.recip(), by_difference].map(|x| b.f32(&[], &[single(x)]));
+    let [per_answer, fixed, by_difference] = [&per_answer, &fixed, &by_difference].map(|value| double(b, value));
     let spread = b.op("Mul", &[&count, &per_answer]);
     let spread = b.op("Add", &[&spread, &fixed]);
     let of_group = b.op("Div", &[mask, &spread]);
@@ -100,6 +110,7 @@ fn messages(b: &mut Builder, reader: &Reader, [values, residual, mask, group]: [
     };
     let (precision, pull) = (both(&value_rest, &value_mean), both(&residual_rest, &residual_mean));
     let prior = b.tensor(&reader.precision.diag_embed(0, 0, 1));
+    let prior = double(b, &prior);
     Messages { precision: b.op("Add", &[&precision, &prior]), pull }
 }
 
@@ -115,6 +126,7 @@ fn solve(b: &mut Builder, messages: &Messages, width: i64) -> Value {
         let pivot = b.op_with("Gather", &[&column, &idx], vec![int("axis", 1)]); // [B, 1, 1]
         let row = b.op("Div", &[&row, &pivot]);
         let own = b.tensor(&unit.narrow(1, at, 1));
+        let own = double(b, &own);
         let column = b.op("Sub", &[&column, &own]);
         let taken = b.op("MatMul", &[&column, &row]);
         rows = b.op("Sub", &[&rows, &taken]);

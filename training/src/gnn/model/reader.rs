@@ -77,9 +77,11 @@ impl Reader {
         let mean = self.mean.index_select(0, &cell).view([users, edges, 1]);
         let reward = Tensor::from_slice(&batch.signals).view([users, edges, 3]).narrow(2, 0, 1);
         let residual = ((reward - self.scale.get(1)) / self.scale.get(0) - mean) * &mask;
+        // The system is too ill-conditioned for single precision: two ways to solve it would differ by more than exports may.
+        let [values, residual, mask] = [&values, &residual, &mask].map(|tensor| tensor.to_kind(Kind::Double));
         // Which edges share a group, [U, N, N], and how many do.
-        let same = group.unsqueeze(2).eq_tensor(&group.unsqueeze(1)).to_kind(Kind::Float) * mask.transpose(1, 2);
-        let count = same.sum_dim_intlist(2, true, Kind::Float).clamp_min(1.0); // [U, N, 1]
+        let same = group.unsqueeze(2).eq_tensor(&group.unsqueeze(1)).to_kind(Kind::Double) * mask.transpose(1, 2);
+        let count = same.sum_dim_intlist(2, true, Kind::Double).clamp_min(1.0); // [U, N, 1]
         let values = Tensor::cat(&[&values, &mask.ones_like()], 2);
         let value_mean = same.bmm(&values) / &count; // [U, N, A]
         let residual_mean = same.bmm(&residual) / &count;
@@ -88,9 +90,10 @@ impl Reader {
         let rest = (values - &value_mean) * &mask;
         let turned = (&rest * by_difference).transpose(1, 2);
         let weighted = (&value_mean * of_group).transpose(1, 2);
-        let precision = turned.bmm(&rest) + weighted.bmm(&value_mean) + self.precision.diag_embed(0, 0, 1);
+        let precision =
+            turned.bmm(&rest) + weighted.bmm(&value_mean) + self.precision.to_kind(Kind::Double).diag_embed(0, 0, 1);
         let pull = turned.bmm(&((residual - &residual_mean) * &mask)) + weighted.bmm(&residual_mean);
-        let state = Tensor::linalg_solve(&precision, &pull, true).squeeze_dim(2);
+        let state = Tensor::linalg_solve(&precision, &pull, true).squeeze_dim(2).to_kind(Kind::Float);
         state.narrow(1, 0, self.width()) + &self.prior
     }
 }
