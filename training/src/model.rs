@@ -9,6 +9,7 @@ pub mod fit;
 pub mod hparams;
 pub mod kind;
 pub mod log;
+pub mod progress;
 pub mod rng;
 pub mod score;
 pub mod store;

@@ -11,6 +11,7 @@ use crate::graph::query::TextEncoder;
 
 use super::hparams::Hparams;
 use super::log::Log;
+pub use super::progress::Progress;
 use super::store;
 
 /// Everything a training run depends on.
@@ -37,21 +38,6 @@ pub struct FitInput<'a> {
     pub resume: bool,
     /// Called after each step; `Break` ends the run as if it had been interrupted.
     pub progress: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// Name of the stage, such as `users`.
-    pub stage: &'static str,
-    /// Steps done.
-    pub epoch: usize,
-    /// Steps at most.
-    pub epochs: usize,
-    /// Loss on what the stage is fitted to.
-    pub loss: f64,
-    /// Validation score of the stage; higher is better.
-    pub validation: f64,
 }
 
 impl FitInput<'_> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::fit::Progress;
+use super::progress::Progress;
 
 /// Appends epochs to the run's metrics.
 #[derive(Debug)]

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use super::json::text;
 
+/// The format named in errors about unsupported fields.
+const TARGET_FORMAT: &str = "Anthropic";
+
 /// Returns the id of a response: the upstream's, or `fallback` if it sent none.
 fn response_id(response: &Value, fallback: &str) -> String {
     match text(response, "id") {

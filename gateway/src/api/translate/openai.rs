@@ -8,6 +8,9 @@ pub mod stream;
 
 use serde_json::Value;
 
+/// The format named in errors about unsupported fields.
+const TARGET_FORMAT: &str = "OpenAI";
+
 /// Returns OpenAI's `finish_reason` for Anthropic's `stop_reason`.
 fn finish_reason(stop_reason: &str) -> &'static str {
     match stop_reason {

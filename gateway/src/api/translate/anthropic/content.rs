@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::json::{text, unsupported},
-    request::TARGET_FORMAT,
+    TARGET_FORMAT,
 };
 use crate::api::Invalid;
 

@@ -10,6 +10,7 @@ use super::{
         tree::Node,
         user_id,
     },
+    TARGET_FORMAT,
     content::parts,
     tool::{CallIds, assistant, tool_choice, tool_result, tools},
 };
@@ -17,9 +18,6 @@ use crate::api::Invalid;
 
 /// `max_tokens` of requests without a limit, as messages require one.
 const MOST: u64 = 4_096;
-
-/// The format named in errors about unsupported fields.
-pub(super) const TARGET_FORMAT: &str = "Anthropic";
 
 /// Fields that request output which messages do not support.
 const UNSUPPORTED_FIELDS: [&str; 3] = ["logprobs", "functions", "audio"];

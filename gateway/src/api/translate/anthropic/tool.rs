@@ -11,8 +11,8 @@ use super::{
         tool_name::ToolNames,
         tree::Node,
     },
+    TARGET_FORMAT,
     calls::arguments_of,
-    request::TARGET_FORMAT,
 };
 use crate::api::Invalid;
 

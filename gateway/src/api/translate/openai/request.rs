@@ -11,13 +11,11 @@ use super::{
         tool_name::ToolNames,
         user_id,
     },
+    TARGET_FORMAT,
     content::content,
     turn::{assistant, user},
 };
 use crate::api::Invalid;
-
-/// The format named in errors about unsupported fields.
-pub(super) const TARGET_FORMAT: &str = "OpenAI";
 
 /// Fields that request a feature which chat completions do not support.
 const UNSUPPORTED_FIELDS: [&str; 3] = ["mcp_servers", "container", "prefill"];

@@ -10,8 +10,8 @@ use super::{
         tool_id,
         tool_name::ToolNames,
     },
+    TARGET_FORMAT,
     content::{part, plain},
-    request::TARGET_FORMAT,
 };
 use crate::api::Invalid;
 

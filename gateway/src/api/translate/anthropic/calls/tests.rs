@@ -1,3 +1,5 @@
+//! Fragments of tool calls in the habits of several vendors.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Chat completion requests and the messages requests that they become.
+
 use super::*;
 
 fn translated(chat: &Value) -> Result<Value, Invalid> {

@@ -1,3 +1,5 @@
+//! Messages requests and the chat completion requests that they become.
+
 use super::*;
 
 fn translated(request: &Value) -> Result<Value, Invalid> {
