@@ -126,7 +126,7 @@ fn alternate(lists: &[Vec<Cell>], others: &Array2<f64>, own: &mut Array2<f64>) {
             gram.scaled_add(cell.count, &column.dot(&column.t()));
             right.scaled_add(cell.count * cell.value, &column);
         }
-        if let Some(solved) = solve(gram, right) {
+        if let Some(solved) = solve(&gram, &right) {
             target.assign(&solved.index_axis(Axis(1), 0));
         }
     }

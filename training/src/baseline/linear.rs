@@ -1,41 +1,24 @@
-//! Solves the linear systems of the ridge baseline: Cholesky, in place.
+//! Solves the linear systems of the baselines, by libtorch's Cholesky decomposition.
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
+use tch::{Kind, Tensor};
 
 /// Solves `a · x = b` for a symmetric positive definite `a`; nothing when it is not.
-pub fn solve(mut a: Array2<f64>, mut b: Array2<f64>) -> Option<Array2<f64>> {
-    let n = a.nrows();
-    if a.ncols() != n || b.nrows() != n {
+pub fn solve(a: &Array2<f64>, b: &Array2<f64>) -> Option<Array2<f64>> {
+    let (lower, info) = tensor(a)?.linalg_cholesky_ex(false, false);
+    if info.int64_value(&[]) != 0 {
         return None;
     }
-    for j in 0..n {
-        let (_, mut rest) = a.view_mut().split_at(Axis(0), j);
-        let row_j = rest.index_axis(Axis(0), 0).slice(ndarray::s![..j]).to_owned();
-        let diagonal = *rest.get((0, j))? - row_j.dot(&row_j);
-        if diagonal <= 0.0 || diagonal.is_nan() {
-            return None;
-        }
-        let root = diagonal.sqrt();
-        for mut row in rest.rows_mut() {
-            let inner = row.slice(ndarray::s![..j]).dot(&row_j);
-            let value = row.get_mut(j)?;
-            *value = (*value - inner) / root;
-        }
-        *rest.get_mut((0, j))? = root;
-    }
-    for j in 0..n {
-        let row = a.index_axis(Axis(0), j);
-        let solved = row.slice(ndarray::s![..j]).dot(&b.slice(ndarray::s![..j, ..]));
-        let scale = *row.get(j)?;
-        b.index_axis_mut(Axis(0), j).zip_mut_with(&solved, |value, inner| *value = (*value - inner) / scale);
-    }
-    for j in (0..n).rev() {
-        let column = a.index_axis(Axis(1), j);
-        let solved = column.slice(ndarray::s![j + 1..]).dot(&b.slice(ndarray::s![j + 1.., ..]));
-        let scale = *column.get(j)?;
-        b.index_axis_mut(Axis(0), j).zip_mut_with(&solved, |value, inner| *value = (*value - inner) / scale);
-    }
-    Some(b)
+    let solved = tensor(b)?.cholesky_solve(&lower, false);
+    let flat: Vec<f64> = Vec::try_from(solved.to_kind(Kind::Double).contiguous().view([-1])).ok()?;
+    Array2::from_shape_vec(b.dim(), flat).ok()
+}
+
+/// Returns a matrix as a tensor; nothing when a number is NaN.
+fn tensor(array: &Array2<f64>) -> Option<Tensor> {
+    let flat: Vec<f64> = array.iter().copied().collect();
+    let known = flat.iter().all(|x| !x.is_nan());
+    known.then(|| Tensor::from_slice(&flat).view([array.nrows() as i64, array.ncols() as i64]))
 }
 
 #[cfg(test)]
@@ -48,12 +31,13 @@ mod tests {
     fn a_small_system_is_solved() {
         let a = array![[4.0, 2.0, 0.6], [2.0, 5.0, 1.0], [0.6, 1.0, 3.0]];
         let x = array![[1.0, -2.0], [0.5, 0.0], [3.0, 1.0]];
-        let solved = solve(a.clone(), a.dot(&x)).unwrap();
+        let solved = solve(&a, &a.dot(&x)).unwrap();
         assert!((&solved - &x).iter().all(|difference| difference.abs() < 1e-12), "{solved}");
     }
 
     #[test]
     fn what_is_not_positive_definite_is_refused() {
-        assert_eq!(solve(array![[1.0, 2.0], [2.0, 1.0]], array![[1.0], [1.0]]), None);
+        assert_eq!(solve(&array![[1.0, 2.0], [2.0, 1.0]], &array![[1.0], [1.0]]), None);
+        assert_eq!(solve(&array![[f64::NAN]], &array![[1.0]]), None);
     }
 }

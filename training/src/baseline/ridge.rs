@@ -22,7 +22,7 @@ pub fn ridge(set: &EvalSet<'_>, world: &World) -> Predicted {
     let y = outcomes(dataset, &set.split.train);
     let mut gram = x.t().dot(&x);
     gram.diag_mut().mapv_inplace(|value| value + PENALTY);
-    let weights = solve(gram, x.t().dot(&y)).unwrap_or_else(|| Array2::zeros((x.ncols(), y.ncols())));
+    let weights = solve(&gram, &x.t().dot(&y)).unwrap_or_else(|| Array2::zeros((x.ncols(), y.ncols())));
     let predicted = features(dataset, &set.split.test).dot(&weights);
     let llms = dataset.llms.len();
     let parts = [predicted.slice(s![.., ..llms]).to_owned(), predicted.slice(s![.., llms..]).to_owned()];

@@ -190,3 +190,18 @@ fn by_llm(solution: &Tensor, (tasks, llms): (&Tensor, i64), room: i64) -> (Tenso
     }
     (Tensor::cat(&columns, 1), applies)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_picks_the_queries_of_a_large_kernel() {
+        let count = MAX_KERNEL_QUERIES + 500;
+        assert_eq!(subset(count, 1), subset(count, 1));
+        assert_ne!(subset(count, 1), subset(count, 2));
+        assert_eq!(subset(count, 1).len(), MAX_KERNEL_QUERIES);
+        // A smaller kernel has all queries, whatever the seed.
+        assert_eq!(subset(50, 1), subset(50, 2));
+    }
+}
