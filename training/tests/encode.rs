@@ -10,15 +10,15 @@ use personaroute_training::data::outcome::{self, Cost};
 use serde_json::{Map, Value};
 
 /// Texts with their embeddings by an independent implementation, in units of 1e-5.
-fn expected() -> Vec<Value> {
+fn expected() -> anyhow::Result<Vec<Value>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/embeddings.json");
-    serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
+    Ok(serde_json::from_slice(&fs::read(file)?)?)
 }
 
 #[test]
 fn computed_embeddings_are_those_of_an_independent_implementation() {
     let encoder = std::env::var_os("PERSONAROUTE_ENCODER_DIR").expect("the encoder: see `cargo xtask setup`");
-    let expected = expected();
+    let expected = expected().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
     // A task for each text, whose description it is; names that sort as the texts do.

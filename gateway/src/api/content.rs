@@ -34,7 +34,7 @@ pub fn elements(value: &RawValue) -> Option<Vec<&RawValue>> {
 pub fn read(value: &RawValue, needs: &mut RequiredCapabilities) -> Content {
     let mut content = Content::default();
     if let Ok(text) = serde_json::from_str::<String>(value.get()) {
-        content.push_user_text(text);
+        content.push_user_text(&text);
         return content;
     }
     let Some(parts) = elements(value) else {
@@ -47,7 +47,7 @@ pub fn read(value: &RawValue, needs: &mut RequiredCapabilities) -> Content {
         match part.string("type").as_deref() {
             Some("text" | "input_text" | "output_text") => match part.string("text") {
                 Some(text) => {
-                    content.push_user_text(text);
+                    content.push_user_text(&text);
                     continue;
                 }
                 None => content.push(""),
@@ -99,11 +99,11 @@ impl Content {
     }
 
     /// Adds text as far as a person wrote it; what a coding agent's harness added counts as other text.
-    fn push_user_text(&mut self, text: String) {
-        let own = harness::without_additions(&text);
+    fn push_user_text(&mut self, text: &str) {
+        let own = harness::without_additions(text);
         self.others += text.len() - own.len();
         if own.len() == text.len() || !own.trim().is_empty() {
-            self.push(if own.len() == text.len() { &text } else { own.trim() });
+            self.push(if own.len() == text.len() { text } else { own.trim() });
         }
     }
 

@@ -19,6 +19,8 @@ pub fn embeddings() -> Result<Vec<(String, Vec<f32>)>> {
 
 fn row(row: &Value) -> Option<(String, Vec<f32>)> {
     let values = row["embedding"].as_array()?.iter().map(Value::as_f64);
-    let embedding = values.map(|value| Some((value? * 1e-5) as f32)).collect::<Option<_>>()?;
+    #[expect(clippy::cast_possible_truncation, reason = "invariant: embeddings are single precision")]
+    let narrowed = |value: f64| (value * 1e-5) as f32;
+    let embedding = values.map(|value| Some(narrowed(value?))).collect::<Option<_>>()?;
     Some((row["text"].as_str()?.to_owned(), embedding))
 }

@@ -10,7 +10,7 @@ pub(super) struct Inputs<'a>(Vec<Option<&'a str>>);
 impl<'a> Inputs<'a> {
     /// Reads the inputs of the blocks of the message `body`.
     pub(super) fn of_message(body: &'a str) -> Self {
-        serde_json::from_str::<Message<'a>>(body).map(Self::of).unwrap_or_default()
+        serde_json::from_str::<Message<'a>>(body).map(|message| Self::of(&message)).unwrap_or_default()
     }
 
     /// Returns the input of block `idx`; none if it has none.
@@ -18,7 +18,7 @@ impl<'a> Inputs<'a> {
         self.0.get(idx).copied().flatten()
     }
 
-    fn of(message: Message<'a>) -> Self {
+    fn of(message: &Message<'a>) -> Self {
         let blocks: Vec<&RawValue> =
             message.content.and_then(|content| serde_json::from_str(content.get()).ok()).unwrap_or_default();
         let input = |block: &&'a RawValue| serde_json::from_str::<Block<'a>>(block.get()).ok()?.input;
@@ -34,7 +34,9 @@ impl<'a> BlockInputs<'a> {
     /// Reads the inputs of the messages request `body`.
     pub(super) fn of(body: &'a str) -> Self {
         let turns = serde_json::from_str::<Request<'a>>(body).map(|request| request.messages).unwrap_or_default();
-        let message = |turn: &'a RawValue| serde_json::from_str(turn.get()).map(Inputs::of).unwrap_or_default();
+        let message = |turn: &'a RawValue| {
+            serde_json::from_str(turn.get()).map(|message| Inputs::of(&message)).unwrap_or_default()
+        };
         Self(turns.into_iter().map(message).collect())
     }
 

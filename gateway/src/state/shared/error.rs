@@ -43,12 +43,17 @@ pub enum SharedStoreError {
 
 impl From<RedisError> for SharedStoreError {
     fn from(error: RedisError) -> Self {
-        match error.kind() {
-            ErrorKind::Io => Self::Connection(error.to_string()),
-            ErrorKind::AuthenticationFailed => Self::Authentication,
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Decode,
-            _ => Self::Reply(error.code().filter(|code| is_code(code)).unwrap_or(error.category()).to_owned()),
+        let kind = error.kind();
+        if kind == ErrorKind::Io {
+            return Self::Connection(error.to_string());
         }
+        if kind == ErrorKind::AuthenticationFailed {
+            return Self::Authentication;
+        }
+        if matches!(kind, ErrorKind::Parse | ErrorKind::UnexpectedReturnType) {
+            return Self::Decode;
+        }
+        Self::Reply(error.code().filter(|code| is_code(code)).unwrap_or(error.category()).to_owned())
     }
 }
 

@@ -97,13 +97,12 @@ impl<K: Kept> Servers<K> {
                 3 => (self.restart)(&mut self.store)?,
                 // The clients disconnect.
                 4 => requests.abort_all(),
-                _ => {
-                    for _ in 0..4 {
-                        let address = gateways[usize::try_from(random.below(GATEWAYS))?].address;
-                        let user = format!("user-{}", random.below(USERS));
-                        requests.spawn(async move { ask_as(address, "team-key", &user).await });
-                    }
-                }
+                _ => (0..4).try_for_each(|_| {
+                    let address = gateways[usize::try_from(random.below(GATEWAYS))?].address;
+                    let user = format!("user-{}", random.below(USERS));
+                    requests.spawn(async move { ask_as(address, "team-key", &user).await });
+                    anyhow::Ok(())
+                })?,
             }
             for _ in 0..random.below(6) {
                 served += finished(requests.join_next().await)?;

@@ -49,7 +49,7 @@ pub(in super::super) fn messages(chat: &Value, names: &mut ToolNames) -> Result<
             "system" | "developer" => system.extend(content()?),
             "assistant" => push(&mut turns, "assistant", assistant(message, content()?, (&mut ids, names), &path)?),
             "function" => return Err(unsupported(format!("{path}.role"), TARGET_FORMAT)),
-            "tool" => push(&mut turns, "user", vec![tool_result(message, content()?, &ids, &path)?]),
+            "tool" => push(&mut turns, "user", vec![tool_result(message, &content()?, &ids, &path)?]),
             _ => push(&mut turns, "user", content()?.into_iter().map(Node::from).collect()),
         }
     }

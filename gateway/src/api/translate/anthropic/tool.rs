@@ -86,7 +86,7 @@ pub(super) fn assistant(
 }
 
 /// Returns the block of the tool message `message` with the blocks `content`.
-pub(super) fn tool_result(message: &Value, content: Vec<Value>, ids: &CallIds, path: &str) -> Result<Node, Invalid> {
+pub(super) fn tool_result(message: &Value, content: &[Value], ids: &CallIds, path: &str) -> Result<Node, Invalid> {
     let id = text(message, "tool_call_id");
     if id.is_empty() {
         let path = format!("{path}.tool_call_id");
