@@ -29,6 +29,7 @@ mod routing_headers;
 mod spans;
 mod request_log;
 mod route;
+mod count_tokens;
 mod local;
 pub mod error;
 mod error_response;
@@ -109,6 +110,13 @@ impl Proxy {
                 Method::POST => boxed(|| self.forward(snapshot, wire, &parts, body)).await,
                 _ => error_response::build(&Error::Method { allowed: "POST" }, Some(wire), None),
             };
+        }
+        if path == "/v1/messages/count_tokens" {
+            let counted = match parts.method {
+                Method::POST => Box::pin(self.count_tokens(&snapshot, &parts, body)).await,
+                _ => Err(Error::Method { allowed: "POST" }),
+            };
+            return counted.unwrap_or_else(|error| error_response::build(&error, Some(Wire::Messages), None));
         }
         let response = match (&parts.method, path) {
             (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, &parts, body)).await,
