@@ -9,5 +9,7 @@ mod write_deadline;
 mod write_deadline_body;
 mod active_streams;
 mod request_check;
+mod head_deadline;
+mod unread_body;
 
-pub use self::{accept::accept, connection::Connections};
+pub use self::{accept::accept, connection::Connections, unread_body::ReturnedBody};

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -12,7 +11,7 @@ use tokio::{
 use super::{App, listeners::ListenerKind, shutdown::ShutdownSignals};
 use crate::{
     admin,
-    server::{self, tls},
+    server::{self, ReturnedBody, tls},
     upstream::Body,
 };
 
@@ -75,7 +74,7 @@ impl App {
         };
         match connected {
             Ok((stream, certificate)) => {
-                let answer = |mut request: Request<Incoming>| {
+                let answer = |mut request: Request<ReturnedBody>| {
                     certificate.map(|fingerprint| request.extensions_mut().insert(fingerprint));
                     Arc::clone(&self).answer(kind, request)
                 };
@@ -89,7 +88,7 @@ impl App {
         }
     }
 
-    async fn answer(self: Arc<Self>, kind: ListenerKind, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(self: Arc<Self>, kind: ListenerKind, request: Request<ReturnedBody>) -> Response<Body> {
         match kind {
             ListenerKind::Main => self.proxy.handle(request).await,
             ListenerKind::Admin => {

@@ -36,8 +36,10 @@ pub struct Limits {
 /// How long each phase may take; the keys of the file have the same names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
-    /// A client sending the head of a request, and a connection without a request.
+    /// A client sending the head of a request, from its first byte; also the first byte of a connection.
     pub header_read: Duration,
+    /// A connection between two requests.
+    pub keep_alive: Duration,
     /// A client sending the whole body.
     pub body_read: Duration,
     /// A client that has stopped reading its response.
@@ -84,6 +86,7 @@ impl Timeouts {
     pub(super) fn check(raw: &raw::Timeouts) -> Result<Self, Rejection> {
         Ok(Self {
             header_read: duration("timeouts.header_read", &raw.header_read)?,
+            keep_alive: duration("timeouts.keep_alive", &raw.keep_alive)?,
             body_read: duration("timeouts.body_read", &raw.body_read)?,
             write: duration("timeouts.write", &raw.write)?,
             handshake: duration("timeouts.handshake", &raw.handshake)?,

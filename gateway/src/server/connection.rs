@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, header};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -22,8 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     active_streams::ActiveStreams,
+    head_deadline::{HeadDeadline, RequestCount},
     request_check,
     rewind::Rewind,
+    unread_body::{ReturnedBody, UnreadBody},
     version::{self, Version},
     write_deadline::WriteDeadline,
     write_deadline_body::WriteDeadlineBody,
@@ -49,7 +51,10 @@ pub struct Connections {
     head: u32,
     headers: usize,
     header_read: Duration,
+    keep_alive: Duration,
     write_timeout: Duration,
+    /// Most bytes that are read and discarded after a refusal, and the time for it.
+    discard: (usize, Duration),
 }
 
 /// The two phases in which a connection shuts down.
@@ -66,7 +71,7 @@ impl Connections {
     /// Returns settings with these limits.
     pub fn new(limits: &Limits, timeouts: &Timeouts) -> Self {
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(timeouts.header_read).max_buf_size(limits.head);
+        http1.timer(TokioTimer::new()).header_read_timeout(timeouts.keep_alive).max_buf_size(limits.head);
         if limits.headers != HYPER_MAX_HEADERS {
             http1.max_headers(limits.headers);
         }
@@ -75,7 +80,9 @@ impl Connections {
             head: u32::try_from(limits.head).unwrap_or(u32::MAX),
             headers: limits.headers,
             header_read: timeouts.header_read,
+            keep_alive: timeouts.keep_alive,
             write_timeout: timeouts.write,
+            discard: (limits.body.saturating_mul(2), timeouts.body_read),
         }
     }
 
@@ -84,7 +91,7 @@ impl Connections {
     pub async fn serve<S, F>(
         &self,
         mut stream: S,
-        answer: impl Fn(Request<Incoming>) -> F,
+        answer: impl Fn(Request<ReturnedBody>) -> F,
         stop: CancellationToken,
         cut: CancellationToken,
     ) where
@@ -101,21 +108,37 @@ impl Connections {
             return;
         };
         let has_request = AtomicBool::new(false);
+        let requests = RequestCount::default();
         let service = service_fn(|request: Request<Incoming>| {
             has_request.store(true, Ordering::Relaxed);
-            // Over HTTP/1, the write timeout of the connection limits a blocked write. Over HTTP/2, a closed window prevents the write itself.
-            let chunk_timeout = (request.version() == http::Version::HTTP_2).then_some(self.write_timeout);
+            let guard = requests.start();
+            // Over HTTP/1, the write timeout of the connection limits a blocked write. Over HTTP/2, a closed window prevents
+            // the write itself.
+            let is_http2 = request.version() == http::Version::HTTP_2;
+            let chunk_timeout = is_http2.then_some(self.write_timeout);
+            // A client that waits for `100 Continue` sends no body after a refusal; HTTP/2 resets the stream alone.
+            let reads_on = !is_http2 && !request.headers().contains_key(header::EXPECT);
             let refused = request_check::rejection(&request, self.headers);
-            let answered = refused.map_or_else(|| Ok(answer(request)), Err);
+            let unread = UnreadBody::default();
+            let request = request.map(|body| unread.watch(body));
+            let answered = match refused {
+                None => Ok(answer(request)),
+                Some(refused) => Err(refused),
+            };
+            let (most, time) = self.discard;
             async move {
                 let response = match answered {
                     Ok(answering) => answering.await,
                     Err(refused) => request_check::response(refused),
                 };
-                Ok::<_, Infallible>(WriteDeadlineBody::wrap(response, chunk_timeout))
+                if reads_on && response.status().is_client_error() {
+                    unread.discard(most, time).await;
+                }
+                Ok::<_, Infallible>(WriteDeadlineBody::wrap(response, chunk_timeout, guard))
             }
         });
-        let stream = TokioIo::new(with_write_timeout(Rewind::new(first, stream), self.write_timeout));
+        let timed = HeadDeadline::new(Rewind::new(first, stream), requests.clone(), self.header_read);
+        let stream = TokioIo::new(with_write_timeout(timed, self.write_timeout));
         let shutdown = ConnectionShutdown { stop, cut, grace: self.write_timeout };
         let served = match version {
             Version::Http1 => {
@@ -127,9 +150,11 @@ impl Connections {
                 WriteDeadline::default().enforce(served).await.unwrap_or(Ok(()))
             }
             Version::Http2 => {
+                // Frames are no request heads; pings find a client that is gone.
+                let _connection = requests.start();
                 let streams = ActiveStreams::new();
                 let connection = pin!(self.http2(streams.clone()).serve_connection(stream, service));
-                let idle = || streams.idle(self.header_read);
+                let idle = || streams.idle(self.keep_alive);
                 // Without streams, the connection closes by itself.
                 shutdown.drive(connection, http2::Connection::graceful_shutdown, idle, || true).await
             }

@@ -11,7 +11,7 @@ use http::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::write_deadline::WriteDeadline;
+use super::{head_deadline::RequestGuard, write_deadline::WriteDeadline};
 use crate::upstream::{Body, body::BodyError};
 
 /// Most bytes of one chunk if each chunk has a timeout. A client that reads steadily reads this much within it, however
@@ -25,6 +25,8 @@ pub(super) struct WriteDeadlineBody {
     rest: Bytes,
     timeouts: WriteTimeouts,
     deadline: WriteDeadline,
+    /// The request ends with its response body.
+    _request: RequestGuard,
 }
 
 /// How long a client may take to read.
@@ -37,14 +39,15 @@ struct WriteTimeouts {
 }
 
 impl WriteDeadlineBody {
-    /// Returns `response` with a body that sets the deadline of the current task; `chunk` is the timeout of one chunk.
-    pub(super) fn wrap(response: Response<Body>, chunk: Option<Duration>) -> Response<Self> {
+    /// Returns `response` with a body that sets the deadline of the current task; `chunk` is the timeout of one chunk, and
+    /// `request` ends with the body.
+    pub(super) fn wrap(response: Response<Body>, chunk: Option<Duration>, request: RequestGuard) -> Response<Self> {
         let end = response.body().deadline().map(Into::into);
-        response.map(|body| Self::new(body, WriteTimeouts { chunk, end }))
+        response.map(|body| Self::new(body, WriteTimeouts { chunk, end }, request))
     }
 
-    fn new(body: Body, timeouts: WriteTimeouts) -> Self {
-        Self { body, rest: Bytes::new(), timeouts, deadline: WriteDeadline::current() }
+    fn new(body: Body, timeouts: WriteTimeouts, request: RequestGuard) -> Self {
+        Self { body, rest: Bytes::new(), timeouts, deadline: WriteDeadline::current(), _request: request }
     }
 }
 
@@ -101,7 +104,7 @@ impl HttpBody for WriteDeadlineBody {
 mod tests {
     use http_body_util::BodyExt;
 
-    use super::*;
+    use super::{super::head_deadline::RequestCount, *};
     use crate::upstream::body;
 
     const LONG: Duration = Duration::from_secs(600);
@@ -113,7 +116,7 @@ mod tests {
 
     /// Yields one chunk, and then waits without end.
     async fn stall(timeouts: WriteTimeouts) {
-        let mut body = WriteDeadlineBody::new(body::full("a chunk"), timeouts);
+        let mut body = WriteDeadlineBody::new(body::full("a chunk"), timeouts, RequestCount::default().start());
         body.frame().await.unwrap().unwrap();
         std::future::pending::<()>().await;
         drop(body);
@@ -132,7 +135,11 @@ mod tests {
     async fn a_long_chunk_is_split_if_each_chunk_has_a_timeout() {
         let text = vec![b'x'; 2 * MAX_CHUNK + 1];
         for (chunk, expected) in [(Some(LONG), vec![MAX_CHUNK, MAX_CHUNK, 1]), (None, vec![2 * MAX_CHUNK + 1])] {
-            let mut body = WriteDeadlineBody::new(body::full(text.clone()), timeouts(chunk, LONG));
+            let mut body = WriteDeadlineBody::new(
+                body::full(text.clone()),
+                timeouts(chunk, LONG),
+                RequestCount::default().start(),
+            );
             let mut lengths = Vec::new();
             while let Some(frame) = body.frame().await {
                 lengths.push(frame.unwrap().into_data().unwrap().len());
@@ -152,7 +159,8 @@ mod tests {
         }));
         let deadline = WriteDeadline::default();
         let serving = async {
-            let body = WriteDeadlineBody::new(Body::new(late), timeouts(Some(SHORT), SHORT));
+            let body =
+                WriteDeadlineBody::new(Body::new(late), timeouts(Some(SHORT), SHORT), RequestCount::default().start());
             body.collect().await.unwrap().to_bytes()
         };
         let sending = async {

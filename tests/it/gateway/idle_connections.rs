@@ -23,7 +23,7 @@ use super::test_gateway::TestGateway;
 const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame.
 const SETTINGS: &str = "\0\0\0\x04\0\0\0\0\0";
-const PATIENCE: &str = "timeouts: {header_read: 100ms, write: 100ms}";
+const SHORT_TIMEOUTS: &str = "timeouts: {header_read: 100ms, keep_alive: 100ms, write: 100ms}";
 
 /// Says `words` and then nothing; returns when the gateway has closed the connection.
 async fn closed(mut stream: impl AsyncRead + AsyncWrite + Unpin, words: &str) -> Result<()> {
@@ -57,7 +57,7 @@ fn chat(gateway: &TestGateway) -> Result<http::Request<Full<Bytes>>> {
 #[tokio::test]
 async fn a_connection_that_asks_for_nothing_is_closed_on_either_listener() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let gateway = TestGateway::between(&upstream, &upstream, &format!("{PATIENCE}\nlimits: {{connections: 1}}"))?;
+    let gateway = TestGateway::between(&upstream, &upstream, &format!("{SHORT_TIMEOUTS}\nlimits: {{connections: 1}}"))?;
     let settled = format!("{PREFACE}{SETTINGS}");
     for words in ["", "P", "PRI * HTT", "GET / HTTP/1.1\r\n", PREFACE, &settled] {
         for address in [gateway.address, gateway.admin] {
@@ -73,7 +73,7 @@ async fn a_connection_that_asks_for_nothing_over_tls_is_closed() -> Result<()> {
     let (authority, folder) = (Authority::new()?, tempfile::tempdir()?);
     authority.issue()?.write(folder.path())?;
     let at = |name: &str| folder.path().join(name).display().to_string();
-    let more = format!("tls: {{certificate: '{}', key: '{}'}}\n{PATIENCE}", at("tls.crt"), at("tls.key"));
+    let more = format!("tls: {{certificate: '{}', key: '{}'}}\n{SHORT_TIMEOUTS}", at("tls.crt"), at("tls.key"));
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let gateway = TestGateway::between(&upstream, &upstream, &more)?;
     for words in ["", "P", PREFACE] {
@@ -88,7 +88,7 @@ async fn an_http2_connection_lives_as_long_as_its_streams_and_then_a_little() ->
     let mut reply = Reply::chat("late");
     reply.frames.insert(0, Frame::Wait(gate.clone()));
     let upstream = FakeUpstream::always(reply)?;
-    let gateway = TestGateway::between(&upstream, &upstream, PATIENCE)?;
+    let gateway = TestGateway::between(&upstream, &upstream, SHORT_TIMEOUTS)?;
     let mut tasks = JoinSet::new();
     let mut sender = http2(gateway.address, None, &mut tasks).await?;
     let asked = sender.send_request(chat(&gateway)?);
@@ -145,7 +145,8 @@ async fn headers_over_the_limit_are_refused_over_http2() -> Result<()> {
 #[tokio::test]
 async fn a_connection_that_asks_for_nothing_does_not_hold_the_drain() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    let mut gateway = TestGateway::between(&upstream, &upstream, "timeouts: {header_read: 10m, drain: 10m}")?;
+    let mut gateway =
+        TestGateway::between(&upstream, &upstream, "timeouts: {header_read: 10m, keep_alive: 10m, drain: 10m}")?;
     let mut silent = Vec::new();
     for words in ["", "PRI", "GET /healthz HTTP/1.1\r\nhost: a\r\n"] {
         let mut stream = TcpStream::connect(gateway.address).await?;

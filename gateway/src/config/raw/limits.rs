@@ -55,8 +55,10 @@ impl Default for Limits {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// A client sending the head of a request, and a connection without a request.
+    /// A client sending the head of a request, from its first byte; also the first byte of a connection.
     pub header_read: Located<HumanDuration>,
+    /// A connection between two requests.
+    pub keep_alive: Located<HumanDuration>,
     /// A client sending the whole body.
     pub body_read: Located<HumanDuration>,
     /// A client that has stopped reading its response.
@@ -80,6 +82,8 @@ impl Default for Timeouts {
         let secs = |secs| HumanDuration::secs(secs).into();
         Self {
             header_read: secs(10),
+            // Longer than proxies in front keep a connection, which is 60 s by default in most.
+            keep_alive: secs(75),
             body_read: secs(60),
             write: secs(60),
             handshake: secs(10),

@@ -1,0 +1,78 @@
+//! Reads on after a refusal, so that a client that is still sending its body can read the response.
+//!
+//! If the connection closed on unread data, the client would see a broken pipe or a reset, and send everything again.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+
+/// A request body that is returned when it is dropped before its end.
+#[derive(Debug)]
+pub struct ReturnedBody {
+    body: Option<Incoming>,
+    unread: UnreadBody,
+}
+
+/// The body that was returned, if any.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UnreadBody(Arc<Mutex<Option<Incoming>>>);
+
+impl UnreadBody {
+    /// Returns `body`, which comes back here when it is dropped before its end.
+    pub(super) fn watch(&self, body: Incoming) -> ReturnedBody {
+        ReturnedBody { body: Some(body), unread: self.clone() }
+    }
+
+    /// Reads and discards what is left, at most `most` bytes within `time`.
+    pub(super) async fn discard(self, most: usize, time: Duration) {
+        let Some(mut body) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return;
+        };
+        let reading = async {
+            let mut read = 0_usize;
+            while let Some(Ok(frame)) = body.frame().await {
+                read = read.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+                if read > most {
+                    return;
+                }
+            }
+        };
+        // Past the limits the response is sent all the same, and the connection closes.
+        let _expired = tokio::time::timeout(time, reading).await;
+    }
+}
+
+impl Drop for ReturnedBody {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
+            *self.unread.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        }
+    }
+}
+
+impl HttpBody for ReturnedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(ctx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
+}
