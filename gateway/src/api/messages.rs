@@ -1,6 +1,6 @@
 //! Anthropic messages: reads the facts from `messages` and `system`.
 
-use super::{Facts, Fields, Invalid, LastMessage, chat::each_message, content};
+use super::{Facts, Fields, Invalid, LastMessage, chat::each_message, content, translate::user_id};
 use crate::decide::Capability;
 
 /// Reads the facts.
@@ -34,7 +34,8 @@ pub fn facts(fields: &Fields<'_>) -> Result<Facts, Invalid> {
         }
     })?;
     let metadata = fields.find("metadata").and_then(|metadata| Fields::parse(metadata.get()).ok());
-    facts.user = metadata.and_then(|metadata| metadata.string("user_id"));
+    let user = metadata.and_then(|metadata| metadata.string("user_id"));
+    facts.user = user.map(|id| user_id::stable_part(&id).into_owned());
     Ok(facts)
 }
 

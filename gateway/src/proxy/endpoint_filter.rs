@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Snapshot, decide, read::ParsedRequest};
 use crate::{
+    config::Kind,
     decide::{Constraints, Plan, Requirements},
     upstream::{Endpoint, Llm, Protocol},
 };
@@ -31,7 +32,10 @@ impl<'a> EndpointFilter<'a> {
     /// Returns the endpoints of `llm` that can serve the request, with their protocol.
     pub(super) fn endpoints<'l>(&self, llm: &'l Llm) -> impl Iterator<Item = (Protocol, &'l Arc<Endpoint>)> {
         let protocol = |endpoint: &Endpoint| {
-            endpoint.upstream.protocol(self.request.wire).filter(|protocol| is_translatable(*protocol, self.request))
+            endpoint
+                .upstream
+                .protocol(self.request.wire)
+                .filter(|protocol| can_carry(*protocol, endpoint, self.request))
         };
         let fits = |endpoint: &Endpoint| self.requirements.unmet_by(self.constraints, &endpoint.spec).is_none();
         // A named LLM is tried even if no endpoint meets the requirements, so that the client gets the upstream's own error.
@@ -42,6 +46,10 @@ impl<'a> EndpointFilter<'a> {
     }
 }
 
-fn is_translatable(protocol: Protocol, request: &ParsedRequest<'_>) -> bool {
-    protocol == Protocol::Native || request.translation().is_ok()
+/// Returns whether the request can be sent to `endpoint` as it is, or translated.
+fn can_carry(protocol: Protocol, endpoint: &Endpoint, request: &ParsedRequest<'_>) -> bool {
+    match protocol {
+        Protocol::Native => endpoint.upstream.config.kind != Kind::Anthropic || !request.carries_reasoning(),
+        Protocol::Translated => request.translation().is_ok(),
+    }
 }

@@ -8,7 +8,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{Error, RequestBody, identify::Caller};
 use crate::{
-    api::{Document, Facts, Fields, Invalid, Overrides, Wire, translate::Translation},
+    api::{
+        Document, Facts, Fields, Invalid, Overrides, Wire,
+        translate::{Translation, reasoning},
+    },
     config::Config,
 };
 
@@ -28,6 +31,7 @@ pub(super) struct ParsedRequest<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) query: Option<&'a str>,
     translation: OnceLock<Result<Translation, Invalid>>,
+    carries_reasoning: OnceLock<bool>,
 }
 
 impl<'a> ParsedRequest<'a> {
@@ -52,8 +56,28 @@ impl<'a> ParsedRequest<'a> {
         check_user(user.as_deref(), config.limits.user_chars)?;
         let document = Document::new(bytes.clone(), &fields);
         let (headers, query) = (&parts.headers, parts.uri.query());
-        let translation = OnceLock::new();
-        Ok(Self { wire, document, model, facts, overrides, caller, user, headers, query, translation })
+        let (translation, carries_reasoning) = (OnceLock::new(), OnceLock::new());
+        Ok(Self {
+            wire,
+            document,
+            model,
+            facts,
+            overrides,
+            caller,
+            user,
+            headers,
+            query,
+            translation,
+            carries_reasoning,
+        })
+    }
+
+    /// Returns whether the request brings back reasoning that an OpenAI-style upstream wants, in blocks that Anthropic refuses.
+    pub(super) fn carries_reasoning(&self) -> bool {
+        *self.carries_reasoning.get_or_init(|| {
+            let text = std::str::from_utf8(self.document.bytes()).unwrap_or_default();
+            self.wire == Wire::Messages && text.contains(reasoning::MARKER)
+        })
     }
 
     /// Returns the request in the other format; the first call translates it.
