@@ -23,7 +23,7 @@ virtual_models: [{{name: auto{policy}}}]
 fn what_would_not_route_is_refused() {
     assert_eq!(refusal("", ""), None);
     let task = refusal("", ", task: nonsense").unwrap();
-    assert!(task.starts_with("f.yaml:4:25: task `nonsense` is not defined; defined are: "), "{task}");
+    assert!(task.starts_with("f.yaml:4:37: task `nonsense` is not defined; defined are: "), "{task}");
     for (key, name, more) in [
         ("plugin.wasm", "gone.wasm", "plugin: {wasm: gone.wasm}"),
         ("onnxruntime", "gone.so", "onnxruntime: gone.so"),

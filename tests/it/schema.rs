@@ -57,7 +57,7 @@ fn what_the_schema_refuses_the_program_refuses() {
         "listne: x",
         "limits: {body: 10MB}",
         "timeouts: {idle: 30}",
-        "timeouts: {idle: 30 s}",
+        "timeouts: {idle: 30 parsecs}",
         "router: {provider: gpu}",
         "auth: {mode: key}",
         "log: {format: xml}",

@@ -354,8 +354,9 @@ mod tests {
         assert!(parse("personaroute-train train --resume r").is_ok());
         assert!(parse("personaroute-train train --resume r --device cuda").is_err());
         assert!(parse("personaroute-train train --config f --model closed_form").is_ok());
-        let error = parse("personaroute-train protocol --outcomes o --model gnn").unwrap_err().to_string();
-        assert!(error.contains("the model `gnn` is not available"), "{error}");
+        assert!(parse("personaroute-train protocol --outcomes o --model gnn").is_ok());
+        let error = parse("personaroute-train protocol --outcomes o --model published").unwrap_err().to_string();
+        assert!(error.contains("the model `published` is not available"), "{error}");
         assert!(parse("personaroute-train evaluate --bundle b --data d --json").is_ok());
         assert!(parse("personaroute-train evaluate --bundle b").is_err());
         assert!(parse("personaroute-train train").is_err());

@@ -30,6 +30,7 @@ mod tests;
 
 use anyhow::{Context, Result, bail};
 
+use crate::data::{Interaction, Interactions, SignalKind};
 use crate::graph::evidence::Evidence;
 use crate::model::fit::FitInput;
 use crate::model::store;
@@ -58,7 +59,7 @@ pub fn fit(input: &mut FitInput<'_>) -> Result<Gnn> {
 
 /// Estimates the start on what does not validate.
 fn start(input: &mut FitInput<'_>, evidence: &Evidence, sampler: &Sampler) -> Result<Start> {
-    let rest = sampler.without_validation(input.interactions, evidence);
+    let rest = votes_as_ratings(sampler.without_validation(input.interactions, evidence));
     let mut shown = FitInput {
         dataset: input.dataset,
         interactions: &rest,
@@ -73,6 +74,23 @@ fn start(input: &mut FitInput<'_>, evidence: &Evidence, sampler: &Sampler) -> Re
         progress: &mut *input.progress,
     };
     Start::new(&mut shown, evidence)
+}
+
+/// Returns `told`; where there are votes alone, each as two ratings, as the estimates of the start read ratings.
+fn votes_as_ratings(told: Interactions) -> Interactions {
+    if told.entries.iter().any(|entry| !matches!(entry.kind, SignalKind::Vote { .. })) {
+        return told;
+    }
+    let mut rated = Interactions { users: told.users.clone(), offsets: vec![0], entries: Vec::new() };
+    for user in 0..told.users.len() {
+        for entry in told.of(user) {
+            let SignalKind::Vote { against, .. } = entry.kind else { continue };
+            let rating = |llm, value| Interaction { llm, value, kind: SignalKind::Rating, ..*entry };
+            rated.entries.extend([rating(entry.llm, entry.value), rating(against, 1.0 - entry.value)]);
+        }
+        rated.offsets.push(rated.entries.len());
+    }
+    rated
 }
 
 /// Draws the parameters, or reads them from the file that training is to start from.

@@ -73,8 +73,11 @@ mod tests {
 
     #[test]
     fn a_number_without_unit_is_refused() {
-        assert_eq!(read("250ms"), Some(Duration::from_millis(250)));
-        for text in ["30", "", "s", "-1s", "1.5s", "10 parsecs", "18446744073709551615h"] {
+        assert_eq!(
+            (read("250ms"), read("1.5s")),
+            (Some(Duration::from_millis(250)), Some(Duration::from_millis(1_500)))
+        );
+        for text in ["30", "", "s", "-1s", "10 parsecs", "18446744073709551615h"] {
             assert_eq!(read(text), None, "{text}");
         }
     }

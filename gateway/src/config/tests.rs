@@ -65,7 +65,7 @@ const REFUSALS: &[(&str, &str, &str)] = &[
     (
         "version: 1\n",
         "version: 1\nauth: {per_user_limits: {concurrency: 0}}\n",
-        "f.yaml:2:35: `concurrency` must be at",
+        "f.yaml:2:39: `concurrency` must be at",
     ),
     ("version: 1\n", "version: 1\nauth: {mode: none, keys: [{name: k}]}\n", "f.yaml:2:14: `auth.mode` must be keys"),
     (
@@ -143,7 +143,7 @@ fn a_headers_value_is_resolved_and_never_shown() {
     let headers = "kind: openai, headers: {x-team: search, x-key: '${KEY}', authorization: Bearer sk-1}";
     let loaded = read(&GOOD.replacen("kind: openai", headers, 1)).unwrap();
     let exposed: Vec<&str> = loaded.config.upstreams["up"].headers.values().map(Secret::expose).collect();
-    assert_eq!(exposed, ["Bearer sk-1", "search", "secret-value"]);
+    assert_eq!(exposed, ["Bearer sk-1", "secret-value", "search"], "by name");
     let shown = format!("{}{:?}", loaded.effective(), loaded);
     assert!(!["sk-1", "search", "secret-value"].iter().any(|secret| shown.contains(secret)), "{shown}");
     assert!(loaded.effective().contains("${KEY}"), "a reference is no secret");
@@ -152,5 +152,5 @@ fn a_headers_value_is_resolved_and_never_shown() {
 #[test]
 fn a_hidden_header_is_not_taken_for_a_value() {
     let found = refusal("kind: openai", "kind: openai, headers: {x-team: (hidden)}");
-    assert!(found.contains("f.yaml:3:54: the value of the header `x-team` was hidden"), "{found}");
+    assert!(found.contains("f.yaml:3:46: the value of the header `x-team` was hidden"), "{found}");
 }

@@ -26,7 +26,7 @@ pub(super) enum Health {
     Healthy,
     /// The request was at fault: nothing.
     Unknown,
-    /// One more failure; as many as `breaker.failures` open the circuit.
+    /// One more failure; as many as `breaker.failures` open the circuit, or one for as long as the upstream asks.
     Failed,
     /// The circuit opens at once, for this long or as long as the upstream asks.
     Rests(Duration),
@@ -43,8 +43,9 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], has_our_key: bool, config
         401..=403 if has_our_key => (true, Health::Rests(cooldown)),
         // The upstream does not know the model.
         404 if has_our_key => (true, Health::Rests(cooldown)),
-        408 | 429 | 503 | 529 => (true, Health::Rests(cooldown)),
+        408 | 429 => (true, Health::Rests(cooldown)),
         400 | 413 | 422 if is_about_the_llm(body) => (true, Health::Unknown),
+        // A `retry-after` opens the circuit at once, too.
         500..=599 => (is_retried, Health::Failed),
         _ => (is_retried, Health::Unknown),
     };
@@ -108,10 +109,12 @@ mod tests {
 
     #[test]
     fn overload_rests_the_endpoint_and_server_errors_count() {
-        for status in [408, 429, 503, 529] {
+        for status in [408, 429] {
             assert!(matches!(of(status, "", true), (true, Health::Rests(_))), "{status}");
         }
-        assert_eq!(of(500, "", true), (true, Health::Failed));
+        for status in [500, 503, 529] {
+            assert_eq!(of(status, "", true), (true, Health::Failed), "{status}");
+        }
         assert_eq!(of(501, "", true), (false, Health::Failed));
     }
 

@@ -18,14 +18,15 @@ pub(super) fn record_response(
 ) {
     endpoint.load.observe(first_byte.as_secs_f64(), now);
     endpoint.upstream.breaker.record_response_start();
+    let asked = || retry::retry_after(&head.headers, SystemTime::now());
     match health {
         Health::Healthy => endpoint.breaker.record_response_start(),
         Health::Unknown => endpoint.breaker.release_trial(),
-        Health::Failed => endpoint.breaker.record_failure(now),
-        Health::Rests(wait) => {
-            let asked = retry::retry_after(&head.headers, SystemTime::now());
-            endpoint.breaker.open_for(now, asked.unwrap_or(wait));
-        }
+        Health::Failed => match asked() {
+            Some(wait) => endpoint.breaker.open_for(now, wait),
+            None => endpoint.breaker.record_failure(now),
+        },
+        Health::Rests(wait) => endpoint.breaker.open_for(now, asked().unwrap_or(wait)),
     }
 }
 

@@ -111,20 +111,20 @@ mod tests {
 
     use super::*;
 
-    const TIMEOUT: Duration = Duration::from_secs(1);
+    const TIMEOUT: Duration = Duration::from_millis(20);
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn half_a_head_ends_the_connection_and_an_idle_one_stays() {
         let (mut client, server) = tokio::io::duplex(64);
         let requests = RequestCount::default();
         let mut stream = HeadDeadline::new(server, requests.clone(), TIMEOUT);
         let mut read = [0; 4];
-        let idle = tokio::time::timeout(10 * TIMEOUT, stream.read(&mut read)).await;
+        let idle = tokio::time::timeout(3 * TIMEOUT, stream.read(&mut read)).await;
         assert!(idle.is_err(), "an idle connection stays open");
         client.write_all(b"GET ").await.unwrap();
         stream.read_exact(&mut read).await.unwrap();
         let guard = requests.start();
-        let slow = tokio::time::timeout(10 * TIMEOUT, stream.read(&mut read)).await;
+        let slow = tokio::time::timeout(3 * TIMEOUT, stream.read(&mut read)).await;
         assert!(slow.is_err(), "a request that is served has no head deadline");
         drop(guard);
         client.write_all(b"GET ").await.unwrap();

@@ -7,10 +7,7 @@ use personaroute_harness::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    streaming::read_broken,
-    test_gateway::{ByPrice, TestGateway, two},
-};
+use super::test_gateway::{ByPrice, TestGateway, two};
 
 fn gateway(upstream: &FakeUpstream) -> Result<TestGateway> {
     TestGateway::start(&two(upstream, upstream, "").replacen("kind: openai", "kind: anthropic", 1), ByPrice)
@@ -137,14 +134,19 @@ async fn a_stream_without_events_is_a_failure_in_any_format() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stream_that_never_says_anything_ends_in_an_error_event() -> Result<()> {
+async fn a_stream_without_an_event_is_no_response() -> Result<()> {
     let silent = [Frame::Data(": working\n\n".into()), Frame::done()];
     for frames in [silent.to_vec(), silent[1..].to_vec()] {
         let upstream = FakeUpstream::always(Reply::events(frames))?;
         let gateway = to_openai(&upstream, &upstream, "")?;
-        let request = wire::json_request(gateway.address, "/v1/messages", &[], &asked(true))?;
-        let (text, broke) = read_broken(wire::open(gateway.address, request).await?).await;
-        assert!(text.contains("event: error") && broke, "{text}");
+        let answer = wire::post(gateway.address, "/v1/messages", &[], &asked(true)).await?;
+        let error = &answer.json()["error"]["type"];
+        assert_eq!(
+            (answer.status, error, upstream.requests().len()),
+            (502, &json!("api_error"), 2),
+            "{}",
+            answer.text()
+        );
     }
     Ok(())
 }
@@ -163,6 +165,8 @@ async fn thinking_is_no_silence() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::events(frames))?;
     let gateway = to_openai(&upstream, &upstream, "")?;
     let request = wire::json_request(gateway.address, "/v1/messages", &[], &asked(true))?;
+    // A comment is no response yet: the first thought starts it.
+    gates[0].open();
     let mut stream = wire::open(gateway.address, request).await?;
     for gate in &gates {
         gate.open();

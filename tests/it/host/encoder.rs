@@ -22,7 +22,7 @@ fn embeddings_are_those_of_an_independent_implementation() {
         assert_eq!(embedding.len(), 384);
         // The encoder's weights are rounded to eight bits.
         let cosine = cosine(embedding, expected);
-        assert!(cosine >= 0.999, "{text:?}: cosine {cosine}");
+        assert!(cosine >= 0.995, "{text:?}: cosine {cosine}");
     }
 }
 

@@ -47,7 +47,8 @@ impl Running {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(path::binary("personaroute"));
         command.arg("serve").arg("--config").arg(&file);
-        let written = fs::read_to_string(&file)?;
+        // A pipe has no content until the program reads it.
+        let written = if file.is_file() { fs::read_to_string(&file)? } else { String::new() };
         // A variable comes before the file, so that it is set only for parts that the file does not name.
         for (key, variable, path) in [
             ("wasm: ", "PERSONAROUTE_PLUGIN", path::plugin()),

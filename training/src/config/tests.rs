@@ -70,9 +70,9 @@ fn a_model_that_does_not_exist_is_refused_with_line_and_column() {
     assert_eq!(parse("model: closed_form").unwrap().model, ModelKind::ClosedForm);
     let error = |name: &str| parse(&format!("setting: R\nmodel: {name}\n")).unwrap_err().to_string();
     assert!(
-        error("gnn").contains("the model `gnn` is not available in this version; expected closed_form"),
+        error("published").contains("the model `published` is not available in this version; expected closed_form"),
         "{}",
-        error("gnn")
+        error("published")
     );
     assert!(error("tree").contains("unknown model `tree`") && error("tree").contains("line 2"), "{}", error("tree"));
 }

@@ -56,6 +56,12 @@ impl AdamW {
         let list = params.list();
         let gradients = Tensor::run_backward(&[loss], list.as_slice(), false, false);
         let _guard = tch::no_grad_guard();
+        // A loss that does not read a parameter, such as the length's of equal texts, has no gradient of it.
+        let known = |(gradient, parameter): (Tensor, &&Tensor)| match gradient.defined() {
+            true => gradient,
+            false => parameter.zeros_like(),
+        };
+        let gradients: Vec<Tensor> = gradients.into_iter().zip(&list).map(known).collect();
         let squares: Vec<Tensor> = gradients.iter().map(|gradient| gradient.square().sum(Kind::Double)).collect();
         let norm = Tensor::stack(&squares, 0).sum(Kind::Double).sqrt().double_value(&[]);
         let clipped = (CLIP / norm.max(1e-12)).min(1.0);

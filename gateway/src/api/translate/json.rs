@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::surrogates;
@@ -10,13 +9,17 @@ use crate::api::{ErrorBody, Invalid, Wire};
 
 /// Parses JSON. Unpaired surrogates, which some upstreams produce by splitting an emoji, become U+FFFD.
 pub(super) fn read(text: &[u8]) -> Option<Value> {
-    serde_json::from_str(&readable(text)?).ok()
+    if let Ok(value) = serde_json::from_slice(text) {
+        return Some(value);
+    }
+    serde_json::from_str(&surrogates::repair_surrogates(std::str::from_utf8(text).ok()?)?).ok()
 }
 
 /// Returns `text` as JSON text; unpaired surrogates become U+FFFD.
 pub(super) fn readable(text: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(text).ok()?;
-    match serde_json::from_str::<IgnoredAny>(text) {
+    // An ignored value would not be validated.
+    match serde_json::from_str::<Value>(text) {
         Ok(_) => Some(Cow::Borrowed(text)),
         Err(_) => surrogates::repair_surrogates(text).map(Cow::Owned),
     }

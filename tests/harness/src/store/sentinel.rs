@@ -39,7 +39,10 @@ impl Sentinel {
     pub fn fail_over(&self) -> Result<()> {
         let [_, replica] = &self.servers;
         wait_until("the replica is in step", || Ok(replica.ask(&["INFO", "replication"])?.contains("link_status:up")))?;
-        self.sentinel.ask(&["SENTINEL", "FAILOVER", SERVICE])?;
+        // It refuses until it has heard from the replica itself.
+        wait_until("the sentinel starts the failover", || {
+            Ok(self.sentinel.ask(&["SENTINEL", "FAILOVER", SERVICE]).is_ok())
+        })?;
         wait_until("the replica is the primary", || {
             let address = self.sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE])?;
             Ok(address.ends_with(&replica.port().to_string()) && replica.ask(&["ROLE"])?.starts_with("master"))
