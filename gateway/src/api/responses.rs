@@ -35,8 +35,11 @@ fn item_facts(item: &str, facts: &mut Facts) {
     let Ok(item) = Fields::parse(item) else {
         return;
     };
-    let is_output = item.string("type").is_some_and(|kind| kind.ends_with("_call_output"));
+    let kind = item.string("type").unwrap_or_default();
+    let is_output = kind.ends_with("_call_output");
     facts.last_message = if is_output { LastMessage::Tool } else { LastMessage::User };
+    // Calls, their outputs and reasoning follow an answer, though they have no role.
+    facts.continues |= is_output || kind.ends_with("_call") || kind == "reasoning";
     let said = ["arguments", "input", "output"].into_iter().filter_map(|name| item.find(name));
     let done = ["action", "tools"].into_iter().filter_map(|name| item.find(name));
     facts.prompt_bytes += said.map(content::weigh).sum::<usize>() + done.map(|value| value.get().len()).sum::<usize>();
@@ -103,5 +106,19 @@ mod tests {
     fn a_missing_input_is_refused_unless_a_prompt_or_response_replaces_it() {
         assert_eq!(facts("{}").unwrap_err().param, "input");
         assert!(facts(r#"{"previous_response_id":"r"}"#).is_ok());
+    }
+
+    #[test]
+    fn calls_outputs_and_reasoning_continue_a_conversation() {
+        let said = r#"{"role":"user","content":"q"}"#;
+        let call = r#"{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}"#;
+        let output = r#"{"type":"function_call_output","call_id":"c","output":"1"}"#;
+        let thought = r#"{"type":"reasoning","id":"r","summary":[]}"#;
+        let read = |items: &[&str]| facts(&format!(r#"{{"input":[{}]}}"#, items.join(","))).unwrap();
+        assert!(!read(&[said]).continues);
+        let turn = read(&[said, thought, call, output]);
+        assert_eq!((turn.continues, turn.last_message), (true, LastMessage::Tool));
+        let text = facts(r#"{"input":"q"}"#).unwrap();
+        assert_eq!(text.opening, turn.opening, "a text alone opens the same conversation");
     }
 }
