@@ -120,7 +120,7 @@ enum State {
     /// The body fails with the next poll.
     Failed(&'static str),
     /// The body has ended.
-    AttemptResult,
+    Ended,
 }
 
 /// The result of polling a relay.
@@ -141,10 +141,10 @@ impl HttpBody for RelayBody {
                     return Poll::Pending;
                 }
                 State::Failed(reason) => {
-                    self.state = State::AttemptResult;
+                    self.state = State::Ended;
                     return Poll::Ready(Some(Err(reason.into())));
                 }
-                State::AttemptResult => return Poll::Ready(None),
+                State::Ended => return Poll::Ready(None),
             }
             let next = match self.ready.pop_front() {
                 Some(frame) => Poll::Ready(Some(Ok(frame))),
@@ -171,7 +171,7 @@ impl HttpBody for RelayBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::AttemptResult)
+        matches!(self.state, State::Ended)
     }
 }
 
@@ -238,7 +238,7 @@ impl RelayBody {
         if !self.parser.is_complete() {
             return self.fail("the upstream ended its stream before the response was complete");
         }
-        self.state = State::AttemptResult;
+        self.state = State::Ended;
         self.record_usage();
         self.log.completed();
         self.guard.response_completed(self.log.status());

@@ -1,4 +1,4 @@
-//! Connections expired plain TCP, each driven by the request that uses it.
+//! Pools connections over plain TCP, each driven by the request that uses it.
 //!
 //! A connection with a task of its own, as pooling clients have them, costs two wake-ups for each direction of each call.
 //! Here the request's own task reads and writes: a call is a few system calls and nothing else. Where the request ends

@@ -1,4 +1,4 @@
-//! Which LLM each user's queries are sent to, and the CSV that `tools/protocol.py` reads.
+//! Which LLM each user's queries are sent to, and the CSV that `tests/fixtures/protocol.py` reads.
 
 use std::path::Path;
 
