@@ -22,7 +22,7 @@ pub struct Info {
     pub commit: String,
     /// When the run began, RFC 3339.
     pub started: String,
-    /// SeedResult of training.
+    /// Seed of training.
     pub seed: u64,
     /// Data given on the command line instead of the configuration's.
     pub data: Option<PathBuf>,
