@@ -7,6 +7,7 @@ mod link;
 mod source;
 mod text;
 mod tree;
+mod word;
 
 use anyhow::{Result, bail};
 
@@ -34,6 +35,7 @@ fn problems(tree: &Tree) -> Vec<String> {
     found.extend(text::problems(tree));
     found.extend(binary::problems(tree));
     found.extend(link::problems(tree));
+    found.extend(word::problems(tree));
     found
 }
 

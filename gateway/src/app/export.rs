@@ -22,7 +22,7 @@ const BATCH: usize = 512;
 const WAIT: Duration = Duration::from_secs(1);
 
 /// How long a post may take, the standard's default, and how often it is tried.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 3;
 
 /// The way to a collector.
@@ -87,7 +87,7 @@ impl Exporter {
         let body = Bytes::from(otlp::encode(&self.resource, spans));
         for attempt in 0..ATTEMPTS {
             tokio::time::sleep(Duration::from_secs(1).saturating_mul(attempt)).await;
-            let reason = match tokio::time::timeout(PATIENCE, self.post(body.clone())).await {
+            let reason = match tokio::time::timeout(TIMEOUT, self.post(body.clone())).await {
                 Ok(Ok(status)) if status.is_success() => {
                     self.metrics.spans("sent", spans.len() as u64);
                     return;

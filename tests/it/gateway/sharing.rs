@@ -28,7 +28,7 @@ const PRICE: u64 = 99_981_000;
 
 /// Returns a configuration with a key `team` that has `budget`, a key without a budget, the limits of each user, and the
 /// section `state`, of which `shared` holds the store's keys.
-fn configuration_with(budget: &str, user_limits: &str, shared: &str, more_state: &str) -> String {
+fn configuration_with(budget: &str, per_user: &str, shared: &str, more_state: &str) -> String {
     format!(
         "
 auth:
@@ -36,7 +36,7 @@ auth:
   keys:
     - {{name: team, sha256: {TEAM}, can_impersonate: true, limits: {{budget: {budget}}}}}
     - {{name: service, sha256: {SERVICE}, can_impersonate: true}}
-  per_user_limits: {user_limits}
+  per_user_limits: {per_user}
 state:
   {more_state}
   shared: {{{shared}, timeout: 10s}}

@@ -12,7 +12,7 @@ use serde_json::Value;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Longer than the slowest start seen, by far: a gateway that is not ready then has a reason on its log.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns when the gateway routes; fails when it ends first.
 pub(super) fn wait_until_ready(listen: SocketAddr) -> Result<()> {
@@ -22,8 +22,8 @@ pub(super) fn wait_until_ready(listen: SocketAddr) -> Result<()> {
         if parent_id() != gateway {
             bail!("the gateway ended before it was ready");
         }
-        if started.elapsed() > PATIENCE {
-            bail!("the gateway was not ready within {} seconds", PATIENCE.as_secs());
+        if started.elapsed() > TIMEOUT {
+            bail!("the gateway was not ready within {} seconds", TIMEOUT.as_secs());
         }
         std::thread::park_timeout(PAUSE);
     }
