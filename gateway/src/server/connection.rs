@@ -111,10 +111,11 @@ impl Connections {
         let requests = RequestCount::default();
         let service = service_fn(|request: Request<Incoming>| {
             has_request.store(true, Ordering::Relaxed);
-            let guard = requests.start();
             // Over HTTP/1, the write timeout of the connection limits a blocked write. Over HTTP/2, a closed window prevents
             // the write itself.
             let is_http2 = request.version() == http::Version::HTTP_2;
+            // The streams of HTTP/2 overlap, and have no heads to time.
+            let guard = if is_http2 { RequestCount::default().start() } else { requests.start() };
             let chunk_timeout = is_http2.then_some(self.write_timeout);
             // A client that waits for `100 Continue` sends no body after a refusal; HTTP/2 resets the stream alone.
             let reads_on = !is_http2 && !request.headers().contains_key(header::EXPECT);
