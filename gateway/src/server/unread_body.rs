@@ -13,6 +13,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
+/// A client that sends nothing for this long waits for the response.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A request body that is returned when it is dropped before its end.
 #[derive(Debug)]
 pub struct ReturnedBody {
@@ -30,14 +33,14 @@ impl UnreadBody {
         ReturnedBody { body: Some(body), unread: self.clone() }
     }
 
-    /// Reads and discards what is left, at most `most` bytes within `time`.
+    /// Reads and discards what is left while it arrives, at most `most` bytes within `time`.
     pub(super) async fn discard(self, most: usize, time: Duration) {
         let Some(mut body) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
         let reading = async {
             let mut read = 0_usize;
-            while let Some(Ok(frame)) = body.frame().await {
+            while let Ok(Some(Ok(frame))) = tokio::time::timeout(PAUSE, body.frame()).await {
                 read = read.saturating_add(frame.data_ref().map_or(0, Bytes::len));
                 if read > most {
                     return;
