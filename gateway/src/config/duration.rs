@@ -48,7 +48,7 @@ impl JsonSchema for HumanDuration {
         json_schema!({
             "type": "string",
             "description": "A number with a unit, such as 250ms, 30s, 10m or 1h.",
-            "pattern": "^ *([0-9]+ *[a-zA-Z]+ *)+$",
+            "pattern": "^ *([0-9]+([.][0-9]+)? *(nsec|ns|usec|us|millis|msec|ms|seconds|second|secs|sec|s|minutes|minute|mins|min|m|hours|hour|hrs|hr|h|days|day|d|weeks|week|w) *)+$",
         })
     }
 }
