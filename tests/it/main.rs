@@ -5,6 +5,7 @@
 mod fake;
 mod gateway;
 mod clients;
+mod python;
 mod demo;
 mod document;
 mod schema;

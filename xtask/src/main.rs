@@ -12,6 +12,7 @@ mod test;
 mod demo;
 mod bench;
 mod fuzz;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ usage: cargo xtask <task>
   plugin             build the routing plugin and the test guests as WASM components
   test               set up everything, check formatting and lints, run every test; ends with the count
   ci                 all of `test`, then documentation and dependencies
+  wheel              build the Python package, install it into a clean environment and ask it once
   tidy               check the repository's own rules: sizes, layers, every part has a test
   bench micro        run the benches beside the code, archive the figures under docs/bench
   bench gateway      measure what the gateway adds to a request, archive the figures under docs/bench
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ["demo-examples", listen] => demo::examples(listen),
         ["bench", what @ ("micro" | "gateway")] => bench::run(what),
         ["bench", "training", outcomes] => bench::training(outcomes),
+        ["wheel"] => wheel::run(),
         ["tidy"] => tidy::run(),
         ["fuzz", target] => fuzz::run(target, "10"),
         ["fuzz", target, "--minutes", minutes] => fuzz::run(target, minutes),

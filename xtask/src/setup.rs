@@ -4,7 +4,7 @@ mod component;
 mod debian;
 pub(crate) mod guest;
 mod lock;
-mod python;
+pub(crate) mod python;
 
 use std::fs::{self, File};
 use std::path::PathBuf;

@@ -43,7 +43,7 @@ fn build(environment: &Environment) -> Result<()> {
     eprintln!("test: building");
     let mut cargo = process::cargo();
     environment.give(&mut cargo)?;
-    cargo.args(["build", "--quiet", "--workspace", "--bins", "--examples", "--tests", "--locked"]);
+    cargo.args(["build", "--quiet", "--workspace", "--lib", "--bins", "--examples", "--tests", "--locked"]);
     process::run(&mut cargo, "building the tests")
 }
 

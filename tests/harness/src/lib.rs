@@ -11,6 +11,7 @@ pub mod upstream;
 pub mod gateway;
 pub mod wire;
 pub mod python;
+pub mod python_package;
 pub mod certificate;
 pub mod document;
 pub mod store;

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,11 +14,21 @@ use anyhow::{Context as _, Result, bail};
 ///
 /// Fails when the environment is not there, or when the script ends with anything but success.
 pub fn run<S: AsRef<OsStr>>(script: &str, arguments: &[S]) -> Result<String> {
+    run_with(script, arguments, &[])
+}
+
+/// Runs a script as [`run`] does, with further variables in its environment.
+///
+/// # Errors
+///
+/// Fails as [`run`] does.
+pub fn run_with<S: AsRef<OsStr>>(script: &str, arguments: &[S], variables: &[(&str, PathBuf)]) -> Result<String> {
     let interpreter = env::var_os("PERSONAROUTE_PYTHON")
         .context("PERSONAROUTE_PYTHON is not set: run the tests with `cargo xtask test`, or see `cargo xtask setup`")?;
     let mut command = Command::new(interpreter);
     // The script comes on standard input, so that a traceback does not repeat it as one long argument.
     command.arg("-").args(arguments).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
     // A proxy of the machine is not asked for loopback, and no key of the machine is used.
     command.env("NO_PROXY", "127.0.0.1").env_remove("OPENAI_API_KEY").env_remove("ANTHROPIC_API_KEY");
     let mut child = command

@@ -1,5 +1,6 @@
 //! The machine's python3 and pip, and the tests' own environment with pinned packages.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,16 +64,38 @@ pub(crate) fn environment(components: &Path) -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     }
-    let mut make = python.command();
-    make.args(["-m", "venv", "--without-pip"]).arg(&folder);
-    process::capture(&mut make, "making a Python environment")?;
+    make_environment(&python, &folder)?;
     let wanted = folder.join("wanted.txt");
     fs::write(&wanted, REQUIREMENTS).with_context(|| wanted.display().to_string())?;
-    let mut install = python.pip()?;
-    install.arg("--python").arg(&interpreter).args(["install", "--quiet", "--disable-pip-version-check"]);
-    install.args(["--only-binary=:all:", "--requirement"]).arg(&wanted);
+    let mut install = pip_install(&python, &interpreter)?;
+    install.arg("--requirement").arg(&wanted);
     process::run(&mut install, "installing the tests' Python packages with pip")?;
     // The stamp comes last: without it the next call starts again.
     fs::rename(&wanted, &stamp).with_context(|| stamp.display().to_string())?;
     Ok(interpreter)
+}
+
+/// Makes an environment with `packages` in a folder that is not there yet, and returns its interpreter.
+pub(crate) fn new_environment(folder: &Path, packages: &[&OsStr]) -> Result<PathBuf> {
+    let python = Python::find()?;
+    make_environment(&python, folder)?;
+    let interpreter = folder.join("bin/python");
+    let mut install = pip_install(&python, &interpreter)?;
+    install.args(packages);
+    process::run(&mut install, "installing Python packages with pip")?;
+    Ok(interpreter)
+}
+
+fn make_environment(python: &Python, folder: &Path) -> Result<()> {
+    let mut make = python.command();
+    make.args(["-m", "venv", "--without-pip"]).arg(folder);
+    process::capture(&mut make, "making a Python environment").map(|_| ())
+}
+
+/// The start of a command that installs into the environment of `interpreter`.
+fn pip_install(python: &Python, interpreter: &Path) -> Result<Command> {
+    let mut install = python.pip()?;
+    install.arg("--python").arg(interpreter).args(["install", "--quiet", "--disable-pip-version-check"]);
+    install.arg("--only-binary=:all:");
+    Ok(install)
 }
