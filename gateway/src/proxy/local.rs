@@ -10,10 +10,17 @@ use crate::{
     upstream::{Body, body},
 };
 
-/// The chat page. It loads nothing from other hosts, and sends its requests to this gateway.
-const PAGE: &str = include_str!("page.html");
-const STYLE: &str = include_str!("chat.css");
-const SCRIPT: &str = include_str!("chat.js");
+/// The chat page: path, content type and content of its files. It loads nothing from other hosts, and sends its requests to
+/// this gateway.
+const PAGE: [(&str, &str, &str); 6] = [
+    ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
+    ("/chat.css", "text/css; charset=utf-8", include_str!("page/chat.css")),
+    ("/chat.js", SCRIPT, include_str!("page/chat.js")),
+    ("/gateway.js", SCRIPT, include_str!("page/gateway.js")),
+    ("/markdown.js", SCRIPT, include_str!("page/markdown.js")),
+    ("/why.js", SCRIPT, include_str!("page/why.js")),
+];
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The page's content security policy. Responses are shown as text; if one were not, the policy blocks its scripts.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
@@ -21,16 +28,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 /// Returns whether GET requests to `path` are served.
 pub(super) fn serves(path: &str) -> bool {
-    let known = ["/", "/chat.css", "/chat.js", "/healthz", "/readyz", "/v1/models"];
-    known.contains(&path) || path.starts_with("/v1/models/")
+    let known = ["/healthz", "/readyz", "/v1/models"];
+    known.contains(&path) || path.starts_with("/v1/models/") || PAGE.iter().any(|(file, ..)| *file == path)
 }
 
 /// Returns the response to a GET request.
 pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result<Response<Body>, Error> {
     match parts.uri.path() {
-        "/" => Ok(page("text/html; charset=utf-8", PAGE)),
-        "/chat.css" => Ok(page("text/css; charset=utf-8", STYLE)),
-        "/chat.js" => Ok(page("text/javascript; charset=utf-8", SCRIPT)),
         "/healthz" => Ok(respond("text/plain", "ok\n")),
         "/readyz" if health.is_ready() => Ok(respond("text/plain", "ready\n")),
         "/readyz" => {
@@ -40,7 +44,10 @@ pub(super) fn get(snapshot: &Snapshot, health: &Health, parts: &Parts) -> Result
         }
         path => match path.strip_prefix("/v1/models") {
             Some(rest) => model_list(snapshot, parts, rest),
-            None => Err(Error::UnknownPath),
+            None => {
+                let file = PAGE.iter().find(|(file, ..)| *file == path);
+                file.map(|(_, kind, text)| page(kind, text)).ok_or(Error::UnknownPath)
+            }
         },
     }
 }

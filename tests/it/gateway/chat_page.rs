@@ -8,6 +8,16 @@ use personaroute_harness::{
 
 use super::test_gateway::TestGateway;
 
+/// The page's files with the beginnings of their content types.
+const PARTS: [(&str, &str); 6] = [
+    ("/", "text/html"),
+    ("/chat.css", "text/css"),
+    ("/chat.js", "text/javascript"),
+    ("/gateway.js", "text/javascript"),
+    ("/markdown.js", "text/javascript"),
+    ("/why.js", "text/javascript"),
+];
+
 const KEYS: &str = "
 auth:
   mode: keys
@@ -19,7 +29,7 @@ auth:
 async fn the_page_and_its_parts_come_without_a_key_under_a_strict_policy() -> Result<()> {
     let (cheap, dear) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
     let gateway = TestGateway::between(&cheap, &dear, KEYS)?;
-    for (path, kind) in [("/", "text/html"), ("/chat.css", "text/css"), ("/chat.js", "text/javascript")] {
+    for (path, kind) in PARTS {
         let part = wire::get(gateway.address, path).await?;
         assert_eq!((part.status, part.header("x-content-type-options")), (200, "nosniff"), "{path}");
         assert!(part.header("content-type").starts_with(kind), "{path}");
@@ -33,7 +43,7 @@ async fn the_page_and_its_parts_come_without_a_key_under_a_strict_policy() -> Re
 }
 
 #[tokio::test]
-async fn the_page_has_no_code_or_style_inside_and_every_part_its_script_asks_for() -> Result<()> {
+async fn the_page_has_no_code_or_style_inside_and_every_part_its_scripts_ask_for() -> Result<()> {
     let (cheap, dear) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
     let gateway = TestGateway::between(&cheap, &dear, "")?;
     let page = wire::get(gateway.address, "/").await?.text();
@@ -41,10 +51,17 @@ async fn the_page_has_no_code_or_style_inside_and_every_part_its_script_asks_for
         assert!(!page.contains(inside), "the policy would refuse {inside}");
     }
     assert!(page.contains("href=\"chat.css\"") && page.contains("src=\"chat.js\""));
-    let script = wire::get(gateway.address, "/chat.js").await?.text();
-    assert!(!script.contains("innerHTML"), "answers are text, never markup");
-    let asked: Vec<&str> = script.split("$(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert!(asked.contains(&"key") && asked.contains(&"model"));
+    let mut scripts = String::new();
+    for (path, _) in PARTS.iter().filter(|(path, _)| path.ends_with(".js")) {
+        let script = wire::get(gateway.address, path).await?.text();
+        for part in script.split(" from \"./").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(PARTS.iter().any(|(path, _)| *path == format!("/{part}")), "{path} imports {part}");
+        }
+        scripts += &script;
+    }
+    assert!(!scripts.contains("innerHTML"), "answers are text, never markup");
+    let asked: Vec<&str> = scripts.split("$(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(asked.contains(&"text") && asked.contains(&"model"));
     for id in asked {
         assert!(page.contains(&format!("id=\"{id}\"")), "the script asks for {id}");
     }

@@ -9,14 +9,14 @@ use super::seen;
 
 const LLMS: [&str; 2] = ["small", "large"];
 /// Weight of effect against cost, by user.
-const PREFERENCES: [f64; 2] = [0.1, 1.0];
+const PREFERENCES: [f64; 3] = [0.1, 1.0, 0.5];
 
 /// A configuration in the existing format, and a small data set in PersonaRoute-Bench's columns: user 0 saves, user 1 wants
 /// quality.
 fn written(folder: &std::path::Path) -> String {
     let mut csv = String::from("user_id,performance_preference,task_id,query,query_embedding,effect,cost,llm,reward\n");
     for (query, user, (llm, name)) in (0..40)
-        .flat_map(|query| (0..2).flat_map(move |user| LLMS.into_iter().enumerate().map(move |llm| (query, user, llm))))
+        .flat_map(|query| (0..3).flat_map(move |user| LLMS.into_iter().enumerate().map(move |llm| (query, user, llm))))
     {
         let (angle, effect) = (f64::from(query), 0.4 + 0.4 * llm as f64);
         let cost = 0.1 + 0.6 * llm as f64;
@@ -39,7 +39,7 @@ fn written(folder: &std::path::Path) -> String {
     format!(
         "data_path: {{ routing_data_path: '{}', llm_data: '{}' }}
 model_path: {{ save_model_path: '{model}', load_model_path: '{model}' }}
-hparam: {{ embedding_dim: 16, user_num: 2, num_task: 2, train_epoch: 20, split_ratio: [0.6, 0.2, 0.2], random_state: 42 }}
+hparam: {{ embedding_dim: 16, user_num: 3, num_task: 2, train_epoch: 20, split_ratio: [0.6, 0.2, 0.2], random_state: 42 }}
 ",
         path("data.csv"),
         path("llms.json")
