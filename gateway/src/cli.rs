@@ -10,12 +10,12 @@ use crate::config::Overrides;
 #[derive(Debug, Parser)]
 #[command(name = "personaroute", version)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the gateway.
@@ -29,14 +29,14 @@ pub enum Command {
     },
     /// Print the JSON schema of the configuration, for editors and checkers.
     Schema,
-    /// Route one query or a file of queries, and make the calls.
+    /// Route one query or a file of queries, and send each one to the chosen LLM.
     Infer(Infer),
     /// Serve the gateway with its chat page and print the page's address.
     Chat(Chat),
-    /// Look at a model bundle.
+    /// Inspect a model bundle.
     #[command(subcommand)]
     Bundle(Bundle),
-    /// Print a fresh API key, and the hash of it that the configuration keeps.
+    /// Generate an API key, and print it with the hash that the configuration stores.
     Key {
         /// Print one JSON object instead of text.
         #[arg(long)]
@@ -50,7 +50,7 @@ pub struct Serve {
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "PERSONAROUTE_CONFIG")]
     pub config: PathBuf,
-    /// Values in place of the file's.
+    /// Values that override the configuration file.
     #[command(flatten)]
     pub overrides: Overrides,
 }
@@ -61,34 +61,34 @@ pub struct Infer {
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "PERSONAROUTE_CONFIG")]
     pub config: PathBuf,
-    /// Values in place of the file's.
+    /// Values that override the configuration file.
     #[command(flatten)]
     pub overrides: Overrides,
     /// One query.
     #[arg(long, required_unless_present = "input", conflicts_with = "input")]
     pub query: Option<String>,
-    /// A file of queries: .jsonl (an object a line), .json (a list), .txt (a query a line).
+    /// A file of queries: .jsonl (one object per line), .json (a list), .txt (one query per line).
     #[arg(long, requires = "output")]
     pub input: Option<PathBuf>,
-    /// Where the result rows go, one JSON object a line; a name ending in .json makes it one list.
+    /// Output file: one JSON object per line, or one list if the name ends in .json.
     #[arg(long)]
     pub output: Option<PathBuf>,
-    /// Decide only, make no call.
+    /// Route only; call no LLM.
     #[arg(long)]
     pub route_only: bool,
-    /// The virtual model, when the configuration has several.
+    /// Virtual model, if the configuration has several.
     #[arg(long)]
     pub model: Option<String>,
-    /// The user of rows that name none.
+    /// User of rows without a user.
     #[arg(long)]
     pub user: Option<String>,
-    /// The task of rows that name none.
+    /// Task of rows without a task.
     #[arg(long)]
     pub task: Option<String>,
-    /// Weight of effect against cost, 0 to 1, of rows that name none.
+    /// Preference of rows without one: weight of quality against cost, 0 to 1.
     #[arg(long)]
     pub preference: Option<f32>,
-    /// Most calls at the same time.
+    /// Maximum number of concurrent calls.
     #[arg(long, default_value_t = 8)]
     pub concurrency: usize,
     /// Print one JSON object instead of text.
@@ -102,21 +102,21 @@ pub struct Chat {
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "PERSONAROUTE_CONFIG")]
     pub config: PathBuf,
-    /// Values in place of the file's.
+    /// Values that override the configuration file.
     #[command(flatten)]
     pub overrides: Overrides,
     /// Port of the page on this machine.
     #[arg(long, default_value_t = 7860)]
     pub port: u16,
-    /// Reach the page from other machines. Not offered: the page would be open to everybody who finds it.
+    /// Make the page reachable from other machines. Not supported: anyone who found the page could use it.
     #[arg(long)]
     pub share: bool,
 }
 
-/// Look at a model bundle.
+/// Inspect a model bundle.
 #[derive(Debug, Subcommand)]
 pub enum Bundle {
-    /// Print what a bundle holds.
+    /// Print the contents of a bundle.
     Show {
         /// The bundle's folder; without it the bundle that is embedded in this program.
         dir: Option<PathBuf>,

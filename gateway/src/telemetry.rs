@@ -3,6 +3,8 @@
 pub mod health;
 pub mod log;
 pub mod metrics;
+mod labels;
+mod consumption;
 pub mod usage;
 pub mod user_ids;
 pub mod trace;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use personaroute_gateway::app;
 use personaroute_gateway::config::{self, Loaded};
-use personaroute_harness::{path, python};
+use personaroute_harness::{path, python, skip};
 use serde_json::Value;
 
 fn text(name: &str) -> String {
@@ -82,14 +82,14 @@ fn the_clusters_parts_find_each_other() {
     }
 }
 
-/// Runs the linters that stand beside the interpreter; their complaints are on standard output.
+/// Runs the linters that are installed beside the interpreter; what they report is on standard output.
 const LINT: &str = r#"
 import pathlib, shutil, subprocess, sys
 dockerfile, manifests = sys.argv[1:]
 beside = pathlib.Path(sys.executable).parent
 for program, arguments in [("kubernetes-validate", ["--strict", manifests]), ("hadolint", ["--no-color", dockerfile])]:
     if shutil.which(program, path=beside) is None:
-        print("passed over:", program)
+        print("missing:", program)
         continue
     done = subprocess.run([beside / program, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -101,7 +101,11 @@ fn linters_find_nothing() {
     let folder = path::root().join("configs/deploy");
     let found = python::run(LINT, &[folder.join("Dockerfile"), folder.join("kubernetes.yaml")]).unwrap();
     assert!(found.contains("fine: kubernetes-validate"), "{found}");
-    assert!(found.contains("fine: hadolint") || !cfg!(target_os = "linux"), "{found}");
+    if found.contains("missing: hadolint") && !cfg!(target_os = "linux") {
+        skip::record("hadolint has no package for this system: the Dockerfile is not linted");
+        return;
+    }
+    assert!(found.contains("fine: hadolint"), "{found}");
 }
 
 #[test]

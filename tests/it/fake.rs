@@ -1,7 +1,10 @@
 //! The fake upstream is trusted by every other test: what it counts, records and plays is checked here.
 
-use personaroute_harness::upstream::{FakeUpstream, Frame, Gate, Reply};
 use personaroute_harness::wire;
+use personaroute_harness::{
+    upstream::{FakeUpstream, Frame, Gate, Reply},
+    wait_until,
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -43,9 +46,7 @@ async fn a_client_that_leaves_at_a_gate_is_counted() {
     let mut reply = wire::open(upstream.address(), request).await.unwrap();
     assert!(reply.next().await.unwrap().is_some());
     drop(reply);
-    while upstream.given_up() == 0 {
-        tokio::task::yield_now().await;
-    }
+    wait_until!(upstream.given_up() == 1);
     assert_eq!(upstream.finished(), 0);
 }
 

@@ -78,11 +78,40 @@ fn choices_of_a_trained_router_score_the_same_in_both_implementations() -> Resul
 }
 
 #[test]
-fn the_committed_answers_are_those_of_the_script() -> Result<()> {
+fn the_committed_answers_are_those_of_the_scripts() -> Result<()> {
     let outcomes = fixture("outcomes");
     let printed = python::run(SCRIPT, &[OsStr::new("answers"), outcomes.as_os_str()])?;
     assert_eq!(serde_json::from_str::<Value>(&printed)?, answers()?);
+    for (script, argument, committed) in
+        [("worlds.py", outcomes.as_os_str(), "worlds.json"), ("bench.py", OsStr::new("answers"), "bench.json")]
+    {
+        // The scripts import the protocol's.
+        let run = format!("import runpy, sys; sys.path.insert(0, {:?})\n", fixture("").display().to_string());
+        let run = format!("{run}runpy.run_path({:?}, run_name='__main__')", fixture(script).display().to_string());
+        let printed: Value = serde_json::from_str(&python::run(&run, &[argument])?)?;
+        let expected: Value = serde_json::from_slice(&std::fs::read(fixture(committed))?)?;
+        assert_same_numbers(&printed, &expected, script);
+    }
     Ok(())
+}
+
+/// Holds every number to the committed one, apart from the last digits, which depend on the machine's arithmetic.
+fn assert_same_numbers(found: &Value, expected: &Value, what: &str) {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{what}");
+            expected.iter().for_each(|(name, value)| assert_same_numbers(&found[name], value, name));
+        }
+        (Value::Array(found), Value::Array(expected)) => {
+            assert_eq!(found.len(), expected.len(), "{what}");
+            found.iter().zip(expected).for_each(|(found, expected)| assert_same_numbers(found, expected, what));
+        }
+        (Value::Number(found), Value::Number(expected)) => {
+            let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+            assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{what}: {found}, expected {expected}");
+        }
+        _ => assert_eq!(found, expected, "{what}"),
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The baselines of the evaluation protocol, each behind the same trait as trained models.
 //!
-//! "Told" baselines know what users are like, which a router in the R setting never does: they are baselines only.
+//! Baselines named `told_…` know the true preference or tastes of each user, which a router in the R setting never does.
 
 pub mod constant;
 pub mod factor;
@@ -61,9 +61,9 @@ fn told_preference<'a>(set: &EvalSet<'a>, world: &World) -> Result<Vec<Box<dyn R
 fn told_tastes<'a>(set: &EvalSet<'a>, world: &World) -> Vec<Box<dyn Router + 'a>> {
     let means = mean::task_means(set, world);
     let mut routers: Vec<Box<dyn Router + 'a>> =
-        vec![Box::new(means.clone()), Box::new(means.clone().told("told_all_task_means", mean::Told::Tastes))];
+        vec![Box::new(means.clone()), Box::new(means.clone().with_known("told_all_task_means", mean::Known::Tastes))];
     if world.kind() == WorldKind::Persona {
-        routers.push(Box::new(means.told("told_all_and_habit", mean::Told::Habits)));
+        routers.push(Box::new(means.with_known("told_all_and_habit", mean::Known::Habits)));
     }
     routers
 }

@@ -1,17 +1,17 @@
-//! The checks that need no test to run: formatting, tidiness, lints, documentation, licences.
+//! Static checks: formatting, lints, documentation, dependencies.
 
 use anyhow::Result;
 
 use crate::environment::Environment;
 use crate::process;
 
-/// Formatting, of every crate.
+/// Checks the formatting of every crate.
 pub(crate) fn format() -> Result<()> {
     eprintln!("check: formatting");
     process::run(process::cargo().args(["fmt", "--all", "--", "--check"]), "checking the formatting")
 }
 
-/// Lints, warnings being errors.
+/// Runs clippy; warnings are errors.
 pub(crate) fn lint(environment: &Environment) -> Result<()> {
     eprintln!("check: lints");
     let mut cargo = process::cargo();
@@ -20,7 +20,7 @@ pub(crate) fn lint(environment: &Environment) -> Result<()> {
     process::run(&mut cargo, "checking the lints")
 }
 
-/// Documentation builds without a warning.
+/// Builds the documentation; warnings are errors.
 pub(crate) fn documentation(environment: &Environment) -> Result<()> {
     eprintln!("check: documentation");
     let mut cargo = process::cargo();
@@ -30,7 +30,7 @@ pub(crate) fn documentation(environment: &Environment) -> Result<()> {
     process::run(&mut cargo, "building the documentation")
 }
 
-/// Licences, bans and sources of the dependencies. Advisories are left out: their database is a git repository.
+/// Checks licences, bans and sources of the dependencies. Advisories are not checked: their database is a git repository.
 pub(crate) fn dependencies(environment: &Environment) -> Result<()> {
     eprintln!("check: dependencies");
     let mut deny = environment.deny()?;

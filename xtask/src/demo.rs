@@ -1,7 +1,7 @@
-//! The demo: a gateway with simulated upstreams and the default bundle, and the same questions asked by two users.
+//! The demo: a gateway with simulated upstreams and the default bundle, and the same questions from two users.
 //!
-//! The gateway takes this process's place, so that Ctrl-C and a signal sent to the demo reach the gateway itself.
-//! The examples are asked and printed by a second process, which ends when it has.
+//! The gateway replaces this process (`exec`), so that Ctrl-C and signals reach the gateway itself. A second process sends
+//! the example requests, prints the responses and exits.
 
 mod ask;
 mod example;
@@ -41,14 +41,14 @@ pub(crate) fn run() -> Result<()> {
     bail!("could not start {}: {error}", gateway.display())
 }
 
-/// Waits for the gateway, asks the examples and prints how to go on.
+/// Waits for the gateway, sends the example requests and prints what to try next.
 pub(crate) fn examples(listen: &str) -> Result<()> {
-    let listen: SocketAddr = listen.parse().with_context(|| format!("{listen} is no address"))?;
+    let listen: SocketAddr = listen.parse().with_context(|| format!("{listen} is not an address"))?;
     ask::wait_until_ready(listen)?;
     example::show(listen)
 }
 
-/// Builds the gateway, nearly as quick as it would be installed.
+/// Builds the gateway with a profile that is nearly as fast as the release.
 fn build(environment: &Environment) -> Result<PathBuf> {
     eprintln!("demo: building the gateway (the first time takes some minutes)");
     let mut cargo = process::cargo();
@@ -67,7 +67,7 @@ fn build(environment: &Environment) -> Result<PathBuf> {
     Ok(workspace::target()?.join("demo/personaroute"))
 }
 
-/// True when the default bundle's text encoder is a model of its own, beside the scorer.
+/// Returns whether the default bundle's text encoder is a separate model.
 fn bundle_embeds_queries() -> Result<bool> {
     let manifest = workspace::root().join("configs/bundle/manifest.yaml");
     let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
@@ -76,7 +76,7 @@ fn bundle_embeds_queries() -> Result<bool> {
     Ok(own.into_iter().any(|line| line.contains("embedding")))
 }
 
-/// Returns the configuration to serve and its address; when a port is taken, a copy with a free one.
+/// Returns the configuration to serve and its address. If a port is in use, this is a copy with a free one.
 fn configuration() -> Result<(PathBuf, SocketAddr)> {
     let file = workspace::root().join(CONFIGURATION);
     let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
@@ -93,7 +93,7 @@ fn configuration() -> Result<(PathBuf, SocketAddr)> {
     Ok((copy, listen))
 }
 
-/// Replaces the ports of these top-level keys that something else listens on.
+/// Replaces the ports of these top-level keys if they are in use.
 fn with_free_ports(text: &str, keys: &[&str]) -> Result<(String, Vec<String>)> {
     let mut text = text.to_owned();
     let mut changes = Vec::new();
@@ -105,12 +105,12 @@ fn with_free_ports(text: &str, keys: &[&str]) -> Result<(String, Vec<String>)> {
         let any = TcpListener::bind((wanted.ip(), 0)).context("looking for a free port")?;
         let free = any.local_addr().context("looking for a free port")?;
         text = text.replacen(&format!("{key}: {wanted}"), &format!("{key}: {free}"), 1);
-        changes.push(format!("{wanted} is taken, {key} moves to {free}"));
+        changes.push(format!("{wanted} is in use: {key} is {free} instead"));
     }
     Ok((text, changes))
 }
 
-/// The address of a top-level key.
+/// Returns the address of a top-level key.
 fn address(text: &str, key: &str) -> Option<SocketAddr> {
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
     value.split('#').next()?.trim().parse().ok()
@@ -132,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_replaced_and_said() {
+    fn a_port_in_use_is_replaced_and_reported() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let holder = TcpListener::bind(taken).unwrap();
         let text = format!("version: 1\nlisten: {taken}  # here\nadmin: null\n");
-        let (changed, said) = with_free_ports(&text, &["listen", "admin"]).unwrap();
+        let (changed, changes) = with_free_ports(&text, &["listen", "admin"]).unwrap();
         assert_ne!(address(&changed, "listen"), Some(taken));
-        assert!(said[0].starts_with(&format!("{taken} is taken")), "{said:?}");
+        assert!(changes[0].starts_with(&format!("{taken} is in use")), "{changes:?}");
         drop(holder);
     }
 }

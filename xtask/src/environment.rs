@@ -1,4 +1,4 @@
-//! The variables that builds and tests read: where the native libraries and the built parts are.
+//! Environment variables of builds and tests: the paths of the native libraries.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::workspace;
 
-/// What set-up found; a part that was not asked for is absent.
+/// The installed parts; a part that was not requested is absent.
 #[derive(Default)]
 pub(crate) struct Environment {
     pub(crate) onnxruntime: Option<PathBuf>,
@@ -20,7 +20,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// The variables and their values, in the order a person would set them.
+    /// Returns the variables and their values.
     pub(crate) fn variables(&self) -> Result<Vec<(&'static str, OsString)>> {
         let mut variables: Vec<(&'static str, OsString)> = vec![("CARGO_TARGET_DIR", workspace::target()?.into())];
         let mut add = |name, path: &Option<PathBuf>| {
@@ -38,12 +38,12 @@ impl Environment {
         Ok(variables)
     }
 
-    /// A command of cargo-nextest, with the variables.
+    /// Returns a command of cargo-nextest with the variables.
     pub(crate) fn nextest(&self) -> Result<Command> {
         self.tool(self.nextest.as_deref().context("set-up was not asked for cargo-nextest")?)
     }
 
-    /// A command of cargo-deny, with the variables.
+    /// Returns a command of cargo-deny with the variables.
     pub(crate) fn deny(&self) -> Result<Command> {
         self.tool(self.deny.as_deref().context("set-up was not asked for cargo-deny")?)
     }
@@ -55,14 +55,14 @@ impl Environment {
         Ok(command)
     }
 
-    /// Hands the variables to a command.
+    /// Sets the variables for a command.
     pub(crate) fn give(&self, command: &mut Command) -> Result<()> {
         command.envs(self.variables()?);
         Ok(())
     }
 }
 
-/// The library search path with one folder in front, once.
+/// Returns the library search path with `first` in front, listed once.
 fn library_path(first: &Path) -> Result<OsString> {
     let before = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let others = std::env::split_paths(&before).filter(|folder| folder != first && !folder.as_os_str().is_empty());

@@ -1,7 +1,7 @@
-//! Looks for inputs that break what must hold for any: libFuzzer on the stable compiler.
+//! Fuzzing with libFuzzer on the stable compiler.
 //!
-//! The compiler's coverage instrumentation needs no nightly feature, only the sanitizers would; what is fuzzed is safe
-//! code, where an assertion finds more than they do.
+//! The compiler's coverage instrumentation needs no nightly feature. The sanitizers do, but the fuzzed code is safe Rust, where
+//! assertions find more than sanitizers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use anyhow::{Context as _, Result, bail};
 use crate::toolchain::Toolchain;
 use crate::{process, setup, workspace};
 
-/// The targets, each a binary and a corpus of that name.
+/// The targets; each has a binary and a corpus of its name.
 pub(crate) const TARGETS: [&str; 3] = ["sse", "body", "config"];
 
-/// How long one input may take before it counts as a finding.
+/// Time limit of one input; a slower one is a finding.
 const SECONDS_PER_INPUT: u32 = 10;
 
-/// Longest input: the seeds are below, and longer ones find nothing new but slower.
+/// Maximum length of an input: the seeds are shorter, and longer ones only run slower.
 const BYTES_PER_INPUT: u32 = 8_192;
 
-/// What libFuzzer asks of the compiler, as `cargo fuzz` does.
+/// Compiler flags for libFuzzer, as `cargo fuzz` sets them.
 const INSTRUMENTATION: [&str; 5] = [
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
@@ -29,7 +29,7 @@ const INSTRUMENTATION: [&str; 5] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 
-/// Fuzzes `target` for `minutes`; fails with the input's path when one breaks it.
+/// Fuzzes `target` for `minutes`; fails with the path of an input that breaks it.
 pub(crate) fn run(target: &str, minutes: &str) -> Result<()> {
     if !TARGETS.contains(&target) {
         bail!("there is no fuzz target `{target}`: {}", TARGETS.join(", "));
@@ -41,7 +41,7 @@ pub(crate) fn run(target: &str, minutes: &str) -> Result<()> {
     for folder in [&corpus, &findings] {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
-    eprintln!("fuzz: {target} for {minutes} min; what it learns is kept in {}", corpus.display());
+    eprintln!("fuzz: {target} for {minutes} min; the corpus is kept in {}", corpus.display());
     let mut fuzzer = std::process::Command::new(binary);
     fuzzer.arg(&corpus).arg(workspace::root().join("tests/fuzz/corpus").join(target));
     fuzzer.arg(format!("-max_total_time={}", u64::from(minutes) * 60));
@@ -53,7 +53,7 @@ pub(crate) fn run(target: &str, minutes: &str) -> Result<()> {
     })
 }
 
-/// Builds the target with everything below it instrumented, and returns the binary.
+/// Builds the target and its dependencies with instrumentation, and returns the binary.
 fn build(target: &str) -> Result<PathBuf> {
     setup::compiler("libFuzzer is compiled with a C++ compiler")?;
     let host = Toolchain::find()?.host;

@@ -11,20 +11,20 @@ use crate::process;
 use crate::setup::guest::{GuestToolchain, TARGET};
 use crate::workspace;
 
-/// Where the built components are.
+/// Paths of the built components.
 pub(crate) struct Built {
     pub(crate) plugin: PathBuf,
     pub(crate) guests: PathBuf,
 }
 
 impl Built {
-    /// Tells a command where they are.
+    /// Sets the variables with these paths.
     pub(crate) fn give(&self, command: &mut Command) {
         command.env("PERSONAROUTE_PLUGIN", &self.plugin).env("PERSONAROUTE_TEST_GUESTS", &self.guests);
     }
 }
 
-/// Builds the plugin alone, as the demo needs it.
+/// Builds the plugin only, for the demo.
 pub(crate) fn build() -> Result<PathBuf> {
     let toolchain = GuestToolchain::ensure()?;
     build_plugin(&toolchain)

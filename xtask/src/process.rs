@@ -1,4 +1,4 @@
-//! Runs other programs, and says in plain words which one failed and how.
+//! Runs other programs; an error says which one failed and how.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Runs a command with its output shown, and fails when it does.
+/// Runs a command and shows its output; fails if the command fails.
 pub(crate) fn run(command: &mut Command, doing: &str) -> Result<()> {
     let program = program_name(command);
     let status = command.status().with_context(|| format!("{doing}: could not start `{program}`"))?;
@@ -22,21 +22,21 @@ pub(crate) fn run(command: &mut Command, doing: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command silently and returns what it wrote; its errors become ours.
+/// Runs a command silently and returns its standard output; the error has its standard error.
 pub(crate) fn capture(command: &mut Command, doing: &str) -> Result<String> {
     let program = program_name(command);
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("{doing}: could not start `{program}`"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{doing}: `{program}` ended with {}\n{}", output.status, last_lines(&said, 12));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("{doing}: `{program}` ended with {}\n{}", output.status, last_lines(&errors, 12));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs a command, shows every line that it writes and hands it to `read`; returns how the command ended.
+/// Runs a command, and shows each line of its output and passes it to `read`; returns the command's status.
 ///
-/// One that takes longer than `limit` is killed, with every process below it.
+/// If it takes longer than `limit`, it is killed with all its descendants.
 pub(crate) fn lines(
     command: &mut Command,
     doing: &str,
@@ -67,7 +67,7 @@ pub(crate) fn lines(
     child.wait().with_context(|| format!("{doing}: waiting for `{program}`"))
 }
 
-/// Sends the lines of a stream until it ends; its thread ends with it.
+/// Sends the lines of a stream from a thread, until the stream ends.
 fn forward(stream: Option<impl Read + Send + 'static>, sender: Sender<String>) {
     let Some(stream) = stream else { return };
     thread::spawn(move || {
@@ -79,7 +79,7 @@ fn forward(stream: Option<impl Read + Send + 'static>, sender: Sender<String>) {
     });
 }
 
-/// Kills a process and those below it, parents first, so that none is replaced.
+/// Kills a process and its descendants, parents first, so that none is restarted.
 fn kill(root: u32) {
     let mut family = vec![root];
     let parents = parents();
@@ -95,7 +95,7 @@ fn kill(root: u32) {
     let _ = kill.stderr(Stdio::null()).status();
 }
 
-/// The parent of every process, as the kernel lists them under /proc.
+/// Returns the parent of each process, from /proc.
 fn parents() -> BTreeMap<u32, u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let of_entry = |entry: fs::DirEntry| {
@@ -108,24 +108,24 @@ fn parents() -> BTreeMap<u32, u32> {
     entries.filter_map(of_entry).collect()
 }
 
-/// True when the command starts and succeeds; its output is thrown away.
+/// Returns whether the command succeeds; its output is discarded.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// Finds a program on the search path.
+/// Finds a program in `PATH`.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// True for the administrator, who may install Debian packages.
+/// Returns whether the user is root, who can install Debian packages.
 pub(crate) fn is_root() -> bool {
     capture(Command::new("id").arg("-u"), "reading the user id").is_ok_and(|id| id.trim() == "0")
 }
 
-/// A cargo command in the workspace: the same cargo that runs this task.
+/// Returns a command of the cargo that runs this task, in the workspace.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);

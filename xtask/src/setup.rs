@@ -1,4 +1,4 @@
-//! Set-up: brings the native parts onto the machine, outside the repository, and says where they are.
+//! Set-up: installs the native parts outside the repository, and returns their paths.
 
 mod component;
 mod debian;
@@ -16,10 +16,10 @@ use crate::environment::Environment;
 use crate::toolchain::Toolchain;
 use crate::{process, workspace};
 
-/// The only machine whose wheels the lock file names.
+/// The only platform whose wheels the lock file names.
 const SUPPORTED_HOST: &str = "x86_64-unknown-linux-gnu";
 
-/// What a task needs of the machine.
+/// A part that a task needs on the machine.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// The library that runs ONNX graphs.
@@ -28,9 +28,9 @@ pub(crate) enum Need {
     Encoder,
     /// libtorch and a C++ compiler, for training.
     Training,
-    /// The official clients and the ONNX checker, for the tests.
+    /// The official API clients and the ONNX checker, for the tests.
     Python,
-    /// A Redis server, for the tests of budgets that gateways share.
+    /// A Redis server, for the tests of shared budgets.
     Store,
     /// cargo-nextest, which runs the tests.
     Nextest,
@@ -38,15 +38,15 @@ pub(crate) enum Need {
     Deny,
 }
 
-/// Everything there is to set up.
+/// All parts.
 pub(crate) const ALL: &[Need] =
     &[Need::OnnxRuntime, Need::Encoder, Need::Training, Need::Python, Need::Store, Need::Nextest, Need::Deny];
 
-/// Sets up what is needed and returns where it is. A second call finds everything and says nothing.
+/// Installs the parts that are needed and missing, and returns their paths. Prints nothing if none is missing.
 pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
     let components = workspace::components()?;
     fs::create_dir_all(&components).with_context(|| components.display().to_string())?;
-    // Two clones may set up at once: the second waits and then finds everything there.
+    // Two clones may run set-up at the same time: the second waits, and then finds everything installed.
     let guard_file = components.join("setup.lock");
     let guard = File::create(&guard_file).with_context(|| guard_file.display().to_string())?;
     guard.lock().with_context(|| guard_file.display().to_string())?;
@@ -66,18 +66,18 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
     Ok(environment)
 }
 
-/// Checks the sha256 of every file of every component that is there.
+/// Checks the sha256 of every file of every installed component.
 pub(crate) fn verify() -> Result<()> {
     let components = workspace::components()?;
     for component in Lock::read()?.components() {
         let folder = components.join(&component.folder);
         component.verify(&folder)?;
-        eprintln!("setup: {} is whole: {} files checked", component.what, component.files.len());
+        eprintln!("setup: {}: {} files match their checksums", component.what, component.files.len());
     }
     Ok(())
 }
 
-/// The ONNX Runtime library: the one the user names, else the fetched one.
+/// Returns the ONNX Runtime library: the user's own if `ORT_DYLIB_PATH` is set, else the downloaded one.
 fn onnxruntime(lock: &Lock) -> Result<PathBuf> {
     if let Some(library) = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from) {
         ensure!(library.is_file(), "ORT_DYLIB_PATH names {}, which is not a file", library.display());
@@ -88,19 +88,20 @@ fn onnxruntime(lock: &Lock) -> Result<PathBuf> {
     Ok(folder.join(name))
 }
 
-/// Finds a C++ compiler; on Debian the administrator gets one installed. `why` says what it is for.
+/// Finds a C++ compiler; installs one on Debian if run by root. `why` is the reason.
 pub(crate) fn compiler(why: &str) -> Result<()> {
     let is_here = std::env::var_os("CXX").is_some() || ["c++", "g++"].iter().any(|name| process::find(name).is_some());
     if is_here { Ok(()) } else { debian::install(&["g++"], why) }
 }
 
-/// Finds a server of Redis's kind; on Debian the administrator gets one installed.
+/// Finds a Redis or Valkey server; installs one on Debian if run by root.
 fn store() -> Result<()> {
     let is_here = ["valkey-server", "redis-server"].iter().any(|name| process::find(name).is_some());
-    if is_here { Ok(()) } else { debian::install(&["redis-server"], "the tests share budgets over a real store") }
+    if is_here { Ok(()) } else { debian::install(&["redis-server"], "the tests of shared budgets use a real store") }
 }
 
-/// The libtorch folder: the one the user names, else the fetched one; and a compiler for its bindings.
+/// Returns the libtorch folder (the user's own if `LIBTORCH` is set, else the downloaded one), and finds a compiler for its
+/// bindings.
 fn libtorch(lock: &Lock) -> Result<PathBuf> {
     compiler("libtorch's bindings are compiled with a C++ compiler")?;
     if let Some(folder) = std::env::var_os("LIBTORCH").map(PathBuf::from) {
@@ -110,7 +111,7 @@ fn libtorch(lock: &Lock) -> Result<PathBuf> {
     fetched(lock, "libtorch")
 }
 
-/// A program that extends cargo: the fetched one; on hosts without a wheel, the one on the search path.
+/// Returns a cargo extension: the downloaded one, or on other platforms the one in `PATH`.
 fn tool(lock: &Lock, name: &str) -> Result<PathBuf> {
     if Toolchain::find()?.host == SUPPORTED_HOST {
         return Ok(fetched(lock, name)?.join(name));
@@ -123,8 +124,8 @@ fn fetched(lock: &Lock, name: &str) -> Result<PathBuf> {
     let host = Toolchain::find()?.host;
     ensure!(
         host == SUPPORTED_HOST,
-        "set-up fetches {} for {SUPPORTED_HOST} only, and this is {host}: \
-         set ORT_DYLIB_PATH (ONNX Runtime 1.24 or later) and LIBTORCH (2.11.0) to your own",
+        "set-up downloads {} for {SUPPORTED_HOST} only, and this is {host}: \
+         set ORT_DYLIB_PATH (ONNX Runtime 1.24 or later) and LIBTORCH (2.11.0) to your own copies",
         component.what
     );
     component::ensure(&workspace::components()?, component)

@@ -15,13 +15,13 @@ use self::skips::Skips;
 use crate::environment::Environment;
 use crate::{check, plugin, process, setup, tidy};
 
-/// For all examples in the documentation, which compile and run in about a minute.
+/// Time limit of all examples in the documentation, which compile and run in about a minute.
 const EXAMPLES_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// For all tests; each has a much shorter limit of its own.
+/// Time limit of all tests; each has a much shorter one.
 const TESTS_LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Set-up, the cheap checks, the build, then the tests; the first failure before the tests ends it.
+/// Runs set-up, the fast checks, the build, and the tests; a failure before the tests ends the run.
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
     check::format()?;
@@ -34,11 +34,11 @@ pub(crate) fn run() -> Result<()> {
     let mut counts = tests(&environment, &built, &skips)?;
     counts.add(&examples(&environment, &built)?);
     let minutes = started.elapsed().as_secs().div_ceil(60);
-    eprintln!("test: everything took {minutes} minutes");
+    eprintln!("test: took {minutes} minutes in total");
     counts.report(&skips.read()?)
 }
 
-/// Builds the binaries together with the tests: one set of features, so that each crate is compiled once.
+/// Builds the binaries together with the tests, with one set of features, so that each crate is compiled once.
 fn build(environment: &Environment) -> Result<()> {
     eprintln!("test: building");
     let mut cargo = process::cargo();

@@ -1,4 +1,4 @@
-//! Rules of this repository that no compiler knows: sizes, first lines, layers, and that every part has its test.
+//! Rules of this repository that no compiler checks: file sizes, first lines, layers, words, and a test for each part.
 
 mod binary;
 mod guest;
@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use self::tree::Tree;
 use crate::workspace;
 
-/// Fails with every broken rule, one a line.
+/// Fails and prints every violation, one per line.
 pub(crate) fn run() -> Result<()> {
     let problems = problems(&Tree::read(&workspace::root())?);
     if problems.is_empty() {
@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
     for problem in &problems {
         eprintln!("tidy: {problem}");
     }
-    bail!("{} rules broken", problems.len());
+    bail!("{} violations", problems.len());
 }
 
 fn problems(tree: &Tree) -> Vec<String> {

@@ -116,6 +116,6 @@ mod tests {
         let (handle, _slot) = workers.next().unwrap();
         let (tell, told) = std::sync::mpsc::channel();
         handle.spawn(async move { tell.send(std::thread::current().name().map(str::to_owned)) });
-        assert_eq!(told.recv().unwrap().as_deref(), Some("serve-0"));
+        assert_eq!(told.recv_timeout(std::time::Duration::from_secs(60)).unwrap().as_deref(), Some("serve-0"));
     }
 }

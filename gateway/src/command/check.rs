@@ -15,7 +15,7 @@ pub(super) fn check(file: &Path, overrides: &Overrides, env: &dyn Fn(&str) -> Op
     let mut out = std::io::stdout().lock();
     let printed = writeln!(
         out,
-        "# {}: {} LLMs, {} names to ask for; in effect:\n{}",
+        "# {}: {} LLMs, {} model names; effective configuration:\n{}",
         file.display(),
         models.llms().len(),
         models.names().count(),

@@ -38,7 +38,7 @@ pub(super) enum Failed {
     #[error("{0}")]
     Input(String),
     /// Some calls failed.
-    #[error("{failed} of {total} rows failed; their `error` says why")]
+    #[error("{failed} of {total} rows failed: see their `error`")]
     Rows {
         /// Rows with an error.
         failed: usize,
@@ -82,12 +82,12 @@ pub(super) fn report(failed: &Failed) -> ExitCode {
         text.push_str(&format!("\n  because: {error}"));
         cause = error.source();
     }
-    let _nowhere_to_tell = writeln!(std::io::stderr().lock(), "{text}");
+    let _ignored = writeln!(std::io::stderr().lock(), "{text}");
     ExitCode::from(failed.code())
 }
 
 /// Shows clap's help or error.
 pub(super) fn usage(shown: &clap::Error) -> ExitCode {
-    let _nowhere_to_tell = shown.print();
+    let _ignored = shown.print();
     if shown.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }

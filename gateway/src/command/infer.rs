@@ -80,11 +80,11 @@ async fn call(proxy: &Arc<Proxy>, options: &cli::Infer, asked: Vec<Row>) -> Vec<
         let model = question.get("model").cloned().unwrap_or_else(|| first_model(proxy));
         let body = json!({"model": model, "messages": messages}).to_string();
         let headers = ["user", "task", "preference"].map(|key| (key, question.get(key)));
-        let (status, told, reply) = post(proxy, "/v1/chat/completions", &headers, body).await;
+        let (status, head, reply) = post(proxy, "/v1/chat/completions", &headers, body).await;
         let explained =
-            told.get("x-personaroute-explain").and_then(|value| serde_json::from_slice(value.as_bytes()).ok());
+            head.get("x-personaroute-explain").and_then(|value| serde_json::from_slice(value.as_bytes()).ok());
         let mut row = decided(row, &explained.unwrap_or_else(|| reply.clone()));
-        if let Some(model) = told.get("x-personaroute-model") {
+        if let Some(model) = head.get("x-personaroute-model") {
             row.insert("model_name".to_owned(), String::from_utf8_lossy(model.as_bytes()).into());
         }
         if status.is_success() {

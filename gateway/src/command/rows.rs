@@ -58,8 +58,8 @@ fn row(value: Value) -> Result<Row, String> {
     match value {
         Value::String(text) => Ok(query(&text)),
         Value::Object(row) => {
-            let asks = ["query", "text", "messages"].iter().any(|key| row.contains_key(*key));
-            if asks { Ok(row) } else { Err("expected a key `query`, `text` or `messages`".to_owned()) }
+            let has_query = ["query", "text", "messages"].iter().any(|key| row.contains_key(*key));
+            if has_query { Ok(row) } else { Err("expected a key `query`, `text` or `messages`".to_owned()) }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
             Err(format!("expected an object or a string, found {value}"))

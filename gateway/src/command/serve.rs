@@ -24,7 +24,7 @@ pub(super) fn serve(options: &cli::Serve, env: &dyn Fn(&str) -> Option<String>) 
 /// Serves on a port of this machine and prints the page's address.
 pub(super) fn chat(options: &cli::Chat, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
     if options.share {
-        let advice = "--share is not offered: the page would be open to everybody who finds it; \
+        let advice = "--share is not supported: anyone who found the page could use it; \
                       forward the port instead, as in `ssh -L 7860:localhost:7860 HOST`";
         return Err(Failed::Usage(advice.to_owned()));
     }
@@ -48,7 +48,7 @@ fn run(
     };
     let loaded = config::load(file, overrides, env)?;
     log::start(&loaded.config.log).map_err(|error| Failed::Usage(format!("log.filter: {error}")))?;
-    let workers = Workers::start(threads()).map_err(Failed::io("starting the threads that serve"))?;
+    let workers = Workers::start(threads()).map_err(Failed::io("starting the worker threads"))?;
     let app = App::build(&loaded)?.on(workers);
     let reload = reload(&loaded, overrides.clone());
     runtime.block_on(async {

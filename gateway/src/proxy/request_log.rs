@@ -250,7 +250,7 @@ impl RequestLog {
             user: self.user.clone(),
             key: Arc::clone(&self.key),
             model: Arc::clone(&spec.llm),
-            asked: Arc::clone(&self.decision.requested_model),
+            requested_model: Arc::clone(&self.decision.requested_model),
             usage: self.billing.usage()?,
             usd,
             estimated: self.billing.is_estimated(),
@@ -273,7 +273,7 @@ impl RequestLog {
         let usage = self.billing.usage();
         tracing::info!(
             route = self.route,
-            asked = &*self.decision.requested_model,
+            requested_model = &*self.decision.requested_model,
             model = self.llm().map_or("", |llm| llm),
             upstream = self.attempts.endpoint().map_or("", |endpoint| &endpoint.upstream.config.name),
             key = &*self.key,

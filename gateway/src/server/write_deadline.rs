@@ -72,6 +72,17 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// Lets what polls this future do the rest of its turn.
+    async fn pending_once() {
+        let mut was_polled = false;
+        poll_fn(|ctx| {
+            ctx.waker().wake_by_ref();
+            if std::mem::replace(&mut was_polled, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
 
     #[tokio::test]
     async fn a_deadline_that_passes_cancels_the_serving() {
@@ -88,12 +99,15 @@ mod tests {
         let deadline = WriteDeadline::default();
         let serving = async {
             let current = WriteDeadline::current();
-            current.set(Some(Instant::now() + SHORT));
-            tokio::task::yield_now().await;
-            current.set(Some(Instant::now() + 100 * SHORT));
-            tokio::time::sleep(2 * SHORT).await;
-            current.set(None);
-            tokio::time::sleep(2 * SHORT).await;
+            for replacement in [Some(Instant::now() + LONG), None] {
+                let first = Instant::now() + 5 * SHORT;
+                current.set(Some(first));
+                // The timer is started for the first deadline, and fires after it was replaced.
+                pending_once().await;
+                current.set(replacement);
+                tokio::time::sleep_until(first).await;
+                pending_once().await;
+            }
             "served"
         };
         assert_eq!(deadline.enforce(serving).await, Some("served"));

@@ -164,7 +164,8 @@ mod tests {
             body.collect().await.unwrap().to_bytes()
         };
         let sending = async {
-            tokio::time::sleep(2 * SHORT).await;
+            // Longer than a chunk, or the whole response, may take.
+            tokio::time::sleep_until(Instant::now() + 2 * SHORT).await;
             send.send(()).unwrap();
         };
         let (read, ()) = tokio::join!(deadline.enforce(serving), sending);

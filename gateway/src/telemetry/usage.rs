@@ -1,4 +1,4 @@
-//! Who used what since the start: one row per user, key, LLM and model asked for.
+//! Who used what since the start: one row per user, key, LLM and requested model.
 
 use std::{
     collections::HashMap,
@@ -20,8 +20,8 @@ pub struct Used {
     pub key: Arc<str>,
     /// The LLM that answered.
     pub model: Arc<str>,
-    /// The virtual or concrete model asked for.
-    pub asked: Arc<str>,
+    /// The virtual or concrete model that the client requested.
+    pub requested_model: Arc<str>,
     /// Tokens.
     pub usage: Usage,
     /// Their price.
@@ -43,7 +43,7 @@ struct Name {
     user: Option<Arc<str>>,
     key: Arc<str>,
     model: Arc<str>,
-    asked: Arc<str>,
+    requested_model: Arc<str>,
     /// Stands for all that found no row of their own.
     others: bool,
 }
@@ -67,7 +67,13 @@ impl UsageTable {
 
     /// Adds what an answer used.
     pub fn add(&self, used: Used) {
-        let mut name = Name { user: used.user, key: used.key, model: used.model, asked: used.asked, others: false };
+        let mut name = Name {
+            user: used.user,
+            key: used.key,
+            model: used.model,
+            requested_model: used.requested_model,
+            others: false,
+        };
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         if rows.len() >= self.most && !rows.contains_key(&name) {
             name = Name { others: true, ..Name::default() };
@@ -88,7 +94,7 @@ impl UsageTable {
             user: Option<&'a str>,
             key: &'a str,
             model: &'a str,
-            asked: &'a str,
+            requested_model: &'a str,
             #[serde(skip_serializing_if = "std::ops::Not::not")]
             others: bool,
             #[serde(flatten)]
@@ -96,8 +102,8 @@ impl UsageTable {
         }
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut lines = Vec::with_capacity(rows.len());
-        for (Name { user, key, model, asked, others }, row) in &rows {
-            lines.push(Line { user: user.as_deref(), key, model, asked, others: *others, row });
+        for (Name { user, key, model, requested_model, others }, row) in &rows {
+            lines.push(Line { user: user.as_deref(), key, model, requested_model, others: *others, row });
         }
         lines.sort_by(|a, b| b.row.cost_usd.total_cmp(&a.row.cost_usd));
         json!({"since": self.since, "usage": lines}).to_string()
@@ -110,8 +116,8 @@ mod tests {
 
     fn used(user: &str) -> Used {
         let usage = Usage { input: 10, cached: 4, output: 5 };
-        let [user, key, model, asked] = [user, "team", "GPT-4o", "auto"].map(Arc::from);
-        Used { user: Some(user), key, model, asked, usage, usd: 0.25, estimated: false }
+        let [user, key, model, requested_model] = [user, "team", "GPT-4o", "auto"].map(Arc::from);
+        Used { user: Some(user), key, model, requested_model, usage, usd: 0.25, estimated: false }
     }
 
     fn rows(table: &UsageTable) -> Vec<serde_json::Value> {
@@ -130,7 +136,7 @@ mod tests {
         assert_eq!(
             rows[0],
             json!({
-                "user": "ada", "key": "team", "model": "GPT-4o", "asked": "auto", "answers": 2, "estimated_answers": 1,
+                "user": "ada", "key": "team", "model": "GPT-4o", "requested_model": "auto", "answers": 2, "estimated_answers": 1,
                 "input_tokens": 20, "cached_input_tokens": 8, "output_tokens": 10, "cost_usd": 0.5,
             })
         );

@@ -1,4 +1,4 @@
-//! The gateway in process, on a port the system chose, with the real plugin and the real ONNX Runtime.
+//! A gateway in this process, on a free port, with the real plugin and ONNX Runtime.
 //!
 //! It runs on a thread of its own, so that blocking tests can use it as well as asynchronous ones.
 
@@ -12,7 +12,7 @@ use personaroute_gateway::app::{App, Listeners, Workers};
 use personaroute_gateway::config;
 use tokio::sync::oneshot;
 
-use crate::path;
+use crate::{path, wait};
 
 /// A running gateway; dropping it drains and stops it.
 pub struct Gateway {
@@ -27,38 +27,38 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// Fails as the program `personaroute serve` would.
+    /// Fails like `personaroute serve`.
     pub fn start(yaml: &str) -> Result<Self> {
-        let (addresses, told) = mpsc::channel();
+        let (addresses, listening) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let yaml = yaml.to_owned();
         let thread = std::thread::Builder::new()
             .name("gateway".to_owned())
             .spawn(move || serve(&yaml, &addresses, stopped))
             .context("the gateway's thread")?;
-        let Ok((address, admin)) = told.recv() else {
+        let Ok((address, admin)) = listening.recv_timeout(wait::LIMIT) else {
             let ended = thread.join().map_err(|_| anyhow!("the gateway's thread panicked"))?;
             return Err(ended.err().unwrap_or_else(|| anyhow!("the gateway ended before it listened")));
         };
         Ok(Self { address, admin, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Returns where it listens.
+    /// Returns the address of its listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns where its admin listener is, when the configuration has one.
+    /// Returns the address of its admin listener, if the configuration has one.
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin
     }
 
-    /// Returns the base URL that an OpenAI client is given.
+    /// Returns the base URL for an OpenAI client.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// Drains and stops, and returns how it ended.
+    /// Drains and stops, and returns the result.
     ///
     /// # Errors
     ///
@@ -91,10 +91,10 @@ fn serve(yaml: &str, addresses: &mpsc::Sender<Addresses>, stopped: oneshot::Rece
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let listeners = Listeners::bind(&loaded.config).await?;
-        let told = addresses.send((listeners.address()?, listeners.admin_address()));
-        told.map_err(|_| anyhow!("nobody waits for the gateway"))?;
+        let sent = addresses.send((listeners.address()?, listeners.admin_address()));
+        sent.map_err(|_| anyhow!("the test has ended"))?;
         app.serve(listeners, None, async {
-            // Either way it is over: told to, or the test is gone.
+            // The sender stops the gateway, or the test has ended.
             let _ = stopped.await;
         })
         .await;
@@ -102,7 +102,7 @@ fn serve(yaml: &str, addresses: &mpsc::Sender<Addresses>, stopped: oneshot::Rece
     })
 }
 
-/// The environment of the gateway under test: keys that are no secrets.
+/// The environment of the gateway under test: its API keys are not secret.
 fn environment(name: &str) -> Option<String> {
     name.ends_with("_API_KEY").then(|| format!("test-{}", name.to_lowercase()))
 }

@@ -1,4 +1,4 @@
-//! What the tests of the whole lean on: paths, built parts, a fake upstream that counts and records, a gateway, Python.
+//! Support for the integration tests: paths, built parts, a fake upstream that records requests, a gateway, Python.
 
 pub mod bundle;
 pub mod bundle_files;
@@ -16,3 +16,4 @@ pub mod certificate;
 pub mod document;
 pub mod store;
 pub mod stall;
+pub mod wait;

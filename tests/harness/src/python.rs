@@ -1,4 +1,4 @@
-//! Runs Python scripts in the environment that `cargo xtask test` makes: the official clients, the ONNX checker.
+//! Runs Python scripts in the environment of `cargo xtask test`, with the official clients and the ONNX checker.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Runs a script with arguments and returns what it printed; a failing script's last words become the error.
+/// Runs a script with arguments and returns its output; the error of a failing script has its standard error.
 ///
 /// # Errors
 ///
-/// Fails when the environment is not there, or when the script ends with anything but success.
+/// Fails when the environment is missing, or when the script fails.
 pub fn run<S: AsRef<OsStr>>(script: &str, arguments: &[S]) -> Result<String> {
     run_with(script, arguments, &[])
 }

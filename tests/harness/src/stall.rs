@@ -1,4 +1,4 @@
-//! A TCP proxy on the loopback address that can stall: bytes in transit wait and arrive late.
+//! A TCP proxy on the loopback address that can delay the bytes in transit.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,17 +55,17 @@ impl Stall {
         self.address
     }
 
-    /// Holds everything back.
+    /// Delays all bytes.
     pub fn stall(&self) {
         self.stalled_below.send_replace(u64::MAX);
     }
 
-    /// Lets new connections through; those that exist stay stalled.
+    /// Forwards new connections; existing ones stay stalled.
     pub fn let_new(&self) {
         self.stalled_below.send_replace(self.accepted.load(Ordering::SeqCst));
     }
 
-    /// Lets everything through, what was held back first.
+    /// Forwards everything, delayed bytes first.
     pub fn go_on(&self) {
         self.stalled_below.send_replace(0);
     }

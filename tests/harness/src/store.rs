@@ -6,10 +6,11 @@ mod sentinel;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
+
+use crate::wait::Wait;
 
 pub use self::{
     cluster::Cluster,
@@ -18,10 +19,6 @@ pub use self::{
 
 /// Server programs, each with its client program.
 const PROGRAMS: [(&str, &str); 2] = [("redis-server", "redis-cli"), ("valkey-server", "valkey-cli")];
-
-/// Rounds of a wait, and the pause of each: half a minute, for a busy machine.
-const ROUNDS: usize = 3_000;
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Attempts to start on a free port: another process may take the port first.
 const STARTS: usize = 5;
@@ -122,7 +119,8 @@ impl Store {
             command.arg("--sentinel");
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context(self.server)?;
-        for _ in 0..ROUNDS {
+        let wait = Wait::new(format_args!("an answer of {}", self.server));
+        loop {
             if let Some(status) = child.try_wait()? {
                 bail!("{} exited with {status}", self.server);
             }
@@ -130,11 +128,12 @@ impl Store {
                 self.child = Some(child);
                 return Ok(());
             }
-            std::thread::park_timeout(PAUSE);
+            if let Err(error) = wait.block() {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
         }
-        let _ = child.kill();
-        let _ = child.wait();
-        bail!("{} does not answer", self.server)
     }
 
     /// Changes a line of the configuration, now and for later starts.
@@ -201,15 +200,13 @@ impl Drop for Store {
     }
 }
 
-/// Waits until `is_true` returns true.
+/// Waits until `is_true` returns true; an error counts as false.
 fn wait_until(what: &str, is_true: impl Fn() -> Result<bool>) -> Result<()> {
-    for _ in 0..ROUNDS {
-        if is_true().unwrap_or(false) {
-            return Ok(());
-        }
-        std::thread::park_timeout(PAUSE);
+    let wait = Wait::new(what);
+    while !is_true().unwrap_or(false) {
+        wait.block()?;
     }
-    bail!("{what}: still not so")
+    Ok(())
 }
 
 /// Calls `start` until it succeeds, at most `STARTS` times.

@@ -1,4 +1,4 @@
-//! A fake upstream: an HTTP server on loopback whose replies a test writes, and which counts and records what came.
+//! A fake upstream: an HTTP server on loopback that records requests and sends the responses of a test.
 //!
 //! It runs on a thread of its own, so that blocking tests can use it as well as asynchronous ones.
 
@@ -28,7 +28,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Returns the body as JSON, or null when it is none.
+    /// Returns the body as JSON, or null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
@@ -55,15 +55,15 @@ struct Seen {
     finished: AtomicUsize,
 }
 
-/// What decides on a reply: the request, and how many came before it.
+/// Returns the response to a request, given the number of earlier requests.
 type Script = Arc<dyn Fn(&Recorded, usize) -> Reply + Send + Sync>;
 
 impl FakeUpstream {
-    /// Starts an upstream whose every reply the script writes.
+    /// Starts an upstream whose responses `script` returns.
     ///
     /// # Errors
     ///
-    /// Fails when no port of the loopback can be had.
+    /// Fails when no port of the loopback address is free.
     pub fn start(script: impl Fn(&Recorded, usize) -> Reply + Send + Sync + 'static) -> Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").context("a port for the fake upstream")?;
         listener.set_nonblocking(true).context("the fake upstream's socket")?;
@@ -78,16 +78,16 @@ impl FakeUpstream {
         Ok(Self { address, seen, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Starts an upstream that gives the same reply every time.
+    /// Starts an upstream that sends the same response every time.
     ///
     /// # Errors
     ///
-    /// Fails when no port of the loopback can be had.
+    /// Fails when no port of the loopback address is free.
     pub fn always(reply: Reply) -> Result<Self> {
         Self::start(move |_, _| reply.clone())
     }
 
-    /// Returns the base URL in OpenAI's manner, `http://127.0.0.1:PORT/v1`.
+    /// Returns the base URL of its OpenAI-compatible API, `http://127.0.0.1:PORT/v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
@@ -102,17 +102,17 @@ impl FakeUpstream {
         self.seen.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns how many requests came.
+    /// Returns the number of requests so far.
     pub fn count(&self) -> usize {
         self.seen.requests.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Returns how many replies were read to their end.
+    /// Returns the number of responses that were read to their end.
     pub fn finished(&self) -> usize {
         self.seen.finished.load(Ordering::Acquire)
     }
 
-    /// Returns how many replies were given up before their end, by whoever asked.
+    /// Returns the number of responses whose client disconnected before their end.
     pub fn given_up(&self) -> usize {
         self.seen.unfinished.load(Ordering::Acquire)
     }
@@ -122,7 +122,7 @@ impl Drop for FakeUpstream {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic on that thread has already failed whatever waited for a reply.
+            // A panic on that thread has already failed the test that waits for a response.
             let _ = thread.join();
         }
     }
@@ -132,7 +132,7 @@ impl Drop for FakeUpstream {
 ///
 /// # Errors
 ///
-/// Fails when no port of the loopback can be had.
+/// Fails when no port of the loopback address is free.
 pub fn nobody() -> Result<SocketAddr> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").context("a free port")?;
     listener.local_addr().context("a free port's address")

@@ -1,4 +1,6 @@
-//! A plain HTTP/1.1 client for tests: one request on one connection, the reply whole or frame by frame.
+//! A plain HTTP/1.1 client for tests: one request on one connection, the response whole or chunk by chunk.
+//!
+//! A response, and each chunk, is waited for no longer than the limit of a wait.
 
 use std::net::SocketAddr;
 
@@ -12,7 +14,9 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-/// A reply read to its end.
+use crate::wait;
+
+/// A complete response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -21,7 +25,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Returns the body as JSON, or null when it is none.
+    /// Returns the body as JSON, or null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
@@ -37,25 +41,39 @@ impl Answer {
     }
 }
 
-/// A reply whose body is still coming; dropping it closes the connection, as a client does that leaves.
+/// A response whose body is still being received; dropping it closes the connection, like a client that disconnects.
 pub struct Open {
     pub response: Response<Incoming>,
     _connection: JoinSet<()>,
 }
 
 impl Open {
-    /// Returns the next piece of the body, or `None` at its end.
+    /// Returns the next chunk of the body, or `None` at its end.
     ///
     /// # Errors
     ///
     /// Fails when the connection breaks before the body's end.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        while let Some(frame) = self.response.body_mut().frame().await {
-            if let Ok(data) = frame.context("the body broke off")?.into_data() {
+        while let Some(frame) = within_limit("a chunk", self.response.body_mut().frame()).await? {
+            if let Ok(data) = frame.context("the body was truncated")?.into_data() {
                 return Ok(Some(data));
             }
         }
         Ok(None)
+    }
+
+    /// Reads until `text` is in what was read.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the body ends, or the connection breaks, before.
+    pub async fn read_until(&mut self, text: &str) -> Result<String> {
+        let mut read = String::new();
+        while !read.contains(text) {
+            let chunk = self.next().await?.with_context(|| format!("the body ended without {text:?}: {read}"))?;
+            read.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        Ok(read)
     }
 
     /// Reads the rest.
@@ -73,7 +91,7 @@ impl Open {
     }
 }
 
-/// Sends a request and returns when the reply's head is there.
+/// Sends a request and waits for the response's head.
 ///
 /// # Errors
 ///
@@ -83,7 +101,7 @@ pub async fn open(address: SocketAddr, request: Request<Bytes>) -> Result<Open> 
     over(stream, request).await
 }
 
-/// Sends a request over a connection of any kind and returns when the reply's head is there.
+/// Sends a request over a connection of any kind and waits for the response's head.
 ///
 /// # Errors
 ///
@@ -96,11 +114,17 @@ where
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("the handshake")?;
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
-        // A broken connection shows up in the reply.
+        // A broken connection is an error of the response.
         let _ = connection.await;
     });
-    let response = sender.send_request(request.map(Full::new)).await.context("sending the request")?;
+    let sending = sender.send_request(request.map(Full::new));
+    let response = within_limit("a response", sending).await?.context("sending the request")?;
     Ok(Open { response, _connection: tasks })
+}
+
+/// Waits for `future`, at most [`wait::LIMIT`].
+async fn within_limit<F: Future>(what: &str, future: F) -> Result<F::Output> {
+    tokio::time::timeout(wait::LIMIT, future).await.with_context(|| format!("waited {:?} for {what}", wait::LIMIT))
 }
 
 /// Gets a path.
@@ -126,7 +150,7 @@ pub async fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], bod
 ///
 /// # Errors
 ///
-/// Fails when a header or the path is none.
+/// Fails when a header or the path is invalid.
 pub fn json_request(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Request<Bytes>> {
     let mut request =
         Request::post(path).header("host", address.to_string()).header("content-type", "application/json");

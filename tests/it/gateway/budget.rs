@@ -3,12 +3,13 @@
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
+    wait_until,
     wire::{self, Answer},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::test_gateway::{TestGateway, until};
+use super::test_gateway::TestGateway;
 
 /// SHA-256 of `team-key` and of `service-key`.
 const TEAM: &str = "e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8";
@@ -154,7 +155,7 @@ async fn requests_in_flight_over_the_limit_are_refused_with_retry_after() -> Res
         let headers = [("authorization", "Bearer team-key")];
         wire::post(address, "/v1/chat/completions", &headers, &tenth("ada")).await
     });
-    until(|| upstream.count() == 1).await;
+    wait_until!(upstream.count() == 1);
     let refused = ask(&gateway, "team-key", &tenth("ada")).await?;
     assert_eq!(code(&refused), (429, "rate_limit_exceeded".to_owned()));
     assert_eq!(
@@ -249,7 +250,7 @@ async fn usage_is_told_per_user_key_llm_and_model_and_metrics_name_no_user() -> 
     let rows = usage(&gateway).await?;
     assert_eq!(rows.len(), 1, "{rows:?}");
     let expected = json!({
-        "user": "bob", "key": "service", "model": "cheap", "asked": "auto", "answers": 2, "estimated_answers": 0,
+        "user": "bob", "key": "service", "model": "cheap", "requested_model": "auto", "answers": 2, "estimated_answers": 0,
         "input_tokens": 200, "cached_input_tokens": 80, "output_tokens": 20,
     });
     for (key, value) in expected.as_object().into_iter().flatten() {

@@ -3,11 +3,14 @@
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait_until, wire,
 };
 use serde_json::{Value, json};
 
-use super::test_gateway::{ByPrice, TestGateway, two};
+use super::{
+    streaming::read_broken,
+    test_gateway::{ByPrice, TestGateway, two},
+};
 
 fn gateway(upstream: &FakeUpstream) -> Result<TestGateway> {
     TestGateway::start(&two(upstream, upstream, "").replacen("kind: openai", "kind: anthropic", 1), ByPrice)
@@ -70,11 +73,8 @@ async fn a_translated_stream_that_is_cut_ends_in_an_error_event() -> Result<()> 
     let upstream = FakeUpstream::always(Reply::events(vec![started(), said("h"), Frame::Cut]))?;
     let gateway = gateway(&upstream)?;
     let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body(true))?;
-    let mut stream = wire::open(gateway.address, request).await?;
-    let mut text = String::new();
-    while let Ok(Some(piece)) = stream.next().await {
-        text.push_str(&String::from_utf8_lossy(&piece));
-    }
+    let stream = wire::open(gateway.address, request).await?;
+    let (text, _) = read_broken(stream).await;
     assert!(text.contains("upstream_stream_truncated") && !text.contains("[DONE]"), "{text}");
     Ok(())
 }
@@ -196,18 +196,24 @@ async fn a_translated_answer_without_usage_is_estimated() -> Result<()> {
 async fn a_translated_answer_may_take_longer_than_its_first_byte() -> Result<()> {
     let gate = Gate::closed();
     let text = completion(&json!({"content": "ho"})).to_string();
-    let mut reply = Reply::body(200, "application/json", "\n");
-    reply.frames.extend([Frame::Wait(gate.clone()), Frame::Data(text.into())]);
-    let upstream = FakeUpstream::always(reply)?;
-    let gateway = to_openai(&upstream, &upstream, "timeouts: {first_byte: 100ms}")?;
+    let mut late = Reply::body(200, "application/json", "\n");
+    late.frames.extend([Frame::Wait(gate.clone()), Frame::Data(text.into())]);
+    let mut silent = Reply::json(200, &json!({}));
+    silent.frames.insert(0, Frame::Wait(Gate::closed()));
+    let upstream = FakeUpstream::start(move |_, before| if before == 0 { late.clone() } else { silent.clone() })?;
+    let other = FakeUpstream::always(Reply::json(200, &completion(&json!({"content": "other"}))))?;
+    let gateway = to_openai(&upstream, &other, "timeouts: {first_byte: 500ms}")?;
     let request = asked(false);
-    let asking = wire::post(gateway.address, "/v1/messages", &[], &request);
+    let ask = || wire::post(gateway.address, "/v1/messages", &[], &request);
     let opening = async {
-        // Longer than the first byte may take.
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        wait_until!(upstream.count() == 1);
+        // The first byte of a response to a later request is waited for in vain.
+        let later = ask().await;
         gate.open();
+        later
     };
-    let (answer, ()) = tokio::join!(asking, opening);
+    let (answer, later) = tokio::join!(ask(), opening);
+    assert_eq!((later?.header("x-personaroute-model"), upstream.count()), ("dear", 2));
     let answer = answer?;
     assert_eq!((answer.status, &answer.json()["content"][0]["text"]), (200, &json!("ho")), "{}", answer.text());
     Ok(())

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait_until, wire,
 };
 use serde_json::json;
 
-use super::test_gateway::{TestGateway, until};
+use super::test_gateway::TestGateway;
 
 #[tokio::test]
 async fn leaving_a_stream_cancels_the_upstream_call() -> Result<()> {
@@ -19,7 +19,7 @@ async fn leaving_a_stream_cancels_the_upstream_call() -> Result<()> {
     let mut stream = wire::open(gateway.address, request).await?;
     assert!(stream.next().await?.is_some());
     drop(stream);
-    until(|| upstream.given_up() == 1).await;
+    wait_until!(upstream.given_up() == 1);
     Ok(())
 }
 
@@ -33,19 +33,14 @@ async fn leaving_before_the_answer_cancels_the_upstream_call() -> Result<()> {
     let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
     {
         let waiting = std::pin::pin!(wire::open(gateway.address, request));
-        let came = async { until(|| upstream.count() == 1).await };
+        let came = async { wait_until!(upstream.count() == 1) };
         tokio::select! {
             _ = waiting => panic!("answered"),
             () = came => {}
         }
     }
-    until(|| upstream.given_up() == 1).await;
-    let counted = || async { Ok::<_, anyhow::Error>(wire::get(gateway.admin, "/metrics").await?.text()) };
-    let mut metrics = counted().await?;
-    while !metrics.contains("outcome=\"client_gone\"} 1") {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        metrics = counted().await?;
-    }
+    wait_until!(upstream.given_up() == 1);
+    gateway.metric("outcome=\"client_gone\"} 1").await?;
     Ok(())
 }
 
@@ -57,18 +52,10 @@ async fn leaving_with_the_last_event_is_no_leaving() -> Result<()> {
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
     let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
     let mut stream = wire::open(gateway.address, request).await?;
-    let mut text = String::new();
-    while !text.contains("[DONE]") {
-        text.push_str(&String::from_utf8_lossy(&stream.next().await?.unwrap_or_default()));
-    }
+    stream.read_until("[DONE]").await?;
     drop(stream);
-    until(|| upstream.given_up() == 1).await;
-    let counted = || async { Ok::<_, anyhow::Error>(wire::get(gateway.admin, "/metrics").await?.text()) };
-    let mut metrics = counted().await?;
-    while !metrics.contains("outcome=") {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        metrics = counted().await?;
-    }
+    wait_until!(upstream.given_up() == 1);
+    let metrics = gateway.metric("outcome=").await?;
     assert!(metrics.contains("outcome=\"ok\"} 1") && !metrics.contains("client_gone"), "{metrics}");
     Ok(())
 }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait_until, wire,
 };
 use serde_json::json;
 
-use super::test_gateway::{TestGateway, until};
+use super::test_gateway::TestGateway;
 
 async fn streaming(gateway: &TestGateway) -> Result<wire::Open> {
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
@@ -27,15 +27,13 @@ async fn a_running_stream_is_finished_while_health_says_so_and_then_the_gateway_
     gateway.leave();
     // The listener closes first; only then is the stream allowed to go on.
     let (address, admin) = (gateway.address, gateway.admin);
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    wait_until!(tokio::net::TcpStream::connect(address).await.is_err(), "the listener is closed");
     assert!(!gateway.has_left());
     let told = |path: &'static str| async move { Ok::<_, anyhow::Error>(wire::get(admin, path).await?.status) };
     assert_eq!((told("/readyz").await?, told("/healthz").await?, told("/metrics").await?), (503, 200, 200));
     gate.open();
     assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
-    until(|| gateway.has_left()).await;
+    wait_until!(gateway.has_left());
     Ok(())
 }
 
@@ -46,7 +44,7 @@ async fn the_drain_deadline_ends_what_does_not_end() -> Result<()> {
     let mut gateway = TestGateway::between(&upstream, &upstream, "timeouts: {drain: 50ms}")?;
     let stream = streaming(&gateway).await?;
     gateway.leave();
-    until(|| gateway.has_left()).await;
+    wait_until!(gateway.has_left());
     assert!(stream.finish().await.is_err());
     Ok(())
 }

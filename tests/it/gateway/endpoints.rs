@@ -3,6 +3,7 @@
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Reply},
+    wait_until,
     wire::{self, Answer},
 };
 use serde_json::json;
@@ -101,9 +102,7 @@ async fn an_answer_costs_what_the_place_it_comes_from_takes() -> Result<()> {
     let facts = ["input_price: 1, output_price: 2", "input_price: 7, output_price: 9"];
     let gateway = places(&broken, &answers, facts, "{}")?;
     assert_eq!(ask(&gateway, "auto", "hi").await?.status, 200);
-    while wire::get(gateway.admin, "/usage").await?.json()["usage"][0].is_null() {
-        tokio::task::yield_now().await;
-    }
+    wait_until!(!wire::get(gateway.admin, "/usage").await?.json()["usage"][0].is_null());
     let booked = wire::get(gateway.admin, "/usage").await?.json()["usage"][0]["cost_usd"].as_f64().unwrap_or_default();
     assert!((booked - 7.0).abs() < 1e-9, "{booked}");
     Ok(())

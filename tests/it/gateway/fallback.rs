@@ -3,12 +3,13 @@
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
+    wait_until,
     wire::{self, Answer},
 };
 use serde_json::json;
 use tokio::net::TcpSocket;
 
-use super::test_gateway::{ByPrice, TestGateway, two, until};
+use super::test_gateway::{ByPrice, TestGateway, two};
 
 /// Returns an address that refuses connections and is nobody else's while the socket is held: it is bound, and does not
 /// listen.
@@ -55,7 +56,7 @@ async fn a_200_and_then_silence_moves_on() -> Result<()> {
     let answer = ask(&gateway, true).await?;
     assert!(answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=first_byte_timeout");
-    until(|| silent.given_up() == 1).await;
+    wait_until!(silent.given_up() == 1);
     Ok(())
 }
 

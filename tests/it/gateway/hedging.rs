@@ -9,11 +9,12 @@ use anyhow::Result;
 use http::Method;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
+    wait_until,
     wire::{self, Answer},
 };
 use serde_json::{Value, json};
 
-use super::test_gateway::{ByPrice, TestGateway, two, until};
+use super::test_gateway::{ByPrice, TestGateway, two};
 
 const HEDGE: &str = "hedge: {after: 100ms}";
 
@@ -26,13 +27,6 @@ fn held(gate: &Gate) -> Reply {
     let mut held = Reply::chat("late");
     held.frames.insert(0, Frame::Wait(gate.clone()));
     held
-}
-
-async fn counted(gateway: &TestGateway, metric: &str) -> Result<()> {
-    while !wire::get(gateway.admin, "/metrics").await?.text().contains(metric) {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    Ok(())
 }
 
 async fn answers(gateway: &TestGateway) -> Result<Vec<(String, u64)>> {
@@ -49,9 +43,9 @@ async fn a_slow_llm_is_overtaken_cancelled_and_not_counted() -> Result<()> {
     let answer = ask(&gateway).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"));
     assert_eq!(answer.header("x-personaroute-hedge"), "won");
-    until(|| slow.given_up() == 1).await;
+    wait_until!(slow.given_up() == 1);
     assert_eq!((slow.count(), quick.count()), (1, 1));
-    counted(&gateway, "personaroute_hedges_total{outcome=\"won\"} 1").await?;
+    gateway.metric("personaroute_hedges_total{outcome=\"won\"} 1").await?;
     assert_eq!(answers(&gateway).await?, [("dear".to_owned(), 1)]);
     Ok(())
 }
@@ -91,14 +85,14 @@ async fn the_first_may_still_win_and_then_the_second_is_cancelled() -> Result<()
     let (first, second) = (FakeUpstream::always(held(&gate))?, FakeUpstream::always(held(&Gate::closed()))?);
     let gateway = TestGateway::between(&first, &second, HEDGE)?;
     let opening = async {
-        until(|| second.count() == 1).await;
+        wait_until!(second.count() == 1);
         gate.open();
     };
     let (answer, ()) = tokio::join!(ask(&gateway), opening);
     let answer = answer?;
     assert_eq!((answer.header("x-personaroute-model"), answer.header("x-personaroute-hedge")), ("cheap", "lost"));
-    until(|| second.given_up() == 1).await;
-    counted(&gateway, "personaroute_hedges_total{outcome=\"lost\"} 1").await?;
+    wait_until!(second.given_up() == 1);
+    gateway.metric("personaroute_hedges_total{outcome=\"lost\"} 1").await?;
     assert_eq!(answers(&gateway).await?, [("cheap".to_owned(), 1)]);
     Ok(())
 }
@@ -110,7 +104,7 @@ async fn a_hedge_that_fails_leaves_the_first_to_answer() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
     let gateway = TestGateway::between(&first, &broken, HEDGE)?;
     let opening = async {
-        until(|| broken.finished() == 1).await;
+        wait_until!(broken.finished() == 1);
         gate.open();
     };
     let (answer, ()) = tokio::join!(ask(&gateway), opening);
@@ -123,28 +117,30 @@ async fn a_hedge_that_fails_leaves_the_first_to_answer() -> Result<()> {
 #[tokio::test]
 async fn nothing_is_hedged_after_the_first_byte_or_without_the_section() -> Result<()> {
     let gate = Gate::closed();
-    let begun = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
-    let stream = Reply::events(vec![begun, Frame::Wait(gate.clone()), Frame::done()]);
-    let (first, other) = (FakeUpstream::always(stream)?, FakeUpstream::always(Reply::chat("ok"))?);
-    let gateway = TestGateway::between(&first, &other, "hedge: {after: 1ms}")?;
-    let body = json!({"model": "cheap", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let started = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
+    let stream = Reply::events(vec![started, Frame::Wait(gate.clone()), Frame::done()]);
+    let never = held(&Gate::closed());
+    let first = FakeUpstream::start(move |_, before| if before == 0 { stream.clone() } else { never.clone() })?;
+    let (slow, other) = (FakeUpstream::always(held(&gate))?, FakeUpstream::always(Reply::chat("ok"))?);
+    let gateway = TestGateway::between(&first, &other, "hedge: {after: 1s}")?;
+    let without = TestGateway::between(&slow, &other, "")?;
+    let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
     let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &body)?;
     let mut open = wire::open(gateway.address, request).await?;
     assert!(open.next().await?.is_some());
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    gate.open();
-    assert_eq!(open.finish().await?.text(), "data: [DONE]\n\n");
-    assert_eq!(other.count(), 0);
-    let late = Gate::closed();
-    let slow = FakeUpstream::always(held(&late))?;
-    let gateway = TestGateway::between(&slow, &other, "")?;
-    let opening = async {
-        until(|| slow.count() == 1).await;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        late.open();
+    // A request that starts after both is hedged; so both have had the time for it.
+    let hedging = async {
+        wait_until!(slow.count() == 1);
+        let hedged = ask(&gateway).await;
+        gate.open();
+        gate.open();
+        hedged
     };
-    let (answer, ()) = tokio::join!(ask(&gateway), opening);
-    assert_eq!((answer?.header("x-personaroute-hedge"), other.count()), ("", 0));
+    let (answer, hedged) = tokio::join!(ask(&without), hedging);
+    assert_eq!(hedged?.header("x-personaroute-hedge"), "won");
+    assert_eq!(answer?.header("x-personaroute-hedge"), "");
+    assert_eq!(open.finish().await?.text(), "data: [DONE]\n\n");
+    assert_eq!(other.count(), 1, "only the third request is hedged");
     Ok(())
 }
 
@@ -160,7 +156,7 @@ async fn an_upstream_that_probes_find_ill_gets_no_requests_until_it_is_well() ->
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
     let probed = "api_key: '${KEY}', health: {path: /models, interval: 20ms, timeout: 5s, failures: 2, successes: 2}";
     let gateway = TestGateway::start(&two(&cheap, &dear, "").replacen("api_key: '${KEY}'", probed, 1), ByPrice)?;
-    counted(&gateway, "personaroute_upstream_up{upstream=\"a\"} 0").await?;
+    gateway.metric("personaroute_upstream_up{upstream=\"a\"} 0").await?;
     let answer = ask(&gateway).await?;
     assert_eq!(answer.header("x-personaroute-model"), "dear");
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=circuit_open");
@@ -168,7 +164,7 @@ async fn an_upstream_that_probes_find_ill_gets_no_requests_until_it_is_well() ->
     assert!(seen.iter().all(|request| request.method == Method::GET && request.path == "/v1/models"), "{seen:?}");
     assert_eq!(seen[0].header("authorization"), "Bearer sk-upstream");
     is_ill.store(false, Ordering::Release);
-    counted(&gateway, "personaroute_upstream_up{upstream=\"a\"} 1").await?;
+    gateway.metric("personaroute_upstream_up{upstream=\"a\"} 1").await?;
     assert_eq!(ask(&gateway).await?.header("x-personaroute-model"), "cheap");
     assert_eq!(dear.requests().iter().filter(|request| request.method == Method::GET).count(), 0, "off by default");
     Ok(())

@@ -128,7 +128,7 @@ async fn a_budget_is_set_aside_before_and_settled_after() -> Result<()> {
     assert_eq!(code(&ask(&gateway, "team-key", &[], json!({})).await?), (429, "insufficient_quota".to_owned()));
     assert_eq!(upstream.count(), 2);
     let metrics = wire::get(gateway.admin, "/metrics").await?.text();
-    let spent = "personaroute_spend_usd_total{model=\"cheap\",asked=\"auto\",key=\"team\"} 0.6";
+    let spent = "personaroute_spend_usd_total{model=\"cheap\",requested_model=\"auto\",key=\"team\"} 0.6";
     assert!(metrics.contains(spent), "{metrics}");
     Ok(())
 }

@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use personaroute_harness::{
     certificate::Authority,
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait_until, wire,
 };
 use serde_json::json;
 use tokio::{
@@ -121,7 +121,7 @@ async fn an_http2_client_that_opens_no_window_loses_its_answer_and_its_upstream_
         assert_eq!(answer.status(), 200);
         assert!(answer.into_body().collect().await.is_err(), "reset");
     }
-    super::test_gateway::until(|| upstream.given_up() == 1).await;
+    wait_until!(upstream.given_up() == 1);
     assert_eq!(wire::get(gateway.address, "/healthz").await?.status, 200);
     Ok(())
 }
@@ -156,6 +156,6 @@ async fn a_connection_that_asks_for_nothing_does_not_hold_the_drain() -> Result<
     // The one that is accepted next shows that the silent ones were, too.
     assert_eq!(wire::get(gateway.address, "/healthz").await?.status, 200);
     gateway.leave();
-    super::test_gateway::until(|| gateway.has_left()).await;
+    wait_until!(gateway.has_left());
     Ok(())
 }

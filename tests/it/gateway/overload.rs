@@ -8,12 +8,13 @@ use std::{
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
+    wait_until,
     wire::{self, Answer},
 };
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::test_gateway::{TestGateway, until};
+use super::test_gateway::TestGateway;
 
 #[tokio::test]
 async fn requests_over_the_limit_are_shed_with_retry_after_until_a_place_is_free() -> Result<()> {
@@ -25,7 +26,7 @@ async fn requests_over_the_limit_are_shed_with_retry_after_until_a_place_is_free
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
     let ask = || wire::post(gateway.address, "/v1/chat/completions", &[], &body);
     let others = async {
-        until(|| upstream.count() == 1).await;
+        wait_until!(upstream.count() == 1);
         for _ in 0..3 {
             let shed = ask().await?;
             assert_eq!((shed.status, shed.header("retry-after")), (503, "1"));

@@ -13,7 +13,7 @@ use personaroute_gateway::{
 use personaroute_harness::{
     certificate::{Authority, Issued},
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait_until, wire,
 };
 use serde_json::json;
 
@@ -30,12 +30,9 @@ fn watching(file: &Path, scorer: &Arc<dyn Scorer>) -> Option<Reload> {
     Some(Reload { build: Box::new(build), watched })
 }
 
-/// Asks for the metric of reloads until `outcome` was counted so many times.
+/// Waits until the gateway has counted `times` reloads with `outcome`.
 async fn reloaded(gateway: &TestGateway, outcome: &str, times: u32) -> Result<()> {
-    let counted = format!("personaroute_reloads_total{{outcome=\"{outcome}\"}} {times}");
-    while !wire::get(gateway.admin, "/metrics").await?.text().contains(&counted) {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    gateway.metric(&format!("personaroute_reloads_total{{outcome=\"{outcome}\"}} {times}")).await?;
     Ok(())
 }
 
@@ -126,9 +123,7 @@ async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_st
 
     swap(folder.path(), "v3", &old)?;
     fs::write(&keys, "- {name: b, sha256: bb9c603e81f9aca6dea2f87d00b3d179a97dfd879873bee004e9b62beacbff4e}\n")?;
-    while models("service-key").await?.0 != 200 {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    wait_until!(models("service-key").await?.0 == 200);
     assert_eq!(models("team-key").await?.0, 401);
 
     gate.open();
@@ -241,12 +236,8 @@ async fn nothing_is_told_of_an_upstream_that_is_probed_no_longer() -> Result<()>
     fs::write(&file, &probing)?;
     let gateway = TestGateway::start_watching(&probing, ByPrice, |scorer| watching(&file, scorer))?;
     let told = "personaroute_upstream_up{upstream=\"a\"}";
-    while !wire::get(gateway.admin, "/metrics").await?.text().contains(told) {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    gateway.metric(told).await?;
     fs::write(&file, configuration)?;
-    while wire::get(gateway.admin, "/metrics").await?.text().contains(told) {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    wait_until!(!wire::get(gateway.admin, "/metrics").await?.text().contains(told), "no {told} in /metrics");
     Ok(())
 }

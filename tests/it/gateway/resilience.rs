@@ -3,11 +3,12 @@
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
+    wait_until,
     wire::{self, Answer},
 };
 use serde_json::json;
 
-use super::test_gateway::{ByPrice, TestGateway, two, until};
+use super::test_gateway::{ByPrice, TestGateway, two};
 
 async fn ask(gateway: &TestGateway, model: &str) -> Result<Answer> {
     let body = json!({"model": model, "messages": [{"role": "user", "content": "hi"}]});
@@ -64,8 +65,8 @@ async fn after_the_cooldown_a_probe_brings_the_upstream_back() -> Result<()> {
     let dear = FakeUpstream::always(Reply::chat("ok"))?;
     let gateway = TestGateway::between(&cheap, &dear, "breaker: {failures: 1, cooldown: 1ms}")?;
     assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "dear");
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "cheap");
+    wait_until!(ask(&gateway, "auto").await?.header("x-personaroute-model") == "cheap");
+    assert_eq!(cheap.count(), 2);
     Ok(())
 }
 
@@ -110,7 +111,7 @@ virtual_models:
     let gateway = TestGateway::start(&format!("{upstreams}{more}"), ByPrice)?;
     let first = ask(&gateway, "auto");
     let others = async {
-        until(|| busy.count() == 1).await;
+        wait_until!(busy.count() == 1);
         for _ in 0..3 {
             assert_eq!(ask(&gateway, "auto").await?.status, 200);
         }

@@ -7,17 +7,19 @@ mod cluster;
 mod sentinel;
 mod chaos;
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use anyhow::Result;
 use personaroute_harness::{
     store::{Kept, Store},
     upstream::{FakeUpstream, Reply},
+    wait::Wait,
+    wait_until,
     wire::{self, Answer},
 };
 use serde_json::json;
 
-use super::test_gateway::{TestGateway, until};
+use super::test_gateway::TestGateway;
 
 /// SHA-256 of `team-key` and of `service-key`.
 const TEAM: &str = "e5c4224ebc9128d62514e9289e8e299c92872e2590deb3afac3ca0b84afb26a8";
@@ -104,20 +106,22 @@ fn fallback(answer: &Answer) -> (u16, &str) {
 
 /// Sends requests until the fallback header is `state`; returns how many were served, that one included.
 async fn ask_until(address: SocketAddr, state: &str) -> Result<u64> {
-    for served in 1..3_000 {
+    let wait = Wait::new(format_args!("the fallback header {state:?}"));
+    let mut served = 1;
+    loop {
         let answer = ask(address).await?;
         assert_eq!(answer.status, 200, "{}", answer.text());
         if answer.header("x-personaroute-fallback") == state {
             return Ok(served);
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        served += 1;
+        wait.pause().await;
     }
-    anyhow::bail!("the header was never {state:?}")
 }
 
 /// Waits until the store keeps `total` nano-USD of a budget, which the processes' amounts add up to.
 async fn settled(store: &impl Kept, budget: &str, total: u64) {
-    until(|| store.kept(budget).is_ok_and(|kept| kept.get("total") == Some(&total))).await;
+    wait_until!(store.kept(budget).is_ok_and(|kept| kept.get("total") == Some(&total)));
     let kept = store.kept(budget).unwrap();
     let sum: u64 = kept.iter().filter(|(process, _)| *process != "total").map(|(_, amount)| amount).sum();
     assert_eq!(sum, total);

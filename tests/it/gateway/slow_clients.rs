@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait_until, wire,
 };
 use serde_json::json;
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::test_gateway::{TestGateway, until};
+use super::test_gateway::TestGateway;
 
 /// Sends `text` and returns all that comes back until the gateway closes.
 async fn exchange(gateway: &TestGateway, text: &str) -> Result<String> {
@@ -127,7 +127,7 @@ async fn a_client_that_stops_reading_is_cut_and_its_upstream_call_with_it() -> R
         format!("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     let mut stream = TcpStream::connect(gateway.address).await?;
     stream.write_all(format!("{head}{body}").as_bytes()).await?;
-    until(|| upstream.given_up() == 1).await;
+    wait_until!(upstream.given_up() == 1);
     drop(stream);
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait_until, wire,
 };
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ async fn a_stream_that_falls_silent_ends_in_an_error_event() -> Result<()> {
     let (text, broke) = read_broken(open(&gateway).await?).await;
     assert!(text.contains("sent nothing within the idle timeout"), "{text}");
     assert!(broke);
-    super::test_gateway::until(|| upstream.given_up() == 1).await;
+    wait_until!(upstream.given_up() == 1);
     Ok(())
 }
 

@@ -19,7 +19,11 @@ use personaroute_gateway::{
     routing::Scorer,
     upstream::{ModelRegistry, http_client},
 };
-use personaroute_harness::upstream::FakeUpstream;
+use personaroute_harness::{
+    upstream::FakeUpstream,
+    wait::{self, Wait},
+    wire,
+};
 use personaroute_host::{Decision, RouteError, RouteRequest, Score, UserState};
 use tokio::sync::oneshot;
 
@@ -68,7 +72,7 @@ impl TestGateway {
                 app.serve(listeners, reload, left).await;
             });
         })?;
-        let (address, admin) = told.recv().context("the gateway did not start")?;
+        let (address, admin) = told.recv_timeout(wait::LIMIT).context("the gateway did not start")?;
         let (address, admin) = (address?, admin.context("the admin listener")?);
         Ok(Self { address, admin, leave: Some(leave), thread: Some(thread) })
     }
@@ -76,6 +80,18 @@ impl TestGateway {
     /// Starts a gateway in front of `cheap` and `dear`, both behind `auto`, with `more` configuration.
     pub(crate) fn between(cheap: &FakeUpstream, dear: &FakeUpstream, more: &str) -> Result<Self> {
         Self::start(&two(cheap, dear, more), ByPrice)
+    }
+
+    /// Waits until `/metrics` has `text`; returns the page.
+    pub(crate) async fn metric(&self, text: &str) -> Result<String> {
+        let page = || async { Ok::<_, anyhow::Error>(wire::get(self.admin, "/metrics").await?.text()) };
+        let mut metrics = page().await?;
+        let wait = Wait::new(format_args!("`{text}` in /metrics"));
+        while !metrics.contains(text) {
+            wait.pause().await;
+            metrics = page().await?;
+        }
+        Ok(metrics)
     }
 
     /// Begins to drain, as on SIGTERM.
@@ -198,15 +214,4 @@ impl Scorer for Failing {
     fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         requests.iter().map(|_| Err(self.0.clone())).collect()
     }
-}
-
-/// Waits until `fact` holds, for as long as a busy machine may need.
-pub(crate) async fn until(fact: impl Fn() -> bool) {
-    for _ in 0..3_000 {
-        if fact() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("what was waited for did not happen");
 }

@@ -37,13 +37,6 @@ fn fingerprint(issued: &Issued) -> String {
     sha2::Sha256::digest(&issued.certificate).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn counted(gateway: &TestGateway, metric: &str) -> Result<()> {
-    while !wire::get(gateway.admin, "/metrics").await?.text().contains(metric) {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn requests_come_over_tls_and_plain_http_is_not_answered() -> Result<()> {
     let (authority, folder) = (Authority::new()?, tempfile::tempdir()?);
@@ -52,7 +45,7 @@ async fn requests_come_over_tls_and_plain_http_is_not_answered() -> Result<()> {
     let gateway = TestGateway::between(&upstream, &upstream, &section(folder.path(), ""))?;
     assert_eq!(ask(&gateway, &authority, None, "").await?.status, 200);
     assert!(wire::get(gateway.address, "/healthz").await.is_err());
-    counted(&gateway, "personaroute_handshakes_failed_total{reason=\"refused\"} 1").await?;
+    gateway.metric("personaroute_handshakes_failed_total{reason=\"refused\"} 1").await?;
     let stranger = Authority::new()?;
     assert!(stranger.connect(gateway.address, None).await.is_err(), "another authority vouches for nothing here");
     assert_eq!(upstream.count(), 1);
@@ -77,7 +70,7 @@ async fn a_client_certificate_is_required_and_names_the_key() -> Result<()> {
     assert_eq!(ask(&gateway, &authority, Some(&unknown), "unused").await?.status, 401, "vouched for, but no key's");
     assert!(ask(&gateway, &authority, None, "unused").await.is_err());
     assert!(ask(&gateway, &authority, Some(&foreign), "unused").await.is_err());
-    counted(&gateway, "personaroute_handshakes_failed_total{reason=\"refused\"} 2").await?;
+    gateway.metric("personaroute_handshakes_failed_total{reason=\"refused\"} 2").await?;
     assert_eq!(upstream.count(), 1);
     Ok(())
 }
@@ -109,7 +102,7 @@ async fn a_client_that_never_finishes_the_handshake_is_cut() -> Result<()> {
     let mut silent = TcpStream::connect(gateway.address).await?;
     let ended = silent.read(&mut [0; 16]).await;
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
-    counted(&gateway, "personaroute_handshakes_failed_total{reason=\"timeout\"} 1").await?;
+    gateway.metric("personaroute_handshakes_failed_total{reason=\"timeout\"} 1").await?;
     assert_eq!(ask(&gateway, &authority, None, "").await?.status, 200, "the only place is free again");
     Ok(())
 }

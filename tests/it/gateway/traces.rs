@@ -10,12 +10,12 @@ use opentelemetry_proto::tonic::{
 };
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait_until, wire,
 };
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::test_gateway::{TestGateway, until};
+use super::test_gateway::TestGateway;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CLIENT: &str = "b7ad6b7169203331";
@@ -148,7 +148,7 @@ async fn of_two_that_are_asked_each_has_its_span_and_the_one_that_answers_the_su
         let hi = chat("hi", false);
         let asked = wire::post(gateway.address, "/v1/chat/completions", &[], &hi);
         let opening = async {
-            until(|| second.count() == 1).await;
+            wait_until!(second.count() == 1);
             if is_first_to_win {
                 gate.open();
             }
@@ -231,8 +231,6 @@ async fn a_collector_that_refuses_costs_no_request() -> Result<()> {
     let gateway = TestGateway::between(&upstream, &upstream, &traced(&collector, ""))?;
     let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &chat("hi", false)).await?;
     assert_eq!(answer.status, 200);
-    while !wire::get(gateway.admin, "/metrics").await?.text().contains("personaroute_spans_total{outcome=\"lost\"} 3") {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    gateway.metric("personaroute_spans_total{outcome=\"lost\"} 3").await?;
     Ok(())
 }

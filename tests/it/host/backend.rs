@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use personaroute_harness::bundle::BundleSpec;
+use personaroute_harness::wait;
 use personaroute_host::infer::fake::Fake;
 use personaroute_host::infer::{Backend, Elements, InferError, Tensor};
 use personaroute_host::{Interaction, Limits, Profile, RouteError, Router, UserState};
@@ -104,7 +105,7 @@ fn calls_past_the_limit_are_refused_at_once() {
     });
     thread::scope(|scope| {
         let first = scope.spawn(|| router.route(&request(&router, None, "hello")));
-        inside.recv().unwrap();
+        inside.recv_timeout(wait::LIMIT).unwrap();
         assert_eq!(router.route(&request(&router, None, "hello")).unwrap_err(), RouteError::Overloaded);
         leave.send(()).unwrap();
         assert!(first.join().unwrap().is_ok());
@@ -117,7 +118,7 @@ fn calls_past_the_limit_are_refused_at_once() {
 fn wait_at(gate: &Mutex<(Sender<()>, Receiver<()>)>) {
     let gate = lock(gate);
     gate.0.send(()).unwrap();
-    gate.1.recv().unwrap();
+    gate.1.recv_timeout(wait::LIMIT).unwrap();
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -146,5 +147,9 @@ fn an_interaction_without_a_task_has_the_index_after_the_last_task() {
     let before = Profile { embedding: vec![0.0; 8], state: UserState::New, interactions: 0, preference: None };
     let adapted = router.adapt(&before, &[rated(Some("task-2")), rated(None), rated(Some("no such task"))]).unwrap();
     assert_eq!((adapted.embedding, adapted.interactions), (vec![0.25; 8], 3));
-    assert_eq!(seen.recv().unwrap(), Some(Elements::Int64(vec![2, 3, 3])), "the bundle has three tasks");
+    assert_eq!(
+        seen.recv_timeout(wait::LIMIT).unwrap(),
+        Some(Elements::Int64(vec![2, 3, 3])),
+        "the bundle has three tasks"
+    );
 }

@@ -1,12 +1,13 @@
 //! Real parts that fail cost no request: the fallback order serves, and header, log and metric say why.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use anyhow::Result;
 use personaroute_harness::{
     bundle::BundleSpec,
     path,
     store::Store,
+    wait::Wait,
     wire::{self, Answer},
 };
 use serde_json::json;
@@ -81,16 +82,16 @@ async fn an_overloaded_encoder_is_passed_by_in_the_fallback_order() -> Result<()
 /// Asks until the header that tells what went wrong `is` so.
 async fn ask_until(address: SocketAddr, is: impl Fn(&str) -> bool) -> Result<Answer> {
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
-    for _ in 0..3_000 {
+    let wait = Wait::new("the fallback header");
+    loop {
         let headers = [("authorization", "Bearer team-key")];
         let answer = wire::post(address, "/v1/chat/completions", &headers, &body).await?;
         assert_eq!(answer.status, 200, "{}", answer.text());
         if is(answer.header("x-personaroute-fallback")) {
             return Ok(answer);
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        wait.pause().await;
     }
-    anyhow::bail!("the header never said so")
 }
 
 #[tokio::test]

@@ -8,11 +8,10 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
-use personaroute_harness::path;
+use personaroute_harness::{path, wait::Wait};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -78,17 +77,16 @@ impl Running {
 
     /// Returns the first line of the log that `is_wanted`, once it is there.
     pub(super) async fn line(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        for _ in 0..6_000 {
-            let found = self.lines().into_iter().find(&is_wanted);
-            if let Some(line) = found {
+        let wait = Wait::new("a line of the log");
+        loop {
+            if let Some(line) = self.lines().into_iter().find(&is_wanted) {
                 return Ok(line);
             }
             if let Some(status) = self.child.try_wait()? {
                 anyhow::bail!("the program ended with {status}: {:?}", self.lines());
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            wait.pause().await;
         }
-        anyhow::bail!("the log does not say it: {:?}", self.lines())
     }
 
     /// Returns where it listens, and where its admin listener is.
@@ -146,6 +144,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the program's log: {:?}", self.lines());
+        }
         // It may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,9 +1,9 @@
 //! SIGTERM: what runs is finished, then the program ends well. SIGHUP never ends it.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use personaroute_harness::{
     upstream::{FakeUpstream, Frame, Gate, Reply},
-    wire,
+    wait, wait_until, wire,
 };
 use serde_json::json;
 
@@ -23,15 +23,11 @@ async fn sigterm_in_the_middle_of_a_stream_lets_it_complete() -> Result<()> {
     assert!(stream.next().await?.is_some());
     program.terminate()?;
     // The listener closes first; only then is the stream allowed to go on.
-    while tokio::net::TcpStream::connect(address).await.is_ok() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    wait_until!(tokio::net::TcpStream::connect(address).await.is_err(), "the listener is closed");
     assert_eq!(program.ended()?, None);
     gate.open();
     assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
-    while program.ended()?.is_none() {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    wait_until!(program.ended()?.is_some());
     assert!(program.ended()?.is_some_and(|status| status.success()));
     Ok(())
 }
@@ -43,7 +39,10 @@ async fn sighup_before_the_configuration_is_read_ends_nothing() -> Result<()> {
     // Whoever opens it for writing waits until the program opens it for reading.
     anyhow::ensure!(std::process::Command::new("mkfifo").arg(&file).status()?.success(), "mkfifo");
     let mut program = Running::start_in(folder, &[])?;
-    let mut pipe = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(file)).await??;
+    let (send, opened) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || send.send(std::fs::OpenOptions::new().write(true).open(file)));
+    let opened = tokio::time::timeout(wait::LIMIT, opened).await.context("the program opens its configuration")?;
+    let mut pipe = opened??;
     program.hang_up()?;
     std::io::Write::write_all(&mut pipe, configuration("kind: simulated", "").as_bytes())?;
     drop(pipe);
@@ -59,14 +58,13 @@ async fn sighup_on_a_file_that_was_refused_says_so_again() -> Result<()> {
     std::fs::write(program.file(), "version: 2\n")?;
     for times in 1..=3 {
         let counted = format!("personaroute_reloads_total{{outcome=\"refused\"}} {times}");
-        let is_told = |lines: Vec<serde_json::Value>| {
-            let told =
-                |line: &&serde_json::Value| line["message"].as_str().is_some_and(|said| said.contains("refused"));
-            lines.iter().filter(told).count() == times
+        let is_logged = |lines: Vec<serde_json::Value>| {
+            let is_refusal =
+                |line: &&serde_json::Value| line["message"].as_str().is_some_and(|text| text.contains("refused"));
+            lines.iter().filter(is_refusal).count() == times
         };
-        while !(is_told(program.lines()) && wire::get(admin, "/metrics").await?.text().contains(&counted)) {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        wait_until!(is_logged(program.lines()), "{times} refusals in the log");
+        wait_until!(wire::get(admin, "/metrics").await?.text().contains(&counted), "`{counted}` in /metrics");
         program.hang_up()?;
     }
     Ok(())

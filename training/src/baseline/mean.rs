@@ -1,6 +1,7 @@
-//! Told p: predicted effect and cost of every test query, weighted by each user's preference; in worlds, told tastes too.
+//! Baselines that know each user: predicted effect and cost of every test query, weighted by the user's true preference.
 //!
-//! The mean per task is the strong one; ridge and nearest neighbours put their own predictions in its place.
+//! In simulated worlds they may also know the user's tastes and habits. The prediction is the mean of the query's task here;
+//! ridge regression and nearest neighbours replace it by their own.
 
 use std::collections::HashMap;
 
@@ -13,37 +14,37 @@ use crate::eval::EvalSet;
 use crate::eval::ground_truth::{Mean, means};
 use crate::model::Router;
 
-/// Predicted effect and cost of some queries, shared by all users; what users like is told.
+/// Predicted effect and cost of queries, the same for all users, and what is known of each user.
 #[derive(Debug, Clone)]
 pub struct Predicted {
     name: &'static str,
     world: World,
-    told: Told,
-    rows: HashMap<u32, Row>,
+    known: Known,
+    positions: HashMap<u32, Position>,
     effect: Array2<f64>,
     cost: Array2<f64>,
 }
 
-/// What is told of every user.
+/// What a baseline knows of every user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// Its weight on quality.
+pub enum Known {
+    /// The weight on quality.
     Preference,
-    /// Its tastes by task besides.
+    /// Also the tastes by task.
     Tastes,
-    /// Its habit about length besides.
+    /// Also the tastes, and the habit about length.
     Habits,
 }
 
-/// Where the prediction of a query stands, and its task.
+/// The row of a query's prediction, and the query's task.
 #[derive(Debug, Clone, Copy)]
-struct Row {
-    position: usize,
+struct Position {
+    row: usize,
     task: usize,
 }
 
 impl Predicted {
-    /// Takes predictions `[queries, llms]` in the order of `queries`; every user's weight is told.
+    /// Returns a baseline with predictions `[queries, llms]` in the order of `queries`, which knows each user's preference.
     pub fn new(
         name: &'static str,
         (dataset, world): (&Dataset, &World),
@@ -52,14 +53,14 @@ impl Predicted {
     ) -> Self {
         let task = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| query.task as usize);
         let rows = queries.iter().enumerate();
-        let rows = rows.map(|(position, &query)| (query, Row { position, task: task(query) })).collect();
-        Self { name, world: world.clone(), told: Told::Preference, rows, effect, cost }
+        let positions = rows.map(|(row, &query)| (query, Position { row, task: task(query) })).collect();
+        Self { name, world: world.clone(), known: Known::Preference, positions, effect, cost }
     }
 
-    /// Tells more of every user.
+    /// Returns the baseline with more knowledge of each user, and its name.
     #[must_use]
-    pub fn told(self, name: &'static str, told: Told) -> Self {
-        Self { name, told, ..self }
+    pub fn with_known(self, name: &'static str, known: Known) -> Self {
+        Self { name, known, ..self }
     }
 }
 
@@ -71,16 +72,16 @@ impl Router for Predicted {
     fn utilities(&self, user: usize, queries: &[u32]) -> Result<Array2<f64>> {
         let person = self.world.person(user);
         let utility = |query: u32, llm: usize| {
-            let row = self.rows.get(&query)?;
-            let place = (row.position, llm);
-            let (effect, cost) = self.effect.get(place).zip(self.cost.get(place))?;
-            let weight = person.weight(row.task);
+            let position = self.positions.get(&query)?;
+            let at = (position.row, llm);
+            let (effect, cost) = self.effect.get(at).zip(self.cost.get(at))?;
+            let weight = person.weight(position.task);
             let line = weight * effect - (1.0 - weight) * cost;
-            Some(match self.told {
-                Told::Preference => line,
-                Told::Tastes => line + person.taste(row.task, llm),
-                Told::Habits => {
-                    line + person.taste(row.task, llm) + self.world.length(query) * person.length_weight(llm)
+            Some(match self.known {
+                Known::Preference => line,
+                Known::Tastes => line + person.taste(position.task, llm),
+                Known::Habits => {
+                    line + person.taste(position.task, llm) + self.world.length(query) * person.length_weight(llm)
                 }
             })
         };
@@ -90,7 +91,7 @@ impl Router for Predicted {
     }
 }
 
-/// Predicts the mean over training tasks of their queries' means: what a task that nobody has seen is like.
+/// Predicts the mean over the training tasks of their queries' means, for tasks that were not in training.
 pub fn over_tasks(set: &EvalSet<'_>, world: &World) -> Predicted {
     let tasks = by_task(set);
     let predicted = [0_usize, 1].map(|part| {
@@ -120,7 +121,7 @@ pub fn task_means(set: &EvalSet<'_>, world: &World) -> Predicted {
     Predicted::new("told_p_task_means", (dataset, world), &set.split.test, predicted)
 }
 
-/// Returns effect and cost of each task's training queries by LLM, NaN where nothing is known.
+/// Returns the mean effect and cost of each task's training queries by LLM, NaN if unknown.
 fn by_task(set: &EvalSet<'_>) -> Vec<[Vec<f64>; 2]> {
     let dataset = set.dataset;
     let task_of = |query: u32| dataset.queries.get(query as usize).map_or(0, |query| query.task);

@@ -1,4 +1,4 @@
-//! Told p: a small network that predicts effect and cost from the query's embedding and its task.
+//! A small network that predicts effect and cost from the query's embedding and its task; users' preferences are known.
 
 use anyhow::Result;
 use ndarray::{Array2, s};

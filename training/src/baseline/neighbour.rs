@@ -1,4 +1,4 @@
-//! Told p: the weighted mean outcome of the 80 nearest training queries, by cosine of the embeddings.
+//! The weighted mean outcome of the 80 nearest training queries, by cosine of the embeddings; users' preferences are known.
 
 use ndarray::{Array1, Array2, Axis};
 

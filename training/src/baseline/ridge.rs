@@ -1,4 +1,4 @@
-//! Told p: ridge regression of effect and cost on the query's embedding and its task.
+//! Ridge regression of effect and cost on the query's embedding and its task; users' preferences are known.
 
 use ndarray::{Array2, Axis, s};
 

@@ -138,18 +138,15 @@ mod tests {
     use super::super::outcome::{self, Cost};
     use super::super::split::{Ratio, split};
     use super::*;
-    use crate::data::outcome::tests::shared;
+    use crate::data::outcome::tests::{answers, committed};
     use crate::data::world::file::WorldId;
     use crate::data::world::tests::{first_split, generated};
 
-    /// Printed by `tools/protocol.py`: users 0, 1, 999 and the mean of the thousand.
+    /// What `unit(42, 2, u)` of `tests/fixtures/protocol.py` is for the users 0, 1 and 999, and its mean over the thousand.
     const S1000: [f64; 4] = [0.4101355185106347, 0.19765007986665606, 0.9835436467505269, 0.5102127188593727];
-    const HELD_OUT: u32 = 101906;
-    const SEEN_17: u64 = 49592;
-    const BANDIT_17: u32 = 162;
 
-    fn zeroeval() -> Option<Dataset> {
-        shared("zeroeval").map(|folder| outcome::read(&folder, Cost::CostLog, &[]).unwrap())
+    fn outcomes() -> Dataset {
+        outcome::read(&committed("outcomes"), Cost::CostLog, &[]).unwrap()
     }
 
     #[test]
@@ -170,21 +167,23 @@ mod tests {
         near(preferences[999], S1000[2]);
         near(preferences.iter().sum::<f64>() / 1000.0, S1000[3]);
         let held_out = held_out(1000, 200);
-        assert_eq!((held_out.len(), held_out.iter().sum::<u32>()), (200, HELD_OUT));
+        assert_eq!(held_out.len(), 200);
+        assert_eq!(answers()["sum_of_held_out_users"], held_out.iter().sum::<u32>());
     }
 
     #[test]
     fn users_have_seen_what_the_protocol_says() {
-        let Some(data) = zeroeval() else { return };
+        let (data, expected) = (outcomes(), &answers()["seeds"]["1"]["user_17"]);
         let world = Users::Uniform(18).world(&data, WorldKind::Line, KEY).unwrap();
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 1);
         let draw = Draw { seed: 1, seen: Some(40), feedback: Feedback::Full };
         let full = entries(&data, &split.train, draw, &world.person(17));
-        assert_eq!(full.len(), 400);
-        let ids: u64 = full.chunks(10).map(|own| data.queries[own[0].query as usize].id).sum();
-        assert_eq!(ids, SEEN_17);
+        assert_eq!(full.len(), 40 * 5);
+        let ids: u64 = full.chunks(5).map(|own| data.queries[own[0].query as usize].id).sum();
+        assert_eq!(expected["sum_of_ids"], ids);
         let bandit = entries(&data, &split.train, Draw { feedback: Feedback::Bandit, ..draw }, &world.person(17));
-        assert_eq!((bandit.len(), bandit.iter().map(|e| u32::from(e.llm)).sum::<u32>()), (40, BANDIT_17));
+        assert_eq!(bandit.len(), 40);
+        assert_eq!(expected["sum_of_bandit_llms"], bandit.iter().map(|entry| u32::from(entry.llm)).sum::<u32>());
         assert!(bandit.iter().all(|entry| full.contains(entry)));
     }
 
@@ -204,8 +203,7 @@ mod tests {
 
     #[test]
     fn a_simulated_folder_reads_back_as_what_was_drawn() {
-        let Some(folder) = shared("zeroeval") else { return };
-        let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
+        let (folder, data) = (committed("outcomes"), outcomes());
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 3);
         let draw = Draw { seed: 3, seen: Some(5), feedback: Feedback::Full };
         let out = tempfile::tempdir().unwrap();
@@ -213,7 +211,7 @@ mod tests {
         let world = Users::Uniform(12).world(&data, WorldKind::Line, KEY).unwrap();
         let count = write(&data, &split, &world, draw, out.path(), || ()).unwrap();
         let again = outcome::read(out.path(), Cost::CostLog, &[]).unwrap();
-        assert_eq!((count, &again.fingerprint), (600, &data.fingerprint));
+        assert_eq!((count, &again.fingerprint), (12 * 5 * 5, &data.fingerprint));
         let expected = population(&data, &split, &world, draw);
         assert_eq!(user::read(out.path(), &again).unwrap(), expected);
         assert_eq!(user::read_split(out.path(), &again).unwrap(), Some((split, 3)));

@@ -124,14 +124,13 @@ fn rated(dataset: &Dataset, split: &Split, support: Support, person: &Person<'_>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::outcome::tests::shared;
+    use crate::data::outcome::tests::committed;
     use crate::data::outcome::{self, Cost};
     use crate::data::split::{Ratio, split};
 
     #[test]
     fn support_comes_from_validation_queries_only_and_grows_by_prefixes() {
-        let Some(folder) = shared("zeroeval") else { return };
-        let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
+        let data = outcome::read(&committed("outcomes"), Cost::CostLog, &[]).unwrap();
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 0);
         let world = World::line(&[0.5; 6]);
         let of = |queries, feedback| {
@@ -139,7 +138,7 @@ mod tests {
             rated(&data, &split, support, &world.person(5))
         };
         let (three, ten) = (of(3, Feedback::Full), of(10, Feedback::Full));
-        assert_eq!((three.len(), ten.len()), (30, 100));
+        assert_eq!((three.len(), ten.len()), (15, 50));
         assert!(three.iter().zip(&ten).all(|(a, b)| (a.llm, a.query) == (b.llm, b.query)));
         let allowed: Vec<u64> = split.validation.iter().map(|&row| data.queries[row as usize].id).collect();
         assert!(ten.iter().all(|rated| allowed.contains(&rated.query)));

@@ -139,7 +139,7 @@ impl Router for Without<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::outcome::tests::shared;
+    use crate::data::outcome::tests::committed;
     use crate::data::outcome::{self, Cost};
     use crate::data::simulate::{Draw, Users, population};
     use crate::data::split::{Ratio, split};
@@ -147,21 +147,20 @@ mod tests {
 
     #[test]
     fn three_llms_are_taken_away_and_the_others_keep_their_order() {
-        let Some(folder) = shared("zeroeval") else { return };
-        let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
+        let data = outcome::read(&committed("outcomes"), Cost::CostLog, &[]).unwrap();
         let split = split(&data.queries, data.tasks.len(), Ratio::PROTOCOL, 0);
         let new = NewLlms::new(&data, &split.train, 0, 2);
         assert_eq!(new.columns(true).len(), 3);
         let known = new.known(&data);
         let ids: Vec<&str> = new.columns(false).iter().map(|&llm| data.llms[llm].id.as_str()).collect();
         assert_eq!(known.llms.iter().map(|llm| llm.id.as_str()).collect::<Vec<_>>(), ids);
-        assert_eq!(known.effect.ncols(), 7);
+        assert_eq!(known.effect.ncols(), 2);
         let draw = Draw { seed: 0, seen: None, feedback: Feedback::Full };
         let world = Users::Nine.world(&data, WorldKind::Line, KEY).unwrap();
         let all = population(&data, &split, &world, draw);
         let seen = new.interactions(&all);
-        assert_eq!(seen.entries.len(), 9 * 1987 * 7);
-        assert!(seen.entries.iter().all(|entry| entry.llm < 7));
+        assert_eq!(seen.entries.len(), 9 * 112 * 2);
+        assert!(seen.entries.iter().all(|entry| entry.llm < 2));
         let [mut observed, mut train] = [new.order, split.train];
         observed.sort_unstable();
         train.sort_unstable();

@@ -1,4 +1,4 @@
-//! The little HTTP that the demo speaks: one request on one connection.
+//! A minimal HTTP client for the demo: one request per connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,19 +8,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-/// How often the gateway is asked whether it is ready.
+/// Time between two readiness checks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Longer than the slowest start seen, by far: a gateway that is not ready then has a reason on its log.
+/// Far longer than any observed start.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Returns when the gateway routes; fails when it ends first.
+/// Waits until the gateway is ready; fails if it exits first.
 pub(super) fn wait_until_ready(listen: SocketAddr) -> Result<()> {
     let gateway = parent_id();
     let started = Instant::now();
     while !is_ready(listen) {
         if parent_id() != gateway {
-            bail!("the gateway ended before it was ready");
+            bail!("the gateway exited before it was ready");
         }
         if started.elapsed() > TIMEOUT {
             bail!("the gateway was not ready within {} seconds", TIMEOUT.as_secs());
@@ -35,7 +35,7 @@ fn is_ready(listen: SocketAddr) -> bool {
         .is_ok_and(|reply| reply.starts_with("HTTP/1.1 200"))
 }
 
-/// Posts a chat and returns the LLM that was chosen.
+/// Sends a chat completion request and returns the LLM that was chosen.
 pub(super) fn chosen(listen: SocketAddr, body: &Value) -> Result<String> {
     let body = body.to_string();
     let request = format!(
@@ -44,7 +44,7 @@ pub(super) fn chosen(listen: SocketAddr, body: &Value) -> Result<String> {
         body.len()
     );
     let reply = exchange(listen, &request)?;
-    header(&reply, "x-personaroute-model").with_context(|| format!("the gateway answered: {reply}"))
+    header(&reply, "x-personaroute-model").with_context(|| format!("the gateway's response: {reply}"))
 }
 
 fn exchange(listen: SocketAddr, request: &str) -> Result<String> {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_is_found_whatever_its_case() {
+    fn a_header_is_found_in_any_case() {
         let reply = "HTTP/1.1 200 OK\r\nX-PersonaRoute-Model: GPT-4o\r\n\r\nx-other: body";
         assert_eq!(header(reply, "x-personaroute-model").as_deref(), Some("GPT-4o"));
         assert_eq!(header(reply, "x-other"), None);

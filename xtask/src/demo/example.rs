@@ -1,4 +1,4 @@
-//! The example questions of the README, and the two users that ask them.
+//! The example questions of the README, and the two users that send them.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::ask;
 
-/// Users of the default bundle: one whose ratings mind the price, one whose ratings ask for quality.
+/// Users of the default bundle: one prefers low cost, one prefers quality.
 const USERS: [&str; 2] = ["cost-first", "quality-first"];
 
 /// The questions, as the README has them.
@@ -18,7 +18,7 @@ const QUESTIONS: [&str; 3] = [
     "What does f([3, 1, 2]) return? def f(xs): return [x * i for i, x in enumerate(sorted(xs))]",
 ];
 
-/// Asks every question as both users, and prints who got which LLM and how to ask by hand.
+/// Sends every question as both users, and prints the chosen LLMs and the commands to send them by hand.
 pub(super) fn show(listen: SocketAddr) -> Result<()> {
     let mut lines = Vec::new();
     for question in QUESTIONS {
@@ -30,8 +30,8 @@ pub(super) fn show(listen: SocketAddr) -> Result<()> {
     }
     let [question, ..] = QUESTIONS;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "\nThe same questions, asked by two users:\n{}", lines.join("\n"))?;
-    writeln!(out, "\nPersonaRoute is ready: http://{listen}/v1 (Ctrl-C ends it). Ask as either user:")?;
+    writeln!(out, "\nThe same questions from two users:\n{}", lines.join("\n"))?;
+    writeln!(out, "\nPersonaRoute is ready: http://{listen}/v1 (stop with Ctrl-C). Send a request as either user:")?;
     for user in USERS {
         writeln!(out, "  {}", curl(listen, user, question))?;
     }
@@ -42,7 +42,7 @@ fn chat(user: &str, question: &str) -> Value {
     json!({ "model": "auto", "user": user, "messages": [{ "role": "user", "content": question }] })
 }
 
-/// A command for a shell; no question holds a single quote.
+/// Returns a shell command; no question contains a single quote.
 fn curl(listen: SocketAddr, user: &str, question: &str) -> String {
     format!(
         "curl -i http://{listen}/v1/chat/completions -H 'content-type: application/json' -d '{}'",

@@ -1,7 +1,7 @@
-//! Brings one component of the lock file into the cache: fetch, check, unpack beside, check, rename into place.
+//! Installs one component of the lock file into the cache: download, verify, unpack into a staging folder, verify, rename.
 //!
-//! Whatever is interrupted leaves no half component: wheels that arrived whole are kept for the next try,
-//! and a component's folder appears by one rename when every checksum holds.
+//! An interruption never leaves a partial component: complete wheels are kept for the next attempt, and a component's folder
+//! appears by one rename after every checksum matches.
 
 use std::fs;
 use std::io::IsTerminal as _;
@@ -13,10 +13,10 @@ use super::lock::{self, Component, Wheel};
 use super::python::Python;
 use crate::process;
 
-/// The interpreter whose wheels are asked for, whichever one runs here: only the libraries inside are used.
+/// The Python version of the wheels, whatever version runs here: only the libraries inside are used.
 const WHEEL_PYTHON: &str = "3.11";
 
-/// Returns the component's folder, fetching it first when it is not there.
+/// Returns the component's folder, and installs the component first if it is missing.
 pub(crate) fn ensure(components: &Path, component: &Component) -> Result<PathBuf> {
     let folder = components.join(&component.folder);
     if component.is_in(&folder) {

@@ -1,4 +1,4 @@
-//! Debian packages: installed when the administrator runs set-up, asked for in one line otherwise.
+//! Debian packages: installed if set-up runs as root; otherwise the error names the command to run.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process;
 
-/// Installs packages, or fails with the line that would; `why` completes "… is missing: ".
+/// Installs packages, or fails with the command that would; `why` completes "… is missing: ".
 pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
     let line = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
     if process::find("apt-get").is_none() {
@@ -21,7 +21,7 @@ pub(crate) fn install(packages: &[&str], why: &str) -> Result<()> {
         command.env("DEBIAN_FRONTEND", "noninteractive");
         command
     };
-    // Old package lists name files that are gone; an offline machine may still have the package at hand.
+    // Outdated package lists name files that no longer exist; an offline machine may still have the package in its cache.
     if let Err(error) = process::capture(apt().args(["update", "-q"]), "reading Debian's package lists") {
         eprintln!("setup: {error:#}");
     }

@@ -1,4 +1,4 @@
-//! The plugin's toolchain: rustup's WASM target, else Debian's sources of the standard library.
+//! The plugin's toolchain: rustup's WASM target, or Debian's compiler with the sources of the standard library.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,7 +24,7 @@ pub(crate) enum GuestToolchain {
 }
 
 impl GuestToolchain {
-    /// Returns what is there, or gets it.
+    /// Returns the installed toolchain, or installs one.
     pub(crate) fn ensure() -> Result<Self> {
         let toolchain = Toolchain::find()?;
         if has_target(&toolchain) {
@@ -38,13 +38,13 @@ impl GuestToolchain {
             Ok(_) => Self::debian(toolchain),
             Err(error) => {
                 eprintln!("setup: {error:#}");
-                eprintln!("setup: rustup cannot add the target, taking Debian's compiler for the guest");
+                eprintln!("setup: rustup cannot add the target: using Debian's compiler for the guest");
                 Self::debian(toolchain)
             }
         }
     }
 
-    /// Takes Debian's compiler, installing it when it is not there.
+    /// Uses Debian's compiler, and installs it if it is missing.
     fn debian(toolchain: Toolchain) -> Result<Self> {
         let is_there = Path::new(DEBIAN_RUSTC).is_file() && debian_sources().is_some_and(|found| found.is_dir());
         if !is_there {
@@ -81,7 +81,7 @@ fn has_target(toolchain: &Toolchain) -> bool {
 
 /// Where Debian's compiler looks for the standard library's sources.
 fn debian_sources() -> Option<PathBuf> {
-    let said =
+    let sysroot =
         process::capture(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]), "asking Debian's rustc").ok()?;
-    Some(Path::new(said.trim()).join("lib/rustlib/src/rust/library/std"))
+    Some(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/std"))
 }

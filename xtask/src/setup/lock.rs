@@ -1,6 +1,6 @@
-//! The lock file: what is fetched, from which wheel, and the checksum of every byte that is kept.
+//! The lock file: the components, their wheels, and a checksum of every file that is kept.
 //!
-//! It is read field by field: deriving the reading would make every fresh clone wait for a macro library to compile.
+//! It is parsed field by field: a derive macro would add its compile time to the first build of every clone.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,7 +16,7 @@ pub(crate) struct Lock {
     components: BTreeMap<String, Component>,
 }
 
-/// One folder of the cache, made of files out of wheels.
+/// One folder of the cache, with files from wheels.
 pub(crate) struct Component {
     pub(crate) what: String,
     pub(crate) folder: String,
@@ -25,7 +25,7 @@ pub(crate) struct Component {
     pub(crate) files: BTreeMap<String, Locked>,
 }
 
-/// A wheel, named so exactly that pip has one answer.
+/// A wheel, specified so that pip can choose only one file.
 pub(crate) struct Wheel {
     pub(crate) package: String,
     pub(crate) version: String,
@@ -36,7 +36,7 @@ pub(crate) struct Wheel {
     pub(crate) take: BTreeMap<String, String>,
 }
 
-/// What a file must be.
+/// The expected size and checksum of a file.
 pub(crate) struct Locked {
     pub(crate) bytes: u64,
     pub(crate) sha256: String,

@@ -1,4 +1,4 @@
-//! The machine's python3 and pip, and the tests' own environment with pinned packages.
+//! The system's python3 and pip, and the tests' virtual environment with pinned packages.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,15 +19,15 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Finds python3 with pip; on Debian the administrator gets what is missing installed.
+    /// Finds python3 with pip; installs them on Debian if run by root.
     pub(crate) fn find() -> Result<Self> {
         if process::find("python3").is_none() {
-            debian::install(&["python3", "python3-pip"], "python3 fetches the native libraries with pip")?;
+            debian::install(&["python3", "python3-pip"], "pip downloads the native libraries")?;
         }
-        let program = process::find("python3").context("python3 is not on the search path")?;
+        let program = process::find("python3").context("python3 is not in PATH")?;
         let python = Self { program };
         if !process::succeeds(python.command().args(["-m", "pip", "--version"])) {
-            debian::install(&["python3-pip"], "pip fetches the native libraries")?;
+            debian::install(&["python3-pip"], "pip downloads the native libraries")?;
         }
         if !process::succeeds(python.command().args(["-m", "pip", "--version"])) {
             bail!("`python3 -m pip` does not run: install pip for {}", python.program.display());
@@ -35,12 +35,12 @@ impl Python {
         Ok(python)
     }
 
-    /// A command that runs this interpreter.
+    /// Returns a command that runs this interpreter.
     pub(crate) fn command(&self) -> Command {
         Command::new(&self.program)
     }
 
-    /// A command that runs its pip.
+    /// Returns a command that runs its pip.
     pub(crate) fn pip(&self) -> Result<Command> {
         let mut command = self.command();
         command.args(["-m", "pip"]);
@@ -48,7 +48,7 @@ impl Python {
     }
 }
 
-/// Returns the interpreter of the tests' environment, made on the first call and again when a pin changes.
+/// Returns the interpreter of the tests' environment, which is created on the first call and again if a pin changes.
 ///
 /// The environment carries no pip of its own (Debian keeps `ensurepip` apart): the machine's pip installs into it.
 pub(crate) fn environment(components: &Path) -> Result<PathBuf> {

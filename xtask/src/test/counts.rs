@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::skips::Skipped;
 
-/// How many tests ended how.
+/// Numbers of tests by outcome.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     passed: u64,
@@ -21,7 +21,7 @@ impl Counts {
         else {
             return;
         };
-        // `] 4 tests`, or `] 3/4 tests` when the run was cut short.
+        // `] 4 tests`, or `] 3/4 tests` if the run was interrupted.
         let run = run.rsplit(']').next().unwrap_or(run).trim();
         let all = number(run.split(['/', ' ']).next().unwrap_or(run));
         let passed = ends.split(", ").find_map(|part| part.split_once(" passed")).map_or(0, |(count, _)| number(count));
@@ -43,19 +43,19 @@ impl Counts {
         }
     }
 
-    /// Adds what another runner counted.
+    /// Adds the counts of another runner.
     pub(super) fn add(&mut self, other: &Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.is_broken |= other.is_broken;
     }
 
-    /// Keeps that a runner ended badly, which it also does when it counts no failure.
+    /// Records whether a runner succeeded; it can fail without a failed test.
     pub(super) fn note_end(&mut self, is_success: bool) {
         self.is_broken |= !is_success;
     }
 
-    /// Writes what was skipped and then the counts alone on a line; fails when a test did.
+    /// Prints the skipped tests and then one line with the counts; fails if a test failed.
     pub(super) fn report(&self, skipped: &[Skipped]) -> Result<()> {
         for Skipped { test, reason } in skipped {
             eprintln!("test: skipped {test}: {reason}");
@@ -67,7 +67,7 @@ impl Counts {
         Ok(())
     }
 
-    /// A skipped test returns early, which its runner counts as passed.
+    /// Returns the counts. A skipped test returns early, so its runner counts it as passed.
     fn line(&self, skipped: usize) -> String {
         let passed = self.passed.saturating_sub(u64::try_from(skipped).unwrap_or(u64::MAX));
         format!("{passed} passed, {} failed, {skipped} skipped", self.failed)
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn one_test_is_counted_and_so_are_those_of_a_run_cut_short() {
+    fn one_test_is_counted_and_so_are_those_of_an_interrupted_run() {
         let mut counts = Counts::default();
         counts.add_tests("     Summary [   0.010s] 1 test run: 1 passed, 0 skipped");
         counts.add_tests("     Summary [   0.010s] 3/9 tests run: 2 passed, 1 failed, 0 skipped");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_that_ends_badly_fails_the_run_without_a_failed_test() {
+    fn a_runner_that_fails_without_a_failed_test_fails_the_run() {
         let mut counts = Counts { passed: 1, ..Counts::default() };
         assert!(counts.report(&[]).is_ok());
         counts.note_end(false);

@@ -1,4 +1,4 @@
-//! The tests that could not run on this machine: each appends its name and the reason to a file.
+//! Tests that were skipped on this machine: each appends its name and the reason to a file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::workspace;
 
-/// Names the file; `tests/harness/src/skip.rs` reads it.
+/// The variable that names the file; `tests/harness/src/skip.rs` reads it.
 pub(super) const VARIABLE: &str = "PERSONAROUTE_SKIPPED_TESTS";
 
 /// A test that was skipped, and why.
@@ -18,13 +18,13 @@ pub(super) struct Skipped {
     pub(super) reason: String,
 }
 
-/// The file of one run.
+/// The file of one test run.
 pub(super) struct Skips {
     file: PathBuf,
 }
 
 impl Skips {
-    /// Starts with an empty file in the build folder.
+    /// Creates an empty file in the build folder.
     pub(super) fn start() -> Result<Self> {
         let file = workspace::target()?.join("skipped-tests.tsv");
         fs::write(&file, "").with_context(|| file.display().to_string())?;
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_that_gives_two_reasons_is_skipped_once() {
+    fn a_test_with_two_reasons_is_counted_once() {
         let skipped = parse("it b\tno data\nit a\tno encoder\nit b\tno encoder\n");
         let tests: Vec<&str> = skipped.iter().map(|skipped| skipped.test.as_str()).collect();
         assert_eq!(tests, ["it a", "it b"]);

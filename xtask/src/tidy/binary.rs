@@ -1,4 +1,4 @@
-//! Binary files: the default bundle, the fuzzing corpus and the fixtures; any other is a leftover of a run or a download.
+//! Binary files: only in the default bundle, the fuzzing corpus and the fixtures.
 
 use super::tree::Tree;
 
@@ -7,7 +7,7 @@ const FOLDERS: [&str; 3] = ["configs/bundle/", "tests/fixtures/", "tests/fuzz/co
 
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
     let strays = tree.binaries.iter().filter(|path| !FOLDERS.iter().any(|folder| path.starts_with(folder)));
-    strays.map(|path| format!("{path}: a binary file; these are only in {}", FOLDERS.join(", "))).collect()
+    strays.map(|path| format!("{path}: a binary file; allowed only in {}", FOLDERS.join(", "))).collect()
 }
 
 #[cfg(test)]
@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_left_is_found() {
+    fn a_binary_elsewhere_is_found() {
         let binaries = ["configs/bundle/scorer.onnx", "left.whl", "docs/page.png"].map(str::to_owned).to_vec();
         let found = problems(&Tree { binaries, ..Tree::default() });
         assert_eq!(found.len(), 2, "{found:?}");

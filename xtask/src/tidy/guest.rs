@@ -1,4 +1,4 @@
-//! Tests: every guest has one, every configuration has one, every file of the integration binary is a module of it.
+//! Test coverage: every test guest and configuration is used by a test; every file in `tests/it` is a module.
 
 use super::tree::Tree;
 
@@ -11,7 +11,7 @@ pub(super) fn problems(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// A guest that no test names shows nothing.
+/// Finds guests that no test uses.
 fn guests(tree: &Tree) -> Vec<String> {
     let folder = "tests/guests/examples/";
     let names = tree.under(folder).filter_map(|source| source.path.strip_prefix(folder)?.strip_suffix(".rs"));
@@ -22,7 +22,7 @@ fn guests(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
-/// A configuration is an example that people copy: a test reads each of them by name.
+/// Finds configurations that no test reads. People copy them, so each must work.
 fn configurations(tree: &Tree) -> Vec<String> {
     let names = tree.under("configs/").filter_map(|source| {
         let name = source.path.strip_prefix("configs/")?;
@@ -36,7 +36,7 @@ fn is_test(path: &str, text: &str) -> bool {
     path.starts_with("tests/") || text.contains("#[test]") || text.contains("#[cfg(test)]")
 }
 
-/// A file that no module declares is compiled by nobody, and its tests never run.
+/// Finds files that no module declares: they are not compiled, and their tests do not run.
 fn modules(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
     let files = tree.under(BINARY).filter(|source| source.path.ends_with(".rs"));

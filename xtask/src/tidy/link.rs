@@ -1,13 +1,13 @@
-//! Guides: every file and folder they name exists.
+//! Documents: every file and folder that they name exists.
 
 use super::tree::{Source, Tree};
 
-/// Figures and history speak of what was.
-const PASSED_OVER: &[&str] = &["docs/bench/", "CHANGELOG.md"];
+/// Records of the past may name what no longer exists.
+const EXEMPT: &[&str] = &["docs/bench/", "CHANGELOG.md"];
 
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
     let guides = tree.sources.iter().filter(|source| source.path.ends_with(".md"));
-    let current = guides.filter(|source| !PASSED_OVER.iter().any(|passed| source.path.starts_with(passed)));
+    let current = guides.filter(|source| !EXEMPT.iter().any(|exempt| source.path.starts_with(exempt)));
     current.flat_map(|source| of_guide(tree, source)).collect()
 }
 
@@ -15,13 +15,13 @@ fn of_guide(tree: &Tree, source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     for (number, line) in source.text.lines().enumerate() {
         for path in paths(tree, line).filter(|path| !exists(tree, path) && !exists(tree, &beside(source, path))) {
-            found.push(format!("{}:{}: `{path}` is not there", source.path, number + 1));
+            found.push(format!("{}:{}: `{path}` does not exist", source.path, number + 1));
         }
     }
     found
 }
 
-/// Words in backticks that begin with a folder of the repository, and targets of links that are not addresses.
+/// Returns words in backticks that start with a folder of the repository, and relative link targets.
 fn paths<'a>(tree: &'a Tree, line: &'a str) -> impl Iterator<Item = &'a str> {
     let quoted = line.split('`').skip(1).step_by(2);
     let inside = quoted.filter(|word| {
@@ -32,7 +32,7 @@ fn paths<'a>(tree: &'a Tree, line: &'a str) -> impl Iterator<Item = &'a str> {
     inside.chain(targets.filter(|target| !target.contains("://") && !target.starts_with('#')))
 }
 
-/// A path as seen from the guide's own folder, without `..`.
+/// Resolves a path relative to the document's folder.
 fn beside(source: &Source, path: &str) -> String {
     let folder = source.path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
@@ -61,17 +61,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_nothing_is_found() {
+    fn a_path_that_does_not_exist_is_found() {
         let guide = "See `gateway/src/gone.rs`, `gateway/src/app.rs`, `gateway`, `a/b` and [this](docs/gone.md).\n";
         let tree = Tree::of(&[("A.md", guide), ("gateway/src/app.rs", "//! x\n"), ("docs/x.md", "")]);
-        let expected = ["A.md:1: `gateway/src/gone.rs` is not there", "A.md:1: `docs/gone.md` is not there"];
+        let expected = ["A.md:1: `gateway/src/gone.rs` does not exist", "A.md:1: `docs/gone.md` does not exist"];
         assert_eq!(problems(&tree), expected);
     }
 
     #[test]
-    fn a_target_is_seen_from_the_guides_folder() {
+    fn a_target_is_relative_to_the_documents_folder() {
         let guide = "[a](../x/a.rs) [b](b.md) [c](../b.md)\n";
         let tree = Tree::of(&[("docs/guide.md", guide), ("docs/b.md", ""), ("x/a.rs", "//! x\n")]);
-        assert_eq!(problems(&tree), ["docs/guide.md:1: `../b.md` is not there"]);
+        assert_eq!(problems(&tree), ["docs/guide.md:1: `../b.md` does not exist"]);
     }
 }

@@ -1,8 +1,8 @@
-//! Rust files: at most 500 lines, `//!` on the first, no `mod.rs`, nothing ignored, nothing left to do.
+//! Rust files: at most 500 lines, a `//!` line first, no `mod.rs`, no ignored tests, no to-dos, no sleeps in tests.
 
 use super::tree::{Source, Tree};
 
-/// A stranger reads a file without scrolling back.
+/// A file must be readable from top to bottom.
 const MOST_LINES: usize = 500;
 
 pub(super) fn problems(tree: &Tree) -> Vec<String> {
@@ -17,10 +17,17 @@ fn of_file(source: &Source) -> Vec<String> {
         found.push(format!("{path}: {lines} lines, at most {MOST_LINES}"));
     }
     if !source.text.starts_with("//! ") {
-        found.push(format!("{path}: the first line is not `//!` with what the file is"));
+        found.push(format!("{path}: the first line is not a `//!` line that describes the file"));
     }
     if path.ends_with("/mod.rs") {
         found.push(format!("{path}: modules are `foo.rs` beside `foo/`"));
+    }
+    if is_test(path) {
+        for word in ["time::sleep(", "thread::sleep", "yield_now("] {
+            for (number, _) in source.text.lines().enumerate().filter(|(_, line)| line.contains(word)) {
+                found.push(format!("{path}:{}: `{word}`: tests wait for conditions, see `wait_until!`", number + 1));
+            }
+        }
     }
     // Spelled in pieces, so that this file does not find itself.
     for word in [["#[", "ignore"], ["todo", "!("], ["unimplemented", "!("], ["FIX", "ME"]] {
@@ -30,6 +37,11 @@ fn of_file(source: &Source) -> Vec<String> {
         }
     }
     found
+}
+
+/// Whether a file holds tests alone.
+fn is_test(path: &str) -> bool {
+    path.starts_with("tests/it/") || path.ends_with("/tests.rs") || path.contains("/tests/")
 }
 
 #[cfg(test)]
@@ -47,6 +59,15 @@ mod tests {
         assert!(found[1].starts_with("b.rs: the first line"));
         assert!(found[2].starts_with("c/mod.rs"));
         assert!(found[3].starts_with("d.rs:2:"));
+    }
+
+    #[test]
+    fn a_test_that_sleeps_is_found() {
+        let sleeps = "//! x\ntokio::time::sleep(pause).await;\n";
+        let files = ["tests/it/a.rs", "gateway/src/a/tests.rs", "gateway/src/a.rs"].map(|path| (path, sleeps));
+        let found = problems(&Tree::of(&files));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("tests/it/a.rs:2: `time::sleep(`"));
     }
 
     #[test]

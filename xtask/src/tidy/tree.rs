@@ -1,4 +1,4 @@
-//! The repository's files, read once.
+//! The files of the repository, read once.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// Folders that are no part of the source.
-const PASSED_OVER: &[&str] = &[".git", "target", ".venv"];
+/// Folders that are not part of the source.
+const EXCLUDED: &[&str] = &[".git", "target", ".venv"];
 
 /// A text file: its path from the root, with `/`, and its content.
 pub(super) struct Source {
@@ -23,7 +23,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Reads the tree under a root; files that are not UTF-8 are no text.
+    /// Reads the tree under a root; files that are not UTF-8 are binaries.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let mut tree = Self::default();
         tree.add(root, "")?;
@@ -53,7 +53,7 @@ impl Tree {
             let path = format!("{prefix}{}", name.to_string_lossy());
             let kind = entry.file_type().with_context(|| path.clone())?;
             if kind.is_dir() {
-                if !PASSED_OVER.iter().any(|passed| name == OsStr::new(passed)) {
+                if !EXCLUDED.iter().any(|excluded| name == OsStr::new(excluded)) {
                     self.add(&entry.path(), &format!("{path}/"))?;
                 }
                 continue;

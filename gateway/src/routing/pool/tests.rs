@@ -139,7 +139,7 @@ async fn a_full_queue_refuses_at_once() {
     let mut ctx = Context::from_waker(Waker::noop());
     let mut first = pin!(pool.route(job(None, None)));
     assert!(first.as_mut().poll(&mut ctx).is_pending());
-    began.recv().unwrap();
+    began.recv_timeout(Duration::from_secs(60)).unwrap();
     let mut second = pin!(pool.route(job(None, None)));
     assert!(second.as_mut().poll(&mut ctx).is_pending());
     assert_eq!(pool.route(job(None, None)).await, Err(RouteError::Overloaded));

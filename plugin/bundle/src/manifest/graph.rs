@@ -112,8 +112,10 @@ impl GraphSpec {
     /// Returns the scorer of this version of the format, in `scorer.onnx`.
     pub fn scorer(user_dim: usize, llms: usize, tasks: usize, encoder: &TextEncoder) -> Self {
         let text = match encoder {
-            TextEncoder::Lexical(_) => TensorSpec::new("ngrams", Element::I64, vec![batch(), Dim::symbol("ids")]),
-            TextEncoder::Embedding(embedding) => per_row("query", embedding.dim),
+            TextEncoder::Lexical(_) => {
+                TensorSpec::new(encoder.input_name(), Element::I64, vec![batch(), Dim::symbol("ids")])
+            }
+            TextEncoder::Embedding(embedding) => per_row(encoder.input_name(), embedding.dim),
         };
         Self {
             file: "scorer.onnx".into(),

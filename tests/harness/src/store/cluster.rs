@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 
 use super::{Kept, Mode, Store, free_port, retried, wait_until};
+use crate::wait::Wait;
 
 /// Slots of each node.
 const SLOTS: [(u16, u16); 3] = [(0, 5_460), (5_461, 10_922), (10_923, 16_383)];
@@ -106,11 +107,13 @@ impl Cluster {
         let (source_id, target_id) = (source.ask(&["CLUSTER", "MYID"])?, target.ask(&["CLUSTER", "MYID"])?);
         target.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source_id])?;
         source.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target_id])?;
+        let wait = Wait::new(format_args!("no key left in slot {slot}"));
         loop {
             let keys = source.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "100"])?;
             if keys.is_empty() {
                 break;
             }
+            wait.block()?;
             let port = target.port().to_string();
             let mut words = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
             words.extend(keys.lines());

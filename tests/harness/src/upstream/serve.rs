@@ -1,4 +1,4 @@
-//! The fake upstream's server: accepts, records, plays the frames of the reply.
+//! The fake upstream's server: accepts connections, records requests and sends the frames of the response.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 
 use super::{Frame, Gate, Recorded, Script, Seen};
 
-/// The body of a reply: what comes through a channel; an error breaks the connection. The sending side sees when the
-/// client leaves, even while it waits at a gate.
+/// A response body that is received from a channel; an error breaks the connection. The sending side notices when the
+/// client disconnects, even while it waits at a gate.
 struct Body(mpsc::Receiver<io::Result<Bytes>>);
 
 impl body::Body for Body {
@@ -52,7 +52,7 @@ async fn accept(listener: TcpListener, seen: &Arc<Seen>, script: &Script) {
         connections.spawn(async move {
             let service = service_fn(|request| answer(request, Arc::clone(&seen), Arc::clone(&script)));
             let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            // A connection that the client broke is what some tests are about.
+            // Some tests break the connection on purpose.
             let _ = connection.await;
         });
         while connections.try_join_next().is_some() {}
@@ -80,7 +80,7 @@ async fn answer(request: Request<Incoming>, seen: Arc<Seen>, script: Script) -> 
     Ok(response.body(Body(body)).unwrap_or_else(|_| Response::new(Body(mpsc::channel(1).1))))
 }
 
-/// Sends the frames, and counts whether the other side took them to the end.
+/// Sends the frames, and counts whether the client read them to the end.
 async fn play(frames: Vec<Frame>, sender: mpsc::Sender<io::Result<Bytes>>, seen: Arc<Seen>) {
     for frame in frames {
         let is_taken = match frame {
@@ -94,7 +94,7 @@ async fn play(frames: Vec<Frame>, sender: mpsc::Sender<io::Result<Bytes>>, seen:
                 () = sender.closed() => false,
             },
             Frame::Cut => {
-                // A client that left before the cut does not notice it.
+                // A client that has disconnected does not notice the cut.
                 let _ = sender.send(Err(io::Error::other("cut by the test"))).await;
                 return;
             }

@@ -7,11 +7,12 @@ use personaroute_harness::{
     stall::Stall,
     store::{Cluster, Kept, Store},
     upstream::FakeUpstream,
-    wire,
+    wait::Wait,
+    wait_until, wire,
 };
 use tokio::task::{JoinError, JoinSet};
 
-use super::{TestGateway, ask_as, configuration_with, start, tenth_of_a_dollar, until, url, with_timeout};
+use super::{TestGateway, ask_as, configuration_with, start, tenth_of_a_dollar, url, with_timeout};
 
 /// Gateways of a scene, and the users of each request.
 const GATEWAYS: u64 = 3;
@@ -117,20 +118,20 @@ impl<K: Kept> Servers<K> {
         assert_eq!(expected.len(), 1 + usize::try_from(USERS)?, "{expected:?}");
         // Without a request, too, a store that has lost its data is sent all spending.
         (self.restart)(&mut self.store)?;
-        until(|| self.keep(&expected)).await;
+        wait_until!(self.keep(&expected));
         Ok(())
     }
 
     /// Waits until the store keeps what the gateways have used; a disconnect is noticed a little later.
     async fn settled(&self, gateways: &[TestGateway]) -> Result<BTreeMap<String, u64>> {
-        for _ in 0..600 {
+        let wait = Wait::new("the store keeps what was used");
+        loop {
             let used = used(gateways).await?;
             if self.keep(&used) {
                 return Ok(used);
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            wait.pause().await;
         }
-        anyhow::bail!("the store does not keep what was used")
     }
 }
 

@@ -5,12 +5,13 @@ use personaroute_harness::{
     stall::Stall,
     store::{Kept as _, Store},
     upstream::{FakeUpstream, Frame, Gate},
+    wait_until,
 };
 use tokio::task::JoinSet;
 
 use super::{
     PRICE, TestGateway, ask, ask_as, ask_until, at, configuration, configuration_with, fallback, is_over_budget,
-    settled, start, store_unavailable, tenth_of_a_dollar, until, with_timeout,
+    settled, start, store_unavailable, tenth_of_a_dollar, with_timeout,
 };
 
 /// Waits until a request without a budget left is refused by the store.
@@ -35,7 +36,7 @@ async fn without_the_store_each_gateway_enforces_what_it_knows_and_nothing_is_lo
     let mut running = JoinSet::new();
     let address = first.address;
     running.spawn(async move { ask(address).await });
-    until(|| slow.count() == 1).await;
+    wait_until!(slow.count() == 1);
     assert_eq!(fallback(&ask(second.address).await?), (200, ""));
     store.kill();
     let mut served = ask_until(second.address, "state=store_unavailable").await?;
@@ -108,7 +109,7 @@ async fn a_batch_that_arrives_after_a_newer_one_changes_nothing() -> Result<()> 
     served += ask_until(gateway.address, "").await?;
     settled(&store, "day/key:team", served * PRICE).await;
     proxy.go_on();
-    until(|| proxy.has_delivered("day/key:team")).await;
+    wait_until!(proxy.has_delivered("day/key:team"));
     // The server reads the late batch before this client connects.
     settled(&store, "day/key:team", served * PRICE).await;
     Ok(())

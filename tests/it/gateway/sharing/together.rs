@@ -4,13 +4,14 @@ use anyhow::Result;
 use personaroute_harness::{
     store::{Kept as _, Store},
     upstream::{FakeUpstream, Frame, Gate, Reply},
+    wait_until,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{
     PRICE, TestGateway, ask, ask_as, at, configuration, configuration_with, fallback, is_over_budget, settled, start,
-    tenth_of_a_dollar, until,
+    tenth_of_a_dollar,
 };
 
 /// Sends fifty requests to both gateways at once; returns how many were served.
@@ -81,7 +82,7 @@ async fn a_gateway_that_drains_sends_all_its_spending() -> Result<()> {
     let mut running = JoinSet::new();
     let address = gateway.address;
     running.spawn(async move { ask(address).await });
-    until(|| upstream.count() == 1).await;
+    wait_until!(upstream.count() == 1);
     assert_eq!(store.kept("day/key:team")?["total"], PRICE, "reserved");
     gateway.leave();
     gate.open();

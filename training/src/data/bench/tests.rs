@@ -1,8 +1,10 @@
-//! Facts about reading PersonaRoute-Bench files.
+//! PersonaRoute-Bench files are read as documented, in any order and of several parts.
+
+use serde_json::Value;
 
 use super::*;
 use crate::data::load::load;
-use crate::data::outcome::tests::shared;
+use crate::data::outcome::tests::committed;
 use crate::data::source::Source;
 use crate::data::visible::visible;
 use crate::data::{Setting, SignalKind};
@@ -23,36 +25,52 @@ fn error(rows: &str) -> String {
     message.split_once("data.csv").unwrap().1.to_owned()
 }
 
-fn sample(names: &[&str], embeddings: &str) -> Option<Loaded> {
-    let folder = shared("personaroute_sample")?;
+/// Loads files of `tests/fixtures/bench`, which `bench.py` beside it wrote with numpy.
+fn fixture(names: &[&str], embeddings: &str) -> Loaded {
+    let folder = committed("bench");
     let files = names.iter().map(|name| folder.join(name)).collect();
     let llms = folder.join("LLM_Descriptions.json");
     let bench = BenchFiles { files, llms, embeddings: Some(folder.join(embeddings)) };
-    Some(load(&Source::Bench(bench), &Options::default()).unwrap())
+    load(&Source::Bench(bench), &Options::default()).unwrap()
+}
+
+/// What numpy reads in the files.
+fn known() -> Value {
+    serde_json::from_slice(&std::fs::read(committed("bench.json")).unwrap()).unwrap()
+}
+
+fn near(found: f64, expected: &Value) {
+    let expected = expected.as_f64().unwrap();
+    assert!((found - expected).abs() < 1e-5 * expected.abs(), "{found}, expected {expected}");
+}
+
+fn sum(entries: &[crate::data::Interaction]) -> f64 {
+    entries.iter().map(|entry| f64::from(entry.value)).sum()
 }
 
 #[test]
-fn the_sample_is_read_with_the_values_python_reads() {
-    let Some(loaded) = sample(&["router_user_data_v1.csv.gz"], "llm_description_embedding.pkl") else { return };
+fn files_that_numpy_wrote_are_read_with_the_values_that_numpy_reads() {
+    let (loaded, known) = (fixture(&["router_user_data_v1.csv.gz"], "llm_description_embedding.pkl"), known());
     let data = &loaded.dataset;
-    assert_eq!((data.queries.len(), data.llms.len(), data.tasks.len()), (30, 10, 3));
-    assert_eq!((loaded.interactions.users.len(), loaded.interactions.entries.len()), (9, 2700));
+    assert_eq!((data.queries.len(), data.llms.len(), data.tasks.len()), (12, 4, 2));
+    assert_eq!((loaded.interactions.users.len(), loaded.interactions.entries.len()), (3, 144));
     let ids: Vec<&str> = loaded.interactions.users.iter().map(|user| user.id.as_str()).collect();
-    assert_eq!(ids, ["1", "2", "3", "4", "5", "6", "7", "8", "9"]);
-    assert_eq!(loaded.interactions.users[4].preference, Some(0.6));
-    // numpy and pandas give these.
-    let near =
-        |found: f64, expected: f64| assert!((found - expected).abs() < 1e-4 * expected.abs(), "{found} {expected}");
-    near(loaded.interactions.entries.iter().map(|e| f64::from(e.value)).sum(), 1_010.031_763);
-    near(data.effect.iter().map(|&v| f64::from(v)).sum::<f64>() * 9.0, 1782.0);
-    near(data.cost.iter().map(|&v| f64::from(v)).sum::<f64>() * 9.0, 147.920_592);
-    let first =
-        data.queries.iter().position(|q| q.text.contains("nums.count(n), n") && q.text.contains("[1, 1, 3, 1, 3, 1]"));
-    let row = data.query_embeddings.row(first.unwrap());
-    assert_eq!((row[0], row[1], row[383]), (0.023_893_245, -0.006_876_702_4, -0.037_117_224));
-    assert_eq!(data.tasks[0].name, "crux");
-    assert_eq!((data.task_embeddings[[0, 0]], data.task_embeddings[[0, 383]]), (-0.034_526_9, -0.054_271_47));
-    assert_eq!((data.llm_embeddings[[0, 0]], data.llm_embeddings[[9, 383]]), (-0.008_389_44, -0.019_823_6));
+    assert_eq!(ids, ["1", "2", "10"]);
+    assert_eq!(loaded.interactions.users[1].preference, Some(0.5));
+    near(sum(&loaded.interactions.entries), &known["reward"]);
+    near(data.effect.iter().map(|&effect| f64::from(effect)).sum(), &known["effect"]);
+    near(data.cost.iter().map(|&cost| f64::from(cost)).sum(), &known["cost"]);
+    let row = data.queries.iter().position(|query| known["text_of_7"] == query.text).unwrap();
+    let vectors = [
+        (data.query_embeddings.row(row), &known["embedding_of_7"]),
+        (data.task_embeddings.row(1), &known["embedding_of_tales"]),
+        (data.llm_embeddings.row(3), &known["embedding_of_delta"]),
+    ];
+    for (found, expected) in vectors {
+        let expected: Vec<f32> = serde_json::from_value(expected.clone()).unwrap();
+        assert_eq!(found.to_vec(), expected);
+    }
+    assert_eq!(data.tasks[1].name, "tales");
     assert!(loaded.explained);
 }
 
@@ -60,22 +78,20 @@ fn the_sample_is_read_with_the_values_python_reads() {
 fn three_files_make_the_split_and_the_same_data() {
     let parts =
         ["router_user_train_data_v1.csv.gz", "router_user_val_data_v1.csv.gz", "router_user_test_data_v1.csv.gz"];
-    let Some(loaded) = sample(&parts, "llm_description_embedding_dict.pkl") else { return };
-    let whole = sample(&["router_user_data_v1.csv.gz"], "llm_description_embedding.pkl").unwrap();
+    let loaded = fixture(&parts, "llm_description_embedding_dict.pkl");
+    let whole = fixture(&["router_user_data_v1.csv.gz"], "llm_description_embedding.pkl");
     assert_eq!(loaded.dataset.fingerprint, whole.dataset.fingerprint);
     assert_eq!(loaded.interactions, whole.interactions);
     let split = &loaded.split;
-    assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (18, 6, 6));
-    let sum: f64 = loaded.training().entries.iter().map(|entry| f64::from(entry.value)).sum();
-    assert!((sum - 609.775_78).abs() < 1e-3, "{sum}");
+    assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (8, 2, 2));
+    near(sum(&loaded.training().entries), &known()["training_reward"]);
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
 }
 
 #[test]
 fn a_folder_is_recognised_and_its_whole_file_taken() {
-    let Some(folder) = shared("personaroute_sample") else { return };
-    let loaded = load(&Source::recognise(&folder).unwrap(), &Options::default()).unwrap();
-    assert_eq!((loaded.dataset.queries.len(), loaded.dataset.llm_embeddings.dim()), (30, (10, 384)));
+    let loaded = load(&Source::recognise(&committed("bench")).unwrap(), &Options::default()).unwrap();
+    assert_eq!((loaded.dataset.queries.len(), loaded.dataset.llm_embeddings.dim()), (12, (4, 20)));
 }
 
 #[test]

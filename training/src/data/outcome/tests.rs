@@ -1,10 +1,5 @@
 //! Facts about reading outcomes folders.
 
-// The harness itself would link the gateway's allocator beside libtorch.
-#[expect(unreachable_pub, reason = "the harness shares this file, in which it is public")]
-#[path = "../../../../tests/harness/src/skip.rs"]
-mod skip;
-
 use std::path::PathBuf;
 
 use super::super::split::{self, Ratio};
@@ -27,17 +22,7 @@ fn error(outcomes: &str) -> String {
 
 const HEADER: &str = "query_id,llm,effect,cost,cost_log\n";
 
-/// The shared data, where a checkout stands beside it; elsewhere the test is recorded as skipped.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-    if !folder.is_dir() {
-        skip::record(&format!("{} is not on this machine", folder.display()));
-        return None;
-    }
-    Some(folder)
-}
-
-/// A committed data set of `tests/fixtures`.
+/// Returns the path of a committed data set, or of a file, in `tests/fixtures`.
 pub(crate) fn committed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures").join(name)
 }

@@ -1,17 +1,16 @@
-//! Worlds have the users of `tools/worlds.py`: numbers of its code on the data set generated here, and a run of it.
-
-use std::path::Path;
+//! Simulated users are those of an independent implementation, on the data set generated here and on the committed one.
 
 use ndarray::Array2;
+use serde_json::Value;
 
 use super::*;
-use crate::data::outcome::tests::shared;
+use crate::data::outcome::tests::committed;
 use crate::data::outcome::{self, Cost};
 use crate::data::simulate::{Draw, Users, population};
 use crate::data::split::{Ratio, split};
 use crate::data::{LlmInfo, Query, SignalKind, Split, TaskInfo};
 
-/// What `worlds.py` says of one world on [`generated`] data, split of seed 1.
+/// What an independent implementation says of one world on [`generated`] data, split of seed 1.
 struct Known {
     kind: WorldKind,
     key: u64,
@@ -204,46 +203,29 @@ fn outcomes_that_are_not_known_are_not_said_anything_of() {
     assert_eq!(said.iter().map(|entry| entry.value).sum::<f32>(), 1.0);
 }
 
-/// Prints utilities and what users say, summed up, by `worlds.py` of the folder given.
-const REFERENCE: &str = r#"
-import sys
-sys.path.insert(0, sys.argv[1])
-from worlds import *
-w = load(sys.argv[2], sys.argv[3], int(sys.argv[4])); tr, va, te = w.d.split(1); S = seen(w.d, tr, 1)
-for u in range(0, 1000, 97):
-    r, f = w.utility(u, te), w.feedback(1, u, np.sort(S[u])); k = np.arange(1, f.size + 1)
-    print(repr(float(r.sum())), repr(float((r ** 2).sum())), repr(float(f.sum())), repr(float((f.ravel() * k).sum())))
-"#;
-
+/// What an independent implementation, `tests/fixtures/worlds.py`, says of the committed outcomes.
 #[test]
-fn the_reference_itself_agrees_on_real_outcomes() {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/tools");
-    let (Some(folder), Some(python)) = (shared("zeroeval"), std::env::var_os("PERSONAROUTE_PYTHON")) else {
-        eprintln!("skipped: the shared data or the tests' Python is not here");
-        return;
-    };
-    let data = outcome::read(&folder, Cost::CostLog, &[]).unwrap();
+fn an_independent_implementation_has_the_same_users() {
+    let data = outcome::read(&committed("outcomes"), Cost::CostLog, &[]).unwrap();
+    let answers: Value = serde_json::from_slice(&std::fs::read(committed("worlds.json")).unwrap()).unwrap();
     let split = first_split(&data);
     for (kind, key) in [(WorldKind::Taste, 7_u64), (WorldKind::Choice, 42), (WorldKind::Persona, 42)] {
-        let mut command = std::process::Command::new(&python);
-        command.args(["-c", REFERENCE]).arg(&tools).arg(&folder).args([kind.as_str(), &key.to_string()]);
-        let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let printed = String::from_utf8(output.stdout).unwrap();
         let world = Users::Uniform(1000).world(&data, kind, key).unwrap();
-        assert_eq!(printed.lines().count(), 11);
-        for (line, user) in printed.lines().zip((0..1000).step_by(97)) {
-            let expected: Vec<f64> = line.split(' ').map(|number| number.parse().unwrap()).collect();
+        let users = answers[format!("{} {key}", kind.as_str())].as_array().unwrap();
+        assert_eq!(users.len(), 11);
+        for (expected, user) in users.iter().zip((0..1000).step_by(97)) {
             let person = world.person(user);
             let utilities = person.utilities(&data, &split.test);
             let mut rows = person.seen(&data, &split.train, 1, 40);
-            // The reference's rows are those of the file, in this order too.
+            // The script's rows are those of the file, in this order too.
             rows.sort_unstable();
             let said = person.signals(&data, &rows, (1, Feedback::Full));
             let weighted = said.iter().zip(1_u32..).map(|(entry, at)| f64::from(entry.value) * f64::from(at)).sum();
             let sum = said.iter().map(|entry| f64::from(entry.value)).sum();
             let found = [utilities.sum(), utilities.mapv(|utility| utility * utility).sum(), sum, weighted];
-            found.into_iter().zip(expected).for_each(|(found, expected)| near(found, expected));
+            for (found, expected) in found.into_iter().zip(expected.as_array().unwrap()) {
+                near(found, expected.as_f64().unwrap());
+            }
         }
     }
 }

@@ -7,6 +7,9 @@ use std::{
 
 use super::*;
 
+/// How long a step of a test may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Encodes a text of n letters as [n], once the test lets it; tells the size of each group.
 struct Gated {
     gate: Mutex<Receiver<Result<(), EncoderError>>>,
@@ -20,7 +23,7 @@ impl Encode for Gated {
 
     fn run(&self, texts: &[&[i64]], _deadline: Instant) -> Result<Vec<Vec<f32>>, EncoderError> {
         self.groups.lock().unwrap().send(texts.len()).unwrap();
-        self.gate.lock().unwrap().recv().unwrap()?;
+        self.gate.lock().unwrap().recv_timeout(LIMIT).unwrap()?;
         Ok(texts.iter().map(|ids| vec![ids.len() as f32]).collect())
     }
 }
@@ -33,13 +36,15 @@ fn start(room: usize) -> (Queue, Sender<Result<(), EncoderError>>, Receiver<usiz
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + LIMIT
 }
 
 /// Waits until so many texts stand in the queue.
 fn await_waiting(queue: &Queue, count: usize) {
+    let limit = Instant::now() + LIMIT;
     while queue.0.state().waiting.len() < count {
-        thread::yield_now();
+        assert!(Instant::now() < limit, "waited {LIMIT:?} for {count} texts in the queue");
+        thread::park_timeout(Duration::from_millis(1));
     }
 }
 
@@ -48,14 +53,14 @@ fn waiting_texts_of_similar_length_share_a_run() {
     let (queue, open, sizes) = start(10);
     thread::scope(|scope| {
         let first = scope.spawn(|| queue.embed("abc", soon()));
-        assert_eq!(sizes.recv(), Ok(1), "an idle worker takes a text at once");
+        assert_eq!(sizes.recv_timeout(LIMIT), Ok(1), "an idle worker takes a text at once");
         let later = ["aa", "bbb", "a long text of another group"].map(|text| scope.spawn(|| queue.embed(text, soon())));
         await_waiting(&queue, 3);
         (0..3).for_each(|_| open.send(Ok(())).unwrap());
         assert_eq!(first.join().unwrap(), Ok(vec![3.0]));
         let answers = later.map(|later| later.join().unwrap().unwrap());
         assert_eq!(answers, [[2.0], [3.0], [28.0]]);
-        assert_eq!((sizes.recv(), sizes.recv()), (Ok(2), Ok(1)));
+        assert_eq!((sizes.recv_timeout(LIMIT), sizes.recv_timeout(LIMIT)), (Ok(2), Ok(1)));
     });
 }
 
@@ -64,7 +69,7 @@ fn a_full_queue_refuses_at_once() {
     let (queue, open, sizes) = start(1);
     thread::scope(|scope| {
         let first = scope.spawn(|| queue.embed("a", soon()));
-        sizes.recv().unwrap();
+        sizes.recv_timeout(LIMIT).unwrap();
         let second = scope.spawn(|| queue.embed("b", soon()));
         await_waiting(&queue, 1);
         assert_eq!(queue.embed("c", soon()), Err(EncoderError::Overloaded));
@@ -78,12 +83,12 @@ fn a_caller_does_not_wait_past_its_deadline_and_its_text_is_not_encoded() {
     let (queue, open, sizes) = start(10);
     thread::scope(|scope| {
         let first = scope.spawn(|| queue.embed("a", soon()));
-        sizes.recv().unwrap();
+        sizes.recv_timeout(LIMIT).unwrap();
         assert_eq!(queue.embed("b", Instant::now()), Err(EncoderError::Timeout));
         (0..2).for_each(|_| open.send(Ok(())).unwrap());
         assert!(first.join().unwrap().is_ok());
         assert_eq!(queue.embed("late", soon()), Ok(vec![4.0]));
-        assert_eq!(sizes.recv(), Ok(1), "the text that nobody waits for is passed over");
+        assert_eq!(sizes.recv_timeout(LIMIT), Ok(1), "the text that nobody waits for is passed over");
     });
 }
 
