@@ -40,7 +40,7 @@ use crate::{
     telemetry::{Health, Metrics, Tracer},
     upstream::{
         ModelRegistry,
-        http_client::{self, HttpClient},
+        http_client::{self, ConnectionLimits, HttpClient},
     },
 };
 
@@ -122,6 +122,7 @@ impl App {
 fn tracing_to(config: &Config, metrics: &Arc<Metrics>) -> Result<(Option<Arc<Tracer>>, Option<Exporter>), StartError> {
     let Some(traces) = &config.traces else { return Ok((None, None)) };
     let (tracer, spans) = Tracer::new(traces.sampling, Arc::clone(metrics));
-    let client = HttpClient::new(&http_client::tls()?, config.timeouts.connect);
+    let limits = ConnectionLimits { connect: config.timeouts.connect, max_idle: config.limits.idle_connections };
+    let client = HttpClient::new(&*http_client::tls()?, limits);
     Ok((Some(Arc::new(tracer)), Some(Exporter::new(traces, client, spans, Arc::clone(metrics)))))
 }

@@ -17,6 +17,7 @@ mod folder;
 pub mod limits;
 pub mod router;
 pub mod resilience;
+pub mod client_tls;
 pub mod upstream;
 pub mod model;
 pub mod auth;
@@ -35,6 +36,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 pub use self::{
     auth::{Auth, Budget, Key, Period, Quota},
+    client_tls::ClientTls,
     error::{Error, Fault, Rejection},
     limits::{Limits, Timeouts},
     load::{Loaded, load, parse},

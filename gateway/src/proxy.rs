@@ -153,7 +153,12 @@ impl Proxy {
     ) -> Response<Body> {
         let trace = self.tracer.as_ref().and_then(|tracer| tracer.begin(&parts.headers));
         let scheme = if snapshot.tls.is_some() { "https" } else { "http" };
-        let mut log = RequestLog::begin(wire.as_str(), Arc::clone(&self.metrics), Spans::new(trace, wire, scheme));
+        let mut log = RequestLog::begin(
+            wire.as_str(),
+            Arc::clone(&self.metrics),
+            self.user_ids.clone(),
+            Spans::new(trace, wire, scheme),
+        );
         let deadline = log.started + snapshot.config.timeouts.total;
         let sent = {
             // Pinned in place, as moving a large future is expensive.
@@ -177,7 +182,7 @@ impl Proxy {
     ) -> Result<attempt::UpstreamResponse, Error> {
         log.hold_permit(self.permit()?);
         let request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
-        log.record_request(&request, &self.user_ids);
+        log.record_request(&request);
         let lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &request)?;
         let started = Instant::now();
         let mut plan = decide::decide(snapshot, &self.sessions, &request).await?;

@@ -4,7 +4,7 @@ pub mod accept;
 pub mod connection;
 pub mod tls;
 mod version;
-mod rewind;
+mod request_stream;
 mod write_deadline;
 mod write_deadline_body;
 mod active_streams;

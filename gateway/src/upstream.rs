@@ -2,6 +2,8 @@
 
 pub mod body;
 pub mod failure;
+mod socket;
+mod connector;
 mod connection_pool;
 pub mod http_client;
 pub mod breaker;

@@ -16,6 +16,7 @@ use std::process::Stdio;
 use anyhow::{Context as _, Result, ensure};
 
 use self::archive::Archive;
+pub(crate) use self::gateway::options::Options as GatewayOptions;
 use crate::environment::Environment;
 use crate::setup::Need;
 use crate::{plugin, process, setup, workspace};
@@ -28,15 +29,16 @@ const CRATES: &[(&str, &str)] = &[
     ("personaroute-gateway", "gateway"),
 ];
 
-/// Runs what a subcommand names.
-pub(crate) fn run(what: &str) -> Result<()> {
+/// Runs every bench beside the code.
+pub(crate) fn micro() -> Result<()> {
     let environment = setup::ensure(&[Need::OnnxRuntime, Need::Encoder])?;
-    let plugin = plugin::build()?;
-    let archive = Archive::new()?;
-    match what {
-        "micro" => micro(&environment, &plugin, &archive),
-        _ => gateway::run(&environment, &plugin, &archive),
-    }
+    run_micro(&environment, &plugin::build()?, &Archive::new()?)
+}
+
+/// Measures what the gateway adds.
+pub(crate) fn gateway(options: &GatewayOptions) -> Result<()> {
+    let environment = setup::ensure(&[Need::OnnxRuntime, Need::Encoder])?;
+    gateway::run(&environment, &plugin::build()?, &Archive::new()?, options)
 }
 
 /// Runs the trainer over growing numbers of users of the outcomes in a folder.
@@ -45,8 +47,7 @@ pub(crate) fn training(outcomes: &str) -> Result<()> {
     training::run(&environment, Path::new(outcomes), &Archive::new()?)
 }
 
-/// Runs every bench beside the code.
-fn micro(environment: &Environment, plugin: &Path, archive: &Archive) -> Result<()> {
+fn run_micro(environment: &Environment, plugin: &Path, archive: &Archive) -> Result<()> {
     let with_benches: Vec<&str> = CRATES
         .iter()
         .filter(|(_, folder)| workspace::root().join(folder).join("benches").is_dir())

@@ -30,7 +30,9 @@ usage: cargo xtask <task>
   wheel              build the Python package, install it into a clean environment and ask it once
   tidy               check the repository's own rules: sizes, layers, every part has a test
   bench micro        run the benches beside the code, archive the figures under docs/bench
-  bench gateway      measure what the gateway adds to a request, archive the figures under docs/bench
+  bench gateway [--against <binary> [--against-config <file>]] [--binary <binary>] [--rounds <n>]
+                     measure what the gateway adds to a request, archive the figures under docs/bench; beside another gateway,
+                     whose configuration has placeholders such as {listen} and {upstream}
   bench training <outcomes>
                      measure what training costs at ten thousand to ten million interactions, simulated over the outcomes
                      of a folder; archive the figures under docs/bench
@@ -50,7 +52,10 @@ fn main() -> ExitCode {
         ["ci"] => run_ci(),
         ["demo"] => demo::run(),
         ["demo-examples", listen] => demo::examples(listen),
-        ["bench", what @ ("micro" | "gateway")] => bench::run(what),
+        ["bench", "micro"] => bench::micro(),
+        ["bench", "gateway", options @ ..] => {
+            bench::GatewayOptions::parse(options).and_then(|options| bench::gateway(&options))
+        }
         ["bench", "training", outcomes] => bench::training(outcomes),
         ["wheel"] => wheel::run(),
         ["tidy"] => tidy::run(),

@@ -16,8 +16,6 @@ use std::{
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
-use crate::upstream::http_client;
-
 /// A timer that ends before all others wakes its thread by a system call. Requests set and drop timers of many seconds all
 /// the time, so one that always ends sooner saves that call and the wait that it breaks, once a request.
 const TICK: Duration = Duration::from_millis(500);
@@ -57,10 +55,7 @@ impl Workers {
         for idx in 0..count {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let (handle, stop) = (runtime.handle().clone(), started.stop.clone());
-            let work = move || {
-                http_client::serve_on(idx + 1);
-                runtime.block_on(tick(stop));
-            };
+            let work = move || runtime.block_on(tick(stop));
             let thread = std::thread::Builder::new().name(format!("serve-{idx}")).spawn(work)?;
             started.workers.push(Worker { handle, connections: Arc::default(), thread: Some(thread) });
         }

@@ -26,7 +26,7 @@ fn sections(raw: &raw::Config, folder: &Folder<'_>, env: Env<'_>) -> Result<Conf
     }
     let admin_token = raw.admin_token.as_ref().map(|written| Secret::resolve("admin_token", written, env));
     let tls = raw.tls.as_ref().map(|tls| Tls::check(tls, |path| folder.resolve(path))).transpose()?;
-    let upstreams = upstream::check(&raw.upstreams, env)?;
+    let upstreams = upstream::check(&raw.upstreams, folder, env)?;
     let models = model::models(&raw.models, &upstreams)?;
     let virtual_models = model::virtual_models(&raw.virtual_models, &models)?;
     let names = ModelNames { models: &models, virtual_models: &virtual_models };

@@ -151,6 +151,16 @@ pub enum Fault {
         /// The variable.
         variable: String,
     },
+    /// A PEM file, or a PEM text in the environment, cannot be used.
+    #[error("`{key}`: {} {problem}", origin.as_deref().unwrap_or("the variable's value"))]
+    Pem {
+        /// The key.
+        key: &'static str,
+        /// The file; none for a text in the environment.
+        origin: Option<String>,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A header's value was copied from the output of `personaroute check`.
     #[error(
         "the value of the header `{0}` was hidden when it was printed: write the value, or a reference such as ${{MY_KEY}}"

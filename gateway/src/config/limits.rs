@@ -21,6 +21,8 @@ pub struct Limits {
     pub response_buffer: usize,
     /// Most open connections.
     pub connections: usize,
+    /// Most idle connections to one upstream.
+    pub idle_connections: usize,
     /// Most requests in flight.
     pub requests: usize,
     /// Most requests of one `/v1/route` batch.
@@ -73,6 +75,7 @@ impl Limits {
             headers: count("limits.headers", &raw.headers)?,
             response_buffer: bytes("limits.response_buffer", &raw.response_buffer)?,
             connections: count("limits.connections", &raw.connections)?,
+            idle_connections: count("limits.idle_connections", &raw.idle_connections)?,
             requests: count("limits.requests", &raw.requests)?,
             batch: count("limits.batch", &raw.batch)?,
             user_chars: count("limits.user_chars", &raw.user_chars)?,

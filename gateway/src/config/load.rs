@@ -72,6 +72,9 @@ fn build(path: &Path, mut raw: raw::Config, overrides: &Overrides, env: Env<'_>)
     for file in config.tls.iter().flat_map(Tls::files) {
         file_stamp::record(&mut config.files, file);
     }
+    for tls in config.upstreams.values().filter_map(|upstream| upstream.tls.as_ref()) {
+        config.files.extend(tls.files.clone());
+    }
     if let Some(file) = &raw.auth.keys_file {
         let file = folder.resolve(file);
         file_stamp::record(&mut config.files, &file);

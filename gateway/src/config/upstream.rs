@@ -6,8 +6,9 @@ use http::Uri;
 
 pub use super::raw::{Kind, OutputLimit};
 use super::{
-    Probe,
+    ClientTls, Probe,
     error::{Fault, Rejection},
+    folder::Folder,
     header,
     located::Located,
     range::value,
@@ -26,6 +27,8 @@ pub struct Upstream {
     pub base_url: Option<Uri>,
     /// The key that it is called with; none forwards the client's own credentials.
     pub api_key: Option<Secret>,
+    /// Its own TLS settings; none uses the public certificate authorities.
+    pub tls: Option<ClientTls>,
     /// Headers added to each call.
     pub headers: BTreeMap<String, Secret>,
     /// Health checks between requests; none switches them off.
@@ -39,6 +42,7 @@ pub struct Upstream {
 /// Returns the upstreams by name.
 pub(super) fn check(
     raw: &Located<Vec<raw::Upstream>>,
+    folder: &Folder<'_>,
     env: Env<'_>,
 ) -> Result<BTreeMap<String, Arc<Upstream>>, Rejection> {
     if raw.is_empty() {
@@ -46,7 +50,7 @@ pub(super) fn check(
     }
     let mut upstreams = BTreeMap::new();
     for written in &raw.value {
-        let upstream = Arc::new(Upstream::check(written, env)?);
+        let upstream = Arc::new(Upstream::check(written, folder, env)?);
         if upstreams.insert(upstream.name.clone(), upstream).is_some() {
             let name = written.name.value.clone();
             return Err(written.name.reject(Fault::Duplicate { what: "upstream", name }));
@@ -56,7 +60,7 @@ pub(super) fn check(
 }
 
 impl Upstream {
-    fn check(raw: &raw::Upstream, env: Env<'_>) -> Result<Self, Rejection> {
+    fn check(raw: &raw::Upstream, folder: &Folder<'_>, env: Env<'_>) -> Result<Self, Rejection> {
         let base_url = raw.base_url.as_ref().map(base_url).transpose()?;
         if base_url.is_none() && raw.kind != Kind::Simulated {
             let upstream = raw.name.value.clone();
@@ -69,6 +73,7 @@ impl Upstream {
             kind: raw.kind,
             base_url,
             api_key,
+            tls: ClientTls::check(raw, folder, env)?,
             headers: header::check("headers", &raw.headers, env)?,
             health: raw.health.as_ref().map(Probe::check).transpose()?,
             output_limit: raw.output_limit,

@@ -52,9 +52,8 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], has_our_key: bool, config
     Verdict { fails_over, health }
 }
 
-/// Codes of errors that another LLM may not have, in OpenAI's dialect.
-const CODES: [&str; 4] =
-    [error_code::CONTEXT_LENGTH_EXCEEDED, "unsupported_parameter", "unsupported_value", "model_not_found"];
+/// Codes of errors that another LLM may not have, in OpenAI's dialect; those about the context window are in `error_code`.
+const CODES: [&str; 3] = ["unsupported_parameter", "unsupported_value", "model_not_found"];
 
 /// Words of errors that another LLM may not have, in lower case.
 const WORDS: [&str; 9] = [

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Frame;
 use serde_json::Value;
@@ -41,20 +41,20 @@ pub(super) async fn first_event(
     limits: Limits,
 ) -> Result<Frame<Bytes>, Failure> {
     let mut splitter = Splitter::new(limits.max_bytes);
-    let mut read = BytesMut::new();
+    let mut read = Chunks::default();
     let mut next = first;
     while let Some(frame) = next.take() {
         let mut data = frame.into_data().unwrap_or_default();
-        if read.is_empty() && data.starts_with(BYTE_ORDER_MARK) {
+        if read.length == 0 && data.starts_with(BYTE_ORDER_MARK) {
             data = data.slice(BYTE_ORDER_MARK.len()..);
         }
-        read.extend_from_slice(&data);
+        read.push(data.clone());
         let whole = splitter.push(data);
         if let Some(is_error) = whole.as_deref().and_then(meaning) {
             return started(read, is_error);
         }
-        if splitter.is_half_out() || read.len() > limits.max_bytes {
-            let is_json = starts_as_json(&read);
+        if splitter.is_half_out() || read.length > limits.max_bytes {
+            let is_json = read.starts_as_json();
             return started(read, is_json);
         }
         let frame = tokio::time::timeout(limits.idle, body.frame()).await.map_err(|_| Failure::FirstByte)?;
@@ -62,13 +62,46 @@ pub(super) async fn first_event(
     }
     // The last event may lack its blank line.
     match meaning(&splitter.finish_event()) {
-        Some(is_error) if !starts_as_json(&read) => started(read, is_error),
+        Some(is_error) if !read.starts_as_json() => started(read, is_error),
         _ => Err(Failure::Unreadable),
     }
 }
 
-fn started(read: BytesMut, is_error: bool) -> Result<Frame<Bytes>, Failure> {
-    if is_error { Err(Failure::Unreadable) } else { Ok(Frame::data(read.freeze())) }
+fn started(read: Chunks, is_error: bool) -> Result<Frame<Bytes>, Failure> {
+    if is_error { Err(Failure::Unreadable) } else { Ok(Frame::data(read.join())) }
+}
+
+/// What was read so far. One chunk, the usual case, is returned as it came.
+#[derive(Default)]
+struct Chunks {
+    chunks: Vec<Bytes>,
+    length: usize,
+}
+
+impl Chunks {
+    fn push(&mut self, chunk: Bytes) {
+        if !chunk.is_empty() {
+            self.length += chunk.len();
+            self.chunks.push(chunk);
+        }
+    }
+
+    fn join(mut self) -> Bytes {
+        match self.chunks.pop() {
+            Some(only) if self.chunks.is_empty() => only,
+            Some(last) => {
+                self.chunks.push(last);
+                Bytes::from(self.chunks.concat())
+            }
+            None => Bytes::new(),
+        }
+    }
+
+    /// Some servers send an error object as it is under the media type of the stream.
+    fn starts_as_json(&self) -> bool {
+        let first = self.chunks.iter().flatten().find(|byte| !byte.is_ascii_whitespace());
+        matches!(first, Some(b'{' | b'['))
+    }
 }
 
 /// Returns whether the first meaningful event of `events` is an error; none if there is none.
@@ -78,9 +111,13 @@ fn meaning(events: &[u8]) -> Option<bool> {
         if data.is_empty() {
             return None;
         }
-        let Ok(event) = serde_json::from_str::<Value>(data) else {
-            // The end mark before any event is no response.
-            return Some(data == "[DONE]");
+        // The end mark before any event is no response.
+        if data == "[DONE]" {
+            return Some(true);
+        }
+        let parsed = may_be_special(data).then(|| serde_json::from_str::<Value>(data).ok()).flatten();
+        let Some(event) = parsed else {
+            return Some(false);
         };
         match event.get("type").and_then(Value::as_str) {
             Some("ping") => None,
@@ -90,9 +127,12 @@ fn meaning(events: &[u8]) -> Option<bool> {
     })
 }
 
-/// Some servers send an error object as it is under the media type of the stream.
-fn starts_as_json(read: &[u8]) -> bool {
-    read.trim_ascii_start().first().is_some_and(|byte| matches!(byte, b'{' | b'['))
+/// Returns whether `data` has a word without which no event is a ping or an error, or an escape, which may hide one. Most
+/// events have none and need no parsing.
+fn may_be_special(data: &str) -> bool {
+    ["\\", "\"ping\"", "response.failed", "\"error\"", "\"detail\"", "\"message\""]
+        .iter()
+        .any(|word| data.contains(word))
 }
 
 #[cfg(test)]

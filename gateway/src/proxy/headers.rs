@@ -14,56 +14,66 @@ pub(super) enum Credentials {
     Gateway,
 }
 
-/// Request headers that are forwarded: what a caller says about itself, its trace and its request. Everything that a browser
-/// adds about the page, and every cookie, stays here.
-const REQUEST_HEADERS: [&str; 11] = [
-    "accept",
-    "user-agent",
-    "traceparent",
-    "tracestate",
-    "baggage",
-    "idempotency-key",
-    "x-request-id",
-    "x-client-request-id",
-    "x-session-id",
-    "x-title",
-    "http-referer",
-];
+/// Returns whether a request header is forwarded: what a caller says about itself, its trace and its request, and the vendors'
+/// own headers. Everything that a browser adds about the page, and every cookie, stays here.
+fn is_request_header(name: &str) -> bool {
+    matches!(
+        name,
+        "accept"
+            | "user-agent"
+            | "traceparent"
+            | "tracestate"
+            | "baggage"
+            | "idempotency-key"
+            | "x-request-id"
+            | "x-client-request-id"
+            | "x-session-id"
+            | "x-title"
+            | "http-referer"
+    ) || match name.as_bytes().first() {
+        Some(b'o') => name.starts_with("openai-"),
+        Some(b'a') => name.starts_with("anthropic-"),
+        Some(b'x') => name.starts_with("x-stainless-"),
+        _ => false,
+    }
+}
 
-/// Prefixes of request headers that are forwarded: the vendors' own.
-const REQUEST_PREFIXES: [&str; 3] = ["openai-", "anthropic-", "x-stainless-"];
+/// Returns whether a request header authenticates the client, under any vendor's name.
+fn is_credential(name: &str) -> bool {
+    matches!(name, "authorization" | "x-api-key" | "api-key" | "x-goog-api-key")
+}
 
-/// Request headers that authenticate the client, under each vendor's name.
-const CREDENTIALS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
-
-/// Response headers that are forwarded. Cookies, policies for browsers and alternative services are the upstream's own, and
-/// organizations are the operator's.
-const RESPONSE_HEADERS: [&str; 14] = [
-    "content-type",
-    "content-length",
-    "content-encoding",
-    "content-disposition",
-    "content-language",
-    "cache-control",
-    "etag",
-    "date",
-    "retry-after",
-    "retry-after-ms",
-    "request-id",
-    "x-request-id",
-    "x-should-retry",
-    "openai-processing-ms",
-];
-
-/// Prefixes of response headers that are forwarded: rate limits.
-const RESPONSE_PREFIXES: [&str; 3] = ["x-ratelimit-", "anthropic-ratelimit-", "ratelimit-"];
+/// Returns whether a response header is forwarded, rate limits included. Cookies, policies for browsers and alternative services
+/// are the upstream's own, and organizations are the operator's.
+fn is_response_header(name: &str) -> bool {
+    matches!(
+        name,
+        "content-type"
+            | "content-length"
+            | "content-encoding"
+            | "content-disposition"
+            | "content-language"
+            | "cache-control"
+            | "etag"
+            | "date"
+            | "retry-after"
+            | "retry-after-ms"
+            | "request-id"
+            | "x-request-id"
+            | "x-should-retry"
+            | "openai-processing-ms"
+    ) || match name.as_bytes().first() {
+        Some(b'x') => name.starts_with("x-ratelimit-"),
+        Some(b'a') => name.starts_with("anthropic-ratelimit-"),
+        Some(b'r') => name.starts_with("ratelimit-"),
+        _ => false,
+    }
+}
 
 /// Returns the client's headers that are forwarded to an upstream. The body is JSON, whatever the client calls it.
 pub(super) fn request_headers(headers: &HeaderMap, credentials: Credentials) -> HeaderMap {
-    let is_forwarded = |name: &str| {
-        is_listed(name, &REQUEST_HEADERS, &REQUEST_PREFIXES)
-            || (credentials == Credentials::Upstream && CREDENTIALS.contains(&name))
-    };
+    let is_forwarded =
+        |name: &str| is_request_header(name) || (credentials == Credentials::Upstream && is_credential(name));
     let mut kept = end_to_end(headers, is_forwarded);
     kept.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // A compressed response could not be parsed for its end and usage.
@@ -75,13 +85,7 @@ pub(super) fn request_headers(headers: &HeaderMap, credentials: Credentials) -> 
 pub(super) fn response_headers(headers: &HeaderMap) -> HeaderMap {
     // A transfer coding overrides `content-length` (RFC 9112, 6.3), which may be wrong.
     let is_coded = headers.contains_key(header::TRANSFER_ENCODING);
-    end_to_end(headers, |name| {
-        is_listed(name, &RESPONSE_HEADERS, &RESPONSE_PREFIXES) && !(is_coded && name == header::CONTENT_LENGTH.as_str())
-    })
-}
-
-fn is_listed(name: &str, names: &[&str], prefixes: &[&str]) -> bool {
-    names.contains(&name) || prefixes.iter().any(|prefix| name.starts_with(prefix))
+    end_to_end(headers, |name| is_response_header(name) && !(is_coded && name == header::CONTENT_LENGTH.as_str()))
 }
 
 /// Returns the headers that `is_forwarded`, without those that a `connection` header lists (RFC 9110, 7.6.1).
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn credentials_travel_only_to_an_upstream_they_are_for() {
-        for name in CREDENTIALS {
+        for name in ["authorization", "x-api-key", "api-key", "x-goog-api-key"] {
             let sent = headers(&[(name, "k")]);
             assert!(request_headers(&sent, Credentials::Upstream).contains_key(name), "{name}");
             assert!(!request_headers(&sent, Credentials::Gateway).contains_key(name), "{name}");

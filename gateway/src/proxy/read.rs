@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use memchr::memmem;
 
 use super::{Error, RequestBody, identify::Caller};
 use crate::{
@@ -75,8 +76,7 @@ impl<'a> ParsedRequest<'a> {
     /// Returns whether the request brings back reasoning that an OpenAI-style upstream wants, in blocks that Anthropic refuses.
     pub(super) fn carries_reasoning(&self) -> bool {
         *self.carries_reasoning.get_or_init(|| {
-            let text = std::str::from_utf8(self.document.bytes()).unwrap_or_default();
-            self.wire == Wire::Messages && text.contains(reasoning::MARKER)
+            self.wire == Wire::Messages && memmem::find(self.document.bytes(), reasoning::MARKER.as_bytes()).is_some()
         })
     }
 

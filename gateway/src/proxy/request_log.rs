@@ -38,8 +38,8 @@ pub(super) struct RequestLog {
     permit: Option<OwnedSemaphorePermit>,
     key: Arc<str>,
     user: Option<Arc<str>>,
-    /// The user as the log shows it.
-    logged_user: Option<String>,
+    /// How the log line shows the user.
+    user_ids: UserIds,
     is_streaming: bool,
     decision: DecisionSummary,
     attempts: Attempts,
@@ -54,7 +54,7 @@ pub(super) struct RequestLog {
 
 impl RequestLog {
     /// Returns the log of a request that starts now.
-    pub(super) fn begin(route: &'static str, metrics: Arc<Metrics>, spans: Spans) -> Self {
+    pub(super) fn begin(route: &'static str, metrics: Arc<Metrics>, user_ids: UserIds, spans: Spans) -> Self {
         metrics.began();
         Self {
             started: Instant::now(),
@@ -63,7 +63,7 @@ impl RequestLog {
             permit: None,
             key: Arc::default(),
             user: None,
-            logged_user: None,
+            user_ids,
             is_streaming: false,
             decision: DecisionSummary::default(),
             attempts: Attempts::default(),
@@ -82,13 +82,12 @@ impl RequestLog {
         self.permit = Some(permit);
     }
 
-    /// Records the parsed request, whose user the log shows as `user_ids` says.
-    pub(super) fn record_request(&mut self, request: &ParsedRequest<'_>, user_ids: &UserIds) {
+    /// Records the parsed request.
+    pub(super) fn record_request(&mut self, request: &ParsedRequest<'_>) {
         self.is_streaming = request.facts.stream;
         self.billing.set_prompt_tokens(u64::from(request.facts.prompt_tokens()));
         self.key = request.caller.name();
         self.user.clone_from(&request.user);
-        self.logged_user = request.user.as_deref().map(|user| user_ids.logged(user));
         self.spans.record_request(request);
     }
 
@@ -277,7 +276,8 @@ impl RequestLog {
             model = self.llm().map_or("", |llm| llm),
             upstream = self.attempts.endpoint().map_or("", |endpoint| &endpoint.upstream.config.name),
             key = &*self.key,
-            user = self.logged_user.as_deref(),
+            // Hashed only if the line is written.
+            user = self.user.as_deref().map(|user| self.user_ids.logged(user)),
             decision = self.decision.id,
             user_state = self.decision.user_state,
             fallback = self.decision.fallback_reason,

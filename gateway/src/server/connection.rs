@@ -24,7 +24,7 @@ use super::{
     active_streams::ActiveStreams,
     head_deadline::{HeadDeadline, RequestCount},
     request_check,
-    rewind::Rewind,
+    request_stream::RequestStream,
     unread_body::{ReturnedBody, UnreadBody},
     version::{self, Version},
     write_deadline::WriteDeadline,
@@ -108,20 +108,23 @@ impl Connections {
             return;
         };
         let has_request = AtomicBool::new(false);
-        let requests = RequestCount::default();
+        let (requests, unread_body) = (RequestCount::default(), UnreadBody::default());
         let service = service_fn(|request: Request<Incoming>| {
             has_request.store(true, Ordering::Relaxed);
             // Over HTTP/1, the write timeout of the connection limits a blocked write. Over HTTP/2, a closed window prevents
             // the write itself.
             let is_http2 = request.version() == http::Version::HTTP_2;
             // The streams of HTTP/2 overlap, and have no heads to time.
-            let guard = if is_http2 { RequestCount::default().start() } else { requests.start() };
+            let guard = (!is_http2).then(|| requests.start());
             let chunk_timeout = is_http2.then_some(self.write_timeout);
             // A client that waits for `100 Continue` sends no body after a refusal; HTTP/2 resets the stream alone.
             let reads_on = !is_http2 && !request.headers().contains_key(header::EXPECT);
+            let unread = reads_on.then(|| unread_body.clone());
             let refused = request_check::rejection(&request, self.headers);
-            let unread = UnreadBody::default();
-            let request = request.map(|body| unread.watch(body));
+            let request = request.map(|body| match &unread {
+                Some(unread) => unread.watch(body),
+                None => ReturnedBody::unwatched(body),
+            });
             let answered = match refused {
                 None => Ok(answer(request)),
                 Some(refused) => Err(refused),
@@ -132,14 +135,17 @@ impl Connections {
                     Ok(answering) => answering.await,
                     Err(refused) => request_check::response(refused),
                 };
-                if reads_on && response.status().is_client_error() {
-                    unread.discard(most, time).await;
+                match unread {
+                    Some(unread) if response.status().is_client_error() => unread.discard(most, time).await,
+                    Some(unread) => unread.release(),
+                    None => {}
                 }
                 Ok::<_, Infallible>(WriteDeadlineBody::wrap(response, chunk_timeout, guard))
             }
         });
-        let timed = HeadDeadline::new(Rewind::new(first, stream), requests.clone(), self.header_read);
-        let stream = TokioIo::new(with_write_timeout(timed, self.write_timeout));
+        let deadline = HeadDeadline::new(requests.clone(), self.header_read);
+        let stream = RequestStream::new(first, stream, deadline);
+        let stream = TokioIo::new(with_write_timeout(stream, self.write_timeout));
         let shutdown = ConnectionShutdown { stop, cut, grace: self.write_timeout };
         let served = match version {
             Version::Http1 => {

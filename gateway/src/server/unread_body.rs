@@ -20,22 +20,47 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct ReturnedBody {
     body: Option<Incoming>,
-    unread: UnreadBody,
+    /// Where it is returned; none drops it.
+    unread: Option<UnreadBody>,
 }
 
-/// The body that was returned, if any.
+/// Where the bodies of a connection are returned; over HTTP/1 there is one request at a time.
 #[derive(Debug, Clone, Default)]
-pub(super) struct UnreadBody(Arc<Mutex<Option<Incoming>>>);
+pub(super) struct UnreadBody(Arc<Mutex<Returned>>);
+
+#[derive(Debug, Default)]
+enum Returned {
+    /// A body that comes back is dropped.
+    #[default]
+    Unwanted,
+    /// A request is served, and its body has not come back.
+    Awaited,
+    /// The body came back.
+    Here(Incoming),
+}
+
+impl ReturnedBody {
+    /// Returns `body`, which is not returned to anyone.
+    pub(super) fn unwatched(body: Incoming) -> Self {
+        Self { body: Some(body), unread: None }
+    }
+}
 
 impl UnreadBody {
     /// Returns `body`, which comes back here when it is dropped before its end.
     pub(super) fn watch(&self, body: Incoming) -> ReturnedBody {
-        ReturnedBody { body: Some(body), unread: self.clone() }
+        self.replace(Returned::Awaited);
+        ReturnedBody { body: Some(body), unread: Some(self.clone()) }
+    }
+
+    /// Drops the body when it comes back, or now.
+    pub(super) fn release(&self) {
+        self.replace(Returned::Unwanted);
     }
 
     /// Reads and discards what is left while it arrives, at most `most` bytes within `time`.
-    pub(super) async fn discard(self, most: usize, time: Duration) {
-        let Some(mut body) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+    pub(super) async fn discard(&self, most: usize, time: Duration) {
+        let Returned::Here(mut body) = self.replace(Returned::Unwanted) else {
             return;
         };
         let reading = async {
@@ -50,12 +75,25 @@ impl UnreadBody {
         // Past the limits the response is sent all the same, and the connection closes.
         let _expired = tokio::time::timeout(time, reading).await;
     }
+
+    fn replace(&self, returned: Returned) -> Returned {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), returned)
+    }
+
+    fn put_back(&self, body: Incoming) {
+        let mut returned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*returned, Returned::Awaited) {
+            *returned = Returned::Here(body);
+        }
+    }
 }
 
 impl Drop for ReturnedBody {
     fn drop(&mut self) {
-        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
-            *self.unread.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+        if let Some(unread) = &self.unread
+            && let Some(body) = self.body.take().filter(|body| !body.is_end_stream())
+        {
+            unread.put_back(body);
         }
     }
 }

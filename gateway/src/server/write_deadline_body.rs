@@ -25,8 +25,8 @@ pub(super) struct WriteDeadlineBody {
     rest: Bytes,
     timeouts: WriteTimeouts,
     deadline: WriteDeadline,
-    /// The request ends with its response body.
-    _request: RequestGuard,
+    /// The request of an HTTP/1 connection, which ends with its response body.
+    _request: Option<RequestGuard>,
 }
 
 /// How long a client may take to read.
@@ -41,12 +41,16 @@ struct WriteTimeouts {
 impl WriteDeadlineBody {
     /// Returns `response` with a body that sets the deadline of the current task; `chunk` is the timeout of one chunk, and
     /// `request` ends with the body.
-    pub(super) fn wrap(response: Response<Body>, chunk: Option<Duration>, request: RequestGuard) -> Response<Self> {
+    pub(super) fn wrap(
+        response: Response<Body>,
+        chunk: Option<Duration>,
+        request: Option<RequestGuard>,
+    ) -> Response<Self> {
         let end = response.body().deadline().map(Into::into);
         response.map(|body| Self::new(body, WriteTimeouts { chunk, end }, request))
     }
 
-    fn new(body: Body, timeouts: WriteTimeouts, request: RequestGuard) -> Self {
+    fn new(body: Body, timeouts: WriteTimeouts, request: Option<RequestGuard>) -> Self {
         Self { body, rest: Bytes::new(), timeouts, deadline: WriteDeadline::current(), _request: request }
     }
 }
@@ -104,7 +108,7 @@ impl HttpBody for WriteDeadlineBody {
 mod tests {
     use http_body_util::BodyExt;
 
-    use super::{super::head_deadline::RequestCount, *};
+    use super::*;
     use crate::upstream::body;
 
     const LONG: Duration = Duration::from_secs(600);
@@ -116,7 +120,7 @@ mod tests {
 
     /// Yields one chunk, and then waits without end.
     async fn stall(timeouts: WriteTimeouts) {
-        let mut body = WriteDeadlineBody::new(body::full("a chunk"), timeouts, RequestCount::default().start());
+        let mut body = WriteDeadlineBody::new(body::full("a chunk"), timeouts, None);
         body.frame().await.unwrap().unwrap();
         std::future::pending::<()>().await;
         drop(body);
@@ -135,11 +139,7 @@ mod tests {
     async fn a_long_chunk_is_split_if_each_chunk_has_a_timeout() {
         let text = vec![b'x'; 2 * MAX_CHUNK + 1];
         for (chunk, expected) in [(Some(LONG), vec![MAX_CHUNK, MAX_CHUNK, 1]), (None, vec![2 * MAX_CHUNK + 1])] {
-            let mut body = WriteDeadlineBody::new(
-                body::full(text.clone()),
-                timeouts(chunk, LONG),
-                RequestCount::default().start(),
-            );
+            let mut body = WriteDeadlineBody::new(body::full(text.clone()), timeouts(chunk, LONG), None);
             let mut lengths = Vec::new();
             while let Some(frame) = body.frame().await {
                 lengths.push(frame.unwrap().into_data().unwrap().len());
@@ -159,8 +159,7 @@ mod tests {
         }));
         let deadline = WriteDeadline::default();
         let serving = async {
-            let body =
-                WriteDeadlineBody::new(Body::new(late), timeouts(Some(SHORT), SHORT), RequestCount::default().start());
+            let body = WriteDeadlineBody::new(Body::new(late), timeouts(Some(SHORT), SHORT), None);
             body.collect().await.unwrap().to_bytes()
         };
         let sending = async {

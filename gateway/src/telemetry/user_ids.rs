@@ -1,5 +1,7 @@
 //! How user ids are written to the log: as they are, or as a keyed hash.
 
+use std::sync::Arc;
+
 use hmac::{Hmac, Mac, digest::KeyInit};
 use sha2::{Digest, Sha256};
 
@@ -12,7 +14,7 @@ pub enum UserIds {
     /// As they are.
     Plain,
     /// As the first bytes of an HMAC-SHA256. Equal ids have equal hashes; without the key nobody can test a guess.
-    Hashed(Box<Hmac<Sha256>>),
+    Hashed(Arc<Hmac<Sha256>>),
 }
 
 impl UserIds {
@@ -23,7 +25,7 @@ impl UserIds {
         let digest = Sha256::digest(key);
         let key = if key.len() > block.len() { digest.as_slice() } else { key };
         block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        Self::Hashed(Box::new(<Hmac<Sha256> as KeyInit>::new(&block)))
+        Self::Hashed(Arc::new(<Hmac<Sha256> as KeyInit>::new(&block)))
     }
 
     /// Returns what is logged for `user`.

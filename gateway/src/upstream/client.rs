@@ -1,18 +1,19 @@
 //! One upstream at run time: its configuration, its circuit breaker and its connections.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 
-use super::{Body, Breaker, Failure, Protocol, UpstreamRequest, http_client::HttpClient, simulated, translated};
+use super::{
+    Body, Breaker, Failure, Protocol, UpstreamRequest,
+    http_client::{ConnectionLimits, HttpClient},
+    simulated, translated,
+};
 use crate::{
     api::Wire,
-    config::{self, Kind, Upstream as UpstreamConfig},
+    config::{self, ClientTls, Kind, Upstream as UpstreamConfig},
 };
 
 /// A configured upstream with its connections.
@@ -23,32 +24,28 @@ pub struct Upstream {
     /// The circuit breaker of the whole upstream; each endpoint has one of its own.
     pub breaker: Breaker,
     client: HttpClient,
-    connect: Duration,
+    limits: ConnectionLimits,
     /// The URI of each wire format, computed by the first request of that format.
     request_uris: [OnceLock<Uri>; Wire::COUNT],
 }
 
 impl Upstream {
-    /// Returns the upstream that `config` describes.
+    /// Returns the upstream that `config` describes; `tls` are the settings of upstreams without their own.
     pub fn new(
         config: Arc<UpstreamConfig>,
         tls: &Arc<rustls::ClientConfig>,
-        connect: Duration,
+        limits: ConnectionLimits,
         breaker: config::Breaker,
     ) -> Self {
-        Self {
-            config,
-            breaker: Breaker::new(breaker),
-            client: HttpClient::new(tls, connect),
-            connect,
-            request_uris: Default::default(),
-        }
+        let tls = config.tls.as_ref().map_or(&**tls, ClientTls::settings);
+        let client = HttpClient::new(tls, limits);
+        Self { config, breaker: Breaker::new(breaker), client, limits, request_uris: Default::default() }
     }
 
     /// Returns whether both have the same configuration, so that one can replace the other without losing its state.
     pub fn has_same_config(&self, other: &Self) -> bool {
         self.config == other.config
-            && self.connect == other.connect
+            && self.limits == other.limits
             && self.breaker.settings() == other.breaker.settings()
     }
 

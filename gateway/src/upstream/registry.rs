@@ -9,7 +9,7 @@ use std::{
 use personaroute_bundle::catalog::Catalog;
 use rustls::ClientConfig;
 
-use super::{Breaker, Circuit, Load, Protocol, Upstream};
+use super::{Breaker, Circuit, Load, Protocol, Upstream, http_client::ConnectionLimits};
 use crate::{
     api::Wire,
     config::{self, Config, Fault, Model, Rejection, VirtualModel},
@@ -90,8 +90,8 @@ impl ModelRegistry {
     ///
     /// Fails for an LLM without a price in either, naming its line in the file.
     pub fn build(config: &Config, catalog: &Catalog, tls: &Arc<ClientConfig>) -> Result<Self, Rejection> {
-        let connect =
-            |upstream| Arc::new(Upstream::new(Arc::clone(upstream), tls, config.timeouts.connect, config.breaker));
+        let limits = ConnectionLimits { connect: config.timeouts.connect, max_idle: config.limits.idle_connections };
+        let connect = |upstream| Arc::new(Upstream::new(Arc::clone(upstream), tls, limits, config.breaker));
         let upstreams: BTreeMap<_, _> =
             config.upstreams.iter().map(|(name, upstream)| (name.clone(), connect(upstream))).collect();
         let mut llms: Vec<Llm> = Vec::new();

@@ -34,24 +34,24 @@ impl Drop for OneCore {
     }
 }
 
-/// Cores that do not fall asleep until this is dropped: each has something to do whenever nobody else wants it.
-pub(super) struct Awake(Vec<Child>);
+/// Idle-priority work on every core until this is dropped, so that no core falls asleep.
+pub(super) struct BusyCores(Vec<Child>);
 
-impl Awake {
-    /// Gives every core that this process may use something to do.
-    pub(super) fn keep() -> Result<Self> {
-        let mut awake = Self(Vec::new());
+impl BusyCores {
+    /// Starts the work on every core that this process may use.
+    pub(super) fn start() -> Result<Self> {
+        let mut started = Self(Vec::new());
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             // The scheduler takes a core that only does this for one that is idle.
             let mut busy = Command::new("chrt");
             busy.args(["--idle", "0", "sh", "-c", "while :; do :; done"]).stdin(Stdio::null());
-            awake.0.push(busy.spawn().context("keeping the cores awake")?);
+            started.0.push(busy.spawn().context("keeping the cores awake")?);
         }
-        Ok(awake)
+        Ok(started)
     }
 }
 
-impl Drop for Awake {
+impl Drop for BusyCores {
     fn drop(&mut self) {
         for busy in &mut self.0 {
             let _ = busy.kill();

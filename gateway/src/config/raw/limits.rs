@@ -19,6 +19,8 @@ pub struct Limits {
     pub response_buffer: Located<ByteSize>,
     /// Most open connections; further ones wait in the kernel's queue.
     pub connections: Located<usize>,
+    /// Most idle connections that are kept to one upstream; of more, the one that was used first is closed.
+    pub idle_connections: Located<usize>,
     /// Most requests in flight; one more is refused with 503.
     pub requests: Located<usize>,
     /// Most requests of one `/v1/route` batch.
@@ -41,6 +43,8 @@ impl Default for Limits {
             // An image in one event takes some MiB.
             response_buffer: ByteSize(32 << 20).into(),
             connections: 10_000.into(),
+            // A few hundred requests at a time; each keeps some ten KB.
+            idle_connections: 256.into(),
             requests: 4_096.into(),
             batch: 4_096.into(),
             user_chars: 256.into(),

@@ -19,6 +19,16 @@ pub struct Upstream {
     /// A reference such as `${OPENAI_API_KEY}`; without it the client's own credentials are forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<Located<String>>,
+    /// Certificate authorities of the upstream, in place of the public ones: a PEM file, or a reference such as
+    /// `${UPSTREAM_CA}` to a file's name or to the PEM text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Located<String>>,
+    /// The certificate chain that is shown to the upstream, the gateway's own certificate first; given as `ca` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<Located<String>>,
+    /// The private key of `client_certificate`; given as `ca` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<Located<String>>,
     /// Headers added to each call; a secret is a reference such as `${TEAM_KEY}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Located<HeaderText>>,

@@ -1,19 +1,13 @@
-//! The connection pool against an upstream on loopback.
-
-use std::future::poll_fn;
+//! Tests of the pool against a server on loopback that writes fixed responses.
 
 use http_body_util::BodyExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::Notify,
-    time::timeout,
 };
 
 use super::*;
-
-/// How long a step of a test may take on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::upstream::http_client;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 
@@ -24,9 +18,18 @@ async fn upstream() -> (TcpListener, Uri) {
 }
 
 fn pool() -> ConnectionPool {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    ConnectionPool::new(connector, Duration::from_secs(50))
+    pool_with(8, IDLE_TIMEOUT)
+}
+
+fn pool_with(max_idle: usize, idle_timeout: Duration) -> ConnectionPool {
+    let connector = Connector::new(&http_client::tls().unwrap(), Duration::from_secs(30));
+    ConnectionPool(Arc::new(Pool { connector, max_idle, idle_timeout, connections: Mutex::default() }))
+}
+
+impl ConnectionPool {
+    fn idle(&self) -> usize {
+        self.lock().idle.len()
+    }
 }
 
 fn request(uri: &Uri) -> Request<Full<Bytes>> {
@@ -75,35 +78,44 @@ async fn a_connection_serves_one_request_after_the_other() {
     let ((heads, _open), ()) = tokio::join!(answering, asking);
     assert!(heads.iter().all(|head| head.contains(&format!("host: {host}\r\n"))), "{heads:?}");
     assert!(heads.iter().all(|head| head.contains("/v1/x?a=b HTTP/1.1\r\n")), "{heads:?}");
-    assert_eq!(pool.idle.lock().unwrap().len(), 1);
+    assert_eq!(pool.idle(), 1);
 }
 
 #[tokio::test]
-async fn a_connection_that_was_closed_while_it_waited_is_replaced() {
+async fn a_connection_that_was_closed_while_it_was_idle_is_replaced() {
     let (listener, uri) = upstream().await;
-    let (pool, kept) = (pool(), Notify::new());
-    let answering = async {
-        let (mut first, _) = listener.accept().await.unwrap();
-        asked(&mut first).await;
-        first.write_all(ANSWER).await.unwrap();
-        kept.notified().await;
+    // Closes from another thread, while this one waits and so cannot notice.
+    let (close, closed) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel::<()>());
+    let listener = listener.into_std().unwrap();
+    listener.set_nonblocking(false).unwrap();
+    let answering = std::thread::spawn(move || {
+        let answer = || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut text = Vec::new();
+            while !text.ends_with(b"\r\n\r\nask") {
+                let mut byte = [0];
+                assert_eq!(std::io::Read::read(&mut stream, &mut byte).unwrap(), 1);
+                text.push(byte[0]);
+            }
+            std::io::Write::write_all(&mut stream, ANSWER).unwrap();
+            stream
+        };
+        let first = answer();
+        close.1.recv().unwrap();
         drop(first);
-        let (mut second, _) = listener.accept().await.unwrap();
-        asked(&mut second).await;
-        second.write_all(ANSWER).await.unwrap();
-    };
-    let asking = async {
-        assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
-        kept.notify_one();
-        let is_closed = poll_fn(|ctx| {
-            // Polling for an idle connection registers no waker.
-            ctx.waker().wake_by_ref();
-            pool.idle.lock().unwrap()[0].poll_idle()
-        });
-        timeout(LIMIT, is_closed).await.expect("the end of the connection arrives");
-        assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
-    };
-    tokio::join!(answering, asking);
+        closed.0.send(()).unwrap();
+        answer();
+    });
+    let pool = pool();
+    assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
+    let used = Instant::now();
+    while used.elapsed() < 2 * http1::RECENT {
+        std::hint::spin_loop();
+    }
+    close.0.send(()).unwrap();
+    closed.1.recv().unwrap();
+    assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
+    answering.join().unwrap();
 }
 
 #[tokio::test]
@@ -122,7 +134,7 @@ async fn who_drops_an_answer_closes_its_connection() {
         drop(body);
     };
     tokio::join!(answering, asking);
-    assert!(pool.idle.lock().unwrap().is_empty());
+    assert_eq!(pool.idle(), 0);
 }
 
 #[tokio::test]
@@ -143,13 +155,13 @@ async fn an_answer_that_breaks_off_is_an_error() {
         assert!(matches!(pool.send(request(&uri)).await, Err(Failure::Closed(_))));
     };
     tokio::join!(answering, asking);
-    assert!(pool.idle.lock().unwrap().is_empty());
+    assert_eq!(pool.idle(), 0);
 }
 
 #[tokio::test]
-async fn connections_end_when_nobody_uses_them_and_stay_with_their_reactor() {
+async fn an_expired_connection_is_not_used() {
     let (listener, uri) = upstream().await;
-    let pool = ConnectionPool { keep: Duration::ZERO, ..pool() };
+    let pool = pool_with(8, Duration::ZERO);
     let answering = async {
         let mut open = Vec::new();
         for _ in 0..2 {
@@ -165,24 +177,58 @@ async fn connections_end_when_nobody_uses_them_and_stay_with_their_reactor() {
             assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
         }
     };
+    tokio::join!(answering, asking);
+}
+
+#[tokio::test]
+async fn a_connection_stays_on_its_runtime() {
+    let (listener, uri) = upstream().await;
+    let pool = pool();
+    let answering = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        asked(&mut stream).await;
+        stream.write_all(ANSWER).await.unwrap();
+        stream
+    };
+    let asking = async { assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi") };
     let (_open, ()) = tokio::join!(answering, asking);
-    let to = uri.authority().unwrap();
-    let pool = ConnectionPool { keep: Duration::from_secs(50), ..pool };
-    let elsewhere = pool.clone();
-    let (there, own) = std::thread::scope(|scope| {
-        let taking = scope.spawn(|| {
-            serve_on(7);
-            elsewhere.checkout(to).is_some()
-        });
-        (taking.join().unwrap(), pool.checkout(to).is_some())
-    });
-    assert!(!there && own);
+    let elsewhere = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(pool.checkout(elsewhere.handle().id()).is_none());
+    assert!(pool.checkout(Handle::current().id()).is_some());
+    elsewhere.shutdown_background();
+}
+
+#[tokio::test]
+async fn more_idle_connections_than_allowed_are_closed() {
+    let (listener, uri) = upstream().await;
+    let pool = pool_with(1, IDLE_TIMEOUT);
+    let answering = async {
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(listener.accept().await.unwrap().0);
+        }
+        for stream in &mut open {
+            asked(stream).await;
+            stream.write_all(ANSWER).await.unwrap();
+        }
+        open
+    };
+    let ask = || async { assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi") };
+    let (mut open, ..) = tokio::join!(answering, ask(), ask(), ask());
+    assert_eq!(pool.idle(), 1);
+    let mut closed = 0;
+    for stream in &mut open {
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_millis(20), stream.read(&mut byte)).await;
+        closed += usize::from(matches!(read, Ok(Ok(0))));
+    }
+    assert_eq!(closed, 2);
 }
 
 #[tokio::test]
 async fn what_nobody_uses_is_swept_away() {
     let (listener, uri) = upstream().await;
-    let pool = ConnectionPool { keep: Duration::ZERO, ..pool() };
+    let pool = pool_with(8, Duration::ZERO);
     let answering = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         asked(&mut stream).await;
@@ -191,9 +237,9 @@ async fn what_nobody_uses_is_swept_away() {
     };
     let asking = async {
         assert_eq!(whole(pool.send(request(&uri)).await.unwrap()).await, "hi");
-        assert_eq!(pool.idle.lock().unwrap().len(), 1);
+        assert_eq!(pool.idle(), 1);
         pool.close_idle();
     };
     tokio::join!(answering, asking);
-    assert!(pool.idle.lock().unwrap().is_empty());
+    assert_eq!(pool.idle(), 0);
 }
