@@ -130,16 +130,16 @@ fn the_image_is_made_of_what_the_repository_has_and_pins() {
     let toolchain = std::fs::read_to_string(path::root().join("rust-toolchain.toml")).unwrap();
     let version = docker.lines().find_map(|line| line.strip_prefix("FROM rust:")?.split('-').next()).unwrap();
     assert!(toolchain.contains(version), "{version} is not of {toolchain}");
-    let pinned = std::fs::read_to_string(path::root().join("xtask/setup.lock.json")).unwrap();
-    let runtime = docker.split("onnxruntime==").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
-    assert!(pinned.contains(runtime), "ONNX Runtime {runtime} is not the one of xtask/setup.lock.json");
+    let tasks = std::fs::read_to_string(path::root().join("xtask/src/install/options.rs")).unwrap();
+    let install = docker.lines().find_map(|line| line.strip_prefix("RUN cargo xtask install ")).unwrap();
+    let mut options = install.split(' ').filter(|word| word.starts_with("--"));
+    assert!(options.all(|option| tasks.contains(&format!("\"{option}\" =>"))), "{install}");
+    let prefix = install.split(' ').skip_while(|word| *word != "--prefix").nth(1).unwrap();
+    assert!(docker.contains(&format!("COPY --from=build {prefix} /usr/local\n")));
     let loaded = configuration();
     for port in [Some(loaded.config.listen), loaded.config.admin].into_iter().flatten().map(|address| address.port()) {
         assert!(docker.contains("EXPOSE") && docker.contains(&port.to_string()));
     }
-    assert!(docker.contains("PERSONAROUTE_EMBED_BUNDLE=/src/configs/bundle\n") && path::default_bundle().is_dir());
-    assert!(docker.contains("PERSONAROUTE_EMBED_PLUGIN=/src/target/plugin/personaroute.wasm "));
-    assert!(docker.contains("/usr/local/bin/personaroute\n") && docker.contains("/usr/local/lib/libonnxruntime.so\n"));
     let command = docker.lines().find_map(|line| line.strip_prefix("CMD ")).unwrap();
     let arguments: Vec<String> = serde_json::from_str(command).unwrap();
     is_understood(&arguments.iter().map(String::as_str).collect::<Vec<_>>());

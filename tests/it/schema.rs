@@ -25,7 +25,7 @@ fn configurations() -> Vec<(String, String)> {
 #[test]
 fn the_committed_schema_is_the_one_the_program_prints() {
     let text = std::fs::read_to_string(path::root().join(FILE)).unwrap();
-    assert!(text.trim_end() == schema::text(), "run `personaroute schema > {FILE}`");
+    assert!(text.trim_end() == schema::text(), "run `cargo xtask codegen`: {FILE}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ pub struct Evaluate {
     /// Data instead of the run's.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The plugin, where it is not in the build's folder.
+    /// The plugin; PERSONAROUTE_PLUGIN's, else the installed one.
     #[arg(long, value_name = "FILE")]
     pub plugin: Option<PathBuf>,
     /// World whose hidden utilities are the measure, where the data's folder does not name it.

@@ -1,7 +1,6 @@
 //! Export: two ONNX graphs, proven against libtorch, written as a model bundle.
 
 pub mod builder;
-pub mod proto;
 
 pub mod closed_form;
 pub mod gnn;

@@ -16,15 +16,18 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::environment::Environment;
 use crate::setup::Need;
-use crate::{plugin, process, setup, workspace};
+use crate::{bundle, plugin, process, setup, workspace};
 
 /// The configuration that the demo serves, from the root.
 const CONFIGURATION: &str = "configs/demo.yaml";
 
 /// Sets up, builds, and serves until Ctrl-C.
 pub(crate) fn run() -> Result<()> {
-    let needs: &[Need] =
-        if bundle_embeds_queries()? { &[Need::OnnxRuntime, Need::Encoder] } else { &[Need::OnnxRuntime] };
+    let needs: &[Need] = if bundle::embeds_queries(&workspace::default_bundle())? {
+        &[Need::OnnxRuntime, Need::Encoder]
+    } else {
+        &[Need::OnnxRuntime]
+    };
     let environment = setup::ensure(needs)?;
     let plugin = plugin::build()?;
     let gateway = build(&environment)?;
@@ -65,15 +68,6 @@ fn build(environment: &Environment) -> Result<PathBuf> {
     ]);
     process::run(&mut cargo, "building the gateway")?;
     Ok(workspace::target()?.join("demo/personaroute"))
-}
-
-/// Returns whether the default bundle's text encoder is a separate model.
-fn bundle_embeds_queries() -> Result<bool> {
-    let manifest = workspace::root().join("configs/bundle/manifest.yaml");
-    let text = fs::read_to_string(&manifest).with_context(|| manifest.display().to_string())?;
-    let mut after = text.lines().skip_while(|line| !line.starts_with("text_encoder:"));
-    let own = after.next().into_iter().chain(after.take_while(|line| line.starts_with(' ')));
-    Ok(own.into_iter().any(|line| line.contains("embedding")))
 }
 
 /// Returns the configuration to serve and its address. If a port is in use, this is a copy with a free one.

@@ -6,10 +6,13 @@ mod toolchain;
 mod environment;
 mod setup;
 mod plugin;
+mod bundle;
 mod check;
 mod tidy;
 mod test;
 mod demo;
+mod install;
+mod codegen;
 mod bench;
 mod fuzz;
 mod wheel;
@@ -22,12 +25,16 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   demo               serve the demo: two users, the same questions, different LLMs
+  install [--prefix <dir>] [--static-bundle <dir>] [--without-training]
+                     build the programs and install them, with all that they load, below a folder (~/.local unless said);
+                     another bundle than the default one may be embedded
   setup [--verify]   fetch ONNX Runtime, the encoder, libtorch and the tests' Python packages into the cache, and
                      install what the tests need of Debian
   plugin             build the routing plugin and the test guests as WASM components
   test               set up everything, check formatting and lints, run every test; ends with the count
   ci                 all of `test`, then documentation and dependencies
   wheel              build the Python package, install it into a clean environment and ask it once
+  codegen            write what is generated: the messages of ONNX and the schema of the configuration
   tidy               check the repository's own rules: sizes, layers, every part has a test
   bench micro        run the benches beside the code, archive the figures under docs/bench
   bench gateway [--against <binary> [--against-config <file>]] [--binary <binary>] [--rounds <n>]
@@ -48,6 +55,8 @@ fn main() -> ExitCode {
         ["setup"] => run_setup(),
         ["setup", "--verify"] => run_setup().and_then(|()| setup::verify()),
         ["plugin"] => plugin::build_all().map(|_| ()),
+        ["install", options @ ..] => install::Options::parse(options).and_then(|options| install::run(&options)),
+        ["codegen"] => codegen::run(),
         ["test"] => test::run(),
         ["ci"] => run_ci(),
         ["demo"] => demo::run(),

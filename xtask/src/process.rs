@@ -125,6 +125,13 @@ pub(crate) fn is_root() -> bool {
     capture(Command::new("id").arg("-u"), "reading the user id").is_ok_and(|id| id.trim() == "0")
 }
 
+/// The commit that is checked out; `unknown` outside a repository.
+pub(crate) fn commit() -> String {
+    let mut git = Command::new("git");
+    git.current_dir(crate::workspace::root()).args(["describe", "--always", "--abbrev=12", "--dirty"]);
+    capture(&mut git, "asking git for the commit").map_or_else(|_| "unknown".to_owned(), |said| said.trim().to_owned())
+}
+
 /// Returns a command of the cargo that runs this task, in the workspace.
 pub(crate) fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

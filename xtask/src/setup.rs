@@ -7,7 +7,7 @@ mod lock;
 pub(crate) mod python;
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -75,6 +75,16 @@ pub(crate) fn verify() -> Result<()> {
         eprintln!("setup: {}: {} files match their checksums", component.what, component.files.len());
     }
     Ok(())
+}
+
+/// Returns the folder of licences of a library that lies in the cache; `None` for a library that the user names.
+pub(crate) fn licences(name: &str, library: &Path) -> Result<Option<PathBuf>> {
+    let (components, lock) = (workspace::components()?, Lock::read()?);
+    let component = lock.component(name)?;
+    if !library.starts_with(components.join(&component.folder)) {
+        return Ok(None);
+    }
+    component::licences(&components, component).map(Some)
 }
 
 /// Returns the ONNX Runtime library: the user's own if `ORT_DYLIB_PATH` is set, else the downloaded one.

@@ -5,12 +5,12 @@
 //! 1. a flag of the command line, such as `--bundle`;
 //! 2. its environment variable, such as `PERSONAROUTE_BUNDLE`;
 //! 3. the configuration file, such as `bundle: DIR`;
-//! 4. the default: the plugin and the bundle that are embedded in the program, ONNX Runtime in `../lib/libonnxruntime.so`
-//!    relative to the program's folder or else where the system's loader finds that name, and the text encoder in the
-//!    bundle.
+//! 4. the default: the plugin and the bundle that are embedded in the program, ONNX Runtime of the installed tree
+//!    (`../lib/personaroute` relative to the program's folder), and the text encoder of the bundle, else of that tree.
 //!
-//! [`crate::config::Overrides`] merges the first three, so that only the default is decided here. `build.rs` embeds: build
-//! with `PERSONAROUTE_EMBED_PLUGIN=FILE` and `PERSONAROUTE_EMBED_BUNDLE=DIR`.
+//! [`crate::config::Overrides`] merges the first three. The embedded parts are decided here, those of the installed tree by
+//! [`personaroute_host`]. `build.rs` embeds: build with `PERSONAROUTE_EMBED_PLUGIN=FILE` and
+//! `PERSONAROUTE_EMBED_BUNDLE=DIR`, as `cargo xtask install` does.
 
 use std::path::{Path, PathBuf};
 
@@ -24,9 +24,6 @@ const PLUGIN: Option<&[u8]> = include!(concat!(env!("OUT_DIR"), "/plugin.rs"));
 
 /// The bundle that is compiled into this program.
 const BUNDLE: Option<EmbeddedFiles> = include!(concat!(env!("OUT_DIR"), "/bundle.rs"));
-
-/// The name of ONNX Runtime's library in an installed tree.
-const RUNTIME: &str = "libonnxruntime.so";
 
 /// A part that is not there.
 #[derive(Debug, thiserror::Error)]
@@ -60,9 +57,9 @@ pub struct Assets {
     pub bundle: BundleSource,
     /// The plugin component.
     pub plugin: PluginSource,
-    /// ONNX Runtime's library; none leaves it to the system's loader.
+    /// ONNX Runtime's library; none is the one of the installed tree.
     pub onnxruntime: Option<PathBuf>,
-    /// Folder of the text encoder; none is the bundle's own.
+    /// Folder of the text encoder; none is the bundle's own, else the one of the installed tree.
     pub encoder: Option<PathBuf>,
 }
 
@@ -132,14 +129,8 @@ fn onnxruntime(loaded: &Loaded) -> Result<Option<PathBuf>, AssetError> {
     match loaded.raw.onnxruntime.as_deref().map(|path| loaded.resolve_relative(path)) {
         Some(path) if path.is_file() => Ok(Some(path)),
         Some(path) => Err(AssetError::Missing { key: "onnxruntime", path }),
-        None => Ok(std::env::current_exe().ok().and_then(|program| installed_runtime(&program))),
+        None => Ok(None),
     }
-}
-
-/// Returns ONNX Runtime's library of the installed tree in which `program` lies, if it is there.
-fn installed_runtime(program: &Path) -> Option<PathBuf> {
-    let library = program.parent()?.parent()?.join("lib").join(RUNTIME);
-    library.is_file().then_some(library)
 }
 
 #[cfg(test)]
@@ -150,16 +141,5 @@ mod tests {
     fn a_part_that_is_named_must_exist() {
         let error = bundle(Some(Path::new("/gone"))).unwrap_err();
         assert_eq!(error.to_string(), "`bundle` /gone does not exist");
-    }
-
-    #[test]
-    fn the_runtime_of_an_installed_tree_lies_in_lib_beside_bin() {
-        let prefix = tempfile::tempdir().unwrap();
-        let program = prefix.path().join("bin/personaroute");
-        assert_eq!(installed_runtime(&program), None);
-        let library = prefix.path().join("lib/libonnxruntime.so");
-        std::fs::create_dir(prefix.path().join("lib")).unwrap();
-        std::fs::write(&library, "").unwrap();
-        assert_eq!(installed_runtime(&program), Some(library));
     }
 }

@@ -1,8 +1,8 @@
 //! Traces: what happened to a request and when, as spans for an OTLP collector.
 //!
 //! The spans of a request are made of what its record keeps anyway, and leave together when it ends: a request that is not
-//! traced costs one look at its headers, and the hot path holds no thread-local context. That, and one HTTP client instead
-//! of two, is why the messages of the standard are written here rather than through its SDK and a `tracing` layer.
+//! traced costs one look at its headers, and the hot path holds no thread-local context. The messages are those of
+//! `opentelemetry-proto`; why the SDK does not make and send them, `docs/adr/0013` says.
 
 pub mod parent;
 pub mod otlp;

@@ -20,6 +20,7 @@ use crate::{
     OpenError, RouterOptions,
     bundle::{digest::sha256_file, folder::Bundle, layout::ENCODER, manifest::EmbeddingEncoder, source::BundleSource},
     infer::ort::Runtime,
+    installed,
 };
 
 /// Why a text could not be embedded.
@@ -45,7 +46,7 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// Opens the encoder that `spec` names, from the folder in the options, else from the bundle.
+    /// Opens the encoder that `spec` names: from the folder in the options, else the bundle, else the installed tree.
     pub(crate) fn open(
         bundle: &Bundle,
         spec: &EmbeddingEncoder,
@@ -60,11 +61,17 @@ impl Encoder {
                 check_hash(&bundle.source.path(ENCODER), sha256, spec)?;
                 TextEncoder::from_bundle(bundle, runtime, limits.sessions)?
             }
-            (None, BundleSource::Folder(dir), None) => open_folder(&dir.join(ENCODER), spec, runtime, limits.sessions)?,
-            (None, BundleSource::Embedded(_), None) => {
-                let id = &spec.encoder_id;
-                return Err(OpenError::Encoder(format!("the bundle needs {id} and does not include it")));
+            (None, BundleSource::Folder(dir), None) if dir.join(ENCODER).is_dir() => {
+                open_folder(&dir.join(ENCODER), spec, runtime, limits.sessions)?
             }
+            (None, source, None) => match (installed::part(installed::ENCODER), source) {
+                (Some(folder), _) => open_folder(&folder, spec, runtime, limits.sessions)?,
+                (None, BundleSource::Folder(dir)) => open_folder(&dir.join(ENCODER), spec, runtime, limits.sessions)?,
+                (None, BundleSource::Embedded(_)) => {
+                    let id = &spec.encoder_id;
+                    return Err(OpenError::Encoder(format!("the bundle needs {id} and does not include it")));
+                }
+            },
         };
         if text.dim() != spec.dim {
             let (id, dim) = (&spec.encoder_id, text.dim());

@@ -55,6 +55,7 @@ mod truncate;
 
 pub mod encoder;
 pub mod infer;
+pub mod installed;
 
 mod check;
 mod decision;

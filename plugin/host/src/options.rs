@@ -13,7 +13,7 @@ use crate::{OpenError, PluginSource};
 ///
 /// let options = RouterOptions::new("configs/bundle", "plugin/personaroute.wasm");
 /// assert_eq!(options.provider, Provider::Cpu);
-/// assert!(options.onnxruntime.is_none(), "ORT_DYLIB_PATH names the runtime");
+/// assert!(options.onnxruntime.is_none(), "ORT_DYLIB_PATH or the installed tree names the runtime");
 /// ```
 #[derive(Debug, Clone)]
 pub struct RouterOptions {
@@ -21,9 +21,11 @@ pub struct RouterOptions {
     pub bundle: BundleSource,
     /// The routing plugin: a WASM component of the world `personaroute:router/router`, in a file or in memory.
     pub plugin: PluginSource,
-    /// ONNX Runtime's shared library; `None` uses the one that the environment variable `ORT_DYLIB_PATH` names.
+    /// ONNX Runtime's shared library; `None` uses the one that the environment variable `ORT_DYLIB_PATH` names, else the
+    /// one of the installed tree ([`installed`](crate::installed)).
     pub onnxruntime: Option<PathBuf>,
-    /// Folder of the text encoder (`model.onnx`, `tokenizer.json`); `None` uses the bundle's `encoder/`.
+    /// Folder of the text encoder (`model.onnx`, `tokenizer.json`); `None` uses the bundle's `encoder/`, else the one of the
+    /// installed tree.
     /// Only bundles with the `embedding` encoder need one.
     pub encoder: Option<PathBuf>,
     /// The device that runs the graphs.

@@ -1,15 +1,21 @@
-//! Writes small ONNX models byte by byte, so that tests need no model files and no trainer.
-//!
-//! The numbers are the field numbers of `onnx.proto`.
+//! Writes small ONNX models, so that tests need no model files and no trainer.
 
 use personaroute_bundle::manifest::{Dim, Element, GraphSpec, TensorSpec};
+use personaroute_onnx::attribute_proto::AttributeType;
+use personaroute_onnx::tensor_proto::DataType;
+use personaroute_onnx::tensor_shape_proto::{Dimension, dimension};
+use personaroute_onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, type_proto,
+};
+use prost::Message as _;
 
-const VARINT: u64 = 0;
-const BYTES: u64 = 2;
+/// Version of the file format.
+const IR_VERSION: i64 = 8;
 
 /// A graph under construction.
 #[derive(Default)]
-pub struct Graph(Vec<u8>);
+pub struct Graph(GraphProto);
 
 impl Graph {
     /// Adds an operation of the ONNX operator set.
@@ -25,99 +31,77 @@ impl Graph {
         output: &str,
         attributes: &[(&str, i64)],
     ) -> &mut Self {
-        let mut node = Vec::new();
-        inputs.iter().for_each(|input| bytes(&mut node, 1, input.as_bytes()));
-        bytes(&mut node, 2, output.as_bytes());
-        bytes(&mut node, 4, operation.as_bytes());
-        for (name, value) in attributes {
-            let mut attribute = Vec::new();
-            bytes(&mut attribute, 1, name.as_bytes());
-            number(&mut attribute, 3, *value);
-            number(&mut attribute, 20, 2);
-            bytes(&mut node, 5, &attribute);
-        }
-        bytes(&mut self.0, 1, &node);
+        self.0.node.push(NodeProto {
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            op_type: Some(operation.to_owned()),
+            attribute: attributes.iter().map(|&(name, value)| attribute(name, value)).collect(),
+            ..NodeProto::default()
+        });
         self
     }
 
     /// Adds a constant of floats.
     pub fn floats(&mut self, name: &str, dims: &[usize], values: &[f32]) -> &mut Self {
-        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.constant(name, dims, 1, &raw)
+        self.constant(name, dims, DataType::Float, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
     /// Adds a constant of integers.
     pub fn integers(&mut self, name: &str, dims: &[usize], values: &[i64]) -> &mut Self {
-        let raw: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.constant(name, dims, 7, &raw)
+        self.constant(name, dims, DataType::Int64, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
     /// Returns the model file of this graph with the inputs and outputs of `spec`.
     pub fn model(&self, spec: &GraphSpec) -> Vec<u8> {
         let mut graph = self.0.clone();
-        bytes(&mut graph, 2, b"test");
-        spec.inputs.iter().for_each(|input| bytes(&mut graph, 11, &port(input)));
-        spec.outputs.iter().for_each(|output| bytes(&mut graph, 12, &port(output)));
-        let mut operators = Vec::new();
-        number(&mut operators, 2, i64::from(spec.opset));
-        let mut model = Vec::new();
-        number(&mut model, 1, 8);
-        bytes(&mut model, 7, &graph);
-        bytes(&mut model, 8, &operators);
-        model
+        graph.name = Some("test".to_owned());
+        graph.input = spec.inputs.iter().map(port).collect();
+        graph.output = spec.outputs.iter().map(port).collect();
+        let operators = OperatorSetIdProto { domain: None, version: Some(i64::from(spec.opset)) };
+        let model = ModelProto {
+            ir_version: Some(IR_VERSION),
+            opset_import: vec![operators],
+            graph: Some(graph),
+            ..ModelProto::default()
+        };
+        model.encode_to_vec()
     }
 
-    fn constant(&mut self, name: &str, dims: &[usize], element: i64, raw: &[u8]) -> &mut Self {
-        let mut tensor = Vec::new();
-        dims.iter().for_each(|dim| number(&mut tensor, 1, i64::try_from(*dim).unwrap_or(i64::MAX)));
-        number(&mut tensor, 2, element);
-        bytes(&mut tensor, 8, name.as_bytes());
-        bytes(&mut tensor, 9, raw);
-        bytes(&mut self.0, 5, &tensor);
+    fn constant(&mut self, name: &str, dims: &[usize], element: DataType, raw: Vec<u8>) -> &mut Self {
+        self.0.initializer.push(TensorProto {
+            dims: dims.iter().map(|&dim| whole(dim)).collect(),
+            data_type: Some(element.into()),
+            name: Some(name.to_owned()),
+            raw_data: Some(raw),
+        });
         self
     }
 }
 
-fn port(spec: &TensorSpec) -> Vec<u8> {
-    let mut shape = Vec::new();
-    for dim in &spec.dims {
-        let mut axis = Vec::new();
-        match dim {
-            Dim::Fixed(extent) => number(&mut axis, 1, i64::try_from(*extent).unwrap_or(i64::MAX)),
-            Dim::Symbol(symbol) => bytes(&mut axis, 2, symbol.as_bytes()),
-        }
-        bytes(&mut shape, 1, &axis);
+fn attribute(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        i: Some(value),
+        r#type: Some(AttributeType::Int.into()),
+        ..AttributeProto::default()
     }
-    let mut tensor = Vec::new();
+}
+
+fn port(spec: &TensorSpec) -> ValueInfoProto {
     let element = match spec.element {
-        Element::F32 => 1,
-        Element::I64 => 7,
+        Element::F32 => DataType::Float,
+        Element::I64 => DataType::Int64,
     };
-    number(&mut tensor, 1, element);
-    bytes(&mut tensor, 2, &shape);
-    let mut kind = Vec::new();
-    bytes(&mut kind, 1, &tensor);
-    let mut port = Vec::new();
-    bytes(&mut port, 1, spec.name.as_bytes());
-    bytes(&mut port, 2, &kind);
-    port
+    let extent = |dim: &Dim| match dim {
+        Dim::Fixed(extent) => dimension::Value::DimValue(whole(*extent)),
+        Dim::Symbol(symbol) => dimension::Value::DimParam(symbol.clone()),
+    };
+    let dim = spec.dims.iter().map(|dim| Dimension { value: Some(extent(dim)) }).collect();
+    let tensor = type_proto::Tensor { elem_type: Some(element.into()), shape: Some(TensorShapeProto { dim }) };
+    let value = type_proto::Value::TensorType(tensor);
+    ValueInfoProto { name: Some(spec.name.clone()), r#type: Some(TypeProto { value: Some(value) }) }
 }
 
-fn bytes(message: &mut Vec<u8>, field: u64, content: &[u8]) {
-    varint(message, field << 3 | BYTES);
-    varint(message, content.len() as u64);
-    message.extend_from_slice(content);
-}
-
-fn number(message: &mut Vec<u8>, field: u64, value: i64) {
-    varint(message, field << 3 | VARINT);
-    varint(message, value.cast_unsigned());
-}
-
-fn varint(message: &mut Vec<u8>, mut value: u64) {
-    while value >= 128 {
-        message.push(value.to_le_bytes()[0] | 128);
-        value >>= 7;
-    }
-    message.push(value.to_le_bytes()[0]);
+fn whole(extent: usize) -> i64 {
+    i64::try_from(extent).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,7 @@
 //! `download`: fetches the files of PersonaRoute-Bench from the hub, skipping what is there, resuming what was cut.
 
 mod hub;
+mod transfer;
 mod watch;
 
 use std::path::{Path, PathBuf};

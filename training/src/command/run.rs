@@ -1,9 +1,9 @@
 //! The run folder: `config.yaml` as it was written, `run.json` with what else a run depends on.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
@@ -12,13 +12,16 @@ use crate::data::source::{BenchFiles, Source};
 const CONFIG: &str = "config.yaml";
 const INFO: &str = "run.json";
 
+/// The commit that the build was told.
+const COMMIT: Option<&str> = option_env!("PERSONAROUTE_COMMIT");
+
 /// What a run depends on besides its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Info {
     /// The exact command.
     pub command: String,
-    /// Commit of the trainer, `unknown` outside a repository.
+    /// Commit that the trainer was built from; `unknown` unless its build was told, as `cargo xtask install` does.
     pub commit: String,
     /// When the run began, RFC 3339.
     pub started: String,
@@ -38,8 +41,8 @@ impl Info {
         let data = data.map(|data| data.canonicalize().with_context(|| data.display().to_string())).transpose()?;
         Ok(Self {
             command: command(),
-            commit: commit(),
-            started: rfc3339(SystemTime::now()),
+            commit: COMMIT.unwrap_or("unknown").to_owned(),
+            started: rfc3339(Timestamp::now()),
             seed,
             data,
             folder: std::env::current_dir().context("the current folder")?,
@@ -92,44 +95,21 @@ fn command() -> String {
     format!("personaroute-train {}", words.join(" ")).trim_end().to_owned()
 }
 
-fn commit() -> String {
-    let git = std::process::Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--abbrev=12", "--dirty"])
-        .output();
-    let said = git.ok().filter(|output| output.status.success()).map(|output| output.stdout);
-    let text = said.and_then(|bytes| String::from_utf8(bytes).ok()).map(|text| text.trim().to_owned());
-    text.filter(|text| !text.is_empty()).unwrap_or_else(|| "unknown".to_owned())
-}
-
 /// Formats a time as `2026-01-31T23:59:59Z`.
-pub fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Days to a date in a year that begins in March, so that leap days come last (Hinnant, chrono algorithms).
-    let era = (days + 719_468) / 146_097;
-    let day_of_era = (days + 719_468) % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+fn rfc3339(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
     fn times_are_those_of_the_calendar() {
-        let at = |seconds| rfc3339(UNIX_EPOCH + Duration::from_secs(seconds));
+        let at = |milliseconds| rfc3339(Timestamp::from_millisecond(milliseconds).unwrap());
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
-        assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(at(1_795_132_800), "2026-11-20T00:00:00Z");
+        assert_eq!(at(951_782_399_999), "2000-02-28T23:59:59Z");
+        assert_eq!(at(951_782_400_000), "2000-02-29T00:00:00Z");
     }
 
     #[test]

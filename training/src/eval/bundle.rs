@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ndarray::Array2;
-use personaroute_host::{Candidate, RouteRequest, Router as Host, RouterOptions};
+use personaroute_host::{Candidate, RouteRequest, Router as Host, RouterOptions, installed};
 
 use crate::data::{Dataset, UserInfo};
 
@@ -23,23 +23,15 @@ pub struct Bundle<'a> {
     candidates: Vec<Candidate>,
 }
 
-/// Opens a bundle with the plugin at `plugin`, or where the build puts it.
+/// Opens a bundle with the plugin at `plugin`, else the one that `PERSONAROUTE_PLUGIN` names, else the installed one.
 pub fn open(bundle: &Path, plugin: Option<PathBuf>, encoder: Option<PathBuf>) -> Result<Host> {
-    let Some(plugin) = plugin.or_else(built_plugin) else {
-        bail!("no plugin found: build it with `cargo xtask plugin`, or say --plugin FILE");
+    let named = || std::env::var_os("PERSONAROUTE_PLUGIN").map(PathBuf::from);
+    let Some(plugin) = plugin.or_else(named).or_else(|| installed::part(installed::PLUGIN)) else {
+        bail!("no plugin is installed beside this program: give --plugin FILE or PERSONAROUTE_PLUGIN");
     };
     let mut options = RouterOptions::new(bundle, plugin);
     options.encoder = encoder.or_else(|| std::env::var_os("PERSONAROUTE_ENCODER_DIR").map(PathBuf::from));
     Host::open(&options).with_context(|| format!("open the bundle {}", bundle.display()))
-}
-
-/// The plugin named by the environment, or built in the target folder.
-fn built_plugin() -> Option<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let named = std::env::var_os("PERSONAROUTE_PLUGIN").map(PathBuf::from);
-    let places = [named, Some(target.join("plugin/personaroute.wasm"))];
-    places.into_iter().flatten().find(|place| place.is_file())
 }
 
 impl<'a> Bundle<'a> {

@@ -1,23 +1,21 @@
 //! A small graph builder: names come out of the operations, constants go in as arrays.
 
 use half::f16;
-use personaroute_bundle::manifest::{self, Dim, GraphSpec, TensorSpec};
-
+use personaroute_bundle::manifest::{Dim, Element, GraphSpec, TensorSpec};
+use personaroute_onnx::attribute_proto::AttributeType;
+use personaroute_onnx::tensor_proto::DataType;
+use personaroute_onnx::tensor_shape_proto::{Dimension, dimension};
+use personaroute_onnx::{
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
+    ValueInfoProto, type_proto,
+};
 use tch::Tensor;
 
-use super::proto::{
-    AttributeProto, DimensionProto, Element, Extent, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
-};
+use crate::model::tensors::{extent, to_vec};
 
 const OPSET: i64 = GraphSpec::OPSET as i64;
 /// File format version: 8 is the one that came with operator set 17, so every runtime since then reads it.
 const IR_VERSION: i64 = 8;
-
-const ATTRIBUTE_INT: i32 = 2;
-const ATTRIBUTE_INTS: i32 = 7;
-
-use crate::model::tensors::{extent, to_vec};
 
 /// Name of a value inside the graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,19 +52,19 @@ impl Builder {
     /// Adds a constant of 32-bit floats.
     pub fn f32(&mut self, dims: &[usize], elements: &[f32]) -> Value {
         let raw = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.constant(Element::F32, dims, raw)
+        self.constant(DataType::Float, dims, raw)
     }
 
     /// Adds a constant that is stored as 16-bit floats and read as 32-bit ones: the runtime folds the cast on loading.
     pub fn f16(&mut self, dims: &[usize], elements: &[f32]) -> Value {
         let raw = elements.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
-        let stored = self.constant(Element::F16, dims, raw);
-        self.op_with("Cast", &[&stored], vec![int("to", i64::from(Element::F32.number()))])
+        let stored = self.constant(DataType::Float16, dims, raw);
+        self.op_with("Cast", &[&stored], vec![int("to", DataType::Float as i64)])
     }
 
     /// Adds a constant of 8-bit integers.
     pub fn i8(&mut self, dims: &[usize], elements: &[i8]) -> Value {
-        self.constant(Element::I8, dims, elements.iter().flat_map(|x| x.to_le_bytes()).collect())
+        self.constant(DataType::Int8, dims, elements.iter().flat_map(|x| x.to_le_bytes()).collect())
     }
 
     /// Adds a tensor as a constant of 32-bit floats.
@@ -78,7 +76,7 @@ impl Builder {
     /// Adds a constant of integers.
     pub fn i64(&mut self, dims: &[usize], elements: &[i64]) -> Value {
         let raw = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.constant(Element::I64, dims, raw)
+        self.constant(DataType::Int64, dims, raw)
     }
 
     /// Adds an operation without attributes and returns its result.
@@ -156,11 +154,11 @@ impl Builder {
         prost::Message::encode_to_vec(&model)
     }
 
-    fn constant(&mut self, element: Element, dims: &[usize], raw: Vec<u8>) -> Value {
+    fn constant(&mut self, element: DataType, dims: &[usize], raw: Vec<u8>) -> Value {
         let name = format!("constant_{}", self.graph.initializer.len());
         self.graph.initializer.push(TensorProto {
             dims: dims.iter().map(|&n| n as i64).collect(),
-            data_type: Some(element.number()),
+            data_type: Some(element.into()),
             name: Some(name.clone()),
             raw_data: Some(raw),
         });
@@ -180,29 +178,29 @@ impl Builder {
 
 /// Returns an integer attribute.
 pub fn int(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { name: Some(name.to_owned()), i: Some(value), r#type: Some(ATTRIBUTE_INT), ints: Vec::new() }
+    AttributeProto { i: Some(value), ..attribute(name, AttributeType::Int) }
 }
 
 /// Returns an attribute of several integers.
 pub fn ints(name: &str, values: &[i64]) -> AttributeProto {
-    AttributeProto {
-        name: Some(name.to_owned()),
-        ints: values.to_vec(),
-        r#type: Some(ATTRIBUTE_INTS),
-        ..AttributeProto::default()
-    }
+    AttributeProto { ints: values.to_vec(), ..attribute(name, AttributeType::Ints) }
+}
+
+fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
+    AttributeProto { name: Some(name.to_owned()), r#type: Some(kind.into()), ..AttributeProto::default() }
 }
 
 fn port(spec: &TensorSpec) -> ValueInfoProto {
     let element = match spec.element {
-        manifest::Element::F32 => Element::F32,
-        manifest::Element::I64 => Element::I64,
+        Element::F32 => DataType::Float,
+        Element::I64 => DataType::Int64,
     };
     let extent = |dim: &Dim| match dim {
-        Dim::Fixed(extent) => Extent::DimValue(*extent as i64),
-        Dim::Symbol(name) => Extent::DimParam(name.clone()),
+        Dim::Fixed(extent) => dimension::Value::DimValue(*extent as i64),
+        Dim::Symbol(name) => dimension::Value::DimParam(name.clone()),
     };
-    let dim = spec.dims.iter().map(|dim| DimensionProto { value: Some(extent(dim)) }).collect();
-    let tensor_type = TensorTypeProto { elem_type: Some(element.number()), shape: Some(TensorShapeProto { dim }) };
-    ValueInfoProto { name: Some(spec.name.clone()), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+    let dim = spec.dims.iter().map(|dim| Dimension { value: Some(extent(dim)) }).collect();
+    let tensor = type_proto::Tensor { elem_type: Some(element.into()), shape: Some(TensorShapeProto { dim }) };
+    let value = type_proto::Value::TensorType(tensor);
+    ValueInfoProto { name: Some(spec.name.clone()), r#type: Some(TypeProto { value: Some(value) }) }
 }

@@ -1,13 +1,14 @@
 //! Runs exported graphs in ONNX Runtime: the only file of the trainer that names `ort`.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use ort::environment::Environment;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Shape, TensorRef};
+use personaroute_host::installed;
 
 /// ONNX Runtime allows one environment in the life of a process.
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
@@ -43,7 +44,7 @@ impl Graph {
         Self::load(&bytes).with_context(|| format!("open {}", path.display()))
     }
 
-    /// Opens a graph from the content of its file; `ORT_DYLIB_PATH` names the runtime's library.
+    /// Opens a graph from the content of its file; `ORT_DYLIB_PATH` names the runtime's library, else the one of the installed tree is used.
     pub fn load(bytes: &[u8]) -> Result<Self> {
         let environment = environment()?;
         let build = || -> ort::Result<Session> {
@@ -74,9 +75,11 @@ fn environment() -> Result<Environment> {
     if let Some(environment) = &*made {
         return Ok(environment.clone());
     }
-    let library = env::var_os("ORT_DYLIB_PATH")
-        .context("ORT_DYLIB_PATH does not name libonnxruntime.so; `cargo xtask setup` fetches it")?;
-    let name = library.to_string_lossy();
+    let named = env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
+    let library = named
+        .or_else(|| installed::part(installed::ONNXRUNTIME))
+        .context("ORT_DYLIB_PATH does not name libonnxruntime.so, and none is installed beside this program")?;
+    let name = library.display();
     let builder = ort::init_from(&library).map_err(|error| anyhow::anyhow!("load {name}: {error}"))?;
     let built = builder.with_name("personaroute-train").with_telemetry(false).build();
     let environment = built.map_err(|error| anyhow::anyhow!("start {name}: {error}"))?;

@@ -3,6 +3,7 @@
 //! An interruption never leaves a partial component: complete wheels are kept for the next attempt, and a component's folder
 //! appears by one rename after every checksum matches.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use crate::process;
 
 /// The Python version of the wheels, whatever version runs here: only the libraries inside are used.
 const WHEEL_PYTHON: &str = "3.11";
+
+/// Folder of the licences in a component's folder.
+const LICENCES: &str = "licences";
 
 /// Returns the component's folder, and installs the component first if it is missing.
 pub(crate) fn ensure(components: &Path, component: &Component) -> Result<PathBuf> {
@@ -31,7 +35,8 @@ pub(crate) fn ensure(components: &Path, component: &Component) -> Result<PathBuf
     let mut wheels = Vec::new();
     for wheel in &component.wheels {
         let file = fetch(&python, &downloads, wheel).with_context(|| format!("fetching {}", component.what))?;
-        unpack(&python, &file, &staging, wheel).with_context(|| format!("unpacking {}", component.what))?;
+        unpack(&python, &file, &staging, &wheel.take).with_context(|| format!("unpacking {}", component.what))?;
+        unpack_licences(&python, &file, &staging, wheel)?;
         wheels.push(file);
     }
     for (name, text) in &component.write {
@@ -46,6 +51,23 @@ pub(crate) fn ensure(components: &Path, component: &Component) -> Result<PathBuf
     }
     eprintln!("setup: {} is ready in {}", component.what, folder.display());
     Ok(folder)
+}
+
+/// Returns the folder of the component's licences. A component that was fetched before licences were kept gets its own now.
+pub(crate) fn licences(components: &Path, component: &Component) -> Result<PathBuf> {
+    let folder = components.join(&component.folder);
+    let downloads = components.join("download");
+    for wheel in &component.wheels {
+        if wheel.licences.values().all(|name| folder.join(LICENCES).join(name).is_file()) {
+            continue;
+        }
+        let python = Python::find()?;
+        fs::create_dir_all(&downloads).with_context(|| downloads.display().to_string())?;
+        let file = fetch(&python, &downloads, wheel).with_context(|| format!("the licences of {}", component.what))?;
+        unpack_licences(&python, &file, &folder, wheel)?;
+        fs::remove_file(&file).with_context(|| file.display().to_string())?;
+    }
+    Ok(folder.join(LICENCES))
 }
 
 /// Returns the wheel's file, downloaded unless a whole one is there.
@@ -88,10 +110,17 @@ fn find(downloads: &Path, wheel: &Wheel) -> Option<PathBuf> {
     })
 }
 
-fn unpack(python: &Python, file: &Path, staging: &Path, wheel: &Wheel) -> Result<()> {
+fn unpack_licences(python: &Python, file: &Path, folder: &Path, wheel: &Wheel) -> Result<()> {
+    if wheel.licences.is_empty() {
+        return Ok(());
+    }
+    unpack(python, file, &folder.join(LICENCES), &wheel.licences).context("unpacking licences")
+}
+
+fn unpack(python: &Python, file: &Path, staging: &Path, members: &BTreeMap<String, String>) -> Result<()> {
     let mut command = python.command();
     command.args(["-c", include_str!("extract.py")]).arg(file).arg(staging);
-    for (from, to) in &wheel.take {
+    for (from, to) in members {
         command.args([from, to]);
     }
     process::capture(&mut command, "unpacking a wheel").map(|_| ())

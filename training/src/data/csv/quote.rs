@@ -57,6 +57,12 @@ impl QuoteCheck {
             }
             (self.before, self.state, rest) = (self.breaks, State::FieldStart, record);
         }
+        if let Some(state) = self.after_bare(rest) {
+            // A line break outside quotes ends the record.
+            self.breaks += u64::from(rest.ends_with(b"\n"));
+            self.state = state;
+            return Ok(());
+        }
         self.breaks += breaks(rest);
         while let Some((&first, others)) = rest.split_first() {
             rest = match self.state {
@@ -78,6 +84,17 @@ impl QuoteCheck {
             };
         }
         Ok(())
+    }
+
+    /// Returns the state behind bytes without quotes, which most records are: one search instead of one a field. Nothing where
+    /// a quote counts.
+    fn after_bare(&self, bytes: &[u8]) -> Option<State> {
+        let is_bare = matches!(self.state, State::FieldStart | State::Bare) && memchr(b'"', bytes).is_none();
+        match bytes.last() {
+            Some(b',') if is_bare => Some(State::FieldStart),
+            Some(_) if is_bare => Some(State::Bare),
+            _ => None,
+        }
     }
 
     /// Skips to the byte behind the next `end`, which leads to another state.

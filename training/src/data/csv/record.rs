@@ -32,15 +32,22 @@ impl<'a> Record<'a> {
 
     /// Returns a field as a finite number.
     pub fn number(&self, column: usize) -> Result<f64, DataError> {
-        let text = self.text(column)?;
-        let number = fast_float2::parse(text.trim()).ok().filter(|number: &f64| number.is_finite());
-        number.ok_or_else(|| self.location(Some(column)).error("a finite number", format!("`{text}`")))
+        let bytes = self.bytes(column);
+        let number = fast_float2::parse(bytes.trim_ascii()).ok().filter(|number: &f64| number.is_finite());
+        number.ok_or_else(|| self.unlike(column, "a finite number"))
     }
 
     /// Returns a field as a whole number.
     pub fn whole(&self, column: usize) -> Result<u64, DataError> {
-        let text = self.text(column)?;
-        text.trim().parse().map_err(|_| self.location(Some(column)).error("a whole number", format!("`{text}`")))
+        let number = std::str::from_utf8(self.bytes(column)).ok().and_then(|text| text.trim().parse().ok());
+        number.ok_or_else(|| self.unlike(column, "a whole number"))
+    }
+
+    /// Returns the error of a field that is something else.
+    #[cold]
+    fn unlike(&self, column: usize, expected: &str) -> DataError {
+        let found = String::from_utf8_lossy(self.bytes(column));
+        self.location(Some(column)).error(expected, format!("`{found}`"))
     }
 
     /// Returns the location of a field, or of the record.

@@ -15,7 +15,7 @@ use ort::{
     },
 };
 
-use crate::{OpenError, Provider};
+use crate::{OpenError, Provider, installed};
 
 /// ONNX Runtime allows one environment per process: the first router creates it and all routers share it.
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
@@ -45,7 +45,7 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// Loads the library at `path`, or the one that `ORT_DYLIB_PATH` names.
+    /// Loads the library at `path`, else the one that `ORT_DYLIB_PATH` names, else the one of the installed tree.
     pub(crate) fn load(path: Option<&Path>, provider: Provider) -> Result<Self, OpenError> {
         check_compiled(provider)?;
         let path = library(path)?;
@@ -124,13 +124,12 @@ fn check_compiled(provider: Provider) -> Result<(), OpenError> {
 }
 
 fn library(path: Option<&Path>) -> Result<PathBuf, OpenError> {
-    let named = match path {
-        Some(path) => path.to_owned(),
-        None => env::var_os("ORT_DYLIB_PATH").map(PathBuf::from).ok_or_else(|| {
-            let reason = "onnxruntime: no library is named: set the option or ORT_DYLIB_PATH to libonnxruntime.so";
-            OpenError::OnnxRuntime(reason.to_owned())
-        })?,
-    };
+    let variable = || env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
+    let named = path.map(Path::to_owned).or_else(variable).or_else(|| installed::part(installed::ONNXRUNTIME));
+    let named = named.ok_or_else(|| {
+        let reason = "onnxruntime: no library is named: set the option or ORT_DYLIB_PATH to libonnxruntime.so";
+        OpenError::OnnxRuntime(reason.to_owned())
+    })?;
     named.canonicalize().map_err(|error| OpenError::OnnxRuntime(format!("onnxruntime: {}: {error}", named.display())))
 }
 
