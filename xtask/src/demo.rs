@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::environment::Environment;
 use crate::setup::Need;
-use crate::{bundle, plugin, process, setup, workspace};
+use crate::{bundle, install, plugin, process, setup, workspace};
 
 /// The configuration that the demo serves, from the root.
 const CONFIGURATION: &str = "configs/demo.yaml";
@@ -30,14 +30,13 @@ pub(crate) fn run() -> Result<()> {
     };
     let environment = setup::ensure(needs)?;
     let plugin = plugin::build()?;
-    let gateway = build(&environment)?;
+    let gateway = build(&environment, &plugin)?;
     let (configuration, listen) = configuration()?;
     let mut examples = Command::new(std::env::current_exe().context("this program's own path")?);
     examples.args(["demo-examples", &listen.to_string()]);
     examples.spawn().context("starting the examples")?;
     let mut serve = Command::new(&gateway);
     environment.give(&mut serve)?;
-    serve.env("PERSONAROUTE_PLUGIN", plugin).env("PERSONAROUTE_BUNDLE", workspace::default_bundle());
     serve.current_dir(workspace::root());
     serve.args(["serve", "--config"]).arg(configuration);
     let error = serve.exec();
@@ -51,23 +50,16 @@ pub(crate) fn examples(listen: &str) -> Result<()> {
     example::show(listen)
 }
 
-/// Builds the gateway with a profile that is nearly as fast as the release.
-fn build(environment: &Environment) -> Result<PathBuf> {
+/// Builds the gateway as it would be installed.
+fn build(environment: &Environment, plugin: &Path) -> Result<PathBuf> {
     eprintln!("demo: building the gateway (the first time takes some minutes)");
     let mut cargo = process::cargo();
     environment.give(&mut cargo)?;
-    cargo.args([
-        "build",
-        "--profile",
-        "demo",
-        "--locked",
-        "--package",
-        "personaroute-gateway",
-        "--bin",
-        "personaroute",
-    ]);
+    install::embed(&mut cargo, plugin, &workspace::default_bundle());
+    cargo.args(["build", "--profile", install::PROFILE, "--locked"]);
+    cargo.args(["--package", "personaroute-gateway", "--bin", "personaroute"]);
     process::run(&mut cargo, "building the gateway")?;
-    Ok(workspace::target()?.join("demo/personaroute"))
+    Ok(workspace::target()?.join(install::PROFILE).join("personaroute"))
 }
 
 /// Returns the configuration to serve and its address. If a port is in use, this is a copy with a free one.

@@ -27,7 +27,7 @@ use crate::setup::Need;
 use crate::{bundle, plugin, process, setup, workspace};
 
 /// The profile of what is installed.
-const PROFILE: &str = "dist";
+pub(crate) const PROFILE: &str = "dist";
 /// Folder of what the programs load; `plugin/host` looks there, and `training/build.rs` makes the loader look there.
 const LIBRARIES: &str = "lib/personaroute";
 const CONFIGURATIONS: &[&str] = &["demo.yaml", "gateway.yaml", "gateway.schema.json"];
@@ -71,7 +71,7 @@ fn build(options: &Options, environment: &Environment, plugin: &Path) -> Result<
     eprintln!("install: building (the first time takes many minutes)");
     let mut cargo = process::cargo();
     environment.give(&mut cargo)?;
-    cargo.env("PERSONAROUTE_EMBED_PLUGIN", plugin).env("PERSONAROUTE_EMBED_BUNDLE", &options.bundle);
+    embed(&mut cargo, plugin, &options.bundle);
     cargo.env("PERSONAROUTE_COMMIT", process::commit());
     cargo.args(["build", "--profile", PROFILE, "--locked", "--bins"]);
     cargo.args(["--package", "personaroute-gateway", "--package", "personaroute-pages"]);
@@ -81,6 +81,11 @@ fn build(options: &Options, environment: &Environment, plugin: &Path) -> Result<
     };
     process::run(&mut cargo, "building the programs")?;
     Ok(workspace::target()?.join(PROFILE))
+}
+
+/// Makes a build embed the plugin and a bundle in the gateway.
+pub(crate) fn embed(cargo: &mut Command, plugin: &Path, bundle: &Path) {
+    cargo.env("PERSONAROUTE_EMBED_PLUGIN", plugin).env("PERSONAROUTE_EMBED_BUNDLE", bundle);
 }
 
 /// Fails when the embedded bundle is damaged.

@@ -26,11 +26,12 @@ fn main() -> Result<()> {
 }
 
 fn programs() -> Vec<Command> {
-    vec![
+    [
         Gateway::command(),
         #[cfg(feature = "training")]
         Training::command(),
     ]
+    .into()
 }
 
 /// Writes all pages of one program below `prefix`.

@@ -71,8 +71,8 @@ impl Hub {
     pub(super) fn save(&self, remote: &Remote, target: &Path, arrived: Arrived<'_>) -> Result<()> {
         let path = self.partial.join(remote.file_name());
         fs::create_dir_all(&self.partial).with_context(|| self.partial.display().to_string())?;
-        let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
-        let mut file = options.with_context(|| path.display().to_string())?;
+        let opened = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = opened.with_context(|| path.display().to_string())?;
         file.try_lock().with_context(|| format!("another download writes {}", path.display()))?;
         self.fetch(remote, &mut file, arrived)?;
         if let Err(error) = check(&mut file, remote) {
