@@ -36,6 +36,8 @@ mod stickiness;
 mod reloading;
 mod overload;
 mod tls;
+mod tls_upstreams;
+mod chaos;
 mod admin_token;
 mod hedging;
 mod slow_clients;
