@@ -20,6 +20,7 @@ pub mod resilience;
 pub mod upstream;
 pub mod model;
 pub mod auth;
+pub mod cors;
 pub mod state;
 pub mod tls;
 pub mod log;
@@ -35,6 +36,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 pub use self::{
     auth::{Auth, Budget, Key, Period, Quota},
+    cors::Cors,
     error::{Error, Fault, Rejection},
     limits::{Limits, Timeouts},
     load::{Loaded, load, parse},
@@ -48,7 +50,7 @@ pub use self::{
     state::{Login, Node, SharedStore, State, Topology},
     tls::{ClientCertificate, Tls},
     traces::{Sampling, Traces},
-    upstream::{Kind, OutputLimit, Upstream},
+    upstream::{Kind, OutputLimit, ResponsesApi, Upstream},
 };
 
 /// A configuration that was checked as a whole.
@@ -66,6 +68,8 @@ pub struct Config {
     pub files: file_stamp::FileStamps,
     /// Who may call.
     pub auth: Auth,
+    /// Which pages of other origins may call; none if none may.
+    pub cors: Option<Cors>,
     /// Where spending is kept.
     pub state: State,
     /// Sizes and counts.

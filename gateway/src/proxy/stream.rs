@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use self::usage_parser::UsageParser;
 use super::{
     attempt::UpstreamResponse, endpoint_guard::EndpointGuard, error_response, headers, request_log::RequestLog,
+    response_recorder::ResponseRecorder,
 };
 use crate::{
     api::{
@@ -30,6 +31,7 @@ use crate::{
 /// Returns a response that relays `response` until `deadline`, or until no frame arrives within the idle timeout.
 pub(super) fn relay(
     response: UpstreamResponse,
+    recorder: Option<Box<ResponseRecorder>>,
     wire: Wire,
     deadline: std::time::Instant,
     config: &Config,
@@ -55,6 +57,7 @@ pub(super) fn relay(
             last_frame: Instant::now(),
             timer: None,
         },
+        recorder,
         state: State::Streaming,
         guard,
         log,
@@ -76,6 +79,8 @@ struct RelayBody {
     /// For event streams: holds back incomplete events.
     splitter: Option<Splitter>,
     parser: UsageParser,
+    /// For responses that later requests may refer to.
+    recorder: Option<Box<ResponseRecorder>>,
     deadlines: Deadlines,
     state: State,
     guard: EndpointGuard,
@@ -225,6 +230,9 @@ impl RelayBody {
             None => data,
         };
         self.parser.read(&whole);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.read(&whole);
+        }
         self.finish_if_complete();
         Some(Ok(Frame::data(whole)))
     }
@@ -234,9 +242,15 @@ impl RelayBody {
         let rest = self.splitter.as_mut().and_then(Splitter::finish);
         if let Some(rest) = &rest {
             self.parser.read(rest);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.read(rest);
+            }
         }
         if !self.parser.is_complete() {
             return self.fail("the upstream ended its stream before the response was complete");
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.finish();
         }
         self.state = State::Ended;
         self.record_usage();
