@@ -8,6 +8,7 @@ mod clients;
 mod demo;
 mod document;
 mod schema;
+mod tables;
 mod deploy;
 mod checking;
 mod host;

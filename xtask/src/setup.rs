@@ -4,6 +4,7 @@ mod component;
 mod debian;
 pub(crate) mod guest;
 mod lock;
+mod node;
 mod python;
 
 use std::fs::{self, File};
@@ -30,6 +31,8 @@ pub(crate) enum Need {
     Training,
     /// The official clients and the ONNX checker, for the tests.
     Python,
+    /// The official clients for JavaScript, for the tests.
+    Node,
     /// A Redis server, for the tests of budgets that gateways share.
     Store,
     /// cargo-nextest, which runs the tests.
@@ -39,8 +42,16 @@ pub(crate) enum Need {
 }
 
 /// Everything there is to set up.
-pub(crate) const ALL: &[Need] =
-    &[Need::OnnxRuntime, Need::Encoder, Need::Training, Need::Python, Need::Store, Need::Nextest, Need::Deny];
+pub(crate) const ALL: &[Need] = &[
+    Need::OnnxRuntime,
+    Need::Encoder,
+    Need::Training,
+    Need::Python,
+    Need::Node,
+    Need::Store,
+    Need::Nextest,
+    Need::Deny,
+];
 
 /// Sets up what is needed and returns where it is. A second call finds everything and says nothing.
 pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
@@ -58,6 +69,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
             Need::Encoder => environment.encoder = Some(fetched(&lock, "encoder")?),
             Need::Training => environment.libtorch = Some(libtorch(&lock)?),
             Need::Python => environment.python = Some(python::environment(&components)?),
+            Need::Node => environment.node = node::packages(&components)?,
             Need::Store => store()?,
             Need::Nextest => environment.nextest = Some(tool(&lock, "cargo-nextest")?),
             Need::Deny => environment.deny = Some(tool(&lock, "cargo-deny")?),
