@@ -45,7 +45,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use self::{
     boxed::boxed, read::ParsedRequest, request_log::RequestLog, response_memory::ResponseMemory,
-    response_recorder::ResponseRecorder, sessions::Sessions, spans::Spans,
+    response_recorder::ResponseRecorder, sessions::Sessions, spans::Spans, stream::Relayed,
 };
 pub use self::{
     error::Error, host_check::targets_loopback, identify::Fingerprint, request_body::RequestBody, snapshot::Snapshot,
@@ -187,7 +187,7 @@ impl Proxy {
             tokio::time::timeout_at(deadline.into(), phases).await.unwrap_or(Err(Error::Timeout))
         };
         match sent {
-            Ok((response, recorder)) => stream::relay(response, recorder, wire, deadline, &snapshot.config, log),
+            Ok((response, relayed)) => stream::relay(response, relayed, wire, deadline, &snapshot.config, log),
             Err(error) => error_response::build(&error, Some(wire), Some(log)),
         }
     }
@@ -200,7 +200,7 @@ impl Proxy {
         parts: &Parts,
         body: B,
         log: &mut RequestLog,
-    ) -> Result<(attempt::UpstreamResponse, Option<Box<ResponseRecorder>>), Error> {
+    ) -> Result<(attempt::UpstreamResponse, Relayed), Error> {
         log.hold_permit(self.permit()?);
         let mut request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
         if !request.facts.references.is_empty() {
@@ -220,7 +220,7 @@ impl Proxy {
             self.sessions.record(decide::session(&self.sessions, &request), llm, Instant::now());
         }
         let recorder = self.recorder(snapshot, &request, &response);
-        Ok((response, recorder))
+        Ok((response, Relayed { recorder, choices: request.facts.choices.unwrap_or(1) }))
     }
 
     /// Returns the recorder of a response that later requests may refer to.

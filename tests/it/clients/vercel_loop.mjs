@@ -5,6 +5,9 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 
+// Warnings would be printed between the results.
+globalThis.AI_SDK_LOG_WARNINGS = false;
+
 const baseURL = process.argv[2];
 const openai = createOpenAI({ baseURL, apiKey: "any" });
 const anthropic = createAnthropic({ baseURL, apiKey: "any" });
