@@ -147,7 +147,9 @@ mod tests {
             Wire::Messages => {
                 json!({"model": "auto", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]})
             }
-            _ => json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]}),
+            Wire::Chat | Wire::Completions | Wire::Embeddings => {
+                json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]})
+            }
         };
         let example: Value = serde_json::from_str(example).unwrap();
         request.as_object_mut().unwrap().extend(example.as_object().unwrap().clone());

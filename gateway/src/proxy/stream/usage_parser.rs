@@ -62,7 +62,7 @@ impl Choices {
         match end {
             StreamEnd::Possible if has_open => StreamEnd::NotReached,
             StreamEnd::Final if self.is_cut_short => StreamEnd::NotReached,
-            end => end,
+            StreamEnd::NotReached | StreamEnd::Possible | StreamEnd::Final => end,
         }
     }
 }
@@ -285,7 +285,7 @@ mod tests {
         let done = Bytes::from_static(b"data: [DONE]\n\n");
         let half = [chunk(0, "null"), chunk(1, "null"), chunk(0, "\"stop\"")];
         assert_eq!(read(&half), (false, false, false));
-        assert_eq!(read(&[&half[..], &[done.clone()]].concat()), (false, false, true));
+        assert_eq!(read(&[&half[..], std::slice::from_ref(&done)].concat()), (false, false, true));
         let whole = [&half[..], &[chunk(1, "\"length\"")]].concat();
         assert_eq!(read(&whole), (true, false, false));
         assert_eq!(read(&[&whole[..], &[done]].concat()), (true, true, false));

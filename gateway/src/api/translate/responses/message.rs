@@ -148,11 +148,7 @@ impl MessageReader {
     /// Starts a block, with the content that it may already have; `input` is the input of a tool call as it is written.
     fn start_block(&mut self, block: &Value, input: &str) {
         match text(block, "type") {
-            "text" => {
-                if !text(block, "text").is_empty() {
-                    self.output.text(text(block, "text"));
-                }
-            }
+            "text" if !text(block, "text").is_empty() => self.output.text(text(block, "text")),
             "tool_use" => {
                 let id = tool_id::to_openai(text(block, "id"));
                 self.output.call(&id, self.names.original(text(block, "name")));

@@ -150,7 +150,7 @@ pub(super) fn heard(wire: Wire, body: &str) -> Heard {
     match wire {
         Wire::Messages => message(&body["content"], &body["stop_reason"], &body["usage"]),
         Wire::Responses => response(&body),
-        _ => {
+        Wire::Chat | Wire::Completions | Wire::Embeddings => {
             let choice = &body["choices"][0];
             chat(&choice["message"], &choice["finish_reason"], &body["usage"])
         }
@@ -168,7 +168,7 @@ pub(super) fn heard_stream(wire: Wire, text: &str) -> Heard {
             assert!(["response.completed", "response.incomplete"].iter().any(|kind| last["type"] == *kind), "{last}");
             response(&last["response"])
         }
-        _ => chat_stream(&events),
+        Wire::Chat | Wire::Completions | Wire::Embeddings => chat_stream(&events),
     }
 }
 

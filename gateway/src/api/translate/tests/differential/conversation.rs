@@ -82,7 +82,7 @@ impl Conversation {
         match wire {
             Wire::Messages => self.messages(),
             Wire::Responses => self.responses(),
-            _ => self.chat(),
+            Wire::Chat | Wire::Completions | Wire::Embeddings => self.chat(),
         }
     }
 
@@ -211,9 +211,10 @@ fn read_message(message: &Value, said: &mut Vec<Said>) {
 
 fn read_turn(turn: &Value, said: &mut Vec<Said>) {
     let is_user = turn["role"] == "user";
-    let blocks = match &turn["content"] {
-        Value::String(text) => vec![json!({"type": "text", "text": text})],
-        blocks => blocks.as_array().unwrap().clone(),
+    let content = &turn["content"];
+    let blocks = match content.as_str() {
+        Some(text) => vec![json!({"type": "text", "text": text})],
+        None => content.as_array().unwrap().clone(),
     };
     for block in blocks {
         said.push(match block["type"].as_str().unwrap() {
@@ -239,6 +240,6 @@ fn text(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
-        _ => String::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
     }
 }
