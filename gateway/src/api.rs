@@ -21,7 +21,7 @@ pub mod usage;
 
 pub use self::{
     error::{ErrorBody, Invalid},
-    facts::{Facts, LastMessage},
+    facts::{Facts, LastMessage, Reference},
     fields::{Document, Fields},
     overrides::Overrides,
     usage::Usage,

@@ -21,6 +21,7 @@ pub mod client_tls;
 pub mod upstream;
 pub mod model;
 pub mod auth;
+pub mod cors;
 pub mod state;
 pub mod tls;
 pub mod log;
@@ -36,7 +37,11 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 pub use self::{
     auth::{Auth, Budget, Key, Period, Quota},
+<<<<<<< HEAD
     client_tls::ClientTls,
+=======
+    cors::Cors,
+>>>>>>> grammar
     error::{Error, Fault, Rejection},
     limits::{Limits, Timeouts},
     load::{Loaded, load, parse},
@@ -50,7 +55,7 @@ pub use self::{
     state::{Login, Node, SharedStore, State, Topology},
     tls::{ClientCertificate, Tls},
     traces::{Sampling, Traces},
-    upstream::{Kind, OutputLimit, Upstream},
+    upstream::{Kind, OutputLimit, ResponsesApi, Upstream},
 };
 
 /// A configuration that was checked as a whole.
@@ -68,6 +73,8 @@ pub struct Config {
     pub files: file_stamp::FileStamps,
     /// Who may call.
     pub auth: Auth,
+    /// Which pages of other origins may call; none if none may.
+    pub cors: Option<Cors>,
     /// Where spending is kept.
     pub state: State,
     /// Sizes and counts.

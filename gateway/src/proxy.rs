@@ -4,10 +4,13 @@ pub mod snapshot;
 mod request_body;
 mod boxed;
 mod host_check;
+mod cors;
 mod identify;
 mod read;
 mod admit;
 mod sessions;
+mod response_memory;
+mod response_recorder;
 mod log_excerpt;
 mod decide;
 mod headers;
@@ -17,7 +20,7 @@ mod endpoint_guard;
 mod attempt;
 mod first_event;
 mod upstream_call;
-mod failure_table;
+pub mod failure_table;
 mod passive_health;
 mod send;
 mod stream;
@@ -40,12 +43,15 @@ use arc_swap::ArcSwap;
 use http::{Method, Request, Response, request::Parts};
 use tokio::sync::{Notify, Semaphore};
 
-use self::{boxed::boxed, read::ParsedRequest, request_log::RequestLog, sessions::Sessions, spans::Spans};
+use self::{
+    boxed::boxed, read::ParsedRequest, request_log::RequestLog, response_memory::ResponseMemory,
+    response_recorder::ResponseRecorder, sessions::Sessions, spans::Spans, stream::Relayed,
+};
 pub use self::{
     error::Error, host_check::targets_loopback, identify::Fingerprint, request_body::RequestBody, snapshot::Snapshot,
 };
 use crate::{
-    api::Wire,
+    api::{Wire, sse},
     state::Ledger,
     telemetry::{Health, Metrics, Tracer, UserIds},
     upstream::Body,
@@ -60,6 +66,7 @@ pub struct Proxy {
     /// Survives reloads, so that a new configuration resets no limit.
     ledger: Arc<Ledger>,
     sessions: Sessions,
+    responses: Arc<ResponseMemory>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     tracer: Option<Arc<Tracer>>,
@@ -78,12 +85,14 @@ impl Proxy {
     ) -> Self {
         let permits = Arc::new(Semaphore::new(snapshot.config.limits.requests));
         let sessions = Sessions::default();
+        let responses = Arc::new(ResponseMemory::new(&snapshot.config.limits));
         Self {
             live: ArcSwap::new(snapshot),
             replaced: Notify::new(),
             permits,
             ledger,
             sessions,
+            responses,
             metrics,
             health,
             tracer: None,
@@ -101,27 +110,44 @@ impl Proxy {
     pub async fn handle<B: RequestBody>(&self, request: Request<B>) -> Response<Body> {
         let snapshot = self.live.load_full();
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path();
         if let Err(error) = host_check::check(&snapshot.config.auth, &parts) {
-            return error_response::build(&error, Wire::of(path), None);
+            return error_response::build(&error, Wire::of(parts.uri.path()), None);
         }
+        if snapshot.config.cors.is_none() {
+            return self.answer(snapshot, &parts, body).await;
+        }
+        let kept = Arc::clone(&snapshot);
+        let config = &kept.config;
+        if let Some(response) = config.cors.as_ref().and_then(|cors| cors::preflight(cors, &parts)) {
+            return response;
+        }
+        let mut response = self.answer(snapshot, &parts, body).await;
+        if let Some(cors) = &config.cors {
+            cors::expose(cors, &parts.headers, response.headers_mut());
+        }
+        response
+    }
+
+    /// Returns the response to a request that may be served.
+    async fn answer<B: RequestBody>(&self, snapshot: Arc<Snapshot>, parts: &Parts, body: B) -> Response<Body> {
+        let path = parts.uri.path();
         if let Some(wire) = Wire::of(path) {
             return match parts.method {
-                Method::POST => boxed(|| self.forward(snapshot, wire, &parts, body)).await,
+                Method::POST => boxed(|| self.forward(snapshot, wire, parts, body)).await,
                 _ => error_response::build(&Error::Method { allowed: "POST" }, Some(wire), None),
             };
         }
         if path == "/v1/messages/count_tokens" {
             let counted = match parts.method {
-                Method::POST => Box::pin(self.count_tokens(&snapshot, &parts, body)).await,
+                Method::POST => Box::pin(self.count_tokens(&snapshot, parts, body)).await,
                 _ => Err(Error::Method { allowed: "POST" }),
             };
             return counted.unwrap_or_else(|error| error_response::build(&error, Some(Wire::Messages), None));
         }
         let response = match (&parts.method, path) {
-            (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, &parts, body)).await,
+            (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, parts, body)).await,
             (_, "/v1/route") => Err(Error::Method { allowed: "POST" }),
-            (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, &parts),
+            (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, parts),
             (_, path) if local::serves(path) => Err(Error::Method { allowed: "GET, HEAD" }),
             _ => Err(Error::UnknownPath),
         };
@@ -166,7 +192,7 @@ impl Proxy {
             tokio::time::timeout_at(deadline.into(), phases).await.unwrap_or(Err(Error::Timeout))
         };
         match sent {
-            Ok(response) => stream::relay(response, wire, deadline, &snapshot.config, log),
+            Ok((response, relayed)) => stream::relay(response, relayed, wire, deadline, &snapshot.config, log),
             Err(error) => error_response::build(&error, Some(wire), Some(log)),
         }
     }
@@ -179,10 +205,18 @@ impl Proxy {
         parts: &Parts,
         body: B,
         log: &mut RequestLog,
-    ) -> Result<attempt::UpstreamResponse, Error> {
+    ) -> Result<(attempt::UpstreamResponse, Relayed), Error> {
         log.hold_permit(self.permit()?);
+<<<<<<< HEAD
         let request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
         log.record_request(&request);
+=======
+        let mut request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
+        if !request.facts.references.is_empty() {
+            request.resolve_references(&self.responses, snapshot)?;
+        }
+        log.record_request(&request, &self.user_ids);
+>>>>>>> grammar
         let lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &request)?;
         let started = Instant::now();
         let mut plan = decide::decide(snapshot, &self.sessions, &request).await?;
@@ -195,7 +229,24 @@ impl Proxy {
         if let (Some(_), Some(llm)) = (&plan.virtual_model, log.answering_llm()) {
             self.sessions.record(decide::session(&self.sessions, &request), llm, Instant::now());
         }
-        Ok(response)
+        let recorder = self.recorder(snapshot, &request, &response);
+        Ok((response, Relayed { recorder, choices: request.facts.choices.unwrap_or(1) }))
+    }
+
+    /// Returns the recorder of a response that later requests may refer to.
+    fn recorder(
+        &self,
+        snapshot: &Snapshot,
+        request: &ParsedRequest<'_>,
+        response: &attempt::UpstreamResponse,
+    ) -> Option<Box<ResponseRecorder>> {
+        if request.wire != Wire::Responses || !response.head.status.is_success() {
+            return None;
+        }
+        let is_stream = sse::is_stream(&response.head.headers);
+        let most = snapshot.config.limits.response_buffer;
+        let endpoint = response.guard.endpoint();
+        Some(Box::new(ResponseRecorder::new(&self.responses, request, endpoint, is_stream, most)))
     }
 
     fn permit(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Error> {

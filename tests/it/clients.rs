@@ -3,6 +3,7 @@
 mod openai;
 mod anthropic;
 mod tools;
+mod loops;
 
 use personaroute_harness::upstream::FakeUpstream;
 

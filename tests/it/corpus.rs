@@ -24,6 +24,11 @@ fn bodies_hold() {
 }
 
 #[test]
+fn translations_hold() {
+    hold("translate", personaroute_fuzz::translate::hold);
+}
+
+#[test]
 fn configurations_hold() {
     hold("config", personaroute_fuzz::config::hold);
 }

@@ -45,5 +45,8 @@ mod idle_connections;
 mod messages;
 mod chat_over_anthropic;
 mod messages_over_openai;
+mod responses;
+mod cors;
+mod count_tokens;
 mod traces;
 mod chat_page;

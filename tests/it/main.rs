@@ -9,6 +9,7 @@ mod python;
 mod demo;
 mod document;
 mod schema;
+mod tables;
 mod deploy;
 mod checking;
 mod host;

@@ -15,6 +15,7 @@ pub(crate) struct Environment {
     pub(crate) encoder: Option<PathBuf>,
     pub(crate) libtorch: Option<PathBuf>,
     pub(crate) python: Option<PathBuf>,
+    pub(crate) node: Option<PathBuf>,
     pub(crate) nextest: Option<PathBuf>,
     pub(crate) deny: Option<PathBuf>,
 }
@@ -31,6 +32,7 @@ impl Environment {
         add("ORT_DYLIB_PATH", &self.onnxruntime);
         add("PERSONAROUTE_ENCODER_DIR", &self.encoder);
         add("PERSONAROUTE_PYTHON", &self.python);
+        add("PERSONAROUTE_NODE_PACKAGES", &self.node);
         add("LIBTORCH", &self.libtorch);
         if let Some(libtorch) = &self.libtorch {
             variables.push(("LD_LIBRARY_PATH", library_path(&libtorch.join("lib"))?));

@@ -4,7 +4,12 @@ mod component;
 mod debian;
 pub(crate) mod guest;
 mod lock;
+<<<<<<< HEAD
 pub(crate) mod python;
+=======
+mod node;
+mod python;
+>>>>>>> grammar
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -30,7 +35,13 @@ pub(crate) enum Need {
     Training,
     /// The official API clients and the ONNX checker, for the tests.
     Python,
+<<<<<<< HEAD
     /// A Redis server, for the tests of shared budgets.
+=======
+    /// The official clients for JavaScript, for the tests.
+    Node,
+    /// A Redis server, for the tests of budgets that gateways share.
+>>>>>>> grammar
     Store,
     /// cargo-nextest, which runs the tests.
     Nextest,
@@ -38,9 +49,23 @@ pub(crate) enum Need {
     Deny,
 }
 
+<<<<<<< HEAD
 /// All parts.
 pub(crate) const ALL: &[Need] =
     &[Need::OnnxRuntime, Need::Encoder, Need::Training, Need::Python, Need::Store, Need::Nextest, Need::Deny];
+=======
+/// Everything there is to set up.
+pub(crate) const ALL: &[Need] = &[
+    Need::OnnxRuntime,
+    Need::Encoder,
+    Need::Training,
+    Need::Python,
+    Need::Node,
+    Need::Store,
+    Need::Nextest,
+    Need::Deny,
+];
+>>>>>>> grammar
 
 /// Installs the parts that are needed and missing, and returns their paths. Prints nothing if none is missing.
 pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
@@ -58,6 +83,7 @@ pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {
             Need::Encoder => environment.encoder = Some(fetched(&lock, "encoder")?),
             Need::Training => environment.libtorch = Some(libtorch(&lock)?),
             Need::Python => environment.python = Some(python::environment(&components)?),
+            Need::Node => environment.node = node::packages(&components)?,
             Need::Store => store()?,
             Need::Nextest => environment.nextest = Some(tool(&lock, "cargo-nextest")?),
             Need::Deny => environment.deny = Some(tool(&lock, "cargo-deny")?),

@@ -31,7 +31,7 @@ pub(crate) fn run() -> Result<()> {
     }
     let mut maturin = Command::new(tools.with_file_name("maturin"));
     maturin.current_dir(workspace::root().join(ADAPTER)).env("CARGO_TARGET_DIR", &target);
-    maturin.args(["build", "--profile", "demo", "--locked", "--out"]).arg(&wheels);
+    maturin.args(["build", "--profile", "dist", "--locked", "--out"]).arg(&wheels);
     maturin.arg("--interpreter").arg(&tools);
     process::run(&mut maturin, "building the wheel")?;
     let wheel = only_file(&wheels)?;

@@ -56,12 +56,14 @@ impl ErrorBody {
         }
     }
 
-    /// Returns the event that ends a truncated stream; client libraries report it as an error.
-    pub fn to_event(&self, wire: Wire) -> String {
+    /// Returns the event that ends a truncated stream of `sequence` events; client libraries report it as an error.
+    pub fn to_event(&self, wire: Wire, sequence: u64) -> String {
         match wire {
             Wire::Messages => format!("event: error\ndata: {}\n\n", self.to_json(Some(wire))),
             Wire::Responses => {
-                let event = json!({"type": "error", "code": self.code, "message": self.message, "param": self.param});
+                // The documented fields, and the object by which client libraries tell an error.
+                let event = json!({"type": "error", "sequence_number": sequence, "code": self.code,
+                                   "message": self.message, "param": self.param, "error": self});
                 format!("event: error\ndata: {event}\n\n")
             }
             Wire::Chat | Wire::Completions | Wire::Embeddings => format!("data: {}\n\n", self.to_json(Some(wire))),

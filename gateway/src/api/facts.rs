@@ -28,6 +28,19 @@ pub struct Facts {
     pub stream: bool,
     /// The user field of the format.
     pub user: Option<String>,
+    /// What the request refers to and does not contain.
+    pub references: Vec<Reference>,
+}
+
+/// A reference to what an earlier response made, which perhaps only its maker can read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The field that refers to it.
+    pub param: String,
+    /// Its id; of encrypted reasoning, the content.
+    pub id: String,
+    /// Whether a request to another endpoint than the maker's has no meaning.
+    pub is_required: bool,
 }
 
 /// The author of the last message.

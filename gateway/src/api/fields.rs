@@ -71,6 +71,15 @@ impl<'a> Fields<'a> {
         written + "}"
     }
 
+    /// Returns the object with the JSON text `value` as its field `name`, and without the field `without`.
+    pub fn replaced(&self, name: &str, value: &str, without: &str) -> String {
+        let mut written = format!("{{{}:{value}", serde_json::Value::from(name));
+        for (key, value) in self.0.iter().filter(|(key, _)| key != name && key != without) {
+            written.push_str(&format!(",{}:{}", serde_json::Value::from(&**key), value.get()));
+        }
+        written + "}"
+    }
+
     /// Returns whether `name` is a non-empty array or object.
     pub fn is_filled(&self, name: &str) -> bool {
         self.find(name).is_some_and(|value| {

@@ -3,7 +3,7 @@
 use super::{Facts, Fields, Invalid, Wire, chat, completions, messages, responses};
 
 /// Fields that decide rights, budgets and the kind of response.
-const READ_FIELDS: [&str; 17] = [
+const READ_FIELDS: [&str; 19] = [
     "model",
     "messages",
     "input",
@@ -21,6 +21,8 @@ const READ_FIELDS: [&str; 17] = [
     "system",
     "instructions",
     "previous_response_id",
+    "conversation",
+    "safety_identifier",
 ];
 
 impl Facts {
@@ -45,7 +47,7 @@ impl Facts {
         (facts.max_tokens, facts.is_ambiguous) = (most.number, most.is_ambiguous);
         let asked = fields.upper_bound(&["n", "best_of"]).number.unwrap_or(1).max(1);
         facts.choices = Some(facts.choices.unwrap_or(1).saturating_mul(asked));
-        facts.user = facts.user.or_else(|| fields.string("user"));
+        facts.user = facts.user.or_else(|| fields.string("user")).or_else(|| fields.string("safety_identifier"));
         let read = [Some("tools"), Some("functions"), schema].into_iter().flatten();
         facts.prompt_bytes += read.filter_map(|name| fields.find(name)).map(|value| value.get().len()).sum::<usize>();
         Ok(facts)

@@ -1,7 +1,7 @@
 //! From what is written to what is meant: checks each section, then the rules that take more than one.
 
 use super::{
-    Auth, Breaker, Config, Hedge, Limits, Log, Retry, Router, State, Timeouts, Tls,
+    Auth, Breaker, Config, Cors, Hedge, Limits, Log, Retry, Router, State, Timeouts, Tls,
     auth::{ModelNames, require_client_ca},
     error::{Error, Fault, Rejection},
     file_stamp::FileStamps,
@@ -36,6 +36,7 @@ fn sections(raw: &raw::Config, folder: &Folder<'_>, env: Env<'_>) -> Result<Conf
         admin_token: admin_token.transpose()?,
         files: FileStamps::new(),
         auth: Auth::check(&raw.auth, names)?,
+        cors: raw.cors.as_ref().map(Cors::check).transpose()?,
         state: State::check(&raw.state, folder, env)?,
         limits: Limits::check(&raw.limits)?,
         timeouts: Timeouts::check(&raw.timeouts)?,

@@ -33,6 +33,10 @@ pub struct Limits {
     pub assumed_output: u32,
     /// Most users whose spending is tracked, and most rows of `/usage`.
     pub max_tracked_users: usize,
+    /// Most ids of responses and of their items whose endpoint is remembered.
+    pub response_ids: usize,
+    /// Most bytes of translated responses that are kept.
+    pub stored_responses: usize,
 }
 
 /// How long each phase may take; the keys of the file have the same names.
@@ -81,6 +85,8 @@ impl Limits {
             user_chars: count("limits.user_chars", &raw.user_chars)?,
             assumed_output: raw.assumed_output,
             max_tracked_users: count("limits.max_tracked_users", &raw.max_tracked_users)?,
+            response_ids: count("limits.response_ids", &raw.response_ids)?,
+            stored_responses: bytes("limits.stored_responses", &raw.stored_responses)?,
         })
     }
 }

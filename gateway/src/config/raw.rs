@@ -1,6 +1,7 @@
 //! What is written in the file, with the defaults filled in and the position of each value that can be refused.
 
 mod auth;
+mod cors;
 mod hints;
 mod limits;
 mod models;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     auth::{Auth, AuthMode, Budget, Key, Quota},
+    cors::Cors,
     limits::{Limits, Timeouts},
     models::{Constraints, Model, Stickiness, VirtualModel},
     resilience::{Breaker, Hedge, Probe, Retry},
@@ -28,7 +30,7 @@ pub use self::{
     state::{SharedStore, State, Urls},
     telemetry::{Log, LogFormat, Traces, UserIds},
     tls::{ClientCertificate, Tls},
-    upstream::{HIDDEN, HeaderText, Kind, OutputLimit, Upstream},
+    upstream::{HIDDEN, HeaderText, Kind, OutputLimit, ResponsesApi, Upstream},
 };
 use super::located::Located;
 
@@ -71,6 +73,9 @@ pub struct Config {
     pub virtual_models: Vec<VirtualModel>,
     #[serde(default)]
     pub auth: Auth,
+    /// Without this section no page of another origin may call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     #[serde(default)]
     pub state: State,
     #[serde(default)]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use http::Uri;
 
-pub use super::raw::{Kind, OutputLimit};
+pub use super::raw::{Kind, OutputLimit, ResponsesApi};
 use super::{
     ClientTls, Probe,
     error::{Fault, Rejection},
@@ -35,6 +35,8 @@ pub struct Upstream {
     pub health: Option<Probe>,
     /// The field that limits the output of requests that are translated for it.
     pub output_limit: OutputLimit,
+    /// How it serves `/v1/responses`, if its kind is `openai`.
+    pub responses: ResponsesApi,
     /// Pause between the chunks of a simulated response.
     pub chunk_delay: Duration,
 }
@@ -77,6 +79,7 @@ impl Upstream {
             headers: header::check("headers", &raw.headers, env)?,
             health: raw.health.as_ref().map(Probe::check).transpose()?,
             output_limit: raw.output_limit,
+            responses: raw.responses,
             chunk_delay: raw.chunk_delay.0,
         })
     }

@@ -39,6 +39,8 @@ pub enum ExclusionReason {
     Wire,
     /// Its upstreams speak the other format, in which a part of the request cannot be expressed.
     Untranslatable,
+    /// The request refers to what another endpoint made.
+    OtherEndpoint,
 }
 
 impl ExclusionReason {
@@ -56,6 +58,7 @@ impl ExclusionReason {
             Self::Region => "region",
             Self::Wire => "wire_format",
             Self::Untranslatable => "untranslatable",
+            Self::OtherEndpoint => "other_endpoint",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The decide phase: gathers the facts, calls the router, and builds the plan with `crate::decide`.
 
-use std::{sync::Arc, time::Instant};
+use std::{cell::OnceCell, sync::Arc, time::Instant};
 
 use personaroute_host::{Candidate, RouteRequest};
 
@@ -8,11 +8,15 @@ use super::{
     Error, Snapshot,
     log_excerpt::log_excerpt,
     read::ParsedRequest,
+    response_memory::Pin,
     sessions::{SessionId, Sessions},
 };
 use crate::{
-    api::{Facts, Invalid, LastMessage, Wire},
-    decide::{Eligible, ExclusionReason, FallbackReason, ModelSpec, Plan, Policy, candidates::Requirements, eligible},
+    api::{Facts, Invalid, LastMessage, Wire, translate::Format},
+    decide::{
+        Eligible, ExcludedCandidate, ExclusionReason, FallbackReason, ModelSpec, Plan, Policy,
+        candidates::Requirements, eligible,
+    },
     routing::RouteJob,
     upstream::{Endpoint, Protocol},
 };
@@ -30,6 +34,8 @@ pub(super) struct RoutingInput<'a> {
     pub(super) preference: Option<f32>,
     pub(super) only: Option<&'a [String]>,
     pub(super) prompt_tokens: u32,
+    /// The endpoint to which the request belongs.
+    pub(super) pin: Option<&'a Pin>,
 }
 
 /// Decides on a request for a virtual model or an LLM.
@@ -53,10 +59,12 @@ pub(super) async fn decide(
         preference: overrides.preference,
         only: overrides.candidates.as_deref(),
         prompt_tokens: request.facts.prompt_tokens(),
+        pin: request.pin(),
     };
-    let eligible = candidates(snapshot, policy, input, || request.translation().err().cloned())?;
+    let eligible = candidates(snapshot, policy, input, |to| request.translation(to).err().cloned())?;
     let is_candidate = |llm: &Arc<str>| eligible.specs.iter().any(|spec| spec.llm == *llm);
-    let sticky_llm = session.and_then(|id| sessions.llm(id, policy.expiry, Instant::now())).filter(is_candidate);
+    let last_llm = session.and_then(|id| sessions.llm(id, policy.expiry, Instant::now()));
+    let sticky_llm = request.resolved.caller_llm.clone().or(last_llm).filter(is_candidate);
     if request.wire == Wire::Embeddings && eligible.specs.len() > 1 {
         let message = "embeddings of different models are not comparable: name one model";
         return Err(Invalid::new("model", message).into());
@@ -83,17 +91,22 @@ pub(super) fn session(sessions: &Sessions, request: &ParsedRequest<'_>) -> Sessi
 }
 
 /// Returns the candidates that can serve `input`, at least one. `untranslatable` returns why the request cannot be
-/// translated; it is called only if an upstream of the other format is a candidate.
+/// translated into a format; it is called only if an upstream of that format is a candidate.
 pub(super) fn candidates<'a>(
     snapshot: &'a Snapshot,
     policy: &Policy,
     input: RoutingInput<'_>,
-    untranslatable: impl Fn() -> Option<Invalid>,
+    untranslatable: impl Fn(Format) -> Option<Invalid>,
 ) -> Result<Eligible<'a>, Error> {
     let requirements = Requirements { only: input.only, ..requirements(input.facts, input.prompt_tokens) };
+    let refusal = OnceCell::new();
     let format_obstacle = |endpoint: &Endpoint| match endpoint.upstream.protocol(input.wire) {
+        _ if input.pin.is_some_and(|pin| !pin.allows(endpoint, true)) => Some(ExclusionReason::OtherEndpoint),
         Some(Protocol::Native) => None,
-        Some(Protocol::Translated) => untranslatable().map(|_| ExclusionReason::Untranslatable),
+        Some(Protocol::Translated(to)) => untranslatable(to).map(|invalid| {
+            refusal.get_or_init(|| invalid);
+            ExclusionReason::Untranslatable
+        }),
         None => Some(ExclusionReason::Wire),
     };
     let endpoint_spec = |endpoint: &'a Arc<Endpoint>| (&endpoint.spec, format_obstacle(endpoint));
@@ -102,8 +115,15 @@ pub(super) fn candidates<'a>(
     if !eligible.specs.is_empty() {
         return Ok(eligible);
     }
+    if let Some(pin) = input.pin {
+        let is_elsewhere = |reason| matches!(reason, ExclusionReason::OtherEndpoint | ExclusionReason::NotRequested);
+        let is_about_request = |left: &ExcludedCandidate| left.llm == pin.maker.llm && !is_elsewhere(left.reason);
+        if !eligible.excluded.iter().any(is_about_request) {
+            return Err(pin.refusal().into());
+        }
+    }
     let is_untranslatable = eligible.excluded.iter().any(|left| left.reason == ExclusionReason::Untranslatable);
-    match untranslatable().filter(|_| is_untranslatable) {
+    match refusal.into_inner().filter(|_| is_untranslatable) {
         Some(invalid) => Err(invalid.into()),
         None => Err(Error::NoCandidate(eligible.excluded)),
     }
@@ -161,16 +181,26 @@ pub(super) fn plan(
 }
 
 fn concrete(snapshot: &Snapshot, request: &ParsedRequest<'_>) -> Result<Plan, Error> {
-    match snapshot.models.find(&request.model) {
-        Some(llm) => match llm.protocol(request.wire) {
-            Some(Protocol::Native) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.id))),
-            Some(Protocol::Translated) => match request.translation() {
-                Ok(_) => Ok(Plan::concrete(decision_id(), Arc::clone(&llm.id))),
-                Err(invalid) => Err(invalid.clone().into()),
-            },
-            None => Err(Error::WrongFormat(request.model.clone())),
-        },
-        None => Err(Error::UnknownModel(request.model.clone())),
+    let Some(llm) = snapshot.models.find(&request.model) else {
+        return Err(Error::UnknownModel(request.model.clone()));
+    };
+    let mut refusal = None;
+    let is_allowed = |endpoint: &&Arc<Endpoint>| request.pin().is_none_or(|pin| pin.allows(endpoint, false));
+    let allowed = llm.endpoints.iter().filter(is_allowed);
+    for protocol in allowed.filter_map(|endpoint| endpoint.upstream.protocol(request.wire)) {
+        let refused = match protocol {
+            Protocol::Native => None,
+            Protocol::Translated(to) => request.translation(to).err(),
+        };
+        match refused {
+            None => return Ok(Plan::concrete(decision_id(), Arc::clone(&llm.id))),
+            Some(invalid) => refusal = refusal.or(Some(invalid)),
+        }
+    }
+    match (refusal, request.pin()) {
+        (Some(invalid), _) => Err(invalid.clone().into()),
+        (None, Some(pin)) => Err(pin.refusal().into()),
+        (None, None) => Err(Error::WrongFormat(request.model.clone())),
     }
 }
 

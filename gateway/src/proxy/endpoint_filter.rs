@@ -35,6 +35,7 @@ impl<'a> EndpointFilter<'a> {
             endpoint
                 .upstream
                 .protocol(self.request.wire)
+                .filter(|_| self.request.pin().is_none_or(|pin| pin.allows(endpoint, !self.is_named)))
                 .filter(|protocol| can_carry(*protocol, endpoint, self.request))
         };
         let fits = |endpoint: &Endpoint| self.requirements.unmet_by(self.constraints, &endpoint.spec).is_none();
@@ -49,7 +50,8 @@ impl<'a> EndpointFilter<'a> {
 /// Returns whether the request can be sent to `endpoint` as it is, or translated.
 fn can_carry(protocol: Protocol, endpoint: &Endpoint, request: &ParsedRequest<'_>) -> bool {
     match protocol {
-        Protocol::Native => endpoint.upstream.config.kind != Kind::Anthropic || !request.carries_reasoning(),
-        Protocol::Translated => request.translation().is_ok(),
+        // Chats carry no reasoning, and the simulated upstream takes any.
+        Protocol::Native => endpoint.upstream.config.kind == Kind::Simulated || !request.carries_reasoning(),
+        Protocol::Translated(to) => request.translation(to).is_ok(),
     }
 }

@@ -18,6 +18,11 @@ impl EndpointGuard {
         Self { endpoint: Arc::clone(endpoint), in_flight: endpoint.load.start_request() }
     }
 
+    /// Returns the endpoint.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// Records that the response started.
     pub(super) fn response_started(&mut self) {
         self.in_flight.record_first_byte();

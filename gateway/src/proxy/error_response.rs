@@ -36,15 +36,15 @@ pub(super) fn build(error: &Error, wire: Option<Wire>, log: Option<RequestLog>) 
     response
 }
 
-/// Returns the event that ends a stream which the upstream truncated.
-pub(super) fn truncation_event(wire: Wire, message: &'static str) -> String {
+/// Returns the event that ends a stream which the upstream truncated after `sequence` events.
+pub(super) fn truncation_event(wire: Wire, message: &'static str, sequence: u64) -> String {
     let body = ErrorBody {
         message: message.to_owned(),
         kind: "upstream_error",
         param: None,
         code: Some("upstream_stream_truncated"),
     };
-    body.to_event(wire)
+    body.to_event(wire, sequence)
 }
 
 fn error_body(error: &Error, wire: Option<Wire>) -> ErrorBody {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::{api::error_code, config::Config};
+use crate::{api::error_code, config::Config, upstream::Failure};
 
 /// What a response with an error status means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,28 +32,201 @@ pub(super) enum Health {
     Rests(Duration),
 }
 
+/// One row of the table.
+struct Rule {
+    /// The first and the last status.
+    statuses: (u16, u16),
+    applies: Condition,
+    fails_over: FailsOver,
+    /// What it says about the health of the endpoint.
+    blames: Blame,
+}
+
+/// When a row applies, beside its statuses.
+enum Condition {
+    Always,
+    /// The upstream was called with the operator's key, so that other requests will meet the same.
+    OperatorsKey,
+    /// The error object names a limit or a feature of the LLM, which another one may have.
+    AboutTheLlm,
+}
+
+/// Whether the request fails over.
+enum FailsOver {
+    Always,
+    Never,
+    /// If `retry.statuses` lists the status.
+    IfListed,
+}
+
+/// Whose health a row speaks about.
+enum Blame {
+    Nobody,
+    /// The endpoint works.
+    Works,
+    /// One failure of the endpoint, or an open circuit for as long as `retry-after` asks.
+    OneFailure,
+    /// The endpoint's circuit opens for `breaker.cooldown`, or for as long as `retry-after` asks.
+    Rest,
+}
+
+const fn rule(statuses: (u16, u16), applies: Condition, fails_over: FailsOver, blames: Blame) -> Rule {
+    Rule { statuses, applies, fails_over, blames }
+}
+
+/// The table: the first row that applies is the verdict.
+const RULES: [Rule; 9] = [
+    rule((200, 299), Condition::Always, FailsOver::Never, Blame::Works),
+    rule((401, 404), Condition::OperatorsKey, FailsOver::Always, Blame::Rest),
+    rule((408, 408), Condition::Always, FailsOver::Always, Blame::Rest),
+    rule((429, 429), Condition::Always, FailsOver::Always, Blame::Rest),
+    rule((400, 400), Condition::AboutTheLlm, FailsOver::Always, Blame::Nobody),
+    rule((413, 413), Condition::AboutTheLlm, FailsOver::Always, Blame::Nobody),
+    rule((422, 422), Condition::AboutTheLlm, FailsOver::Always, Blame::Nobody),
+    rule((500, 599), Condition::Always, FailsOver::IfListed, Blame::OneFailure),
+    rule((100, 999), Condition::Always, FailsOver::IfListed, Blame::Nobody),
+];
+
 /// Returns the verdict on a response with `status` and, of a client error, the first bytes of its `body`. `has_our_key` is
 /// whether the upstream was called with the operator's key.
 pub(super) fn verdict(status: StatusCode, body: &[u8], has_our_key: bool, config: &Config) -> Verdict {
-    let cooldown = config.breaker.cooldown;
-    let is_retried = config.retry.statuses.contains(&status.as_u16());
-    let (fails_over, health) = match status.as_u16() {
-        200..=299 => (false, Health::Healthy),
-        // The operator's key or account is at fault, which other requests will meet as well.
-        401..=403 if has_our_key => (true, Health::Rests(cooldown)),
-        // The upstream does not know the model.
-        404 if has_our_key => (true, Health::Rests(cooldown)),
-        408 | 429 => (true, Health::Rests(cooldown)),
-        400 | 413 | 422 if is_about_the_llm(body) => (true, Health::Unknown),
-        // A `retry-after` opens the circuit at once, too.
-        500..=599 => (is_retried, Health::Failed),
-        _ => (is_retried, Health::Unknown),
+    let code = status.as_u16();
+    let applies = |rule: &&Rule| {
+        let is_within = (rule.statuses.0..=rule.statuses.1).contains(&code);
+        is_within
+            && match rule.applies {
+                Condition::Always => true,
+                Condition::OperatorsKey => has_our_key,
+                Condition::AboutTheLlm => is_about_the_llm(body),
+            }
+    };
+    let Some(rule) = RULES.iter().find(applies) else {
+        return Verdict { fails_over: false, health: Health::Unknown };
+    };
+    let fails_over = match rule.fails_over {
+        FailsOver::Always => true,
+        FailsOver::Never => false,
+        FailsOver::IfListed => config.retry.statuses.contains(&code),
+    };
+    let health = match rule.blames {
+        Blame::Nobody => Health::Unknown,
+        Blame::Works => Health::Healthy,
+        Blame::OneFailure => Health::Failed,
+        Blame::Rest => Health::Rests(config.breaker.cooldown),
     };
     Verdict { fails_over, health }
 }
 
+<<<<<<< HEAD
 /// Codes of errors that another LLM may not have, in OpenAI's dialect; those about the context window are in `error_code`.
 const CODES: [&str; 3] = ["unsupported_parameter", "unsupported_value", "model_not_found"];
+=======
+/// Whose health an attempt without a usable response speaks about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The whole upstream.
+    Upstream,
+    /// This LLM at this upstream.
+    Endpoint,
+    /// Neither: the request cannot be sent.
+    Nobody,
+}
+
+/// Returns whose health `failure` speaks about. Every failure fails over.
+pub(super) fn scope(failure: &Failure) -> Scope {
+    match failure {
+        Failure::Connect(_) | Failure::Closed(_) | Failure::FirstByte => Scope::Upstream,
+        Failure::Unreadable | Failure::Redirect => Scope::Endpoint,
+        Failure::Unsupported | Failure::Request(_) => Scope::Nobody,
+    }
+}
+
+/// Returns the tables as a page of documentation.
+pub fn markdown() -> String {
+    let rules: String = RULES.iter().map(Rule::markdown).collect();
+    let failures = [
+        Failure::Connect("".into()),
+        Failure::Closed("".into()),
+        Failure::FirstByte,
+        Failure::Unreadable,
+        Failure::Redirect,
+        Failure::Unsupported,
+    ];
+    let row = |failure: &Failure| {
+        let scope = match scope(failure) {
+            Scope::Upstream => "one failure of the upstream",
+            Scope::Endpoint => "one failure of the endpoint",
+            Scope::Nobody => "nobody's",
+        };
+        format!("| `{}` | {failure} | {scope} |\n", failure.as_str())
+    };
+    let failures: String = failures.iter().map(row).collect();
+    format!("{INTRODUCTION}{rules}{BETWEEN}{failures}{END}")
+}
+
+const INTRODUCTION: &str = "# Failures
+
+What a failed attempt means: whether another endpoint may serve the request, and whose health it speaks about. An endpoint is one
+LLM at one upstream. The page is written by `PERSONAROUTE_UPDATE_DOCS=1 cargo test --workspace --test it tables` from the table
+that the gateway uses.
+
+## Responses
+
+The first row that applies counts.
+
+| status | condition | fails over | health |
+| --- | --- | --- | --- |
+";
+
+const BETWEEN: &str = "
+The error object of a refusal is about the LLM if its code or its message names the context window, the output limit, an
+unsupported parameter or value, or an unknown model.
+
+## Attempts without a usable response
+
+All of them fail over.
+
+| reason | meaning | health |
+| --- | --- | --- |
+";
+
+const END: &str = "
+The reason is the one in `x-personaroute-fallback`, in the log and in metrics. A stream whose first event is an error, or that
+contains nothing but comments, is `unreadable`. A redirect is never followed. After the first event a stream that ends without
+its finish marks is one failure of the endpoint, and the client receives an error event of its own format.
+";
+
+impl Rule {
+    fn markdown(&self) -> String {
+        let statuses = match self.statuses {
+            (100, 999) => "any other".to_owned(),
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first} to {last}"),
+        };
+        let condition = match self.applies {
+            Condition::Always => "",
+            Condition::OperatorsKey => "`upstreams[].api_key` is set",
+            Condition::AboutTheLlm => "the error is about the LLM",
+        };
+        let fails_over = match self.fails_over {
+            FailsOver::Always => "yes",
+            FailsOver::Never => "no",
+            FailsOver::IfListed => "if `retry.statuses` lists it",
+        };
+        let blames = match self.blames {
+            Blame::Nobody => "nobody's",
+            Blame::Works => "the endpoint works",
+            Blame::OneFailure => "one failure of the endpoint, or its circuit opens for `retry-after`",
+            Blame::Rest => "the endpoint's circuit opens for `retry-after`, or for `breaker.cooldown`",
+        };
+        format!("| {statuses} | {condition} | {fails_over} | {blames} |\n")
+    }
+}
+
+/// Codes of errors that another LLM may not have, in OpenAI's dialect.
+const CODES: [&str; 4] =
+    [error_code::CONTEXT_LENGTH_EXCEEDED, "unsupported_parameter", "unsupported_value", "model_not_found"];
+>>>>>>> grammar
 
 /// Words of errors that another LLM may not have, in lower case.
 const WORDS: [&str; 9] = [
@@ -90,6 +263,13 @@ mod tests {
     fn config() -> Config {
         let text = "version: 1\nupstreams: [{name: u, kind: simulated}]\nmodels: [{llm: a, upstream: u, input_price: 1, output_price: 1}]";
         crate::config::parse(Path::new("f.yaml"), text, &|_| None).unwrap().config
+    }
+
+    #[test]
+    fn every_status_has_a_row() {
+        for status in 100..1_000 {
+            assert!(RULES.iter().any(|rule| (rule.statuses.0..=rule.statuses.1).contains(&status)), "{status}");
+        }
     }
 
     fn of(status: u16, body: &str, has_our_key: bool) -> (bool, Health) {

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::response;
 
-use super::{failure_table::Health, retry};
+use super::{
+    failure_table::{Health, Scope, scope},
+    retry,
+};
 use crate::upstream::{Endpoint, Failure};
 
 /// Reports a response to the load and the circuit breakers. It shows that the upstream works, whatever its status; `health` is
@@ -32,11 +35,9 @@ pub(super) fn record_response(
 
 /// Reports a failure: of the connection to the breaker of the upstream, of the response to that of the endpoint.
 pub(super) fn record_failure(endpoint: &Endpoint, failure: &Failure) {
-    match failure {
-        Failure::Connect(_) | Failure::Closed(_) | Failure::FirstByte => {
-            endpoint.upstream.breaker.record_failure(Instant::now());
-        }
-        Failure::Unreadable | Failure::Redirect => endpoint.breaker.record_failure(Instant::now()),
-        Failure::Unsupported | Failure::Request(_) => {}
+    match scope(failure) {
+        Scope::Upstream => endpoint.upstream.breaker.record_failure(Instant::now()),
+        Scope::Endpoint => endpoint.breaker.record_failure(Instant::now()),
+        Scope::Nobody => {}
     }
 }

@@ -7,11 +7,15 @@ use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use memchr::memmem;
 
-use super::{Error, RequestBody, identify::Caller};
+use super::{
+    Error, RequestBody, Snapshot,
+    identify::Caller,
+    response_memory::{Pin, Resolved, ResponseMemory},
+};
 use crate::{
     api::{
         Document, Facts, Fields, Invalid, Overrides, Wire,
-        translate::{Translation, reasoning},
+        translate::{Format, Translation, reasoning},
     },
     config::Config,
 };
@@ -31,8 +35,13 @@ pub(super) struct ParsedRequest<'a> {
     pub(super) user: Option<Arc<str>>,
     pub(super) headers: &'a HeaderMap,
     pub(super) query: Option<&'a str>,
-    translation: OnceLock<Result<Translation, Invalid>>,
+    /// The translations into each format of [`Format::ALL`].
+    translations: [OnceLock<Result<Translation, Invalid>>; 2],
     carries_reasoning: OnceLock<bool>,
+    /// What the request refers to.
+    pub(super) resolved: Resolved,
+    /// The body with what it refers to in its input, for upstreams that store nothing.
+    expanded: Option<String>,
 }
 
 impl<'a> ParsedRequest<'a> {
@@ -57,7 +66,7 @@ impl<'a> ParsedRequest<'a> {
         check_user(user.as_deref(), config.limits.user_chars)?;
         let document = Document::new(bytes.clone(), &fields);
         let (headers, query) = (&parts.headers, parts.uri.query());
-        let (translation, carries_reasoning) = (OnceLock::new(), OnceLock::new());
+        let (translations, carries_reasoning) = (Default::default(), OnceLock::new());
         Ok(Self {
             wire,
             document,
@@ -68,21 +77,53 @@ impl<'a> ParsedRequest<'a> {
             user,
             headers,
             query,
-            translation,
+            translations,
             carries_reasoning,
+            resolved: Resolved::default(),
+            expanded: None,
         })
     }
 
-    /// Returns whether the request brings back reasoning that an OpenAI-style upstream wants, in blocks that Anthropic refuses.
+    /// Finds in `memory` what the request refers to.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a reference whose endpoint is gone or unknown, naming the field.
+    pub(super) fn resolve_references(&mut self, memory: &ResponseMemory, snapshot: &Snapshot) -> Result<(), Invalid> {
+        self.resolved = memory.resolve(snapshot, self)?;
+        let text = std::str::from_utf8(self.document.bytes()).unwrap_or_default();
+        self.expanded = memory.expand(&self.caller.name(), &Fields::parse(text).unwrap_or_default());
+        let added = self.expanded.as_ref().map_or(0, |expanded| expanded.len().saturating_sub(text.len()));
+        self.facts.prompt_bytes += added;
+        Ok(())
+    }
+
+    /// Returns the endpoint to which the request belongs, if it belongs to one.
+    pub(super) fn pin(&self) -> Option<&Pin> {
+        self.resolved.pin.as_ref()
+    }
+
+    /// Returns whether the request brings back reasoning of an upstream of another format, which no upstream of its own takes.
     pub(super) fn carries_reasoning(&self) -> bool {
         *self.carries_reasoning.get_or_init(|| {
+<<<<<<< HEAD
             self.wire == Wire::Messages && memmem::find(self.document.bytes(), reasoning::MARKER.as_bytes()).is_some()
+=======
+            let text = std::str::from_utf8(self.document.bytes()).unwrap_or_default();
+            matches!(self.wire, Wire::Messages | Wire::Responses) && text.contains(reasoning::MARKER)
+>>>>>>> grammar
         })
     }
 
-    /// Returns the request in the other format; the first call translates it.
-    pub(super) fn translation(&self) -> Result<&Translation, &Invalid> {
-        self.translation.get_or_init(|| Translation::of(self.wire, self.document.bytes())).as_ref()
+    /// Returns the request in the format `to`; the first call translates it.
+    pub(super) fn translation(&self, to: Format) -> Result<&Translation, &Invalid> {
+        let [openai, anthropic] = &self.translations;
+        let translation = match to {
+            Format::Openai => openai,
+            Format::Anthropic => anthropic,
+        };
+        let body = self.expanded.as_ref().map_or_else(|| &self.document.bytes()[..], String::as_bytes);
+        translation.get_or_init(|| Translation::of(self.wire, to, body)).as_ref()
     }
 }
 

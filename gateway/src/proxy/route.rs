@@ -131,8 +131,9 @@ fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &RouteQuery) -> R
         preference: query.preference,
         only: query.candidates.as_deref(),
         prompt_tokens: query.prompt_tokens.unwrap_or_else(|| query.facts.prompt_tokens()),
+        pin: None,
     };
-    let eligible = decide::candidates(snapshot, policy, input, || None)?;
+    let eligible = decide::candidates(snapshot, policy, input, |_| None)?;
     let job = decide::route_job(policy, &eligible.specs, input);
     Ok(Prepared { policy, eligible, job })
 }

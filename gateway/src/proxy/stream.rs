@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use self::usage_parser::UsageParser;
 use super::{
     attempt::UpstreamResponse, endpoint_guard::EndpointGuard, error_response, headers, request_log::RequestLog,
+    response_recorder::ResponseRecorder,
 };
 use crate::{
     api::{
@@ -27,15 +28,25 @@ use crate::{
     upstream::{Body, body::BodyError},
 };
 
+/// What the request says about the response that is relayed.
+pub(super) struct Relayed {
+    /// The recorder of a response that later requests may refer to.
+    pub(super) recorder: Option<Box<ResponseRecorder>>,
+    /// The number of choices.
+    pub(super) choices: u32,
+}
+
 /// Returns a response that relays `response` until `deadline`, or until no frame arrives within the idle timeout.
 pub(super) fn relay(
     response: UpstreamResponse,
+    relayed: Relayed,
     wire: Wire,
     deadline: std::time::Instant,
     config: &Config,
     log: RequestLog,
 ) -> Response<Body> {
     let UpstreamResponse { head, first, body, guard } = response;
+    let Relayed { recorder, choices } = relayed;
     let is_events = sse::is_stream(&head.headers);
     let mut kept = headers::response_headers(&head.headers);
     if is_events {
@@ -48,13 +59,14 @@ pub(super) fn relay(
         wire,
         ready: first.into_iter().collect(),
         splitter: is_events.then(|| Splitter::new(config.limits.response_buffer)),
-        parser: UsageParser::new(wire, is_events && head.status.is_success(), log.is_traced()),
+        parser: UsageParser::new(wire, is_events && head.status.is_success(), log.is_traced()).with_choices(choices),
         deadlines: Deadlines {
             end: deadline.into(),
             idle: config.timeouts.idle,
             last_frame: Instant::now(),
             timer: None,
         },
+        recorder,
         state: State::Streaming,
         guard,
         log,
@@ -76,6 +88,8 @@ struct RelayBody {
     /// For event streams: holds back incomplete events.
     splitter: Option<Splitter>,
     parser: UsageParser,
+    /// For responses that later requests may refer to.
+    recorder: Option<Box<ResponseRecorder>>,
     deadlines: Deadlines,
     state: State,
     guard: EndpointGuard,
@@ -225,8 +239,24 @@ impl RelayBody {
             None => data,
         };
         self.parser.read(&whole);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.read(&whole);
+        }
         self.finish_if_complete();
+        if self.parser.is_cut_short() {
+            return self.cut_short(&whole);
+        }
         Some(Ok(Frame::data(whole)))
+    }
+
+    /// Ends a stream whose end mark came too early: the mark becomes an error event.
+    fn cut_short(&mut self, whole: &Bytes) -> Option<Result<Frame<Bytes>, BodyError>> {
+        const END: &[u8] = b"data: [DONE]";
+        let before = whole.windows(END.len()).rposition(|window| window == END).unwrap_or(whole.len());
+        let failed = self.fail("the upstream ended its stream before every choice was complete")?.ok()?;
+        let error = failed.into_data().unwrap_or_default();
+        let before = whole.get(..before).unwrap_or_default();
+        Some(Ok(Frame::data(Bytes::from([before, &error].concat()))))
     }
 
     /// Ends the relay at the end of the upstream's body. A response that is incomplete then was truncated.
@@ -234,9 +264,15 @@ impl RelayBody {
         let rest = self.splitter.as_mut().and_then(Splitter::finish);
         if let Some(rest) = &rest {
             self.parser.read(rest);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.read(rest);
+            }
         }
         if !self.parser.is_complete() {
             return self.fail("the upstream ended its stream before the response was complete");
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.finish();
         }
         self.state = State::Ended;
         self.record_usage();
@@ -255,6 +291,9 @@ impl RelayBody {
         self.state = State::Failing(reason);
         // A partly forwarded event must end first.
         let before = if self.splitter.as_ref()?.is_half_out() { "\n\n" } else { "" };
-        Some(Ok(Frame::data(Bytes::from(format!("{before}{}", error_response::truncation_event(self.wire, reason))))))
+        Some(Ok(Frame::data(Bytes::from(format!(
+            "{before}{}",
+            error_response::truncation_event(self.wire, reason, self.parser.events_seen())
+        )))))
     }
 }

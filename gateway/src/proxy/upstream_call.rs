@@ -16,7 +16,10 @@ use super::{
     read::ParsedRequest,
 };
 use crate::{
-    api::{sse, translate::Dialect},
+    api::{
+        sse,
+        translate::{Dialect, Format},
+    },
     config::OutputLimit,
     decide::{Capability, Plan},
     upstream::{
@@ -49,7 +52,9 @@ impl<'a> RequestContext<'a> {
         };
         let result = match (attempt.protocol, response) {
             // Boxed, so that native responses do not carry the size of this future.
-            (Protocol::Translated, Ok(response)) => Box::pin(self.translate(response, &attempt.endpoint.name)).await,
+            (Protocol::Translated(to), Ok(response)) => {
+                Box::pin(self.translate(response, to, &attempt.endpoint.name)).await
+            }
             (_, response) => response,
         };
         AttemptResult { attempt, started, result }
@@ -68,8 +73,13 @@ impl<'a> RequestContext<'a> {
 
     /// Translates a response to the client's format. A response that is not a stream is buffered, and may turn out to be
     /// unusable.
-    async fn translate(&self, response: UpstreamResponse, model: &str) -> Result<UpstreamResponse, Failure> {
-        let translation = self.request.translation().map_err(|_| Failure::Unsupported)?;
+    async fn translate(
+        &self,
+        response: UpstreamResponse,
+        to: Format,
+        model: &str,
+    ) -> Result<UpstreamResponse, Failure> {
+        let translation = self.request.translation(to).map_err(|_| Failure::Unsupported)?;
         let UpstreamResponse { mut head, first, body, guard } = response;
         let (config, is_success) = (&self.snapshot.config, head.status.is_success());
         let (timeouts, max_bytes) = (&config.timeouts, config.limits.response_buffer);
@@ -104,7 +114,7 @@ impl<'a> RequestContext<'a> {
         let guard = EndpointGuard::acquire(endpoint);
         let translation = match attempt.protocol {
             Protocol::Native => None,
-            Protocol::Translated => Some(self.request.translation().map_err(|_| Failure::Unsupported)?),
+            Protocol::Translated(to) => Some(self.request.translation(to).map_err(|_| Failure::Unsupported)?),
         };
         let dialect = || Dialect {
             reasons: endpoint.spec.capabilities.contains(&Capability::Reasoning),

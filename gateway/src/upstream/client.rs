@@ -51,7 +51,7 @@ impl Upstream {
 
     /// Returns the protocol for requests of format `wire`; none if the upstream does not serve the format.
     pub fn protocol(&self, wire: Wire) -> Option<Protocol> {
-        Protocol::of(self.config.kind, wire)
+        Protocol::of(self.config.kind, self.config.responses, wire)
     }
 
     /// Sends `request` and returns the response in the upstream's format. Dropping the future or the body cancels the call.
@@ -64,13 +64,26 @@ impl Upstream {
             return Ok(simulated::response(&request, self.config.chunk_delay));
         };
         let Some(translation) = request.translation else {
-            return self.client.send(self.http_request(base, request)?).await;
+            let uri = self.request_uri(base, request.wire, request.query).map_err(Failure::Request)?;
+            return self.client.send(self.http_request(uri, request)?).await;
         };
         let wire = translation.wire();
         let headers = translated::headers(&request.headers, wire);
         // Query parameters of one format mean nothing in the other.
         let request = UpstreamRequest { wire, query: None, headers, ..request };
-        self.client.send(self.http_request(base, request)?).await
+        let uri = self.request_uri(base, wire, None).map_err(Failure::Request)?;
+        self.client.send(self.http_request(uri, request)?).await
+    }
+
+    /// Sends `request`, which is in the upstream's format, to `path` below the base URL.
+    ///
+    /// # Errors
+    ///
+    /// Fails if no response starts, or if the upstream is simulated.
+    pub async fn send_to(&self, path: &str, request: UpstreamRequest<'_>) -> Result<Response<Body>, Failure> {
+        let base = self.config.base_url.as_ref().ok_or(Failure::Unsupported)?;
+        let uri = join_path(base, path, request.query).map_err(Failure::Request)?;
+        self.client.send(self.http_request(uri, request)?).await
     }
 
     /// Closes connections that have been idle for too long.
@@ -93,8 +106,7 @@ impl Upstream {
         Ok(self.client.send(request).await?.status())
     }
 
-    fn http_request(&self, base: &Uri, request: UpstreamRequest<'_>) -> Result<Request<Full<Bytes>>, Failure> {
-        let uri = self.request_uri(base, request.wire, request.query).map_err(Failure::Request)?;
+    fn http_request(&self, uri: Uri, request: UpstreamRequest<'_>) -> Result<Request<Full<Bytes>>, Failure> {
         let mut headers = request.headers;
         self.authorize(&mut headers).map_err(|error| Failure::Request(error.into()))?;
         let mut http_request = Request::new(Full::new(request.body));

@@ -9,9 +9,12 @@ use std::{
 use personaroute_bundle::catalog::Catalog;
 use rustls::ClientConfig;
 
+<<<<<<< HEAD
 use super::{Breaker, Circuit, Load, Protocol, Upstream, http_client::ConnectionLimits};
+=======
+use super::{Breaker, Circuit, Load, Upstream};
+>>>>>>> grammar
 use crate::{
-    api::Wire,
     config::{self, Config, Fault, Model, Rejection, VirtualModel},
     decide::{ModelSpec, Policy},
 };
@@ -168,13 +171,6 @@ impl ModelRegistry {
     /// Returns the upstreams, by name.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.upstreams.values()
-    }
-}
-
-impl Llm {
-    /// Returns the best protocol in which any endpoint serves format `wire`.
-    pub fn protocol(&self, wire: Wire) -> Option<Protocol> {
-        self.endpoints.iter().filter_map(|endpoint| endpoint.upstream.protocol(wire)).min()
     }
 }
 

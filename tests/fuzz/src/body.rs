@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use personaroute_gateway::api::{
     Document, Facts, Fields, Usage, Wire, route,
-    translate::{Dialect, Translation},
+    translate::{Dialect, Format, Translation},
 };
 use serde::de::IgnoredAny;
 use serde_json::{Value, value::RawValue};
@@ -13,11 +13,19 @@ use serde_json::{Value, value::RawValue};
 /// A model's name that has to be escaped.
 const NAME: &str = "a \"name\"\n";
 
+/// The formats that are translated, and into which.
+pub(crate) const TRANSLATED: [(Wire, Format); 4] = [
+    (Wire::Chat, Format::Anthropic),
+    (Wire::Messages, Format::Openai),
+    (Wire::Responses, Format::Anthropic),
+    (Wire::Responses, Format::Openai),
+];
+
 /// Holds the readers and the rewriter to `input` as a body.
 pub fn hold(input: &[u8]) {
     let _read = Usage::read(&String::from_utf8_lossy(input));
-    for wire in [Wire::Chat, Wire::Messages] {
-        translates(wire, input);
+    for (wire, to) in TRANSLATED {
+        translates(wire, to, input);
     }
     let Ok(text) = std::str::from_utf8(input) else {
         return;
@@ -61,19 +69,21 @@ fn read(text: &str) -> serde_json::Result<BTreeMap<String, &RawValue>> {
     serde_json::from_str(text)
 }
 
-fn translates(wire: Wire, input: &[u8]) {
-    let plain = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
-    if let Ok(translation) = Translation::of(wire, plain) {
+fn translates(wire: Wire, to: Format, input: &[u8]) {
+    let plain = br#"{"messages":[{"role":"user","content":"hi"}],"input":"hi"}"#;
+    if let Ok(translation) = Translation::of(wire, to, plain) {
         let _read = translation.response(input, NAME);
         let _read = translation.error(500, Bytes::copy_from_slice(input));
     }
-    let Ok(translation) = Translation::of(wire, input) else {
+    let Ok(translation) = Translation::of(wire, to, input) else {
         return;
     };
     for reasons in [true, false] {
         let body = translation.body(NAME, Dialect { reasons, has_old_output_limit: reasons });
         let read: Value = serde_json::from_slice(&body).unwrap_or_default();
         assert_eq!(read.get("model"), Some(&Value::from(NAME)), "{}", String::from_utf8_lossy(&body));
-        let _back = Translation::of(translation.wire(), &body);
+        for to in Format::ALL {
+            let _back = Translation::of(translation.wire(), to, &body);
+        }
     }
 }

@@ -5,4 +5,5 @@
 
 pub mod sse;
 pub mod body;
+pub mod translate;
 pub mod config;

@@ -4,12 +4,14 @@ use bytes::Bytes;
 use personaroute_gateway::api::{
     Wire,
     sse::{self, Splitter},
-    translate::Translation,
+    translate::{Format, Translation},
 };
+
+use crate::body::TRANSLATED;
 
 /// A request that is translated both ways.
 const REQUEST: &[u8] = br#"{"model":"m","max_tokens":9,"stream":true,"stream_options":{"include_usage":true},
-    "messages":[{"role":"user","content":"hi"}]}"#;
+    "messages":[{"role":"user","content":"hi"}],"input":"hi"}"#;
 
 /// More than any input: an event that passes in pieces is not one.
 const MOST: usize = 1 << 20;
@@ -19,8 +21,8 @@ pub fn hold(input: &[u8]) {
     let (cuts, stream) = input.split_at(input.len().min(4));
     let pieces = cut(stream, cuts);
     splits(stream, &pieces);
-    for wire in [Wire::Chat, Wire::Messages] {
-        translates(wire, stream, &pieces);
+    for (wire, to) in TRANSLATED {
+        translates(wire, to, stream, &pieces);
     }
 }
 
@@ -48,8 +50,8 @@ fn splits(stream: &[u8], pieces: &[&[u8]]) {
     assert_eq!(events, sse::data(stream), "the cuts change the events");
 }
 
-fn translates(wire: Wire, stream: &[u8], pieces: &[&[u8]]) {
-    let Ok(translation) = Translation::of(wire, REQUEST) else {
+fn translates(wire: Wire, to: Format, stream: &[u8], pieces: &[&[u8]]) {
+    let Ok(translation) = Translation::of(wire, to, REQUEST) else {
         unreachable!("the request is translatable");
     };
     let read = |pieces: &[&[u8]]| {
@@ -60,11 +62,16 @@ fn translates(wire: Wire, stream: &[u8], pieces: &[&[u8]]) {
     let whole = read(&[stream]);
     assert_eq!(read(pieces), whole, "the cuts change the translation");
     let events = sse::data(whole.as_bytes());
-    let is_end = |data: &String| data == "[DONE]" || data == r#"{"type":"message_stop"}"#;
+    let is_end = |data: &String| {
+        let is_last_response = ["completed", "incomplete"]
+            .iter()
+            .any(|end| wire == Wire::Responses && data.starts_with(&format!("{{\"type\":\"response.{end}\"")));
+        data == "[DONE]" || data == r#"{"type":"message_stop"}"# || is_last_response
+    };
     let ends = events.iter().filter(|data| is_end(data)).count();
     assert!(ends <= 1 && (ends == 0 || events.last().is_some_and(is_end)), "something follows the end: {whole}");
     let is_json = |data: &&String| serde_json::from_str::<serde_json::Value>(data).is_ok();
     assert_eq!(events.iter().filter(is_json).count() + usize::from(wire == Wire::Chat) * ends, events.len());
     let is_broken = events.iter().any(|data| data.contains("\"type\":\"error\",\"error\":{\"type\":\"api_error\""));
-    assert!(wire == Wire::Chat || !is_broken || ends == 0, "a broken stream ends as if it were whole: {whole}");
+    assert!(wire != Wire::Messages || !is_broken || ends == 0, "a broken stream ends as if it were whole: {whole}");
 }

@@ -10,6 +10,7 @@ pub mod schema;
 pub mod upstream;
 pub mod gateway;
 pub mod wire;
+pub mod node;
 pub mod python;
 pub mod python_package;
 pub mod certificate;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::json::text;
 
 /// The format named in errors about unsupported fields.
-const TARGET_FORMAT: &str = "Anthropic";
+pub(super) const TARGET_FORMAT: &str = "Anthropic";
 
 /// Returns the id of a response: the upstream's, or `fallback` if it sent none.
 fn response_id(response: &Value, fallback: &str) -> String {

@@ -75,7 +75,7 @@ pub fn stream_error(event: &Value) -> Option<&str> {
 /// Returns the event that reports an error of the upstream in format `wire`.
 pub(super) fn error_event(wire: Wire, message: &str) -> String {
     let code = Some("upstream_stream_error");
-    ErrorBody { message: message.to_owned(), kind: "upstream_error", param: None, code }.to_event(wire)
+    ErrorBody { message: message.to_owned(), kind: "upstream_error", param: None, code }.to_event(wire, 0)
 }
 
 /// Returns whether `value` is set: not null, false or empty.

@@ -1,7 +1,7 @@
 //! Writes OpenAI's format: requests for its upstreams, responses and streams for its clients.
 
 pub mod request;
-mod content;
+pub(super) mod content;
 mod turn;
 pub mod response;
 pub mod stream;
@@ -9,7 +9,7 @@ pub mod stream;
 use serde_json::Value;
 
 /// The format named in errors about unsupported fields.
-const TARGET_FORMAT: &str = "OpenAI";
+pub(super) const TARGET_FORMAT: &str = "OpenAI";
 
 /// Returns OpenAI's `finish_reason` for Anthropic's `stop_reason`.
 fn finish_reason(stop_reason: &str) -> &'static str {

@@ -48,6 +48,11 @@ impl Returned {
         self.reasoning.get_or_insert((name, String::new())).1.push_str(written);
     }
 
+    /// Returns whether `block` is one that this module wrote.
+    pub(super) fn is_marked(block: &Value) -> bool {
+        ["signature", "data"].iter().any(|name| text(block, name).starts_with(MARKER))
+    }
+
     /// Returns the extra content of the call that the client calls `id`.
     pub(super) fn extra(&self, id: &str) -> Option<&Value> {
         self.extra.get(id)

@@ -1,6 +1,8 @@
 //! Golden files of both directions under `tests/golden/translate`: the original and its translation.
 
 mod case;
+mod responses;
+mod differential;
 
 use bytes::Bytes;
 use insta::assert_snapshot;
@@ -10,8 +12,23 @@ use self::case::{events, golden, pretty, refusals};
 use super::*;
 
 fn translation(wire: Wire, request: &Value) -> Translation {
-    let translation = Translation::of(wire, request.to_string().as_bytes()).unwrap();
-    Translation { created: 1_700_000_000, fallback_id: "msg_none".to_owned(), ..translation }
+    translated(wire, other(wire), request)
+}
+
+fn translated(wire: Wire, to: Format, request: &Value) -> Translation {
+    let mut translation = Translation::of(wire, to, request.to_string().as_bytes()).unwrap();
+    translation.created = 1_700_000_000;
+    translation.fallback_id = "msg_none".to_owned();
+    if let Some(expected) = translation.responses.as_mut().map(Arc::make_mut) {
+        expected.id = "resp_0".to_owned();
+        expected.created = translation.created;
+    }
+    translation
+}
+
+/// Returns the format that requests of format `wire` are translated to.
+fn other(wire: Wire) -> Format {
+    if wire == Wire::Chat { Format::Anthropic } else { Format::Openai }
 }
 
 /// Returns a complete exchange: request and response, each before and after translation.
@@ -31,8 +48,12 @@ fn exchange(wire: Wire, request: &Value, answer: &Value) -> String {
 
 /// Returns the stream of the upstream and its translation, which must not depend on the chunk boundaries.
 fn streamed(wire: Wire, request: &Value, stream: &str) -> String {
+    streamed_from(wire, other(wire), request, stream)
+}
+
+fn streamed_from(wire: Wire, to: Format, request: &Value, stream: &str) -> String {
     let read = |size: usize| {
-        let mut translator = translation(wire, request).stream(10_000, "m");
+        let mut translator = translated(wire, to, request).stream(10_000, "m");
         let pieces = stream.as_bytes().chunks(size);
         let text: String = pieces.map(|piece| translator.push(Bytes::copy_from_slice(piece))).collect();
         text + &translator.finish()
@@ -206,7 +227,7 @@ fn text_between_the_fragments_of_a_tool_call_follows_it() {
 fn legacy_function_fields_are_refused() {
     let refused = |message: Value| {
         let chat = json!({"messages": [{"role": "user", "content": "hi"}, message]});
-        Translation::of(Wire::Chat, chat.to_string().as_bytes()).unwrap_err().param.into_owned()
+        Translation::of(Wire::Chat, Format::Anthropic, chat.to_string().as_bytes()).unwrap_err().param.into_owned()
     };
     assert_eq!(
         refused(json!({"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}})),

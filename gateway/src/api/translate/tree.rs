@@ -24,6 +24,18 @@ impl Node {
         Some(Self::Raw(raw))
     }
 
+    /// Returns the `type` of a content block; empty if it has none.
+    pub(super) fn kind(&self) -> &str {
+        match self {
+            Self::Value(value) => value.get("type").and_then(Value::as_str).unwrap_or_default(),
+            Self::Object(fields) => match fields.iter().find(|(name, _)| *name == "type") {
+                Some((_, Self::Value(Value::String(kind)))) => kind,
+                _ => "",
+            },
+            Self::Raw(_) | Self::List(_) => "",
+        }
+    }
+
     /// Returns the tree as JSON text.
     pub(super) fn to_text(&self) -> String {
         // Keys are strings and numbers are finite, so that writing cannot fail.

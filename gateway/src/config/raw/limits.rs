@@ -31,6 +31,10 @@ pub struct Limits {
     pub assumed_output: u32,
     /// Most users whose spending is tracked, and most rows of `/usage`.
     pub max_tracked_users: Located<usize>,
+    /// Most ids of responses and of their items whose endpoint is remembered, so that later requests can refer to them.
+    pub response_ids: Located<usize>,
+    /// Most bytes of translated responses that are kept in memory, so that later requests can refer to them.
+    pub stored_responses: Located<ByteSize>,
 }
 
 impl Default for Limits {
@@ -51,6 +55,9 @@ impl Default for Limits {
             assumed_output: 1_000,
             // About 20 MB when all are used.
             max_tracked_users: 100_000.into(),
+            // About 20 MB when all are used.
+            response_ids: 200_000.into(),
+            stored_responses: ByteSize(64 << 20).into(),
         }
     }
 }

@@ -38,6 +38,9 @@ pub struct Upstream {
     /// The field that limits the output of requests that are translated for it.
     #[serde(default)]
     pub output_limit: OutputLimit,
+    /// How an upstream of kind `openai` serves `/v1/responses`.
+    #[serde(default)]
+    pub responses: ResponsesApi,
     /// Pause between the chunks of a simulated response.
     #[serde(default)]
     pub chunk_delay: HumanDuration,
@@ -52,6 +55,17 @@ pub enum OutputLimit {
     MaxCompletionTokens,
     /// The older field, which many other vendors know alone.
     MaxTokens,
+}
+
+/// How an upstream of kind `openai` serves `/v1/responses`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponsesApi {
+    /// The upstream has this path.
+    #[default]
+    Native,
+    /// The upstream has only chat completions, to which requests are translated.
+    Chat,
 }
 
 /// Which protocol an upstream speaks.

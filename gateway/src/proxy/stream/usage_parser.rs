@@ -1,6 +1,6 @@
 //! Parses the end, the usage and the model of a response while it passes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
@@ -36,6 +36,49 @@ pub(super) struct UsageParser {
     /// Whether to parse the model name.
     wants_model: bool,
     model: Option<String>,
+    /// The finish marks of the choices; none if the request asks for one choice.
+    choices: Option<Choices>,
+}
+
+/// The choices of a stream by index: `false` until a choice has its finish reason.
+#[derive(Debug, Default)]
+struct Choices {
+    finished: BTreeMap<u64, bool>,
+    /// Whether the end mark came before a choice had finished.
+    is_cut_short: bool,
+}
+
+impl Choices {
+    /// Notes the choices in an event, which means `end` for a stream of one choice, and returns what it means for all.
+    fn note(&mut self, data: &str, end: StreamEnd) -> StreamEnd {
+        for choice in serde_json::from_str::<Chunk>(data).unwrap_or_default().choices {
+            let is_finished = choice.finish_reason.is_some_and(|reason| !reason.is_empty());
+            *self.finished.entry(choice.index).or_default() |= is_finished;
+        }
+        let has_open = self.finished.values().any(|is_finished| !is_finished);
+        let has_finished = self.finished.values().any(|is_finished| *is_finished);
+        let is_end_mark = data.trim() == "[DONE]";
+        self.is_cut_short |= is_end_mark && has_open && has_finished;
+        match end {
+            StreamEnd::Possible if has_open => StreamEnd::NotReached,
+            StreamEnd::Final if self.is_cut_short => StreamEnd::NotReached,
+            StreamEnd::NotReached | StreamEnd::Possible | StreamEnd::Final => end,
+        }
+    }
+}
+
+/// The parts of a chunk that tell choices apart.
+#[derive(Debug, Default, Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Vec<Choice>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    finish_reason: Option<String>,
 }
 
 impl UsageParser {
@@ -53,7 +96,20 @@ impl UsageParser {
             events_seen: 0,
             wants_model,
             model: None,
+            choices: None,
         }
+    }
+
+    /// Returns the same parser for a response with several choices, each of which must finish.
+    pub(super) fn with_choices(mut self, choices: u32) -> Self {
+        let has_choices = matches!(self.wire, Wire::Chat | Wire::Completions) && choices > 1;
+        self.choices = has_choices.then(Choices::default);
+        self
+    }
+
+    /// Returns whether the stream's end mark came before each choice had finished.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.choices.as_ref().is_some_and(|choices| choices.is_cut_short)
     }
 
     /// Parses a chunk of the response; of an event stream, complete events.
@@ -76,7 +132,12 @@ impl UsageParser {
         if self.wants_model && self.model.is_none() && data.contains("\"model\"") {
             self.model = usage::model(data);
         }
-        self.end = self.end.max(end(self.wire, data));
+        let end = end(self.wire, data);
+        self.end = match &mut self.choices {
+            // A choice may begin after another one has finished.
+            Some(choices) => choices.note(data, end),
+            None => self.end.max(end),
+        };
         if data.contains("\"usage\"")
             && let Some(usage) = Usage::read(data).filter(is_counted)
         {
@@ -92,6 +153,11 @@ impl UsageParser {
     /// Returns whether a stream has sent its last event, so that nothing can be missing.
     pub(super) fn has_ended(&self) -> bool {
         self.events && self.end == StreamEnd::Final
+    }
+
+    /// Returns the number of events so far.
+    pub(super) fn events_seen(&self) -> u64 {
+        self.events_seen
     }
 
     /// Returns the estimated output tokens; upstreams send about one token per event.
@@ -202,6 +268,27 @@ mod tests {
             StreamEnd::NotReached
         );
         assert_eq!(end(Wire::Responses, r#"{"type":"response.completed","response":{}}"#), StreamEnd::Final);
+    }
+
+    #[test]
+    fn each_of_several_choices_must_finish() {
+        let chunk = |index: u32, reason: &str| {
+            Bytes::from(format!(
+                "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{}},\"finish_reason\":{reason}}}]}}\n\n"
+            ))
+        };
+        let read = |events: &[Bytes]| {
+            let mut parser = UsageParser::new(Wire::Chat, true, false).with_choices(2);
+            events.iter().for_each(|event| parser.read(event));
+            (parser.is_complete(), parser.has_ended(), parser.is_cut_short())
+        };
+        let done = Bytes::from_static(b"data: [DONE]\n\n");
+        let half = [chunk(0, "null"), chunk(1, "null"), chunk(0, "\"stop\"")];
+        assert_eq!(read(&half), (false, false, false));
+        assert_eq!(read(&[&half[..], std::slice::from_ref(&done)].concat()), (false, false, true));
+        let whole = [&half[..], &[chunk(1, "\"length\"")]].concat();
+        assert_eq!(read(&whole), (true, false, false));
+        assert_eq!(read(&[&whole[..], &[done]].concat()), (true, true, false));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Translates a chat completion request to a messages request.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -19,8 +21,16 @@ use crate::api::Invalid;
 /// `max_tokens` of requests without a limit, as messages require one.
 const MOST: u64 = 4_096;
 
+/// The smallest thinking budget that Anthropic takes (Messages API, `thinking.budget_tokens`).
+const LEAST_THINKING: u64 = 1_024;
+
 /// Fields that request output which messages do not support.
 const UNSUPPORTED_FIELDS: [&str; 3] = ["logprobs", "functions", "audio"];
+
+/// Returns the names of the tools of the messages request `written`.
+pub(in super::super) fn tool_names(written: &Value) -> impl Iterator<Item = &str> + Clone {
+    list(written, "tools").iter().map(|tool| text(tool, "name"))
+}
 
 /// A turn of the conversation.
 struct Turn {
@@ -28,7 +38,16 @@ struct Turn {
     content: Vec<Node>,
 }
 
-/// Translates the chat completion request `chat`; tool names that Anthropic does not take are entered in `names`.
+/// Thinking that a chat completion request cannot express; clients of other formats can.
+#[derive(Debug, Default)]
+pub(in super::super) struct Thinking {
+    /// Tokens for thinking; none asks for no thinking.
+    pub(in super::super) budget: Option<u64>,
+    /// Thinking blocks of earlier turns, by the position of the message that they precede.
+    pub(in super::super) returned: BTreeMap<usize, Vec<Value>>,
+}
+
+/// Translates the chat completion request `chat`; `names` are the names of its tools.
 ///
 /// It drops fields that only tune or label the output (`seed`, `logit_bias`, the penalties, `reasoning_effort`, `verbosity`,
 /// `prediction`, `metadata`, `store`, `service_tier`, the cache keys) and unknown fields.
@@ -36,7 +55,7 @@ struct Turn {
 /// # Errors
 ///
 /// Refuses fields that messages cannot express, naming their path.
-pub(in super::super) fn messages(chat: &Value, names: &mut ToolNames) -> Result<Node, Invalid> {
+pub(in super::super) fn messages(chat: &Value, names: &ToolNames, thinking: &Thinking) -> Result<Node, Invalid> {
     check(chat)?;
     let mut system = Vec::new();
     let mut turns = Vec::new();
@@ -47,7 +66,11 @@ pub(in super::super) fn messages(chat: &Value, names: &mut ToolNames) -> Result<
         let content = || parts(message.get("content"), &format!("{path}.content"));
         match text(message, "role") {
             "system" | "developer" => system.extend(content()?),
-            "assistant" => push(&mut turns, "assistant", assistant(message, content()?, (&mut ids, names), &path)?),
+            "assistant" => {
+                let mut blocks = thinking.returned.get(&idx).cloned().unwrap_or_default();
+                blocks.extend(content()?);
+                push(&mut turns, "assistant", assistant(message, blocks, (&mut ids, names), &path)?);
+            }
             "function" => return Err(unsupported(format!("{path}.role"), TARGET_FORMAT)),
             "tool" => push(&mut turns, "user", vec![tool_result(message, &content()?, &ids, &path)?]),
             _ => push(&mut turns, "user", content()?.into_iter().map(Node::from).collect()),
@@ -56,12 +79,22 @@ pub(in super::super) fn messages(chat: &Value, names: &mut ToolNames) -> Result<
     check_turns(&turns, written.len())?;
     let mut request = vec![("model", chat.get("model").cloned().unwrap_or_default().into())];
     let most = number::limit(chat, &["max_completion_tokens", "max_tokens"])?;
-    request.push(("max_tokens", json!(most.unwrap_or(MOST)).into()));
+    let budget = thinking.budget.filter(|_| may_think(chat, &turns)).and_then(|budget| fitting(budget, most));
+    request.push(("max_tokens", json!(most.unwrap_or(MOST + budget.unwrap_or(0))).into()));
+    if let Some(budget) = budget {
+        request.push(("thinking", json!({"type": "enabled", "budget_tokens": budget}).into()));
+    }
     if !system.is_empty() {
         request.push(("system", Value::from(system).into()));
     }
     request.push(("messages", Node::List(turns.into_iter().map(Turn::into_node).collect())));
-    sampling(chat, &mut request)?;
+    if chat.get("stream") == Some(&Value::Bool(true)) {
+        request.push(("stream", json!(true).into()));
+    }
+    // Anthropic refuses other samplings beside thinking.
+    if budget.is_none() {
+        sampling(chat, &mut request)?;
+    }
     stop_sequences(chat, &mut request);
     if let Some(user) = chat.get("user").and_then(Value::as_str).filter(|user| !user.is_empty()) {
         request.push(("metadata", json!({"user_id": user_id::to_anthropic(user)}).into()));
@@ -115,12 +148,27 @@ fn check_turns(turns: &[Turn], written: usize) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Translates `stream`, `temperature` and `top_p`. Anthropic's newer models take only one of the last two, and temperatures up
+/// Returns whether Anthropic takes thinking in this request: not with a tool that must be called, and in a tool loop only if the
+/// turn began with thinking (guide "Extended thinking", "Extended thinking with tool use").
+fn may_think(chat: &Value, turns: &[Turn]) -> bool {
+    let choice = chat.get("tool_choice").unwrap_or(&Value::Null);
+    let must_call = choice.is_object() || choice == "required";
+    let has_result = |turn: &Turn| turn.content.iter().any(|block| block.kind() == "tool_result");
+    let is_in_loop = turns.last().is_some_and(has_result);
+    let last = turns.iter().rev().find(|turn| turn.role == "assistant");
+    let first = last.and_then(|turn| turn.content.first()).map_or("", Node::kind);
+    !must_call && (!is_in_loop || matches!(first, "thinking" | "redacted_thinking"))
+}
+
+/// Returns a thinking budget that leaves at least half of `most` tokens for the answer; none if that is too little to think.
+fn fitting(budget: u64, most: Option<u64>) -> Option<u64> {
+    let budget = most.map_or(budget, |most| budget.min(most / 2));
+    (budget >= LEAST_THINKING).then_some(budget)
+}
+
+/// Translates `temperature` and `top_p`. Anthropic's newer models take only one of the last two, and temperatures up
 /// to 1; a value of 1 is the default of both.
 fn sampling(chat: &Value, request: &mut Vec<(&'static str, Node)>) -> Result<(), Invalid> {
-    if chat.get("stream") == Some(&Value::Bool(true)) {
-        request.push(("stream", json!(true).into()));
-    }
     let set = |name| -> Result<Option<Value>, Invalid> {
         let value =
             chat.get(name).filter(|value| !value.is_null()).map(|value| number::json(name, value)).transpose()?;

@@ -28,6 +28,8 @@ pub struct Expected {
     pub model: String,
     /// Whether the client asked for thinking blocks.
     pub has_thinking: bool,
+    /// Whether the usage keeps the count of reasoning tokens, which messages do not have.
+    pub keeps_details: bool,
     /// The tool names that were mapped in the request.
     pub(in super::super) names: Arc<ToolNames>,
 }
@@ -124,7 +126,7 @@ impl Events {
             return self.broken(message);
         }
         if let Some(counted) = chunk.get("usage").filter(|usage| usage.is_object()) {
-            self.usage = Some(usage(counted));
+            self.usage = Some(self.counted(counted));
         }
         let choices = list(&chunk, "choices");
         // Azure starts with a chunk about its filter that has no choice, id or model.
@@ -143,6 +145,15 @@ impl Events {
             }
         }
         written
+    }
+
+    fn counted(&self, written: &Value) -> Value {
+        let mut usage = usage(written);
+        let details = written.get("completion_tokens_details").filter(|_| self.expected.keeps_details);
+        if let (Some(details), Some(usage)) = (details, usage.as_object_mut()) {
+            usage.insert("output_tokens_details".to_owned(), details.clone());
+        }
+        usage
     }
 
     fn begin(&mut self, chunk: &Value) -> String {

@@ -46,7 +46,7 @@ impl CallIds {
 pub(super) fn assistant(
     message: &Value,
     content: Vec<Value>,
-    (ids, names): (&mut CallIds, &mut ToolNames),
+    (ids, names): (&mut CallIds, &ToolNames),
     path: &str,
 ) -> Result<Vec<Node>, Invalid> {
     if let Some(name) = ["function_call", "audio"].into_iter().find(|name| message.get(*name).is_some_and(is_present)) {
@@ -97,7 +97,7 @@ pub(super) fn tool_result(message: &Value, content: &[Value], ids: &CallIds, pat
 }
 
 /// Translates the tools.
-pub(super) fn tools(chat: &Value, names: &mut ToolNames) -> Result<Vec<Value>, Invalid> {
+pub(super) fn tools(chat: &Value, names: &ToolNames) -> Result<Vec<Value>, Invalid> {
     let mut tools = Vec::new();
     for (idx, tool) in list(chat, "tools").iter().enumerate() {
         let Some(function) = tool.get("function") else {
@@ -120,7 +120,7 @@ pub(super) fn tools(chat: &Value, names: &mut ToolNames) -> Result<Vec<Value>, I
 }
 
 /// Translates the choice of a tool.
-pub(super) fn tool_choice(chat: &Value, names: &mut ToolNames) -> Result<Value, Invalid> {
+pub(super) fn tool_choice(chat: &Value, names: &ToolNames) -> Result<Value, Invalid> {
     let choice = chat.get("tool_choice").unwrap_or(&Value::Null);
     let mut written = match (choice, choice.pointer("/function/name").and_then(Value::as_str)) {
         (_, Some(name)) => json!({"type": "tool", "name": names.map(name)}),
@@ -156,8 +156,8 @@ mod tests {
         let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
         for ids in [["", "a"], ["a", "a"]] {
             let message = json!({"tool_calls": ids.map(call)});
-            let mut state = (CallIds::default(), ToolNames::new(128));
-            let refused = assistant(&message, Vec::new(), (&mut state.0, &mut state.1), "messages[1]").unwrap_err();
+            let mut state = (CallIds::default(), ToolNames::default());
+            let refused = assistant(&message, Vec::new(), (&mut state.0, &state.1), "messages[1]").unwrap_err();
             assert!(refused.param.ends_with("].id") && refused.param.starts_with("messages[1]"), "{refused:?}");
         }
     }

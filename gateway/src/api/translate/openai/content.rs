@@ -18,7 +18,7 @@ pub(super) fn content(written: &Value, path: &str) -> Result<Value, Invalid> {
 }
 
 /// Returns a single text part as a string, which every upstream accepts.
-pub(super) fn plain(mut parts: Vec<Value>) -> Value {
+pub(in super::super) fn plain(mut parts: Vec<Value>) -> Value {
     match (parts.pop(), parts.is_empty()) {
         (None, _) => Value::from(""),
         (Some(only), true) if text(&only, "type") == "text" => Value::from(text(&only, "text")),

@@ -26,8 +26,13 @@ pub(in super::super) const OUTPUT_LIMIT: &str = "max_completion_tokens";
 /// Most stop sequences that OpenAI takes (Chat API, `stop`).
 const MOST_STOPS: usize = 4;
 
-/// Translates the messages request `written`, whose JSON text is `body`; tool names that OpenAI does not take are entered in
-/// `names`.
+/// Returns the names of the functions of the chat completion request `chat`.
+pub(in super::super) fn tool_names(chat: &Value) -> impl Iterator<Item = &str> + Clone {
+    list(chat, "tools").iter().filter_map(|tool| tool.get("function")).map(|function| text(function, "name"))
+}
+
+/// Translates the messages request `written`, whose JSON text is `body`; `names` are
+/// the names of its tools.
 ///
 /// It drops `top_k`, `cache_control`, `service_tier`, the thinking of earlier turns that is not the upstream's own, and
 /// unknown fields.
@@ -35,7 +40,7 @@ const MOST_STOPS: usize = 4;
 /// # Errors
 ///
 /// Refuses fields that chat completions cannot express, naming their path.
-pub(in super::super) fn completion(written: &Value, body: &str, names: &mut ToolNames) -> Result<Value, Invalid> {
+pub(in super::super) fn completion(written: &Value, body: &str, names: &ToolNames) -> Result<Value, Invalid> {
     if let Some(name) = UNSUPPORTED_FIELDS.into_iter().find(|name| written.get(*name).is_some_and(is_present)) {
         return Err(unsupported(name, TARGET_FORMAT));
     }
@@ -110,7 +115,7 @@ fn response_format(format: &Value) -> Result<Value, Invalid> {
     Ok(json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": written, "strict": is_strict}}))
 }
 
-fn messages(written: &Value, inputs: &BlockInputs<'_>, names: &mut ToolNames) -> Result<Vec<Value>, Invalid> {
+fn messages(written: &Value, inputs: &BlockInputs<'_>, names: &ToolNames) -> Result<Vec<Value>, Invalid> {
     let mut messages = Vec::new();
     if let Some(system) = written.get("system").filter(|system| is_present(system)) {
         messages.push(json!({"role": "system", "content": content(system, "system")?}));
@@ -136,7 +141,7 @@ fn messages(written: &Value, inputs: &BlockInputs<'_>, names: &mut ToolNames) ->
     Ok(messages)
 }
 
-fn tools(written: &Value, request: &mut Map<String, Value>, names: &mut ToolNames) -> Result<(), Invalid> {
+fn tools(written: &Value, request: &mut Map<String, Value>, names: &ToolNames) -> Result<(), Invalid> {
     let mut tools = Vec::new();
     for (idx, tool) in list(written, "tools").iter().enumerate() {
         if !matches!(text(tool, "type"), "" | "custom") {

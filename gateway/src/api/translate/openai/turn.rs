@@ -63,7 +63,7 @@ fn tool_result(block: &Value, path: &str) -> Result<(Value, Vec<Value>), Invalid
 pub(super) fn assistant(
     turn: &Value,
     inputs: &Inputs<'_>,
-    names: &mut ToolNames,
+    names: &ToolNames,
     path: &str,
 ) -> Result<Option<Value>, Invalid> {
     let Some(blocks) = turn.get("content").and_then(Value::as_array) else {
@@ -103,7 +103,7 @@ fn tool_call(
     block: &Value,
     input: Option<&str>,
     returned: &Returned,
-    names: &mut ToolNames,
+    names: &ToolNames,
     path: &str,
 ) -> Result<Value, Invalid> {
     let id = text(block, "id");

@@ -35,7 +35,7 @@ pub(super) fn refusals(wire: Wire, fragments: &[Value]) -> String {
     for fragment in fragments {
         let mut request = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
         request.as_object_mut().unwrap().extend(fragment.as_object().unwrap().clone());
-        let said = match Translation::of(wire, request.to_string().as_bytes()) {
+        let said = match Translation::of(wire, super::other(wire), request.to_string().as_bytes()) {
             Ok(translation) => {
                 format!("is left out: {}", String::from_utf8_lossy(&translation.body("m", Dialect::default())))
             }

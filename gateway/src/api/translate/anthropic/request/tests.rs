@@ -3,7 +3,7 @@
 use super::*;
 
 fn translated(chat: &Value) -> Result<Value, Invalid> {
-    let tree = messages(chat, &mut ToolNames::new(128))?;
+    let tree = messages(chat, &ToolNames::of(std::iter::empty(), 128), &Thinking::default())?;
     Ok(serde_json::from_str(&tree.to_text()).unwrap())
 }
 
@@ -61,7 +61,7 @@ fn arguments_keep_their_bytes() {
     let chat = json!({"model": "m", "messages": [
         {"role": "user", "content": "hi"}, {"role": "assistant", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": "1"}]});
-    let tree = messages(&chat, &mut ToolNames::new(128)).unwrap();
+    let tree = messages(&chat, &ToolNames::of(std::iter::empty(), 128), &Thinking::default()).unwrap();
     assert!(tree.to_text().contains(&format!("\"input\":{arguments}")), "{}", tree.to_text());
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 fn translated(request: &Value) -> Result<Value, Invalid> {
-    completion(request, &request.to_string(), &mut ToolNames::new(64))
+    completion(request, &request.to_string(), &ToolNames::of(std::iter::empty(), 64))
 }
 
 fn asked(more: &Value) -> Value {
@@ -20,7 +20,8 @@ fn inputs_keep_their_bytes() {
             {{"role":"assistant","content":[{{"type":"tool_use","id":"t","name":"f","input":{input}}}]}},
             {{"role":"user","content":[{{"type":"tool_result","tool_use_id":"t","content":"1"}}]}}]}}"#
     );
-    let written = completion(&serde_json::from_str(&body).unwrap(), &body, &mut ToolNames::new(64)).unwrap();
+    let written =
+        completion(&serde_json::from_str(&body).unwrap(), &body, &ToolNames::of(std::iter::empty(), 64)).unwrap();
     assert_eq!(written["messages"][1]["tool_calls"][0]["function"]["arguments"], input);
 }
 
