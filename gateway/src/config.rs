@@ -37,11 +37,8 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 pub use self::{
     auth::{Auth, Budget, Key, Period, Quota},
-<<<<<<< HEAD
     client_tls::ClientTls,
-=======
     cors::Cors,
->>>>>>> grammar
     error::{Error, Fault, Rejection},
     limits::{Limits, Timeouts},
     load::{Loaded, load, parse},

@@ -207,16 +207,11 @@ impl Proxy {
         log: &mut RequestLog,
     ) -> Result<(attempt::UpstreamResponse, Relayed), Error> {
         log.hold_permit(self.permit()?);
-<<<<<<< HEAD
-        let request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
-        log.record_request(&request);
-=======
         let mut request = ParsedRequest::read(wire, parts, body, &snapshot.config).await?;
         if !request.facts.references.is_empty() {
             request.resolve_references(&self.responses, snapshot)?;
         }
-        log.record_request(&request, &self.user_ids);
->>>>>>> grammar
+        log.record_request(&request);
         let lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &request)?;
         let started = Instant::now();
         let mut plan = decide::decide(snapshot, &self.sessions, &request).await?;

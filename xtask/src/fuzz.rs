@@ -11,13 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::toolchain::Toolchain;
 use crate::{process, setup, workspace};
 
-<<<<<<< HEAD
 /// The targets; each has a binary and a corpus of its name.
-pub(crate) const TARGETS: [&str; 3] = ["sse", "body", "config"];
-=======
-/// The targets, each a binary and a corpus of that name.
 pub(crate) const TARGETS: [&str; 4] = ["sse", "body", "translate", "config"];
->>>>>>> grammar
 
 /// Time limit of one input; a slower one is a finding.
 const SECONDS_PER_INPUT: u32 = 10;

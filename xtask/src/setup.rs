@@ -4,12 +4,8 @@ mod component;
 mod debian;
 pub(crate) mod guest;
 mod lock;
-<<<<<<< HEAD
-pub(crate) mod python;
-=======
 mod node;
-mod python;
->>>>>>> grammar
+pub(crate) mod python;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -35,13 +31,9 @@ pub(crate) enum Need {
     Training,
     /// The official API clients and the ONNX checker, for the tests.
     Python,
-<<<<<<< HEAD
-    /// A Redis server, for the tests of shared budgets.
-=======
     /// The official clients for JavaScript, for the tests.
     Node,
     /// A Redis server, for the tests of budgets that gateways share.
->>>>>>> grammar
     Store,
     /// cargo-nextest, which runs the tests.
     Nextest,
@@ -49,12 +41,7 @@ pub(crate) enum Need {
     Deny,
 }
 
-<<<<<<< HEAD
 /// All parts.
-pub(crate) const ALL: &[Need] =
-    &[Need::OnnxRuntime, Need::Encoder, Need::Training, Need::Python, Need::Store, Need::Nextest, Need::Deny];
-=======
-/// Everything there is to set up.
 pub(crate) const ALL: &[Need] = &[
     Need::OnnxRuntime,
     Need::Encoder,
@@ -65,7 +52,6 @@ pub(crate) const ALL: &[Need] = &[
     Need::Nextest,
     Need::Deny,
 ];
->>>>>>> grammar
 
 /// Installs the parts that are needed and missing, and returns their paths. Prints nothing if none is missing.
 pub(crate) fn ensure(needs: &[Need]) -> Result<Environment> {

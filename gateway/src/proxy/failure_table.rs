@@ -117,10 +117,6 @@ pub(super) fn verdict(status: StatusCode, body: &[u8], has_our_key: bool, config
     Verdict { fails_over, health }
 }
 
-<<<<<<< HEAD
-/// Codes of errors that another LLM may not have, in OpenAI's dialect; those about the context window are in `error_code`.
-const CODES: [&str; 3] = ["unsupported_parameter", "unsupported_value", "model_not_found"];
-=======
 /// Whose health an attempt without a usable response speaks about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -223,10 +219,8 @@ impl Rule {
     }
 }
 
-/// Codes of errors that another LLM may not have, in OpenAI's dialect.
-const CODES: [&str; 4] =
-    [error_code::CONTEXT_LENGTH_EXCEEDED, "unsupported_parameter", "unsupported_value", "model_not_found"];
->>>>>>> grammar
+/// Codes of errors that another LLM may not have, in OpenAI's dialect; those about the context window are in `error_code`.
+const CODES: [&str; 3] = ["unsupported_parameter", "unsupported_value", "model_not_found"];
 
 /// Words of errors that another LLM may not have, in lower case.
 const WORDS: [&str; 9] = [

@@ -106,12 +106,8 @@ impl<'a> ParsedRequest<'a> {
     /// Returns whether the request brings back reasoning of an upstream of another format, which no upstream of its own takes.
     pub(super) fn carries_reasoning(&self) -> bool {
         *self.carries_reasoning.get_or_init(|| {
-<<<<<<< HEAD
-            self.wire == Wire::Messages && memmem::find(self.document.bytes(), reasoning::MARKER.as_bytes()).is_some()
-=======
-            let text = std::str::from_utf8(self.document.bytes()).unwrap_or_default();
-            matches!(self.wire, Wire::Messages | Wire::Responses) && text.contains(reasoning::MARKER)
->>>>>>> grammar
+            matches!(self.wire, Wire::Messages | Wire::Responses)
+                && memmem::find(self.document.bytes(), reasoning::MARKER.as_bytes()).is_some()
         })
     }
 

@@ -9,11 +9,7 @@ use std::{
 use personaroute_bundle::catalog::Catalog;
 use rustls::ClientConfig;
 
-<<<<<<< HEAD
 use super::{Breaker, Circuit, Load, Protocol, Upstream, http_client::ConnectionLimits};
-=======
-use super::{Breaker, Circuit, Load, Upstream};
->>>>>>> grammar
 use crate::{
     config::{self, Config, Fault, Model, Rejection, VirtualModel},
     decide::{ModelSpec, Policy},
