@@ -21,6 +21,7 @@ pub mod upstream;
 pub mod model;
 pub mod auth;
 pub mod state;
+pub mod learning;
 pub mod tls;
 pub mod log;
 pub mod traces;
@@ -36,6 +37,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 pub use self::{
     auth::{Auth, Budget, Key, Period, Quota},
     error::{Error, Fault, Rejection},
+    learning::{Learning, LearningStore},
     limits::{Limits, Timeouts},
     load::{Loaded, load, parse},
     log::{Log, LogFormat, LogUsers},
@@ -68,6 +70,8 @@ pub struct Config {
     pub auth: Auth,
     /// Where spending is kept.
     pub state: State,
+    /// What is learned from users; none when switched off.
+    pub learning: Option<Learning>,
     /// Sizes and counts.
     pub limits: Limits,
     /// How long each phase may take.

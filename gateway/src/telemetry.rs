@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod log;
+pub mod learning;
 pub mod metrics;
 pub mod usage;
 pub mod user_ids;
@@ -9,6 +10,7 @@ pub mod trace;
 
 pub use self::{
     health::Health,
+    learning::LearningMetrics,
     metrics::Metrics,
     trace::Tracer,
     usage::{UsageTable, Used},

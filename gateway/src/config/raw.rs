@@ -2,6 +2,7 @@
 
 mod auth;
 mod hints;
+mod learning;
 mod limits;
 mod models;
 mod resilience;
@@ -21,8 +22,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     auth::{Auth, AuthMode, Budget, Key, Quota},
+    learning::Learning,
     limits::{Limits, Timeouts},
-    models::{Constraints, Model, Stickiness, VirtualModel},
+    models::{Constraints, Exploration, ExplorationMode, Model, Stickiness, VirtualModel},
     resilience::{Breaker, Hedge, Probe, Retry},
     router::{Plugin, Provider, Router},
     state::{SharedStore, State, Urls},
@@ -73,6 +75,8 @@ pub struct Config {
     pub auth: Auth,
     #[serde(default)]
     pub state: State,
+    #[serde(default)]
+    pub learning: Learning,
     #[serde(default)]
     pub limits: Limits,
     #[serde(default)]

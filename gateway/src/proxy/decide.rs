@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Instant};
 use personaroute_host::{Candidate, RouteRequest};
 
 use super::{
-    Error, Snapshot,
+    Error, Snapshot, knowledge,
     log_excerpt::log_excerpt,
+    knowledge::Knowledge,
     read::ParsedRequest,
     sessions::{SessionId, Sessions},
 };
@@ -37,6 +38,7 @@ pub(super) async fn decide(
     snapshot: &Snapshot,
     sessions: &Sessions,
     request: &ParsedRequest<'_>,
+    knowledge: &Knowledge,
 ) -> Result<Plan, Error> {
     let is_continuation = request.facts.continues || request.overrides.session.is_some();
     let session = is_continuation.then(|| session(sessions, request));
@@ -67,11 +69,15 @@ pub(super) async fn decide(
     if let (LastMessage::Tool, Some(llm)) = (request.facts.last_message, &sticky_llm) {
         return Ok(Plan::continued(decision_id(), policy, eligible, llm));
     }
-    let job = route_job(policy, &eligible.specs, input);
+    let job = knowledge.applied(route_job(policy, &eligible.specs, input));
     let result = snapshot.routing.route(job).await;
     let mut plan = plan(policy, eligible, result);
+    plan.learned = knowledge.learned();
     if let Some(llm) = sticky_llm {
         plan.apply_stickiness(&llm, policy.margin);
+    }
+    if !plan.kept {
+        knowledge::explore(policy, &mut plan);
     }
     Ok(plan)
 }

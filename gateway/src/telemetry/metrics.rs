@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{UsageTable, Used};
+use super::{LearningMetrics, UsageTable, Used};
 
 /// Finished requests by format, virtual or concrete model asked for, and outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -107,6 +107,7 @@ pub struct Metrics {
     persist_failures: Counter,
     store_unavailable: Counter,
     spans: Family<OutcomeLabels, Counter>,
+    learning: LearningMetrics,
     usage: UsageTable,
     decision: Histogram,
     first_byte: Histogram,
@@ -146,6 +147,7 @@ impl Metrics {
             persist_failures: Counter::default(),
             store_unavailable: Counter::default(),
             spans: Family::default(),
+            learning: LearningMetrics::default(),
             usage: UsageTable::new(rows),
             decision: Histogram::new(DECISION),
             first_byte: Histogram::new(ANSWER),
@@ -157,6 +159,7 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
+        self.learning.register(registry);
         registry.register("requests", "Finished requests", self.requests.clone());
         registry.register("requests_in_flight", "Requests being served", self.in_flight.clone());
         registry.register("choices", "Answers by the LLM that gave them", self.choices.clone());
@@ -196,6 +199,11 @@ impl Metrics {
     /// Returns who used what.
     pub fn usage(&self) -> &UsageTable {
         &self.usage
+    }
+
+    /// Returns what the learning counts.
+    pub fn learning(&self) -> &LearningMetrics {
+        &self.learning
     }
 
     /// Counts a request that began.
