@@ -49,8 +49,8 @@ pub use self::{
 };
 use crate::{
     api::Wire,
-    state::Ledger,
     learning::Learning,
+    state::Ledger,
     telemetry::{Health, Metrics, Tracer, UserIds},
     upstream::Body,
 };

@@ -45,3 +45,4 @@ mod chat_over_anthropic;
 mod messages_over_openai;
 mod traces;
 mod chat_page;
+mod learning;

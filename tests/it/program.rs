@@ -5,3 +5,4 @@ mod precedence;
 mod user_ids;
 mod signals;
 mod degraded;
+mod learning;

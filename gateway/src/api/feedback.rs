@@ -249,7 +249,8 @@ fn said(object: &Object) -> Result<Said, Invalid> {
     let given: Vec<&[&'static str]> =
         groups.into_iter().filter(|group| group.iter().any(|field| object.has(field))).collect();
     let [group] = given.as_slice() else {
-        let message = "give one of `rating`, `thumbs`, `best` with `shown`, `better` with `worse`, `effect` with `cost`";
+        let message =
+            "give one of `rating`, `thumbs`, `best` with `shown`, `better` with `worse`, `effect` with `cost`";
         let field = given.get(1).and_then(|group| group.first()).copied().unwrap_or("rating");
         return Err(Invalid::new(field, message));
     };

@@ -15,10 +15,7 @@ use crate::{
 };
 
 /// Runs the command.
-pub(super) fn interactions(
-    command: &cli::Interactions,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), Failed> {
+pub(super) fn interactions(command: &cli::Interactions, env: &dyn Fn(&str) -> Option<String>) -> Result<(), Failed> {
     let cli::Interactions::Export { out, since, learned } = command;
     let since = day_start(since.as_deref().map(millis).transpose()?.unwrap_or(0));
     export(&Operator::find(learned, env)?, out, since)

@@ -45,7 +45,8 @@ impl Operator {
         let runtime = runtime()?;
         let gateway = match runtime.block_on(running(&loaded))? {
             Some(running) => running,
-            None if matches!(&loaded.config.learning, Some(learning) if learning.store == config::LearningStore::Memory) => {
+            None if matches!(&loaded.config.learning, Some(learning) if learning.store == config::LearningStore::Memory) =>
+            {
                 let advice = "no gateway runs with this configuration, which keeps signals in memory only";
                 return Err(Failed::Usage(advice.to_owned()));
             }
@@ -56,9 +57,9 @@ impl Operator {
 
     /// Carries out one operation; returns the JSON that answers it.
     pub(super) fn call(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Failed> {
-        let sent = self.runtime.block_on(async {
-            tokio::time::timeout(OPERATION, self.send(method, path, Bytes::from(body))).await
-        });
+        let sent = self
+            .runtime
+            .block_on(async { tokio::time::timeout(OPERATION, self.send(method, path, Bytes::from(body))).await });
         sent.map_err(|_| Failed::Usage("the gateway did not answer in time".to_owned()))?
     }
 

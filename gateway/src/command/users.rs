@@ -22,8 +22,9 @@ pub(super) fn users(command: &cli::Users, env: &dyn Fn(&str) -> Option<String>) 
         cli::Users::Export { user, output, learned } => {
             let export = Operator::find(learned, env)?.call(Method::GET, &path(user, "/export"), Vec::new())?;
             match output {
-                Some(file) => fs::write(file, format!("{export}\n"))
-                    .map_err(Failed::io(format!("writing {}", file.display()))),
+                Some(file) => {
+                    fs::write(file, format!("{export}\n")).map_err(Failed::io(format!("writing {}", file.display())))
+                }
                 None => print(&export),
             }
         }

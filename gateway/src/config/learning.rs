@@ -60,11 +60,7 @@ pub struct Learning {
 
 impl Learning {
     /// Checks the section beside `state`; returns none when learning is switched off.
-    pub(super) fn check(
-        raw: &raw::Learning,
-        state: &State,
-        folder: &Folder<'_>,
-    ) -> Result<Option<Self>, Rejection> {
+    pub(super) fn check(raw: &raw::Learning, state: &State, folder: &Folder<'_>) -> Result<Option<Self>, Rejection> {
         let history = count("learning.history", &raw.history)?;
         if history > MAX_HISTORY {
             return Err(raw.history.reject(value("learning.history", "must be at most 4096", history)));

@@ -92,7 +92,8 @@ impl Exploration {
 
     /// Returns the LLMs that may be explored, with their places: the best one is always among them.
     fn allowed(&self, ranking: &[Ranked]) -> Vec<(usize, Utility)> {
-        let score = |ranked: &Ranked| ranked.score.as_ref().map(|score| (score.utility, score.effect, score.uncertainty));
+        let score =
+            |ranked: &Ranked| ranked.score.as_ref().map(|score| (score.utility, score.effect, score.uncertainty));
         let best = ranking.iter().filter_map(score).map(|(utility, ..)| utility).fold(f32::NEG_INFINITY, f32::max);
         let mut allowed = Vec::with_capacity(ranking.len());
         for (place, ranked) in ranking.iter().enumerate() {
@@ -137,8 +138,8 @@ fn below(utility: Utility, value: f64) -> f64 {
 fn normal_below(z: f64) -> f64 {
     let x = z.abs() / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
-    let polynomial = t
-        * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
+    let polynomial =
+        t * (0.254_829_592 + t * (-0.284_496_736 + t * (1.421_413_741 + t * (-1.453_152_027 + t * 1.061_405_429))));
     let tail = polynomial * (-x * x).exp() / 2.0;
     if z >= 0.0 { 1.0 - tail } else { tail }
 }

@@ -69,12 +69,7 @@ pub(super) fn adapt(
 }
 
 /// Returns the interactions that the plugin adapts to: the newest signals, each weighed by its age.
-fn interactions(
-    data: &UserData,
-    config: &Learning,
-    range: RewardRange,
-    preference: Option<f32>,
-) -> Vec<Interaction> {
+fn interactions(data: &UserData, config: &Learning, range: RewardRange, preference: Option<f32>) -> Vec<Interaction> {
     let now = clock::now();
     let newest = data.signals.len().saturating_sub(config.history);
     let mut interactions = Vec::new();

@@ -147,12 +147,7 @@ impl Learning {
     /// # Errors
     ///
     /// Fails if the feedback is refused or the store is away.
-    pub async fn submit(
-        &self,
-        feedback: Feedback,
-        owner: Owner,
-        target: &Target,
-    ) -> Result<Accepted, LearningError> {
+    pub async fn submit(&self, feedback: Feedback, owner: Owner, target: &Target) -> Result<Accepted, LearningError> {
         let kind = feedback.said.kind().as_str();
         let rate = Arc::clone(&self.rate);
         let features = match &feedback.about {
@@ -315,11 +310,7 @@ impl Learning {
         tokio::time::timeout(ACKNOWLEDGE, receiver).await.ok()?.ok()?
     }
 
-    fn missing(
-        &self,
-        cached: Option<Arc<Known>>,
-        reason: &'static str,
-    ) -> (Option<Arc<Known>>, Option<&'static str>) {
+    fn missing(&self, cached: Option<Arc<Known>>, reason: &'static str) -> (Option<Arc<Known>>, Option<&'static str>) {
         self.metrics.learning().missing(reason);
         (cached, Some(reason))
     }

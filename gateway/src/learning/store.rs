@@ -15,7 +15,7 @@ use crate::{
 
 /// How much is kept, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub(super) struct Bounds {
     pub(super) window: Duration,
     pub(super) retention: Duration,
     pub(super) max_decisions: usize,
@@ -97,12 +97,7 @@ pub trait RawStore: Send {
     fn users(&mut self, after: Option<&str>, most: usize) -> Result<Page<String>, StoreError>;
 
     /// Returns interactions that arrived at `since` or later, in their order, after the cursor `after`.
-    fn interactions(
-        &mut self,
-        since: u64,
-        after: Option<&str>,
-        most: usize,
-    ) -> Result<Page<Interaction>, StoreError>;
+    fn interactions(&mut self, since: u64, after: Option<&str>, most: usize) -> Result<Page<Interaction>, StoreError>;
 
     /// Removes what is older than the bounds; returns how much.
     fn expire(&mut self, now: u64) -> Result<Removed, StoreError>;

@@ -6,8 +6,8 @@ use personaroute_host::{Candidate, RouteRequest};
 
 use super::{
     Error, Snapshot, knowledge,
-    log_excerpt::log_excerpt,
     knowledge::Knowledge,
+    log_excerpt::log_excerpt,
     read::ParsedRequest,
     sessions::{SessionId, Sessions},
 };

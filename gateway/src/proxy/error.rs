@@ -119,7 +119,9 @@ impl Error {
     /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnknownPath | Self::UnknownModel(_) | Self::UnknownDecision | Self::LearningOff => StatusCode::NOT_FOUND,
+            Self::UnknownPath | Self::UnknownModel(_) | Self::UnknownDecision | Self::LearningOff => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,

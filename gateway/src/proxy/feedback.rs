@@ -154,7 +154,12 @@ fn check_answer(snapshot: &Snapshot, feedback: &Feedback) -> Result<(), Invalid>
     if matches!(feedback.about, About::Decision(_)) {
         return Ok(());
     }
-    match feedback.said.llms().into_iter().find(|(_, llm)| snapshot.models.find(llm).is_none_or(|found| &*found.id != *llm)) {
+    match feedback
+        .said
+        .llms()
+        .into_iter()
+        .find(|(_, llm)| snapshot.models.find(llm).is_none_or(|found| &*found.id != *llm))
+    {
         Some((field, llm)) => Err(Invalid::new(field, format!("`{llm}` is no LLM of this gateway"))),
         None => Ok(()),
     }

@@ -11,8 +11,8 @@ pub(super) struct Object(Map<String, Value>);
 impl Object {
     /// Parses an object that has none but `fields`.
     pub(super) fn parse(text: &str, fields: &[&'static str]) -> Result<Self, Invalid> {
-        let mut object: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| Invalid::new("body", format!("a JSON object is needed: {error}")))?;
+        let mut object: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|error| Invalid::new("body", format!("a JSON object is needed: {error}")))?;
         if let Some(unknown) = object.keys().find(|key| !fields.contains(&key.as_str())) {
             let name: String = unknown.chars().take(40).collect();
             let message = format!("unknown field `{name}`, known are {}", fields.join(", "));

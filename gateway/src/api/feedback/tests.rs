@@ -17,10 +17,7 @@ fn each_kind_is_read() {
     assert_eq!(said(r#""thumbs":"down","llm":"a""#), Said::Thumbs { llm: Some("a".to_owned()), up: false });
     let shown = vec!["a".to_owned(), "b".to_owned()];
     assert_eq!(said(r#""best":"b","shown":["a","b"]"#), Said::Best { best: "b".to_owned(), shown });
-    assert_eq!(
-        said(r#""better":"a","worse":"b""#),
-        Said::Pair { better: "a".to_owned(), worse: "b".to_owned() }
-    );
+    assert_eq!(said(r#""better":"a","worse":"b""#), Said::Pair { better: "a".to_owned(), worse: "b".to_owned() });
     assert_eq!(said(r#""effect":1,"cost":0"#), Said::Outcome { llm: None, effect: 1.0, cost: 0.0 });
 }
 

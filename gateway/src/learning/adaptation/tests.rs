@@ -89,16 +89,8 @@ fn each_kind_becomes_rewards_in_the_training_datas_range() {
     let found = interactions(&data, &config(64), range, Some(0.75));
     let rewards: Vec<(&str, f32)> = found.iter().map(|found| (found.llm.as_str(), found.reward)).collect();
     let outcome = 0.75 * 0.8 - 0.25 * 0.5;
-    let expected = [
-        ("a", -0.5),
-        ("a", 1.0),
-        ("a", -1.0),
-        ("a", -1.0),
-        ("b", 1.0),
-        ("b", 1.0),
-        ("a", -1.0),
-        ("a", outcome),
-    ];
+    let expected =
+        [("a", -0.5), ("a", 1.0), ("a", -1.0), ("a", -1.0), ("b", 1.0), ("b", 1.0), ("a", -1.0), ("a", outcome)];
     assert_eq!(rewards, expected);
     assert_eq!(found[3].query, found[4].query, "the answers to one query are compared");
     assert_ne!(found[4].query, found[5].query);
@@ -107,7 +99,10 @@ fn each_kind_becomes_rewards_in_the_training_datas_range() {
 
 #[test]
 fn only_the_newest_signals_shape_a_profile() {
-    let data = UserData { signals: (0..5_u8).map(|idx| rating(&format!("d{idx}"), f32::from(idx) / 10.0, 0)).collect(), ..UserData::default() };
+    let data = UserData {
+        signals: (0..5_u8).map(|idx| rating(&format!("d{idx}"), f32::from(idx) / 10.0, 0)).collect(),
+        ..UserData::default()
+    };
     let found = interactions(&data, &config(2), RewardRange { least: 0.0, most: 1.0 }, None);
     assert_eq!(found.iter().map(|found| found.reward).collect::<Vec<_>>(), [0.3, 0.4]);
 }

@@ -160,10 +160,7 @@ impl Columns {
         self.times.iter_mut().zip(times).for_each(|(column, time)| column.push(time));
         let task = origin.task.as_ref();
         let optional = [task.map(|task| task.name.as_str()), origin.explored.as_deref()];
-        self.optional_texts
-            .iter_mut()
-            .zip(optional)
-            .for_each(|(column, text)| column.push(text.map(ByteArray::from)));
+        self.optional_texts.iter_mut().zip(optional).for_each(|(column, text)| column.push(text.map(ByteArray::from)));
         let probability = task.map(|task| task.probability);
         let numbers = [row.value, row.effect, row.cost, probability, row.propensity()];
         self.numbers.iter_mut().zip(numbers).for_each(|(column, number)| column.push(number));

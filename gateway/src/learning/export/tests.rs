@@ -57,7 +57,8 @@ fn each_day_has_a_file_with_every_field() {
     assert_eq!((rows[0].get_float(11).unwrap(), rows[1].get_float(11).unwrap()), (0.0, 1.0), "b is the best");
     assert_eq!((rows[0].get_float(14).unwrap(), rows[0].get_float(15).unwrap()), (0.75, 0.5));
     assert!(rows[1].get_float(15).is_err(), "the propensity is that of the chosen LLM");
-    let ids: Vec<i32> = (0..3).map(|idx| parquet::record::ListAccessor::get_int(rows[2].get_list(16).unwrap(), idx).unwrap()).collect();
+    let ids: Vec<i32> =
+        (0..3).map(|idx| parquet::record::ListAccessor::get_int(rows[2].get_list(16).unwrap(), idx).unwrap()).collect();
     assert_eq!(ids, [7, 9, 11]);
 }
 

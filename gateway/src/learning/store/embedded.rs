@@ -204,12 +204,7 @@ impl RawStore for EmbeddedStore {
         self.failed(page)
     }
 
-    fn interactions(
-        &mut self,
-        since: u64,
-        after: Option<&str>,
-        most: usize,
-    ) -> Result<Page<Interaction>, StoreError> {
+    fn interactions(&mut self, since: u64, after: Option<&str>, most: usize) -> Result<Page<Interaction>, StoreError> {
         let page = self.batch().and_then(|batch| {
             let times = batch.open_table(table::SIGNAL_TIMES)?;
             read::interactions(&times, &batch.open_table(table::SIGNALS)?, read::From { since, after }, most)

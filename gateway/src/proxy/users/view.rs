@@ -91,12 +91,7 @@ fn decision_view<'a>(decision: &'a Decision, signals: &'a [Signal]) -> DecisionV
 }
 
 fn signal_view(signal: &Signal) -> SignalView<'_> {
-    SignalView {
-        decision_id: &signal.decision,
-        at: time(signal.at),
-        kind: signal.kind().as_str(),
-        said: &signal.said,
-    }
+    SignalView { decision_id: &signal.decision, at: time(signal.at), kind: signal.kind().as_str(), said: &signal.said }
 }
 
 /// Returns a time as RFC 3339 writes it.

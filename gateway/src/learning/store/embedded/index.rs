@@ -19,11 +19,7 @@ pub(super) fn user(batch: &WriteTransaction, user: &str) -> Result<UserRow, Stor
 }
 
 /// Replaces what `user` has declared.
-pub(super) fn declare(
-    batch: &WriteTransaction,
-    name: &str,
-    declared: Option<Declared>,
-) -> Result<(), StoreError> {
+pub(super) fn declare(batch: &WriteTransaction, name: &str, declared: Option<Declared>) -> Result<(), StoreError> {
     let row = UserRow { declared, ..user(batch, name)? };
     set(batch, name, row)
 }

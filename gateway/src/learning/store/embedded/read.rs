@@ -70,10 +70,7 @@ pub(super) fn signals(
 }
 
 /// Returns the row of `user`.
-pub(super) fn user(
-    users: &impl ReadableTable<&'static str, &'static [u8]>,
-    user: &str,
-) -> Result<UserRow, StoreError> {
+pub(super) fn user(users: &impl ReadableTable<&'static str, &'static [u8]>, user: &str) -> Result<UserRow, StoreError> {
     Ok(users.get(user)?.and_then(|bytes| readable("user", bytes.value())).unwrap_or_default())
 }
 

@@ -80,7 +80,9 @@ fn decisions_and_signals_are_bounded_per_user_and_overall() {
     });
     assert_eq!(known, [false, false, true, true, true, true], "at most two of a user, at most four of all");
     let counts = batch(&mut store, |store| {
-        (0..5).map(|idx| Ok(store.put_signal("a", &signal(&format!("d{idx}"), 0.1, 50 - idx), None)?.signals)).collect::<Result<Vec<_>, StoreError>>()
+        (0..5)
+            .map(|idx| Ok(store.put_signal("a", &signal(&format!("d{idx}"), 0.1, 50 - idx), None)?.signals))
+            .collect::<Result<Vec<_>, StoreError>>()
     });
     assert_eq!(counts, [1, 2, 3, 3, 3]);
     let kept: Vec<String> =
@@ -114,7 +116,11 @@ fn no_byte_of_an_erased_user_is_left_in_the_file() {
     batch(&mut store, |store| {
         for idx in 0..200 {
             store.put_decision(&decision(&format!("dec_secret_{idx}"), name, 0))?;
-            store.put_signal(name, &signal(&format!("dec_secret_{idx}"), 0.3, 0), Some(&format!("key_secret_{idx}")))?;
+            store.put_signal(
+                name,
+                &signal(&format!("dec_secret_{idx}"), 0.3, 0),
+                Some(&format!("key_secret_{idx}")),
+            )?;
             store.put_signal("bob", &signal(&format!("dec_bob_{idx}"), 0.3, 0), None)?;
         }
         store.declare(name, Some(Declared { preference: 0.25, at: 1 }))

@@ -1,6 +1,8 @@
 //! Writes rows and their indexes inside a batch.
 
-use redb::{Database, Key, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, Value, WriteTransaction};
+use redb::{
+    Database, Key, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, Value, WriteTransaction,
+};
 
 use super::{
     index, read, readable,
