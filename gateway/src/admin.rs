@@ -37,11 +37,26 @@ impl Access {
     }
 }
 
+/// Returns whether `path` is an operation on what was learned, which the proxy serves.
+pub fn is_operation(path: &str) -> bool {
+    path == "/interactions" || path == "/users" || path.starts_with("/users/")
+}
+
+/// Returns the response to a request without access to operations, if it has none.
+pub fn refusal<B>(request: &Request<B>, access: &Access) -> Option<Response<Body>> {
+    foreign_host(request, access).or_else(|| (!access.is_granted(request.headers())).then(unauthorized))
+}
+
+fn foreign_host<B>(request: &Request<B>, access: &Access) -> Option<Response<Body>> {
+    let is_foreign = access.is_local && !targets_loopback(request.headers(), request.uri());
+    let message = "the `host` header names another host than 127.0.0.1 or localhost\n";
+    is_foreign.then(|| respond(StatusCode::FORBIDDEN, "text/plain", message.to_owned()))
+}
+
 /// Answers `request`. The health checks need no token, because the probes of Kubernetes send none.
 pub fn answer<B>(request: &Request<B>, access: &Access, health: &Health, metrics: &Metrics) -> Response<Body> {
-    if access.is_local && !targets_loopback(request.headers(), request.uri()) {
-        let message = "the `host` header names another host than 127.0.0.1 or localhost\n";
-        return respond(StatusCode::FORBIDDEN, "text/plain", message.to_owned());
+    if let Some(refused) = foreign_host(request, access) {
+        return refused;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return respond(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "use GET\n".to_owned());

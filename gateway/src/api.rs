@@ -12,6 +12,7 @@ pub mod messages;
 mod parse;
 pub mod overrides;
 pub mod route;
+pub mod feedback;
 pub mod models;
 pub mod error;
 pub mod error_code;

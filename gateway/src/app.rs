@@ -33,6 +33,7 @@ pub use self::{
 };
 use crate::{
     config::{Config, Loaded},
+    learning::Learning,
     proxy::{Proxy, Snapshot},
     routing::Scorer,
     server::Connections,
@@ -91,9 +92,10 @@ impl App {
         let (tracer, exporter) = tracing_to(config, &metrics)?;
         let snapshot = Arc::new(snapshot);
         let (ledger, user_ids) = (spending.ledger, spending.user_ids);
+        let learning = snapshot.config.learning.as_ref().map(|config| Learning::open(config, &metrics)).transpose()?;
         let proxy = Proxy::new(snapshot, ledger, Arc::clone(&metrics), Arc::clone(&health), user_ids);
         Ok(Self {
-            proxy: Arc::new(proxy.with_tracer(tracer)),
+            proxy: Arc::new(proxy.with_tracer(tracer).with_learning(learning.map(Arc::new))),
             metrics,
             health,
             connections,

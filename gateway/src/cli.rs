@@ -36,6 +36,12 @@ pub enum Command {
     /// Inspect a model bundle.
     #[command(subcommand)]
     Bundle(Bundle),
+    /// Show, erase, export or import what is known of a user.
+    #[command(subcommand)]
+    Users(Users),
+    /// Export what users have said about answers.
+    #[command(subcommand)]
+    Interactions(Interactions),
     /// Generate an API key, and print it with the hash that the configuration stores.
     Key {
         /// Print one JSON object instead of text.
@@ -111,6 +117,77 @@ pub struct Chat {
     /// Make the page reachable from other machines. Not supported: anyone who found the page could use it.
     #[arg(long)]
     pub share: bool,
+}
+
+/// Where what was learned is: in the gateway that runs with this configuration, or else in its store.
+#[derive(Debug, Args)]
+pub struct Learned {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "PERSONAROUTE_CONFIG")]
+    pub config: PathBuf,
+    /// Values in place of the file's.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// Show, erase, export or import what is known of a user. Each prints one JSON object.
+#[derive(Debug, Subcommand)]
+pub enum Users {
+    /// List users who have given signals or declared a preference.
+    List {
+        #[command(flatten)]
+        learned: Learned,
+    },
+    /// Show state, signals, preference and recent decisions.
+    Show {
+        /// The user.
+        user: String,
+        #[command(flatten)]
+        learned: Learned,
+    },
+    /// Erase everything that is kept about a user.
+    Erase {
+        /// The user.
+        user: String,
+        #[command(flatten)]
+        learned: Learned,
+    },
+    /// Print everything that is kept about a user, for `import`.
+    Export {
+        /// The user.
+        user: String,
+        /// Where it goes; standard output without it.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        learned: Learned,
+    },
+    /// Add what `export` has printed.
+    Import {
+        /// The user.
+        user: String,
+        /// The export.
+        #[arg(long, value_name = "FILE")]
+        input: PathBuf,
+        #[command(flatten)]
+        learned: Learned,
+    },
+}
+
+/// Export what users have said about answers.
+#[derive(Debug, Subcommand)]
+pub enum Interactions {
+    /// Write Parquet files, one partition for each day.
+    Export {
+        /// The folder of the partitions.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Only what arrived then or later: `2026-11-30`, or a time such as `2026-11-30T12:00:00Z`.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        #[command(flatten)]
+        learned: Learned,
+    },
 }
 
 /// Inspect a model bundle.

@@ -7,6 +7,9 @@ mod infer;
 mod rows;
 mod bundle;
 mod key;
+mod operator;
+mod users;
+mod interactions;
 mod exit;
 
 use std::process::ExitCode;
@@ -30,6 +33,8 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Infer(infer) => infer::infer(&infer, &env),
         Command::Bundle(bundle) => bundle::bundle(bundle),
+        Command::Users(users) => users::users(&users, &env),
+        Command::Interactions(interactions) => interactions::interactions(&interactions, &env),
         Command::Key { json } => key::key(json),
     };
     done.map_or_else(|failed| exit::report(&failed), |()| ExitCode::SUCCESS)

@@ -23,6 +23,7 @@ pub mod model;
 pub mod auth;
 pub mod cors;
 pub mod state;
+pub mod learning;
 pub mod tls;
 pub mod log;
 pub mod traces;
@@ -40,6 +41,7 @@ pub use self::{
     client_tls::ClientTls,
     cors::Cors,
     error::{Error, Fault, Rejection},
+    learning::{Learning, LearningStore},
     limits::{Limits, Timeouts},
     load::{Loaded, load, parse},
     log::{Log, LogFormat, LogUsers},
@@ -74,6 +76,8 @@ pub struct Config {
     pub cors: Option<Cors>,
     /// Where spending is kept.
     pub state: State,
+    /// What is learned from users; none when switched off.
+    pub learning: Option<Learning>,
     /// Sizes and counts.
     pub limits: Limits,
     /// How long each phase may take.

@@ -2,6 +2,8 @@
 
 pub mod capability;
 pub mod spec;
+pub mod explore;
+pub mod learned;
 pub mod policy;
 pub mod candidates;
 pub mod fallback;
@@ -11,7 +13,9 @@ pub mod explain;
 pub use self::{
     candidates::{Eligible, ExcludedCandidate, ExclusionReason, Requirements, eligible},
     capability::{Capability, RequiredCapabilities},
+    explore::{Exploration, Explore},
     fallback::FallbackReason,
+    learned::Learned,
     plan::{Plan, Ranked},
     policy::{Constraints, Policy},
     spec::ModelSpec,

@@ -9,6 +9,7 @@ pub mod state;
 pub mod routing;
 pub mod upstream;
 pub mod telemetry;
+pub mod learning;
 pub mod proxy;
 pub mod server;
 pub mod admin;

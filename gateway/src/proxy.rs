@@ -33,6 +33,9 @@ mod spans;
 mod request_log;
 mod route;
 mod count_tokens;
+mod knowledge;
+mod feedback;
+mod users;
 mod local;
 pub mod error;
 mod error_response;
@@ -52,6 +55,7 @@ pub use self::{
 };
 use crate::{
     api::{Wire, sse},
+    learning::Learning,
     state::Ledger,
     telemetry::{Health, Metrics, Tracer, UserIds},
     upstream::Body,
@@ -70,6 +74,8 @@ pub struct Proxy {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     tracer: Option<Arc<Tracer>>,
+    /// Survives reloads; none when learning is switched off.
+    learning: Option<Arc<Learning>>,
     /// How user ids are logged.
     user_ids: UserIds,
 }
@@ -96,6 +102,7 @@ impl Proxy {
             metrics,
             health,
             tracer: None,
+            learning: None,
             user_ids,
         }
     }
@@ -104,6 +111,12 @@ impl Proxy {
     #[must_use]
     pub fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
         Self { tracer, ..self }
+    }
+
+    /// Returns the same proxy, which learns with `learning`.
+    #[must_use]
+    pub fn with_learning(self, learning: Option<Arc<Learning>>) -> Self {
+        Self { learning, ..self }
     }
 
     /// Returns the response to `request`; errors become error responses.
@@ -144,12 +157,35 @@ impl Proxy {
             };
             return counted.unwrap_or_else(|error| error_response::build(&error, Some(Wire::Messages), None));
         }
+        if let Some(rest) = users::path(path) {
+            let requester = users::Requester::Client(parts);
+            let response = Box::pin(self.users(&snapshot, requester, rest, body)).await;
+            return response.unwrap_or_else(|error| error_response::build(&error, None, None));
+        }
         let response = match (&parts.method, path) {
+            (_, "/v1/feedback") => Box::pin(self.feedback(snapshot, parts, body)).await,
+            (_, path) if path.starts_with("/v1/feedback/") => Box::pin(self.withdraw(&snapshot, parts)).await,
             (&Method::POST, "/v1/route") => Box::pin(self.route(&snapshot, parts, body)).await,
             (_, "/v1/route") => Err(Error::Method { allowed: "POST" }),
             (&Method::GET | &Method::HEAD, _) => local::get(&snapshot, &self.health, parts),
             (_, path) if local::serves(path) => Err(Error::Method { allowed: "GET, HEAD" }),
             _ => Err(Error::UnknownPath),
+        };
+        response.unwrap_or_else(|error| error_response::build(&error, None, None))
+    }
+
+    /// Returns the response to an operator's request about what was learned: `/users…` or `/interactions`.
+    pub async fn operate<B: RequestBody>(&self, request: Request<B>) -> Response<Body> {
+        let snapshot = self.live.load_full();
+        let (parts, body) = request.into_parts();
+        let requester = users::Requester::Operator(&parts);
+        let response = match (parts.uri.path(), &parts.method) {
+            ("/interactions", &Method::GET) => self.interactions(&parts).await,
+            ("/interactions", _) => Err(Error::Method { allowed: "GET" }),
+            (path, _) => match path.strip_prefix("/users") {
+                Some(rest) => self.users(&snapshot, requester, rest, body).await,
+                None => Err(Error::UnknownPath),
+            },
         };
         response.unwrap_or_else(|error| error_response::build(&error, None, None))
     }
@@ -214,15 +250,18 @@ impl Proxy {
         log.record_request(&request);
         let lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &request)?;
         let started = Instant::now();
-        let mut plan = decide::decide(snapshot, &self.sessions, &request).await?;
+        let knowledge = self.knowledge(snapshot, request.user.as_deref(), &request.model).await;
+        let mut plan = decide::decide(snapshot, &self.sessions, &request, &knowledge).await?;
         plan.elapsed = started.elapsed();
         log.record_decision(&plan, request.overrides.explain, started);
+        log.record_knowledge(&knowledge);
         if let Some(lease) = lease {
             log.hold_reservation(admit::reserve(lease, snapshot, &request, &plan).await?);
         }
         let response = send::send(snapshot, &request, &plan, log).await?;
         if let (Some(_), Some(llm)) = (&plan.virtual_model, log.answering_llm()) {
-            self.sessions.record(decide::session(&self.sessions, &request), llm, Instant::now());
+            self.sessions.record(decide::session(&self.sessions, &request), Arc::clone(&llm), Instant::now());
+            self.keep_decision(snapshot, plan, request.user, llm, request.facts.text);
         }
         let recorder = self.recorder(snapshot, &request, &response);
         Ok((response, Relayed { recorder, choices: request.facts.choices.unwrap_or(1) }))

@@ -10,5 +10,5 @@ mod job;
 pub use self::{
     job::RouteJob,
     pool::{PoolLimits, RoutePool},
-    scorer::Scorer,
+    scorer::{QueryFeatures, RewardRange, Scorer},
 };

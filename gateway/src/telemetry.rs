@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod log;
+pub mod learning;
 pub mod metrics;
 mod labels;
 mod consumption;
@@ -11,6 +12,7 @@ pub mod trace;
 
 pub use self::{
     health::Health,
+    learning::LearningMetrics,
     metrics::Metrics,
     trace::Tracer,
     usage::{UsageTable, Used},

@@ -50,3 +50,4 @@ mod cors;
 mod count_tokens;
 mod traces;
 mod chat_page;
+mod learning;

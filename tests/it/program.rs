@@ -6,3 +6,4 @@ mod user_ids;
 mod signals;
 mod degraded;
 mod installed;
+mod learning;

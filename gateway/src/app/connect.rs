@@ -93,6 +93,12 @@ impl App {
             ListenerKind::Main => self.proxy.handle(request).await,
             ListenerKind::Admin => {
                 let access = admin::Access::of(&self.proxy.snapshot().config);
+                if admin::is_operation(request.uri().path()) {
+                    return match admin::refusal(&request, &access) {
+                        Some(refused) => refused,
+                        None => Box::pin(self.proxy.operate(request)).await,
+                    };
+                }
                 admin::answer(&request, &access, &self.health, &self.metrics)
             }
         }

@@ -26,6 +26,9 @@ pub enum StartError {
     /// The state file cannot be used.
     #[error(transparent)]
     State(#[from] FileStoreError),
+    /// The store of signals cannot be used.
+    #[error(transparent)]
+    Learning(#[from] crate::learning::StoreError),
     /// The client of the shared store cannot be built.
     #[error("the client of the shared store cannot be built")]
     Shared(#[from] SharedStoreError),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::Config;
+use crate::config::{Config, Learning, LearningStore};
 
 /// What the process was started with.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ impl Started {
             ("listen", old.listen != new.listen),
             ("admin", old.admin != new.admin),
             ("state", old.state != new.state),
+            ("learning", old.learning.as_ref().map(in_place) != new.learning.as_ref().map(in_place)),
             ("limits.head", limits.head != new_limits.head),
             ("limits.headers", limits.headers != new_limits.headers),
             ("limits.connections", limits.connections != new_limits.connections),
@@ -49,6 +50,15 @@ impl Started {
         ];
         keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
     }
+}
+
+/// Returns the learning's settings without the store, which follows `state`.
+fn in_place(learning: &Learning) -> Learning {
+    let store = match &learning.store {
+        LearningStore::File(file) => LearningStore::File(file.clone()),
+        LearningStore::Memory | LearningStore::Shared(_) => LearningStore::Memory,
+    };
+    Learning { store, ..learning.clone() }
 }
 
 #[cfg(test)]

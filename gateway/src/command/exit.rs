@@ -37,6 +37,17 @@ pub(super) enum Failed {
     /// An input row is not what it should be.
     #[error("{0}")]
     Input(String),
+    /// The gateway refused an operation.
+    #[error("the gateway answered {status}: {message}")]
+    Refused {
+        /// The status.
+        status: http::StatusCode,
+        /// What it said.
+        message: String,
+    },
+    /// The Parquet files cannot be written.
+    #[error("the interactions cannot be exported")]
+    Export(#[from] crate::learning::export::ExportError),
     /// Some calls failed.
     #[error("{failed} of {total} rows failed: see their `error`")]
     Rows {
@@ -69,6 +80,8 @@ impl Failed {
             | Self::Bundle(_)
             | Self::Io { .. }
             | Self::Input(_)
+            | Self::Refused { .. }
+            | Self::Export(_)
             | Self::Rows { .. } => 1,
         }
     }

@@ -23,6 +23,8 @@ pub(super) fn infer(options: &cli::Infer, env: &dyn Fn(&str) -> Option<String>) 
     // Who may read the configuration and its secrets needs no key; the file of what was spent is the server's.
     loaded.config.auth = Auth { keys: None, user_quota: Quota::UNLIMITED };
     loaded.config.state = config::State::default();
+    // A batch run is nobody's conversation.
+    loaded.config.learning = None;
     let mut quiet = loaded.config.log.clone();
     if quiet.filter == "info" {
         // One line for each query is noise at a prompt; what fails still shows.

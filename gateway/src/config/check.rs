@@ -1,7 +1,7 @@
 //! From what is written to what is meant: checks each section, then the rules that take more than one.
 
 use super::{
-    Auth, Breaker, Config, Cors, Hedge, Limits, Log, Retry, Router, State, Timeouts, Tls,
+    Auth, Breaker, Config, Cors, Hedge, Learning, Limits, Log, Retry, Router, State, Timeouts, Tls,
     auth::{ModelNames, require_client_ca},
     error::{Error, Fault, Rejection},
     file_stamp::FileStamps,
@@ -30,6 +30,7 @@ fn sections(raw: &raw::Config, folder: &Folder<'_>, env: Env<'_>) -> Result<Conf
     let models = model::models(&raw.models, &upstreams)?;
     let virtual_models = model::virtual_models(&raw.virtual_models, &models)?;
     let names = ModelNames { models: &models, virtual_models: &virtual_models };
+    let state = State::check(&raw.state, folder, env)?;
     let config = Config {
         listen: raw.listen.value,
         admin: raw.admin.as_ref().map(|admin| admin.value),
@@ -37,7 +38,8 @@ fn sections(raw: &raw::Config, folder: &Folder<'_>, env: Env<'_>) -> Result<Conf
         files: FileStamps::new(),
         auth: Auth::check(&raw.auth, names)?,
         cors: raw.cors.as_ref().map(Cors::check).transpose()?,
-        state: State::check(&raw.state, folder, env)?,
+        learning: Learning::check(&raw.learning, &state, folder)?,
+        state,
         limits: Limits::check(&raw.limits)?,
         timeouts: Timeouts::check(&raw.timeouts)?,
         retry: Retry::check(&raw.retry)?,

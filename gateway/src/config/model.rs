@@ -12,7 +12,7 @@ use super::{
     range::{amount, optional_amount, share},
     raw,
 };
-use crate::decide::{Capability, Constraints, Policy};
+use crate::decide::{Capability, Constraints, Exploration, Explore, Policy};
 
 /// An LLM and one endpoint that serves it. Entries with the same `llm` are endpoints of one LLM.
 #[derive(Debug, Clone)]
@@ -127,12 +127,24 @@ fn policy(raw: &raw::VirtualModel, models: &[Model]) -> Result<Policy, Rejection
         preference: raw.preference.as_ref().map(|written| share("preference", written)).transpose()?,
         task: raw.task.as_ref().map(|task| task.value.clone()),
         fallback,
+        exploration: exploration(&raw.exploration)?,
         constraints: Constraints {
             max_input_price: optional_amount("constraints.max_input_price", input)?,
             max_output_price: optional_amount("constraints.max_output_price", output)?,
             regions: constraints.regions.clone(),
         },
     })
+}
+
+fn exploration(raw: &raw::Exploration) -> Result<Option<Exploration>, Rejection> {
+    let max_regret = amount("exploration.max_regret", &raw.max_regret)?;
+    let min_effect = optional_amount("exploration.min_effect", raw.min_effect.as_ref())?;
+    let by = match raw.mode {
+        raw::ExplorationMode::Off => return Ok(None),
+        raw::ExplorationMode::Thompson => Explore::Thompson,
+        raw::ExplorationMode::Ucb => Explore::Ucb,
+    };
+    Ok(Some(Exploration { by, max_regret, min_effect }))
 }
 
 /// Returns the names that are `written`, each one of `known` and none twice.

@@ -3,6 +3,7 @@
 mod auth;
 mod cors;
 mod hints;
+mod learning;
 mod limits;
 mod models;
 mod resilience;
@@ -23,8 +24,9 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     auth::{Auth, AuthMode, Budget, Key, Quota},
     cors::Cors,
+    learning::Learning,
     limits::{Limits, Timeouts},
-    models::{Constraints, Model, Stickiness, VirtualModel},
+    models::{Constraints, Exploration, ExplorationMode, Model, Stickiness, VirtualModel},
     resilience::{Breaker, Hedge, Probe, Retry},
     router::{Plugin, Provider, Router},
     state::{SharedStore, State, Urls},
@@ -78,6 +80,8 @@ pub struct Config {
     pub cors: Option<Cors>,
     #[serde(default)]
     pub state: State,
+    #[serde(default)]
+    pub learning: Learning,
     #[serde(default)]
     pub limits: Limits,
     #[serde(default)]

@@ -160,6 +160,7 @@ mod tests {
             preference: None,
             task: None,
             fallback: Vec::new(),
+            exploration: None,
             constraints,
             margin: 0.0,
             expiry: std::time::Duration::ZERO,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Plan;
+use super::{Learned, Plan};
 
 /// A decision in the form that clients receive.
 #[derive(Debug, Serialize)]
@@ -27,6 +27,12 @@ pub struct Explanation<'a> {
     pub why: &'a str,
     /// Whether the conversation kept its LLM (stickiness).
     pub kept: bool,
+    /// How the LLM was explored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explored: Option<&'static str>,
+    /// What the user's signals have changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learned: Option<&'a Learned>,
     /// Why the fallback order was used.
     pub fallback: Option<&'static str>,
     /// The duration of the decision in microseconds.
@@ -87,6 +93,8 @@ pub fn explain(plan: &Plan, most: usize) -> Explanation<'_> {
         task: plan.task.as_ref().map(|task| Task { name: &task.task, probability: task.probability }),
         why: &plan.why,
         kept: plan.kept,
+        explored: plan.explored.map(super::Explore::as_str),
+        learned: plan.learned.as_ref(),
         fallback: plan.fallback_reason.map(super::FallbackReason::as_str),
         elapsed_us: plan.elapsed.as_micros(),
     }

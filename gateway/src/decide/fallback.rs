@@ -83,6 +83,7 @@ mod tests {
             preference: None,
             task: None,
             fallback: vec![Arc::from("gone"), Arc::from("dear")],
+            exploration: None,
             constraints: super::super::Constraints::default(),
             margin: 0.0,
             expiry: std::time::Duration::ZERO,

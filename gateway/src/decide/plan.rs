@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use personaroute_host::{Decision, RouteError, Score, TaskGuess, UserState};
 
-use super::{Eligible, ExcludedCandidate, ExclusionReason, FallbackReason, Policy, fallback};
+use super::{Eligible, ExcludedCandidate, ExclusionReason, Explore, FallbackReason, Learned, Policy, fallback};
 
 /// The decision on one request.
 #[derive(Debug, Clone)]
@@ -25,6 +25,10 @@ pub struct Plan {
     pub why: String,
     /// Whether the conversation kept its LLM (stickiness).
     pub kept: bool,
+    /// How the chosen LLM was explored; none if it is the router's best, or kept.
+    pub explored: Option<Explore>,
+    /// What the user's signals have changed; none without signals or declared preference.
+    pub learned: Option<Learned>,
     /// Why the fallback order was used instead of the router's ranking.
     pub fallback_reason: Option<FallbackReason>,
     /// The duration of the decision.
@@ -52,6 +56,8 @@ impl Plan {
             task: None,
             why: "the request named this LLM".to_owned(),
             kept: false,
+            explored: None,
+            learned: None,
             fallback_reason: None,
             elapsed: Duration::ZERO,
         }
@@ -77,6 +83,8 @@ impl Plan {
             task: decision.task,
             why: decision.why,
             kept: false,
+            explored: None,
+            learned: None,
             fallback_reason: None,
             elapsed: decision.elapsed,
         }
@@ -94,6 +102,8 @@ impl Plan {
             task: None,
             why: format!("the configured fallback order was used: {}", reason.as_str().replace('_', " ")),
             kept: false,
+            explored: None,
+            learned: None,
             fallback_reason: Some(reason),
             elapsed: Duration::ZERO,
         }
@@ -115,6 +125,8 @@ impl Plan {
             task: None,
             why: format!("the conversation continues with {llm}: the turn has no new user text"),
             kept: true,
+            explored: None,
+            learned: None,
             fallback_reason: None,
             elapsed: Duration::ZERO,
         }

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::Exploration;
+
 /// The candidates, defaults and constraints of a virtual model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -17,6 +19,8 @@ pub struct Policy {
     pub fallback: Vec<Arc<str>>,
     /// The constraints on candidates.
     pub constraints: Constraints,
+    /// How LLMs are explored; none when off.
+    pub exploration: Option<Exploration>,
     /// How much higher another LLM's utility must be before a conversation switches to it.
     pub margin: f32,
     /// How long after its last response a conversation keeps its LLM.

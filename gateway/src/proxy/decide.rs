@@ -5,7 +5,8 @@ use std::{cell::OnceCell, sync::Arc, time::Instant};
 use personaroute_host::{Candidate, RouteRequest};
 
 use super::{
-    Error, Snapshot,
+    Error, Snapshot, knowledge,
+    knowledge::Knowledge,
     log_excerpt::log_excerpt,
     read::ParsedRequest,
     response_memory::Pin,
@@ -43,6 +44,7 @@ pub(super) async fn decide(
     snapshot: &Snapshot,
     sessions: &Sessions,
     request: &ParsedRequest<'_>,
+    knowledge: &Knowledge,
 ) -> Result<Plan, Error> {
     let is_continuation = request.facts.continues || request.overrides.session.is_some();
     let session = is_continuation.then(|| session(sessions, request));
@@ -75,11 +77,15 @@ pub(super) async fn decide(
     if let (LastMessage::Tool, Some(llm)) = (request.facts.last_message, &sticky_llm) {
         return Ok(Plan::continued(decision_id(), policy, eligible, llm));
     }
-    let job = route_job(policy, &eligible.specs, input);
+    let job = knowledge.applied(route_job(policy, &eligible.specs, input));
     let result = snapshot.routing.route(job).await;
     let mut plan = plan(policy, eligible, result);
+    plan.learned = knowledge.learned();
     if let Some(llm) = sticky_llm {
         plan.apply_stickiness(&llm, policy.margin);
+    }
+    if !plan.kept {
+        knowledge::explore(policy, &mut plan);
     }
     Ok(plan)
 }

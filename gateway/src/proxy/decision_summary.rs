@@ -15,6 +15,8 @@ pub(super) struct DecisionSummary {
     pub(super) chosen: Option<Arc<str>>,
     /// How much the router knows about the user; empty if it was not called.
     pub(super) user_state: &'static str,
+    /// The user's signals behind the decision.
+    pub(super) signals: usize,
     /// Why the fallback order was used; empty if it was not.
     pub(super) fallback_reason: &'static str,
     /// The duration of the decision.
@@ -30,6 +32,7 @@ impl DecisionSummary {
             requested_model: plan.virtual_model.clone().or_else(|| chosen.clone()).unwrap_or_default(),
             chosen,
             user_state: plan.user_state.map_or("", |state| state.as_str()),
+            signals: plan.learned.map_or(0, |learned| learned.signals),
             fallback_reason: plan.fallback_reason.map_or("", |reason| reason.as_str()),
             elapsed: plan.elapsed,
         }

@@ -79,6 +79,15 @@ pub enum Error {
     /// The whole request took too long.
     #[error("the request took too long")]
     Timeout,
+    /// No decision with this id can be given feedback.
+    #[error("no decision has this id, it is older than `learning.window`, or it belongs to another user")]
+    UnknownDecision,
+    /// The configuration switches learning off.
+    #[error("this gateway does not learn: `learning.enabled` is false")]
+    LearningOff,
+    /// The store of signals does not work.
+    #[error("signals cannot be kept now: {0}")]
+    LearningUnavailable(&'static str),
 }
 
 /// A permission that a key may lack.
@@ -87,6 +96,9 @@ pub enum Permission {
     /// To set this header, or the equivalent field of a body.
     #[error("the API key may not set `{0}`")]
     Header(&'static str),
+    /// To speak for this user.
+    #[error("the API key may not speak for this user")]
+    User,
     /// To use this model.
     #[error("the API key may not use the model `{0}`")]
     Model(String),
@@ -107,7 +119,9 @@ impl Error {
     /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::UnknownPath | Self::UnknownModel(_) => StatusCode::NOT_FOUND,
+            Self::UnknownPath | Self::UnknownModel(_) | Self::UnknownDecision | Self::LearningOff => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -116,7 +130,7 @@ impl Error {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::ForbiddenHost(_) => StatusCode::FORBIDDEN,
             Self::LimitReached(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::CircuitsOpen { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::CircuitsOpen { .. } | Self::LearningUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(Failure::FirstByte) | Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(
                 Failure::Connect(_)
@@ -134,11 +148,11 @@ impl Error {
         match self {
             Self::UnknownPath | Self::Method { .. } | Self::BodyTooLarge { .. } | Self::BodyTimeout => Origin::Client,
             Self::BodyBroken(_) | Self::NotJson(_) | Self::Invalid(_) | Self::UnknownModel(_) => Origin::Client,
-            Self::WrongFormat(_) | Self::NoCandidate(_) => Origin::Client,
+            Self::WrongFormat(_) | Self::NoCandidate(_) | Self::UnknownDecision | Self::LearningOff => Origin::Client,
             Self::Unauthenticated | Self::Forbidden(_) | Self::ForbiddenHost(_) | Self::LimitReached(_) => {
                 Origin::Client
             }
-            Self::Busy => Origin::Internal,
+            Self::Busy | Self::LearningUnavailable(_) => Origin::Internal,
             Self::Upstream(_) | Self::Timeout | Self::CircuitsOpen { .. } => Origin::Upstream,
         }
     }
@@ -147,7 +161,8 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             // Overload ends when requests in flight finish.
-            Self::Busy => Some(Duration::from_secs(1)),
+            Self::Busy | Self::LearningUnavailable(_) => Some(Duration::from_secs(1)),
+            Self::UnknownDecision | Self::LearningOff => None,
             Self::CircuitsOpen { wait } => Some(*wait),
             Self::LimitReached(refusal) => Some(refusal.retry_after),
             Self::Unauthenticated | Self::Forbidden(_) | Self::ForbiddenHost(_) => None,
@@ -185,6 +200,9 @@ impl Error {
                 Failure::Unsupported | Failure::Request(_) => "upstream_unsupported",
             },
             Self::Timeout => "timeout",
+            Self::UnknownDecision => "decision_not_found",
+            Self::LearningOff => "learning_off",
+            Self::LearningUnavailable(_) => "learning_unavailable",
         }
     }
 
@@ -197,6 +215,9 @@ impl Error {
             Self::BodyBroken(_) | Self::NotJson(_) | Self::NoCandidate(_) => None,
             Self::Forbidden(Permission::Header(header)) | Self::ForbiddenHost(header) => Some(header),
             Self::Forbidden(Permission::Model(_)) => Some("model"),
+            Self::Forbidden(Permission::User) => Some("user"),
+            Self::UnknownDecision => Some("decision_id"),
+            Self::LearningOff | Self::LearningUnavailable(_) => None,
             Self::Unauthenticated => None,
             Self::LimitReached(refusal) => Some(refusal.limit),
             Self::Busy | Self::CircuitsOpen { .. } | Self::Upstream(_) | Self::Timeout => None,

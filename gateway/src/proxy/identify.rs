@@ -76,6 +76,16 @@ impl Caller {
         }
     }
 
+    /// Returns whether the caller may speak for every user.
+    pub(super) fn is_anybody(&self) -> bool {
+        self.key.as_ref().is_none_or(|key| key.can_impersonate)
+    }
+
+    /// Returns whether the caller may speak for `user`.
+    pub(super) fn may_speak_for(&self, user: &str) -> bool {
+        self.is_anybody() || self.key.as_ref().is_some_and(|key| key.user.as_deref() == Some(user))
+    }
+
     /// Returns the accounts with limits that a request of `user` is charged to.
     pub(super) fn quota_accounts(&self, auth: &Auth, user: Option<&str>) -> Vec<(String, Quota)> {
         let key = self.key.iter().filter(|key| key.quota != Quota::UNLIMITED);

@@ -135,7 +135,16 @@ pub(super) fn check_user(user: Option<&str>, most: usize) -> Result<(), Invalid>
 
 /// Reads the whole body: `model` may be anywhere in it, and the query is usually at its end.
 pub(super) async fn read_body<B: RequestBody>(parts: &Parts, body: B, config: &Config) -> Result<Bytes, Error> {
-    let limit = config.limits.body;
+    read_body_within(parts, body, config, config.limits.body).await
+}
+
+/// Reads the whole body of at most `limit` bytes.
+pub(super) async fn read_body_within<B: RequestBody>(
+    parts: &Parts,
+    body: B,
+    config: &Config,
+    limit: usize,
+) -> Result<Bytes, Error> {
     let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limit) {
         return Err(Error::BodyTooLarge { limit });

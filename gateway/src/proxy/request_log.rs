@@ -14,6 +14,7 @@ use super::{
     attempts::{Attempts, Hedge},
     billing::Billing,
     decision_summary::DecisionSummary,
+    knowledge::Knowledge,
     outcome::Outcome,
     read::ParsedRequest,
     routing_headers::RoutingHeaders,
@@ -119,6 +120,13 @@ impl RequestLog {
         }
         if plan.virtual_model.is_some() {
             self.metrics.decided(plan.elapsed, plan.fallback_reason.map(|reason| reason.as_str()));
+        }
+    }
+
+    /// Records what is known of the user, and what failed on the way to it.
+    pub(super) fn record_knowledge(&mut self, knowledge: &Knowledge) {
+        if let Some(reason) = knowledge.failure() {
+            self.headers.push_failure("learning", reason);
         }
     }
 

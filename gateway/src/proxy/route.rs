@@ -1,12 +1,17 @@
 //! `/v1/route`: decisions without calls.
 
-use std::{pin::pin, time::Instant};
+use std::{pin::pin, sync::Arc, time::Instant};
 
 use http::{HeaderValue, Response, header, request::Parts};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
-use super::{Error, Proxy, RequestBody, Snapshot, admit, decide, identify::Caller, read};
+use super::{
+    Error, Proxy, RequestBody, Snapshot, admit, decide,
+    identify::Caller,
+    knowledge::{self, Knowledge},
+    read,
+};
 use crate::{
     api::{
         Invalid, Overrides, Wire,
@@ -65,10 +70,20 @@ impl Proxy {
         }
     }
 
+    /// Keeps a decision that the client follows by itself.
+    fn keep_alone(&self, snapshot: &Snapshot, plan: &Plan, user: Option<&str>, query: &RouteQuery) {
+        let (Some(user), Some(chosen)) = (user, plan.chosen()) else { return };
+        let llm = Arc::clone(&chosen.llm);
+        self.keep_decision(snapshot, plan.clone(), Some(Arc::from(user)), llm, query.facts.text.clone());
+    }
+
     async fn one(&self, snapshot: &Snapshot, caller: &Caller, query: &RouteQuery) -> Result<Plan, Error> {
         let Prepared { policy, eligible, job } = prepare(snapshot, caller, query)?;
-        let result = snapshot.routing.route(job).await;
-        let plan = decide::plan(policy, eligible, result);
+        let user = job.request.user.clone();
+        let knowledge = self.knowledge(snapshot, user.as_deref(), &policy.name).await;
+        let result = snapshot.routing.route(knowledge.applied(job)).await;
+        let plan = finished(policy, decide::plan(policy, eligible, result), &knowledge);
+        self.keep_alone(snapshot, &plan, user.as_deref(), query);
         self.metrics.decided(plan.elapsed, plan.fallback_reason.map(|reason| reason.as_str()));
         Ok(plan)
     }
@@ -81,20 +96,30 @@ impl Proxy {
         queries: Vec<Result<RouteQuery, Invalid>>,
     ) -> Vec<Box<RawValue>> {
         let mut prepared = Vec::with_capacity(queries.len());
+        let mut jobs = Vec::with_capacity(queries.len());
         for query in &queries {
             let ready = match query {
-                Ok(query) => prepare(snapshot, caller, query),
+                Ok(query) => prepare(snapshot, caller, query).map(|ready| (ready, query)),
                 Err(invalid) => Err(invalid.clone().into()),
             };
-            prepared.push(ready);
+            prepared.push(match ready {
+                Ok((ready, query)) => {
+                    let user = ready.job.request.user.clone();
+                    let knowledge = self.knowledge(snapshot, user.as_deref(), &ready.policy.name).await;
+                    jobs.push(knowledge.applied(ready.job));
+                    Ok((ready.policy, ready.eligible, knowledge, user, query))
+                }
+                Err(error) => Err(error),
+            });
         }
-        let jobs = prepared.iter().flatten().map(|ready| ready.job.clone()).collect();
         let mut results = snapshot.routing.route_batch(jobs).await.into_iter();
         let mut decisions = Vec::with_capacity(prepared.len());
         for ready in prepared {
-            let decision = ready.map(|Prepared { policy, eligible, .. }| {
+            let decision = ready.map(|(policy, eligible, knowledge, user, query): (_, _, _, Option<String>, _)| {
                 let result = results.next().unwrap_or(Err(personaroute_host::RouteError::Overloaded));
-                decide::plan(policy, eligible, result)
+                let plan = finished(policy, decide::plan(policy, eligible, result), &knowledge);
+                self.keep_alone(snapshot, &plan, user.as_deref(), query);
+                plan
             });
             decisions.push(match decision {
                 Ok(plan) => explained(&plan),
@@ -103,6 +128,13 @@ impl Proxy {
         }
         decisions
     }
+}
+
+/// Returns the plan with what was learned, explored if the virtual model is.
+fn finished(policy: &Policy, mut plan: Plan, knowledge: &Knowledge) -> Plan {
+    plan.learned = knowledge.learned();
+    knowledge::explore(policy, &mut plan);
+    plan
 }
 
 fn prepare<'a>(snapshot: &'a Snapshot, caller: &Caller, query: &RouteQuery) -> Result<Prepared<'a>, Error> {

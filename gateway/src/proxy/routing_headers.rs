@@ -14,6 +14,9 @@ const MODEL: HeaderName = HeaderName::from_static("x-personaroute-model");
 /// How much the router knows about the user.
 const USER_STATE: HeaderName = HeaderName::from_static("x-personaroute-user-state");
 
+/// The number of signals that have shaped the user's profile.
+const SIGNALS: HeaderName = HeaderName::from_static("x-personaroute-signals");
+
 /// What failed before the response, in order.
 const FALLBACK: HeaderName = HeaderName::from_static("x-personaroute-fallback");
 
@@ -60,6 +63,9 @@ impl RoutingHeaders {
         set(headers, DECISION, &decision.id);
         set(headers, MODEL, model.or(decision.chosen.as_deref()).unwrap_or_default());
         set(headers, USER_STATE, decision.user_state);
+        if decision.signals > 0 {
+            headers.insert(SIGNALS, HeaderValue::from(decision.signals));
+        }
         set(headers, FALLBACK, &self.failures);
         set(headers, EXPLAIN, &self.explanation);
         // The list of failures already contains a hedge that failed.

@@ -19,7 +19,7 @@ pub(super) type RouteResult = Result<Decision, RouteError>;
 /// Sets the virtual model's preference unless the request declares one or the router knows the user.
 pub(super) fn apply_default_preference(scorer: &dyn Scorer, job: &mut RouteJob) {
     let request = &mut job.request;
-    let needs_default = request.preference.is_none() && job.preference.is_some();
+    let needs_default = request.preference.is_none() && request.profile.is_none() && job.preference.is_some();
     if needs_default && !request.user.as_deref().is_some_and(|user| scorer.knows(user)) {
         request.preference = job.preference;
     }

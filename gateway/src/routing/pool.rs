@@ -44,6 +44,7 @@ pub struct RoutePool {
     batcher: Batcher,
     queue: Sender<QueuedJob>,
     deadline: Duration,
+    version: Arc<str>,
 }
 
 impl fmt::Debug for RoutePool {
@@ -63,16 +64,27 @@ impl RoutePool {
     /// Fails if a thread cannot be spawned.
     pub fn start(scorer: &Arc<dyn Scorer>, limits: PoolLimits) -> std::io::Result<Self> {
         let PoolLimits { threads, queue, batch, deadline } = limits;
+        let version = Arc::from(scorer.version());
         let (scorer, latency) = (Arc::clone(scorer), Arc::new(LatencyEstimator::new(Instant::now())));
         let batcher = Batcher::new(Arc::clone(&scorer), Arc::clone(&latency), batch);
         let (queue, jobs) = crossbeam_channel::bounded(queue);
-        let pool = Self { scorer, latency, batcher, queue, deadline };
+        let pool = Self { scorer, latency, batcher, queue, deadline, version };
         for idx in 0..threads {
             let (jobs, scorer, latency) = (jobs.clone(), Arc::clone(&pool.scorer), Arc::clone(&pool.latency));
             let work = move || jobs.into_iter().for_each(|job| run(&*scorer, &latency, job));
             std::thread::Builder::new().name(format!("route-{idx}")).spawn(work)?;
         }
         Ok(pool)
+    }
+
+    /// Returns the router.
+    pub fn scorer(&self) -> &Arc<dyn Scorer> {
+        &self.scorer
+    }
+
+    /// Returns the version of the router's bundle.
+    pub fn version(&self) -> &Arc<str> {
+        &self.version
     }
 
     /// Returns the router's decision within the deadline.

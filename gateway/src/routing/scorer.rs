@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use personaroute_bundle::manifest::TextEncoder;
-use personaroute_host::{Decision, RouteError, RouteRequest, Router};
+use personaroute_host::{Decision, Interaction, Profile, RouteError, RouteRequest, Router, UserState};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Most candidates and most bytes of text of an inline decision. At these limits it takes 60 µs on one core.
 const INLINE_MAX_CANDIDATES: usize = 100;
@@ -11,6 +13,25 @@ const INLINE_MAX_TEXT: usize = 2 << 10;
 
 /// Deadline of an inline decision, ten times its usual duration. Each further decision of a batch adds a quarter.
 const INLINE_DEADLINE: Duration = Duration::from_millis(1);
+
+/// What is kept of a query: the input of the bundle's text encoder, from which the text cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueryFeatures {
+    /// Ids of hashed n-grams.
+    Lexical(Vec<u32>),
+    /// A dense vector.
+    Dense(Vec<f32>),
+}
+
+/// The rewards of the training data, onto which ratings from 0 to 1 are mapped.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RewardRange {
+    /// The reward of the worst answers.
+    pub least: f32,
+    /// The reward of the best answers.
+    pub most: f32,
+}
 
 /// Ranks candidates: the plugin's router, or a fake in tests.
 pub trait Scorer: Send + Sync + 'static {
@@ -32,9 +53,67 @@ pub trait Scorer: Send + Sync + 'static {
     fn route_inline(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
         self.route_batch(requests)
     }
+
+    /// Returns the version of the bundle: profiles of different versions have nothing in common.
+    fn version(&self) -> String {
+        String::new()
+    }
+
+    /// Returns the profile from which the user's signals are learned: the trained one, or the population prior. None if the
+    /// scorer does not learn.
+    fn start_profile(&self, _: &str) -> Option<Profile> {
+        None
+    }
+
+    /// Returns the profile of a user who starts from `start` and has these interactions; blocks.
+    fn adapt(&self, start: &Profile, _: &[Interaction]) -> Result<Profile, RouteError> {
+        Ok(start.clone())
+    }
+
+    /// Returns what is kept of a query; none if nothing can be computed.
+    fn query_features(&self, _: &str) -> Option<QueryFeatures> {
+        None
+    }
+
+    /// Returns the rewards of the training data.
+    fn reward_range(&self) -> RewardRange {
+        RewardRange { least: 0.0, most: 1.0 }
+    }
 }
 
 impl Scorer for Router {
+    fn version(&self) -> String {
+        let mut hash = Sha256::new();
+        for (path, digest) in &self.bundle().manifest.files {
+            hash.update(format!("{path}={digest}\n"));
+        }
+        const_hex::encode(hash.finalize().get(..8).unwrap_or_default())
+    }
+
+    fn start_profile(&self, user: &str) -> Option<Profile> {
+        let prior = || Profile {
+            embedding: self.bundle().manifest.prior.clone(),
+            state: UserState::New,
+            interactions: 0,
+            preference: None,
+        };
+        Some(self.profile(user).unwrap_or_else(prior))
+    }
+
+    fn adapt(&self, start: &Profile, interactions: &[Interaction]) -> Result<Profile, RouteError> {
+        self.adapt(start, interactions)
+    }
+
+    fn query_features(&self, text: &str) -> Option<QueryFeatures> {
+        match &self.bundle().manifest.text_encoder {
+            TextEncoder::Lexical(lexical) => {
+                let ids = lexical.ids(text).into_iter().filter_map(|id| u32::try_from(id).ok());
+                Some(QueryFeatures::Lexical(ids.collect()))
+            }
+            TextEncoder::Embedding(_) => None,
+        }
+    }
+
     fn knows(&self, user: &str) -> bool {
         self.profile(user).is_some()
     }

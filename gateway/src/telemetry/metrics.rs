@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use super::{
-    UsageTable, Used,
+    LearningMetrics, UsageTable, Used,
     consumption::ConsumptionMetrics,
     labels::{ChoiceLabels, FailureLabels, OutcomeLabels, ReasonLabels, RequestLabels, UpstreamLabels},
 };
@@ -31,6 +31,7 @@ pub struct Metrics {
     persist_failures: Counter,
     store_unavailable: Counter,
     spans: Family<OutcomeLabels, Counter>,
+    learning: LearningMetrics,
     usage: UsageTable,
     decision: Histogram,
     first_byte: Histogram,
@@ -67,6 +68,7 @@ impl Metrics {
             persist_failures: Counter::default(),
             store_unavailable: Counter::default(),
             spans: Family::default(),
+            learning: LearningMetrics::default(),
             usage: UsageTable::new(rows),
             decision: Histogram::new(DECISION),
             first_byte: Histogram::new(RESPONSE),
@@ -78,6 +80,7 @@ impl Metrics {
 
     fn register(&mut self) {
         let registry = &mut self.registry;
+        self.learning.register(registry);
         registry.register("requests", "Finished requests", self.requests.clone());
         registry.register("requests_in_flight", "Requests being served", self.in_flight.clone());
         registry.register("choices", "Responses by the LLM that gave them", self.choices.clone());
@@ -115,6 +118,11 @@ impl Metrics {
     /// Returns who used what.
     pub fn usage(&self) -> &UsageTable {
         &self.usage
+    }
+
+    /// Returns what the learning counts.
+    pub fn learning(&self) -> &LearningMetrics {
+        &self.learning
     }
 
     /// Counts a request that started.

@@ -87,6 +87,22 @@ impl UsageTable {
         row.cost_usd += used.usd;
     }
 
+    /// Counts what `user` has used as nobody's.
+    pub fn forget(&self, user: &str) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let own: Vec<Name> = rows.keys().filter(|name| name.user.as_deref() == Some(user)).cloned().collect();
+        for name in own {
+            let Some(row) = rows.remove(&name) else { continue };
+            let kept = rows.entry(Name { user: None, ..name }).or_default();
+            kept.answers += row.answers;
+            kept.estimated_answers += row.estimated_answers;
+            kept.input_tokens = kept.input_tokens.saturating_add(row.input_tokens);
+            kept.cached_input_tokens = kept.cached_input_tokens.saturating_add(row.cached_input_tokens);
+            kept.output_tokens = kept.output_tokens.saturating_add(row.output_tokens);
+            kept.cost_usd += row.cost_usd;
+        }
+    }
+
     /// Returns the table as JSON, the dearest row first.
     pub fn render(&self) -> String {
         #[derive(Serialize)]

@@ -146,6 +146,26 @@ pub async fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], bod
     open(address, json_request(address, path, headers, body)?).await?.finish().await
 }
 
+/// Sends a request with any method, with JSON unless `body` is null.
+///
+/// # Errors
+///
+/// Fails when nothing listens or the connection breaks.
+pub async fn send(
+    address: SocketAddr,
+    method: http::Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &Value,
+) -> Result<Answer> {
+    let mut request = json_request(address, path, headers, body)?;
+    *request.method_mut() = method;
+    if body.is_null() {
+        *request.body_mut() = Bytes::new();
+    }
+    open(address, request).await?.finish().await
+}
+
 /// Builds a POST of JSON with extra headers.
 ///
 /// # Errors

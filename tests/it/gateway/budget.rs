@@ -118,14 +118,18 @@ async fn several_answers_of_one_request_are_all_set_aside() -> Result<()> {
 #[tokio::test]
 async fn who_answers_in_place_of_a_cooling_llm_was_set_aside_for() -> Result<()> {
     let tired = FakeUpstream::always(Reply::json(429, &json!({"error": {}})).with_header("retry-after", "60"))?;
-    let dear = FakeUpstream::always(dear_answer())?;
+    let premium = FakeUpstream::always(dear_answer())?;
     let more = format!("{}retry: {{attempts: 1}}\n", keys("{budget: {day: 0.15}}", "{}"));
-    let gateway = TestGateway::between(&tired, &dear, &more)?;
+    let gateway = TestGateway::between(&tired, &premium, &more)?;
     assert_eq!(ask(&gateway, "team-key", &tenth("ada")).await?.status, 429);
     let mut body = tenth("ada");
     body["model"] = json!("auto");
     assert_eq!(code(&ask(&gateway, "team-key", &body).await?), (429, "insufficient_quota".to_owned()));
-    assert_eq!((tired.count(), dear.count()), (1, 0), "a dollar at the dear one, of which a tenth was left aside");
+    assert_eq!(
+        (tired.count(), premium.count()),
+        (1, 0),
+        "a dollar at the premium one, of which a tenth was left aside"
+    );
     Ok(())
 }
 

@@ -115,7 +115,7 @@ async fn an_answer_that_is_none_goes_down_the_ranking() -> Result<()> {
         let bad = FakeUpstream::always(reply)?;
         let gateway = to_openai(&bad, &good, "")?;
         let answer = wire::post(gateway.address, "/v1/messages", &[], &asked(false)).await?;
-        assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"), "{}", answer.text());
+        assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "premium"), "{}", answer.text());
         assert_eq!(answer.json()["content"][0]["text"], "ho");
         assert_eq!(bad.count(), 1);
     }
@@ -213,7 +213,7 @@ async fn a_translated_answer_may_take_longer_than_its_first_byte() -> Result<()>
         later
     };
     let (answer, later) = tokio::join!(ask(), opening);
-    assert_eq!((later?.header("x-personaroute-model"), upstream.count()), ("dear", 2));
+    assert_eq!((later?.header("x-personaroute-model"), upstream.count()), ("premium", 2));
     let answer = answer?;
     assert_eq!((answer.status, &answer.json()["content"][0]["text"]), (200, &json!("ho")), "{}", answer.text());
     Ok(())

@@ -27,8 +27,8 @@ auth:
 
 #[tokio::test]
 async fn the_page_and_its_parts_come_without_a_key_under_a_strict_policy() -> Result<()> {
-    let (cheap, dear) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
-    let gateway = TestGateway::between(&cheap, &dear, KEYS)?;
+    let (cheap, premium) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
+    let gateway = TestGateway::between(&cheap, &premium, KEYS)?;
     for (path, kind) in PARTS {
         let part = wire::get(gateway.address, path).await?;
         assert_eq!((part.status, part.header("x-content-type-options")), (200, "nosniff"), "{path}");
@@ -44,8 +44,8 @@ async fn the_page_and_its_parts_come_without_a_key_under_a_strict_policy() -> Re
 
 #[tokio::test]
 async fn the_page_has_no_code_or_style_inside_and_every_part_its_scripts_ask_for() -> Result<()> {
-    let (cheap, dear) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let (cheap, premium) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
     let page = wire::get(gateway.address, "/").await?.text();
     for inside in ["<style", " style=", " onclick=", "<script>"] {
         assert!(!page.contains(inside), "the policy would refuse {inside}");

@@ -28,22 +28,22 @@ async fn ask(gateway: &TestGateway, user: Option<&str>, headers: &[(&str, &str)]
 
 #[tokio::test]
 async fn the_declared_preference_decides() -> Result<()> {
-    let (cheap, dear) = (upstream()?, upstream()?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let (cheap, premium) = (upstream()?, upstream()?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
     let frugal = ask(&gateway, None, &[("x-personaroute-preference", "0.1")]).await?;
     let demanding = ask(&gateway, None, &[("x-personaroute-preference", "0.9")]).await?;
     assert_eq!(frugal.header("x-personaroute-model"), "cheap");
-    assert_eq!(demanding.header("x-personaroute-model"), "dear");
+    assert_eq!(demanding.header("x-personaroute-model"), "premium");
     assert_ne!(frugal.header("x-personaroute-decision"), demanding.header("x-personaroute-decision"));
     Ok(())
 }
 
 #[tokio::test]
 async fn many_at_once_get_each_their_own_decision() -> Result<()> {
-    let (cheap, dear) = (upstream()?, upstream()?);
+    let (cheap, premium) = (upstream()?, upstream()?);
     let scorer = Inline::default();
     let calls = Arc::clone(&scorer.calls);
-    let gateway = TestGateway::start(&two(&cheap, &dear, ""), scorer)?;
+    let gateway = TestGateway::start(&two(&cheap, &premium, ""), scorer)?;
     // A router has to show first that it is quick.
     for _ in 0..20 {
         ask(&gateway, None, &[]).await?;
@@ -51,7 +51,7 @@ async fn many_at_once_get_each_their_own_decision() -> Result<()> {
     let before = calls.load(Ordering::SeqCst);
     assert!(before > 0, "decisions by price are quick");
     let mut asking = JoinSet::new();
-    for (preference, expected) in [("0.9", "dear"), ("0.1", "cheap"), ("0.1", "cheap")].repeat(20) {
+    for (preference, expected) in [("0.9", "premium"), ("0.1", "cheap"), ("0.1", "cheap")].repeat(20) {
         let address = gateway.address;
         asking.spawn(async move {
             let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
@@ -71,18 +71,18 @@ async fn many_at_once_get_each_their_own_decision() -> Result<()> {
 
 #[tokio::test]
 async fn the_virtual_models_preference_is_for_users_nobody_knows() -> Result<()> {
-    let (cheap, dear) = (upstream()?, upstream()?);
-    let configuration = two(&cheap, &dear, "").replace("{name: auto}", "{name: auto, preference: 0.9}");
+    let (cheap, premium) = (upstream()?, upstream()?);
+    let configuration = two(&cheap, &premium, "").replace("{name: auto}", "{name: auto, preference: 0.9}");
     let gateway = TestGateway::start(&configuration, ByPrice)?;
-    assert_eq!(ask(&gateway, Some("new"), &[]).await?.header("x-personaroute-model"), "dear");
+    assert_eq!(ask(&gateway, Some("new"), &[]).await?.header("x-personaroute-model"), "premium");
     assert_eq!(ask(&gateway, Some("ada"), &[]).await?.header("x-personaroute-model"), "cheap");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_user_comes_from_the_field_or_the_header() -> Result<()> {
-    let (cheap, dear) = (upstream()?, upstream()?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let (cheap, premium) = (upstream()?, upstream()?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
     let state = |answer: Answer| answer.header("x-personaroute-user-state").to_owned();
     assert_eq!(state(ask(&gateway, Some("ada"), &[]).await?), "known");
     assert_eq!(state(ask(&gateway, Some("bob"), &[]).await?), "new");
@@ -93,24 +93,24 @@ async fn the_user_comes_from_the_field_or_the_header() -> Result<()> {
 
 #[tokio::test]
 async fn the_explanation_names_every_candidate_with_its_scores() -> Result<()> {
-    let (cheap, dear) = (upstream()?, upstream()?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let (cheap, premium) = (upstream()?, upstream()?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
     let answer = ask(&gateway, None, &[("x-personaroute-explain", "1")]).await?;
     let told: Value = serde_json::from_str(answer.header("x-personaroute-explain"))?;
     assert_eq!(told["id"], answer.header("x-personaroute-decision"));
     assert_eq!(told["why"], "asked: hi");
     let llms: Vec<_> = told["ranking"].as_array().into_iter().flatten().map(|entry| entry["llm"].clone()).collect();
-    assert_eq!(llms, ["cheap", "dear"]);
+    assert_eq!(llms, ["cheap", "premium"]);
     assert_eq!(ask(&gateway, None, &[]).await?.header("x-personaroute-explain"), "");
     Ok(())
 }
 
 #[tokio::test]
 async fn candidates_and_bypass_narrow_the_choice() -> Result<()> {
-    let (cheap, dear) = (upstream()?, upstream()?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
-    let only = ask(&gateway, None, &[("x-personaroute-candidates", "dear")]).await?;
-    assert_eq!(only.header("x-personaroute-model"), "dear");
+    let (cheap, premium) = (upstream()?, upstream()?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
+    let only = ask(&gateway, None, &[("x-personaroute-candidates", "premium")]).await?;
+    assert_eq!(only.header("x-personaroute-model"), "premium");
     let bypassed = ask(&gateway, Some("ada"), &[("x-personaroute-bypass", "1")]).await?;
     assert_eq!(bypassed.header("x-personaroute-fallback"), "router=bypass");
     assert_eq!(bypassed.header("x-personaroute-user-state"), "");
@@ -119,13 +119,13 @@ async fn candidates_and_bypass_narrow_the_choice() -> Result<()> {
 
 #[tokio::test]
 async fn candidates_that_cannot_serve_are_excluded_with_a_reason() -> Result<()> {
-    let (cheap, dear) = (upstream()?, upstream()?);
-    let configuration = two(&cheap, &dear, "").replace("name: cheap-1,", "name: cheap-1, context_window: 2,");
+    let (cheap, premium) = (upstream()?, upstream()?);
+    let configuration = two(&cheap, &premium, "").replace("name: cheap-1,", "name: cheap-1, context_window: 2,");
     let gateway = TestGateway::start(&configuration, ByPrice)?;
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "a prompt of some words"}]});
     let headers = [("x-personaroute-explain", "1")];
     let answer = wire::post(gateway.address, "/v1/chat/completions", &headers, &body).await?;
-    assert_eq!(answer.header("x-personaroute-model"), "dear");
+    assert_eq!(answer.header("x-personaroute-model"), "premium");
     let told: Value = serde_json::from_str(answer.header("x-personaroute-explain"))?;
     assert_eq!(told["excluded"], json!([{"llm": "cheap", "reason": "context_window"}]));
     Ok(())
@@ -133,17 +133,17 @@ async fn candidates_that_cannot_serve_are_excluded_with_a_reason() -> Result<()>
 
 #[tokio::test]
 async fn a_decision_alone_asks_no_upstream() -> Result<()> {
-    let (cheap, dear) = (upstream()?, upstream()?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let (cheap, premium) = (upstream()?, upstream()?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
     let one = json!({"text": "hi", "user": "ada", "preference": 0.9});
     let answer = wire::post(gateway.address, "/v1/route", &[], &one).await?.json();
-    assert_eq!((&answer["model"], &answer["user_state"]), (&json!("dear"), &json!("known")));
+    assert_eq!((&answer["model"], &answer["user_state"]), (&json!("premium"), &json!("known")));
     let many = json!({"requests": [one, {"text": 1}, {"messages": [{"role": "user", "content": "hi"}]}]});
     let answer = wire::post(gateway.address, "/v1/route", &[], &many).await?.json();
-    assert_eq!(answer["decisions"][0]["model"], "dear");
+    assert_eq!(answer["decisions"][0]["model"], "premium");
     assert!(answer["decisions"][1]["error"]["message"].is_string());
     assert_eq!(answer["decisions"][2]["model"], "cheap");
-    assert_eq!(cheap.count() + dear.count(), 0);
+    assert_eq!(cheap.count() + premium.count(), 0);
     Ok(())
 }
 

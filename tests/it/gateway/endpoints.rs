@@ -60,11 +60,11 @@ async fn no_other_region_stands_in_when_the_allowed_one_fails() -> Result<()> {
 
 #[tokio::test]
 async fn a_place_that_is_too_dear_is_not_asked() -> Result<()> {
-    let [dear, cheap] = upstreams()?;
+    let [premium, cheap] = upstreams()?;
     let facts = ["input_price: 100, output_price: 200", "input_price: 1, output_price: 2"];
-    let gateway = places(&dear, &cheap, facts, "{max_input_price: 10}")?;
+    let gateway = places(&premium, &cheap, facts, "{max_input_price: 10}")?;
     assert_eq!(ask(&gateway, "auto", "hi").await?.status, 200);
-    assert_eq!((dear.count(), cheap.count()), (0, 1));
+    assert_eq!((premium.count(), cheap.count()), (0, 1));
     Ok(())
 }
 

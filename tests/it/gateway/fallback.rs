@@ -28,31 +28,31 @@ async fn ask(gateway: &TestGateway, stream: bool) -> Result<Answer> {
 #[tokio::test]
 async fn a_server_error_moves_on_to_the_next_llm_and_the_header_says_so() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
-    let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let gateway = TestGateway::between(&broken, &dear, "")?;
+    let premium = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&broken, &premium, "")?;
     let answer = ask(&gateway, false).await?;
-    assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"));
+    assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "premium"));
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=500");
-    assert_eq!((broken.count(), dear.count()), (1, 1));
+    assert_eq!((broken.count(), premium.count()), (1, 1));
     Ok(())
 }
 
 #[tokio::test]
 async fn which_statuses_move_on_is_configured() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {"message": "mine"}})))?;
-    let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let gateway = TestGateway::between(&broken, &dear, "retry: {statuses: [503]}")?;
+    let premium = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&broken, &premium, "retry: {statuses: [503]}")?;
     let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.json()["error"]["message"].as_str()), (500, Some("mine")));
-    assert_eq!(dear.count(), 0);
+    assert_eq!(premium.count(), 0);
     Ok(())
 }
 
 #[tokio::test]
 async fn a_200_and_then_silence_moves_on() -> Result<()> {
     let silent = FakeUpstream::always(Reply::events(vec![Frame::Wait(Gate::closed())]))?;
-    let dear = FakeUpstream::always(Reply::chat_stream(&["ok"]))?;
-    let gateway = TestGateway::between(&silent, &dear, "timeouts: {first_byte: 100ms}")?;
+    let premium = FakeUpstream::always(Reply::chat_stream(&["ok"]))?;
+    let gateway = TestGateway::between(&silent, &premium, "timeouts: {first_byte: 100ms}")?;
     let answer = ask(&gateway, true).await?;
     assert!(answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=first_byte_timeout");
@@ -63,9 +63,10 @@ async fn a_200_and_then_silence_moves_on() -> Result<()> {
 #[tokio::test]
 async fn an_upstream_that_is_down_moves_on_and_when_all_are_down_a_502_says_so() -> Result<()> {
     let (_held, down) = down()?;
-    let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let both = two(&dear, &dear, "");
-    let (configuration, all_down) = (both.replacen(&dear.base_url(), &down, 1), both.replace(&dear.base_url(), &down));
+    let premium = FakeUpstream::always(Reply::chat("ok"))?;
+    let both = two(&premium, &premium, "");
+    let (configuration, all_down) =
+        (both.replacen(&premium.base_url(), &down, 1), both.replace(&premium.base_url(), &down));
     let gateway = TestGateway::start(&configuration, ByPrice)?;
     let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-fallback")), (200, "cheap=connect"));
@@ -73,18 +74,18 @@ async fn an_upstream_that_is_down_moves_on_and_when_all_are_down_a_502_says_so()
     let answer = ask(&gateway, false).await?;
     assert_eq!(answer.status, 502);
     assert_eq!(answer.json()["error"]["code"], "upstream_unreachable");
-    assert_eq!(answer.header("x-personaroute-fallback"), "cheap=connect, dear=connect");
+    assert_eq!(answer.header("x-personaroute-fallback"), "cheap=connect, premium=connect");
     Ok(())
 }
 
 #[tokio::test]
 async fn the_last_refusal_is_passed_on_when_all_refuse() -> Result<()> {
     let limited = Reply::json(429, &json!({"error": {"message": "slow"}})).with_header("retry-after", "3");
-    let (cheap, dear) = (FakeUpstream::always(limited.clone())?, FakeUpstream::always(limited)?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let (cheap, premium) = (FakeUpstream::always(limited.clone())?, FakeUpstream::always(limited)?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
     let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.header("retry-after")), (429, "3"));
-    assert_eq!((cheap.count(), dear.count()), (1, 1));
+    assert_eq!((cheap.count(), premium.count()), (1, 1));
     Ok(())
 }
 
@@ -92,21 +93,21 @@ async fn the_last_refusal_is_passed_on_when_all_refuse() -> Result<()> {
 async fn a_refusal_that_is_passed_on_names_the_llm_that_gave_it() -> Result<()> {
     let limited = FakeUpstream::always(Reply::json(429, &json!({"error": {"message": "slow"}})))?;
     let (_held, down) = down()?;
-    let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let configuration = two(&limited, &dear, "").replace(&dear.base_url(), &down);
+    let premium = FakeUpstream::always(Reply::chat("ok"))?;
+    let configuration = two(&limited, &premium, "").replace(&premium.base_url(), &down);
     let gateway = TestGateway::start(&configuration, ByPrice)?;
     let answer = ask(&gateway, false).await?;
     assert_eq!((answer.status, answer.header("x-personaroute-model")), (429, "cheap"));
-    assert_eq!(answer.header("x-personaroute-fallback"), "cheap=429, dear=connect");
+    assert_eq!(answer.header("x-personaroute-fallback"), "cheap=429, premium=connect");
     Ok(())
 }
 
 #[tokio::test]
 async fn attempts_are_limited() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(503, &json!({"error": {}})))?;
-    let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let gateway = TestGateway::between(&broken, &dear, "retry: {attempts: 1}")?;
+    let premium = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&broken, &premium, "retry: {attempts: 1}")?;
     assert_eq!(ask(&gateway, false).await?.status, 503);
-    assert_eq!(dear.count(), 0);
+    assert_eq!(premium.count(), 0);
     Ok(())
 }

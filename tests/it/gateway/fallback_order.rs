@@ -11,8 +11,8 @@ use serde_json::json;
 use super::test_gateway::{Failing, TestGateway, two};
 
 async fn served(error: RouteError, more: &str) -> Result<(String, String, String)> {
-    let (cheap, dear) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
-    let configuration = two(&cheap, &dear, "").replace("{name: auto}", more);
+    let (cheap, premium) = (FakeUpstream::always(Reply::chat("ok"))?, FakeUpstream::always(Reply::chat("ok"))?);
+    let configuration = two(&cheap, &premium, "").replace("{name: auto}", more);
     let gateway = TestGateway::start(&configuration, Failing(error))?;
     let body = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
     let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &body).await?;
@@ -46,7 +46,7 @@ async fn every_failure_of_the_router_is_served_and_named_in_header_and_metric() 
 
 #[tokio::test]
 async fn the_fallback_order_is_configured() -> Result<()> {
-    let (model, _, _) = served(RouteError::Timeout, "{name: auto, fallback: [dear]}").await?;
-    assert_eq!(model, "dear");
+    let (model, _, _) = served(RouteError::Timeout, "{name: auto, fallback: [premium]}").await?;
+    assert_eq!(model, "premium");
     Ok(())
 }

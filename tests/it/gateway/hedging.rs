@@ -41,12 +41,12 @@ async fn a_slow_llm_is_overtaken_cancelled_and_not_counted() -> Result<()> {
     let (slow, quick) = (FakeUpstream::always(held(&Gate::closed()))?, FakeUpstream::always(Reply::chat("ok"))?);
     let gateway = TestGateway::between(&slow, &quick, HEDGE)?;
     let answer = ask(&gateway).await?;
-    assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"));
+    assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "premium"));
     assert_eq!(answer.header("x-personaroute-hedge"), "won");
     wait_until!(slow.given_up() == 1);
     assert_eq!((slow.count(), quick.count()), (1, 1));
     gateway.metric("personaroute_hedges_total{outcome=\"won\"} 1").await?;
-    assert_eq!(answers(&gateway).await?, [("dear".to_owned(), 1)]);
+    assert_eq!(answers(&gateway).await?, [("premium".to_owned(), 1)]);
     Ok(())
 }
 
@@ -153,12 +153,12 @@ async fn an_upstream_that_probes_find_ill_gets_no_requests_until_it_is_well() ->
         Method::GET => Reply::json(200, &json!({})),
         _ => Reply::chat("ok"),
     })?;
-    let dear = FakeUpstream::always(Reply::chat("ok"))?;
+    let premium = FakeUpstream::always(Reply::chat("ok"))?;
     let probed = "api_key: '${KEY}', health: {path: /models, interval: 20ms, timeout: 5s, failures: 2, successes: 2}";
-    let gateway = TestGateway::start(&two(&cheap, &dear, "").replacen("api_key: '${KEY}'", probed, 1), ByPrice)?;
+    let gateway = TestGateway::start(&two(&cheap, &premium, "").replacen("api_key: '${KEY}'", probed, 1), ByPrice)?;
     gateway.metric("personaroute_upstream_up{upstream=\"a\"} 0").await?;
     let answer = ask(&gateway).await?;
-    assert_eq!(answer.header("x-personaroute-model"), "dear");
+    assert_eq!(answer.header("x-personaroute-model"), "premium");
     assert_eq!(answer.header("x-personaroute-fallback"), "cheap=circuit_open");
     let seen = cheap.requests();
     assert!(seen.iter().all(|request| request.method == Method::GET && request.path == "/v1/models"), "{seen:?}");
@@ -166,6 +166,6 @@ async fn an_upstream_that_probes_find_ill_gets_no_requests_until_it_is_well() ->
     is_ill.store(false, Ordering::Release);
     gateway.metric("personaroute_upstream_up{upstream=\"a\"} 1").await?;
     assert_eq!(ask(&gateway).await?.header("x-personaroute-model"), "cheap");
-    assert_eq!(dear.requests().iter().filter(|request| request.method == Method::GET).count(), 0, "off by default");
+    assert_eq!(premium.requests().iter().filter(|request| request.method == Method::GET).count(), 0, "off by default");
     Ok(())
 }

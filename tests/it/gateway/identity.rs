@@ -62,7 +62,7 @@ async fn an_unknown_key_is_refused_before_routing() -> Result<()> {
 async fn the_gateways_key_never_reaches_an_upstream() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let gateway = TestGateway::between(&upstream, &upstream, &keys(""))?;
-    let answer = ask(&gateway, "service-key", &[("x-api-key", "service-key")], json!({"model": "dear"})).await?;
+    let answer = ask(&gateway, "service-key", &[("x-api-key", "service-key")], json!({"model": "premium"})).await?;
     assert_eq!(answer.status, 200);
     let request = &upstream.requests()[0];
     assert!(!request.headers.contains_key("authorization") && !request.headers.contains_key("x-api-key"));
@@ -83,7 +83,7 @@ async fn a_bound_key_is_its_user_and_cannot_pretend_to_be_another() -> Result<()
         assert_eq!((error["param"].as_str(), error["type"].as_str()), (Some(header.0), Some("permission_error")));
         assert!(answer.text().contains(header.0), "{}", answer.text());
     }
-    let answer = ask(&gateway, "team-key", &[], json!({"model": "dear"})).await?;
+    let answer = ask(&gateway, "team-key", &[], json!({"model": "premium"})).await?;
     assert_eq!(answer.status, 403);
     assert_eq!(upstream.count(), 1);
     Ok(())
@@ -96,7 +96,7 @@ async fn a_speaking_key_names_users_and_overrides() -> Result<()> {
     let headers = [("x-personaroute-user", "ada"), ("x-personaroute-preference", "0.9")];
     let answer = ask(&gateway, "service-key", &headers, json!({})).await?;
     assert_eq!(answer.header("x-personaroute-user-state"), "known");
-    assert_eq!(answer.header("x-personaroute-model"), "dear");
+    assert_eq!(answer.header("x-personaroute-model"), "premium");
     Ok(())
 }
 
@@ -148,7 +148,7 @@ async fn a_bound_key_steers_nothing_unless_it_may() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let strict = format!("auth: {{mode: keys, keys: [{{name: team, sha256: {TEAM}, user: ada}}]}}");
     let gateway = TestGateway::between(&upstream, &upstream, &strict)?;
-    let headers = [("x-personaroute-task", "math"), ("x-personaroute-candidates", "dear")];
+    let headers = [("x-personaroute-task", "math"), ("x-personaroute-candidates", "premium")];
     for header in headers {
         assert_eq!(ask(&gateway, "team-key", &[header], json!({})).await?.status, 403, "{header:?}");
     }

@@ -59,7 +59,7 @@ async fn messages_are_asked_and_answered_in_translation() -> Result<()> {
 async fn a_client_without_a_key_of_the_gateway_keeps_its_own_under_the_other_name() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ho"))?;
     let gateway = TestGateway::between(&upstream, &upstream, "")?;
-    assert_eq!(ask(&gateway, &json!({"model": "dear"})).await?.status, 200);
+    assert_eq!(ask(&gateway, &json!({"model": "premium"})).await?.status, 200);
     assert_eq!(upstream.requests()[0].header("authorization"), "Bearer client");
     Ok(())
 }
@@ -136,8 +136,8 @@ async fn a_refusal_keeps_its_status_and_retry_after_in_anthropics_words() -> Res
 async fn candidates_of_both_formats_are_routed_alike_and_fall_back_across() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {"message": "mine"}})))?;
     let message = json!({"type": "message", "content": [{"type": "text", "text": "ho"}], "stop_reason": "end_turn"});
-    let dear = FakeUpstream::always(Reply::json(200, &message))?;
-    let mixed = two(&broken, &dear, "").replace("{name: b, kind: openai", "{name: b, kind: anthropic");
+    let premium = FakeUpstream::always(Reply::json(200, &message))?;
+    let mixed = two(&broken, &premium, "").replace("{name: b, kind: openai", "{name: b, kind: anthropic");
     let gateway = TestGateway::start(&mixed, ByPrice)?;
     let answer = ask(&gateway, &json!({})).await?;
     assert_eq!((answer.status, answer.json()), (200, message));
@@ -145,7 +145,7 @@ async fn candidates_of_both_formats_are_routed_alike_and_fall_back_across() -> R
     let chat = json!({"model": "auto", "messages": [{"role": "user", "content": "hi"}]});
     let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &chat).await?;
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "ho");
-    assert_eq!((broken.count(), dear.count()), (2, 2));
+    assert_eq!((broken.count(), premium.count()), (2, 2));
     Ok(())
 }
 
@@ -153,20 +153,20 @@ async fn candidates_of_both_formats_are_routed_alike_and_fall_back_across() -> R
 async fn what_cannot_be_translated_goes_to_the_format_it_is_written_in_or_is_refused_with_its_place() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ho"))?;
     let message = json!({"type": "message", "content": [], "stop_reason": "end_turn"});
-    let dear = FakeUpstream::always(Reply::json(200, &message))?;
-    let mixed = two(&upstream, &dear, "").replace("{name: b, kind: openai", "{name: b, kind: anthropic");
+    let premium = FakeUpstream::always(Reply::json(200, &message))?;
+    let mixed = two(&upstream, &premium, "").replace("{name: b, kind: openai", "{name: b, kind: anthropic");
     let gateway = TestGateway::start(&mixed, ByPrice)?;
     let searching = json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]});
     let answer = ask(&gateway, &searching).await?;
-    assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "dear"));
+    assert_eq!((answer.status, answer.header("x-personaroute-model")), (200, "premium"));
     let mut concrete = searching.clone();
     concrete["model"] = json!("cheap");
     let refused = ask(&gateway, &concrete).await?;
     assert_eq!((refused.status, &refused.json()["error"]["type"]), (400, &json!("invalid_request_error")));
     assert!(refused.text().contains("tools[0]"), "{}", refused.text());
-    let chat = json!({"model": "dear", "n": 2, "messages": [{"role": "user", "content": "hi"}]});
+    let chat = json!({"model": "premium", "n": 2, "messages": [{"role": "user", "content": "hi"}]});
     let refused = wire::post(gateway.address, "/v1/chat/completions", &[], &chat).await?;
     assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("n")));
-    assert_eq!((upstream.count(), dear.count()), (0, 1));
+    assert_eq!((upstream.count(), premium.count()), (0, 1));
     Ok(())
 }

@@ -18,12 +18,12 @@ async fn ask(gateway: &TestGateway, model: &str) -> Result<Answer> {
 #[tokio::test]
 async fn an_upstream_that_keeps_failing_is_left_alone() -> Result<()> {
     let broken = FakeUpstream::always(Reply::json(500, &json!({"error": {}})))?;
-    let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let gateway = TestGateway::between(&broken, &dear, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
+    let premium = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&broken, &premium, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
     for _ in 0..4 {
-        assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "dear");
+        assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "premium");
     }
-    assert_eq!((broken.count(), dear.count()), (2, 4));
+    assert_eq!((broken.count(), premium.count()), (2, 4));
     assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-fallback"), "cheap=circuit_open");
     let alone = ask(&gateway, "cheap").await?;
     assert_eq!((alone.status, alone.json()["error"]["code"].as_str()), (503, Some("upstream_circuit_open")));
@@ -36,23 +36,23 @@ async fn an_upstream_whose_answers_break_off_is_left_alone_and_whole_ones_betwee
     let begun = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
     let cut = Reply::events(vec![begun, Frame::Cut]);
     let breaking = cut.clone();
-    let (cheap, dear) = (
+    let (cheap, premium) = (
         FakeUpstream::always(cut)?,
         FakeUpstream::start(move |_, earlier| match earlier % 2 {
             0 => breaking.clone(),
             _ => Reply::chat("ok"),
         })?,
     );
-    let gateway = TestGateway::between(&cheap, &dear, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
+    let gateway = TestGateway::between(&cheap, &premium, "breaker: {failures: 2, cooldown: 10m, max_cooldown: 10m}")?;
     for _ in 0..2 {
         assert!(ask(&gateway, "cheap").await.is_err(), "it breaks off");
     }
     let shut = ask(&gateway, "cheap").await?;
     assert_eq!((shut.status, shut.json()["error"]["code"].as_str()), (503, Some("upstream_circuit_open")));
     for is_whole in [false, true, false, true, false] {
-        assert_eq!(ask(&gateway, "dear").await.is_ok(), is_whole);
+        assert_eq!(ask(&gateway, "premium").await.is_ok(), is_whole);
     }
-    assert_eq!((cheap.count(), dear.count()), (2, 5));
+    assert_eq!((cheap.count(), premium.count()), (2, 5));
     Ok(())
 }
 
@@ -62,9 +62,9 @@ async fn after_the_cooldown_a_probe_brings_the_upstream_back() -> Result<()> {
         0 => Reply::json(500, &json!({"error": {}})),
         _ => Reply::chat("ok"),
     })?;
-    let dear = FakeUpstream::always(Reply::chat("ok"))?;
-    let gateway = TestGateway::between(&cheap, &dear, "breaker: {failures: 1, cooldown: 1ms}")?;
-    assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "dear");
+    let premium = FakeUpstream::always(Reply::chat("ok"))?;
+    let gateway = TestGateway::between(&cheap, &premium, "breaker: {failures: 1, cooldown: 1ms}")?;
+    assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "premium");
     wait_until!(ask(&gateway, "auto").await?.header("x-personaroute-model") == "cheap");
     assert_eq!(cheap.count(), 2);
     Ok(())
@@ -73,12 +73,12 @@ async fn after_the_cooldown_a_probe_brings_the_upstream_back() -> Result<()> {
 #[tokio::test]
 async fn retry_after_keeps_further_requests_away() -> Result<()> {
     let limited = Reply::json(429, &json!({"error": {"message": "slow"}})).with_header("retry-after", "60");
-    let (cheap, dear) = (FakeUpstream::always(limited)?, FakeUpstream::always(Reply::chat("ok"))?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
+    let (cheap, premium) = (FakeUpstream::always(limited)?, FakeUpstream::always(Reply::chat("ok"))?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
     for _ in 0..3 {
         assert_eq!(ask(&gateway, "auto").await?.status, 200);
     }
-    assert_eq!((cheap.count(), dear.count()), (1, 3));
+    assert_eq!((cheap.count(), premium.count()), (1, 3));
     Ok(())
 }
 
@@ -146,7 +146,7 @@ async fn skipping_endpoints_with_an_open_circuit_costs_no_retry() -> Result<()> 
     }
     // The budget allows ten retries; each of these requests needs one, and skips six endpoints.
     for _ in 0..10 {
-        assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "dear");
+        assert_eq!(ask(&gateway, "auto").await?.header("x-personaroute-model"), "premium");
     }
     assert_eq!((limited.count(), healthy.count()), (6, 10));
     Ok(())

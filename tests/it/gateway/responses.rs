@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::test_gateway::{ByPrice, TestGateway, two};
 
 const PATH: &str = "/v1/responses";
-const DEAR: (&str, &str) = ("x-personaroute-candidates", "dear");
+const DEAR: (&str, &str) = ("x-personaroute-candidates", "premium");
 
 /// A response as OpenAI writes it, with the number of the request in its ids.
 fn native(number: usize) -> Reply {
@@ -108,10 +108,10 @@ async fn the_simulated_upstream_and_one_with_chats_alone_answer_in_translation()
 
 #[tokio::test]
 async fn a_request_goes_to_the_endpoint_that_made_what_it_refers_to() -> Result<()> {
-    let [cheap, dear] = [0, 100].map(|first| FakeUpstream::start(move |_, before| native(first + before)));
-    let (cheap, dear) = (cheap?, dear?);
-    let gateway = TestGateway::between(&cheap, &dear, "")?;
-    assert_eq!(model(&ask(&gateway, &[DEAR], json!({})).await?), (200, "dear"));
+    let [cheap, premium] = [0, 100].map(|first| FakeUpstream::start(move |_, before| native(first + before)));
+    let (cheap, premium) = (cheap?, premium?);
+    let gateway = TestGateway::between(&cheap, &premium, "")?;
+    assert_eq!(model(&ask(&gateway, &[DEAR], json!({})).await?), (200, "premium"));
     let said = json!({"role": "user", "content": "hi"});
     for reference in [
         json!({"previous_response_id": "resp_100"}),
@@ -119,7 +119,7 @@ async fn a_request_goes_to_the_endpoint_that_made_what_it_refers_to() -> Result<
         json!({"input": [said, {"type": "item_reference", "id": "msg_100"}]}),
     ] {
         let answer = ask(&gateway, &[], reference.clone()).await?;
-        assert_eq!(model(&answer), (200, "dear"), "{reference}: {}", answer.text());
+        assert_eq!(model(&answer), (200, "premium"), "{reference}: {}", answer.text());
     }
     assert_eq!(model(&ask(&gateway, &[], json!({})).await?), (200, "cheap"));
     let elsewhere =
@@ -161,7 +161,7 @@ async fn a_translated_response_can_be_continued() -> Result<()> {
     let by_items = json!({"input": [{"role": "user", "content": "look there"}, reference(0), reference(1), output]});
     for continued in [by_response, by_items] {
         let answer = ask(&gateway, &[], continued).await?;
-        assert_eq!(model(&answer), (200, "dear"), "{}", answer.text());
+        assert_eq!(model(&answer), (200, "premium"), "{}", answer.text());
         let turns = upstream.requests().pop().unwrap().json()["messages"].clone();
         assert_eq!(turns[0]["content"][0]["text"], "look there");
         assert_eq!(turns[1]["content"][1]["id"], "toolu_1");

@@ -31,10 +31,10 @@ async fn a_turn_after_a_tool_goes_on_with_the_same_llm() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
     let gateway = gateway(&upstream, 0.0)?;
     let opening = json!([{"role": "user", "content": "opening"}]);
-    assert_eq!(ask(&gateway, &[DEMANDING], opening).await?.header("x-personaroute-model"), "dear");
+    assert_eq!(ask(&gateway, &[DEMANDING], opening).await?.header("x-personaroute-model"), "premium");
     let tool = turn(&json!({"role": "tool", "tool_call_id": "1", "content": "42"}));
     let carried = ask(&gateway, &[EXPLAIN], tool).await?;
-    assert_eq!(carried.header("x-personaroute-model"), "dear", "though nobody asked for quality this time");
+    assert_eq!(carried.header("x-personaroute-model"), "premium", "though nobody asked for quality this time");
     let told: Value = serde_json::from_str(carried.header("x-personaroute-explain"))?;
     assert_eq!(told["kept"], true);
     let fresh = turn(&json!({"role": "user", "content": "something new"}));
@@ -45,7 +45,7 @@ async fn a_turn_after_a_tool_goes_on_with_the_same_llm() -> Result<()> {
 #[tokio::test]
 async fn a_new_question_keeps_the_llm_within_the_margin() -> Result<()> {
     let upstream = FakeUpstream::always(Reply::chat("ok"))?;
-    for (margin, expected) in [(100.0, "dear"), (1.0, "cheap")] {
+    for (margin, expected) in [(100.0, "premium"), (1.0, "cheap")] {
         let gateway = gateway(&upstream, margin)?;
         ask(&gateway, &[DEMANDING], json!([{"role": "user", "content": "opening"}])).await?;
         let answer = ask(&gateway, &[], turn(&json!({"role": "user", "content": "and then?"}))).await?;
@@ -72,9 +72,9 @@ auth:
     let team = ("x-api-key", "team-key");
     assert_eq!(
         ask(&gateway, &[team, session, DEMANDING], opening.clone()).await?.header("x-personaroute-model"),
-        "dear"
+        "premium"
     );
-    for (key, expected) in [("service-key", "cheap"), ("team-key", "dear")] {
+    for (key, expected) in [("service-key", "cheap"), ("team-key", "premium")] {
         let answer = ask(&gateway, &[("x-api-key", key), session], opening.clone()).await?;
         assert_eq!(answer.header("x-personaroute-model"), expected, "{key}");
     }
@@ -88,7 +88,7 @@ async fn a_named_session_holds_across_openings_and_an_unnamed_one_does_not() -> 
     let session = ("x-personaroute-session", "s1");
     let say = |text: &str| json!([{"role": "user", "content": text}]);
     ask(&gateway, &[DEMANDING, session], say("one")).await?;
-    assert_eq!(ask(&gateway, &[session], say("two")).await?.header("x-personaroute-model"), "dear");
+    assert_eq!(ask(&gateway, &[session], say("two")).await?.header("x-personaroute-model"), "premium");
     assert_eq!(ask(&gateway, &[], say("one")).await?.header("x-personaroute-model"), "cheap");
     Ok(())
 }

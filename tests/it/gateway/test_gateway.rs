@@ -77,9 +77,9 @@ impl TestGateway {
         Ok(Self { address, admin, leave: Some(leave), thread: Some(thread) })
     }
 
-    /// Starts a gateway in front of `cheap` and `dear`, both behind `auto`, with `more` configuration.
-    pub(crate) fn between(cheap: &FakeUpstream, dear: &FakeUpstream, more: &str) -> Result<Self> {
-        Self::start(&two(cheap, dear, more), ByPrice)
+    /// Starts a gateway in front of `cheap` and `premium`, both behind `auto`, with `more` configuration.
+    pub(crate) fn between(cheap: &FakeUpstream, premium: &FakeUpstream, more: &str) -> Result<Self> {
+        Self::start(&two(cheap, premium, more), ByPrice)
     }
 
     /// Waits until `/metrics` has `text`; returns the page.
@@ -115,7 +115,7 @@ impl Drop for TestGateway {
 }
 
 /// Returns a configuration of two LLMs at two upstreams behind `auto`.
-pub(crate) fn two(cheap: &FakeUpstream, dear: &FakeUpstream, more: &str) -> String {
+pub(crate) fn two(cheap: &FakeUpstream, premium: &FakeUpstream, more: &str) -> String {
     format!(
         "
 version: 1
@@ -126,13 +126,13 @@ upstreams:
   - {{name: b, kind: openai, base_url: '{}'}}
 models:
   - {{llm: cheap, upstream: a, name: cheap-1, input_price: 1, output_price: 2}}
-  - {{llm: dear, upstream: b, name: dear-1, input_price: 10, output_price: 20}}
+  - {{llm: premium, upstream: b, name: premium-1, input_price: 10, output_price: 20}}
 virtual_models:
   - {{name: auto}}
 {more}
 ",
         cheap.base_url(),
-        dear.base_url()
+        premium.base_url()
     )
 }
 

@@ -75,8 +75,9 @@ fn hex(bytes: &[u8]) -> String {
 #[tokio::test]
 async fn a_request_is_one_trace_with_its_decision_and_each_attempt() -> Result<()> {
     let collector = collector()?;
-    let (cheap, dear) = (FakeUpstream::always(Reply::json(500, &json!({})))?, FakeUpstream::always(Reply::chat("ok"))?);
-    let gateway = TestGateway::between(&cheap, &dear, &traced(&collector, ""))?;
+    let (cheap, premium) =
+        (FakeUpstream::always(Reply::json(500, &json!({})))?, FakeUpstream::always(Reply::chat("ok"))?);
+    let gateway = TestGateway::between(&cheap, &premium, &traced(&collector, ""))?;
     let parent = format!("00-{TRACE}-{CLIENT}-01");
     let headers = [("traceparent", parent.as_str()), ("tracestate", "vendor=1"), ("authorization", "Bearer sk-client")];
     let answer =
@@ -85,7 +86,7 @@ async fn a_request_is_one_trace_with_its_decision_and_each_attempt() -> Result<(
     drop(gateway);
     let spans = spans(&collector)?;
     let [root, decide, failed, answered] =
-        ["POST /v1/chat/completions", "decide", "chat cheap-1", "chat dear-1"].map(|name| &spans[name]);
+        ["POST /v1/chat/completions", "decide", "chat cheap-1", "chat premium-1"].map(|name| &spans[name]);
     assert_eq!(spans.len(), 4, "{:?}", spans.keys());
     for span in spans.values() {
         assert_eq!((hex(&span.trace_id).as_str(), span.trace_state.as_str()), (TRACE, "vendor=1"));
@@ -99,18 +100,18 @@ async fn a_request_is_one_trace_with_its_decision_and_each_attempt() -> Result<(
         (decide.kind(), failed.kind(), answered.kind()),
         (SpanKind::Internal, SpanKind::Client, SpanKind::Client)
     );
-    for (upstream, span) in [(&cheap, failed), (&dear, answered)] {
+    for (upstream, span) in [(&cheap, failed), (&premium, answered)] {
         let sent = upstream.requests().remove(0);
         assert_eq!(sent.header("traceparent"), format!("00-{TRACE}-{}-01", hex(&span.span_id)));
         assert_eq!(sent.header("tracestate"), "vendor=1");
     }
     assert_eq!((text(failed, "error.type"), failed.status.as_ref().map(|status| status.code)), ("500".into(), Some(2)));
     assert_eq!((answered.status.as_ref(), root.status.as_ref()), (None, None));
-    let port = dear.address().port().to_string();
+    let port = premium.address().port().to_string();
     for (key, expected) in [
         ("gen_ai.operation.name", "chat"),
         ("gen_ai.provider.name", "openai"),
-        ("gen_ai.request.model", "dear-1"),
+        ("gen_ai.request.model", "premium-1"),
         ("server.address", "127.0.0.1"),
         ("server.port", port.as_str()),
         ("http.response.status_code", "200"),
@@ -119,7 +120,7 @@ async fn a_request_is_one_trace_with_its_decision_and_each_attempt() -> Result<(
     }
     assert_eq!(text(root, "gen_ai.request.model"), "auto");
     assert_eq!(text(root, "gen_ai.request.max_tokens"), "5");
-    assert_eq!(text(root, "personaroute.llm"), "dear");
+    assert_eq!(text(root, "personaroute.llm"), "premium");
     assert_eq!(text(decide, "personaroute.llm"), "cheap");
     for post in collector.requests() {
         // The decision's random id may spell any name of letters up to f.
@@ -158,7 +159,7 @@ async fn of_two_that_are_asked_each_has_its_span_and_the_one_that_answers_the_su
         drop(gateway);
         let spans = spans(&collector)?;
         assert_eq!(spans.len(), 4, "{:?}", spans.keys());
-        let [of_first, of_second] = ["chat cheap-1", "chat dear-1"].map(|name| &spans[name]);
+        let [of_first, of_second] = ["chat cheap-1", "chat premium-1"].map(|name| &spans[name]);
         for (upstream, span) in [(&first, of_first), (&second, of_second)] {
             let called = format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id));
             assert_eq!(upstream.requests()[0].header("traceparent"), called);

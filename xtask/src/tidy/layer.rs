@@ -26,6 +26,7 @@ const RULES: &[Rule] = &[
             &["config"],
             &["telemetry"],
             &["state", "upstream", "routing"],
+            &["learning"],
             &["proxy"],
             &["server", "admin"],
             &["app"],

@@ -58,6 +58,8 @@ pub struct VirtualModel {
     pub constraints: Constraints,
     #[serde(default)]
     pub stickiness: Stickiness,
+    #[serde(default)]
+    pub exploration: Exploration,
 }
 
 /// When a conversation keeps its LLM, whose prompt cache is warm.
@@ -74,6 +76,36 @@ impl Default for Stickiness {
     /// Prompt caches live for about five minutes; the margin is a tenth of what separates good from middling responses.
     fn default() -> Self {
         Self { margin: 0.02.into(), expiry: HumanDuration::secs(300) }
+    }
+}
+
+/// When another LLM than the best one answers, so that more is learned of the user.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Exploration {
+    pub mode: ExplorationMode,
+    /// By how much the utility of the LLM that answers may be lower than the best one.
+    pub max_regret: Located<f32>,
+    /// The least predicted effect of an LLM that is explored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_effect: Option<Located<f32>>,
+}
+
+/// How the LLM that is explored is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExplorationMode {
+    /// The best one always answers.
+    Off,
+    /// By a draw from the predicted distribution of each utility.
+    Thompson,
+    /// By the upper confidence bound of each utility.
+    Ucb,
+}
+
+impl Default for Exploration {
+    fn default() -> Self {
+        Self { mode: ExplorationMode::Off, max_regret: 0.05.into(), min_effect: None }
     }
 }
 

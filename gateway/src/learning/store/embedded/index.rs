@@ -1,0 +1,44 @@
+//! The row of a user: what the user has declared, and how many signals there are.
+
+use redb::WriteTransaction;
+use serde::{Deserialize, Serialize};
+
+use super::{read, table::USERS};
+use crate::learning::{codec, error::StoreError, record::Declared};
+
+/// The row of a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct UserRow {
+    pub(super) declared: Option<Declared>,
+    pub(super) signals: u64,
+}
+
+/// Returns the row of `user`, which is empty for one without.
+pub(super) fn user(batch: &WriteTransaction, user: &str) -> Result<UserRow, StoreError> {
+    read::user(&batch.open_table(USERS)?, user)
+}
+
+/// Replaces what `user` has declared.
+pub(super) fn declare(batch: &WriteTransaction, name: &str, declared: Option<Declared>) -> Result<(), StoreError> {
+    let row = UserRow { declared, ..user(batch, name)? };
+    set(batch, name, row)
+}
+
+/// Changes the number of the user's signals; returns the new one.
+pub(super) fn count(batch: &WriteTransaction, name: &str, change: i64) -> Result<usize, StoreError> {
+    let mut row = user(batch, name)?;
+    row.signals = row.signals.saturating_add_signed(change);
+    set(batch, name, row)?;
+    Ok(usize::try_from(row.signals).unwrap_or(usize::MAX))
+}
+
+/// Writes the row of `user`; one that says nothing is removed.
+fn set(batch: &WriteTransaction, user: &str, row: UserRow) -> Result<(), StoreError> {
+    let mut users = batch.open_table(USERS)?;
+    if row == UserRow::default() {
+        users.remove(user)?;
+    } else {
+        users.insert(user, codec::encode(&row).as_slice())?;
+    }
+    Ok(())
+}
