@@ -90,9 +90,10 @@ impl<'a> ParsedRequest<'a> {
     ///
     /// Refuses a reference whose endpoint is gone or unknown, naming the field.
     pub(super) fn resolve_references(&mut self, memory: &ResponseMemory, snapshot: &Snapshot) -> Result<(), Invalid> {
-        self.resolved = memory.resolve(snapshot, self)?;
+        let caller = self.caller.name();
+        self.resolved = memory.resolve(snapshot, &caller, &self.model, &self.facts.references)?;
         let text = std::str::from_utf8(self.document.bytes()).unwrap_or_default();
-        self.expanded = memory.expand(&self.caller.name(), &Fields::parse(text).unwrap_or_default());
+        self.expanded = memory.expand(&caller, &Fields::parse(text).unwrap_or_default());
         let added = self.expanded.as_ref().map_or(0, |expanded| expanded.len().saturating_sub(text.len()));
         self.facts.prompt_bytes += added;
         Ok(())

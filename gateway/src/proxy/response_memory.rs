@@ -11,9 +11,9 @@ use std::{
 
 use moka::sync::Cache;
 
-use super::{Snapshot, read::ParsedRequest};
+use super::Snapshot;
 use crate::{
-    api::{Fields, Invalid, Reference, responses::input_items},
+    api::{Fields, Invalid, Reference, Wire, responses::input_items},
     config::Limits,
     upstream::{Endpoint, Protocol},
 };
@@ -96,16 +96,22 @@ impl ResponseMemory {
         self.kept.insert(key, Arc::new(kept));
     }
 
-    /// Finds the endpoint to which `request` belongs.
+    /// Finds the endpoint to which a request of the API key `caller` for `model` belongs, by its `references`.
     ///
     /// # Errors
     ///
     /// Refuses a reference whose endpoint is gone, or is unknown while several may have made it, naming the field.
-    pub(super) fn resolve(&self, snapshot: &Snapshot, request: &ParsedRequest<'_>) -> Result<Resolved, Invalid> {
+    pub(super) fn resolve(
+        &self,
+        snapshot: &Snapshot,
+        caller: &str,
+        model: &str,
+        references: &[Reference],
+    ) -> Result<Resolved, Invalid> {
         let mut resolved = Resolved::default();
         let mut unknown: Option<&Reference> = None;
-        for reference in &request.facts.references {
-            let maker = self.makers.get(&self.key(&request.caller.name(), &reference.id));
+        for reference in references {
+            let maker = self.makers.get(&self.key(caller, &reference.id));
             match maker {
                 Some(maker) if exists(snapshot, &maker) => resolved.add(reference, maker)?,
                 Some(_) if reference.is_required => {
@@ -117,7 +123,7 @@ impl ResponseMemory {
             }
         }
         if let (None, Some(reference)) = (&resolved.pin, unknown) {
-            check_sole_upstream(snapshot, request, reference)?;
+            check_sole_upstream(snapshot, model, reference)?;
         }
         Ok(resolved)
     }
@@ -207,15 +213,15 @@ fn exists(snapshot: &Snapshot, maker: &Maker) -> bool {
 }
 
 /// Refuses a reference to something unknown, unless only one upstream may have made it.
-fn check_sole_upstream(snapshot: &Snapshot, request: &ParsedRequest<'_>, reference: &Reference) -> Result<(), Invalid> {
-    let routed = snapshot.models.policy(&request.model).map(|policy| policy.candidates.iter());
+fn check_sole_upstream(snapshot: &Snapshot, model: &str, reference: &Reference) -> Result<(), Invalid> {
+    let routed = snapshot.models.policy(model).map(|policy| policy.candidates.iter());
     let llms: Vec<_> = match routed {
         Some(candidates) => candidates.filter_map(|llm| snapshot.models.find(llm)).collect(),
-        None => snapshot.models.find(&request.model).into_iter().collect(),
+        None => snapshot.models.find(model).into_iter().collect(),
     };
     let endpoints = llms.into_iter().flat_map(|llm| &llm.endpoints);
     let mut upstreams: Vec<&str> = endpoints
-        .filter(|endpoint| endpoint.upstream.protocol(request.wire) == Some(Protocol::Native))
+        .filter(|endpoint| endpoint.upstream.protocol(Wire::Responses) == Some(Protocol::Native))
         .map(|endpoint| endpoint.upstream.config.name.as_str())
         .collect();
     upstreams.sort_unstable();

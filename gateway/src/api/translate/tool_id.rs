@@ -36,6 +36,11 @@ pub(super) fn to_openai(id: &str) -> Cow<'_, str> {
     if id.len() <= OPENAI_LENGTH { id } else { Cow::Owned(hashed(&id)) }
 }
 
+/// Returns the id of the call `position` of the response `response` as OpenAI's clients take it; a new one if `id` is empty.
+pub(super) fn openai_or_invented(id: &str, response: &str, position: usize) -> String {
+    if id.is_empty() { invented(response, position) } else { to_openai(id).into_owned() }
+}
+
 /// Returns a new id for the call `position` of the response `response`, whose upstream sent none.
 pub(super) fn invented(response: &str, position: usize) -> String {
     let digest = Sha256::digest(format!("{response}\0{position}"));

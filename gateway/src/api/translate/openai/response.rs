@@ -24,7 +24,7 @@ pub(in super::super) fn completion(body: &[u8], created: u64, names: &ToolNames)
     for (idx, block) in message.get("content")?.as_array()?.iter().enumerate() {
         match text(block, "type") {
             "text" => texts.push(text(block, "text")),
-            "tool_use" => calls.push(tool_call(block, inputs.get(idx), names)),
+            "tool_use" => calls.push(tool_call(block, text(&message, "id"), (idx, inputs.get(idx)), names)),
             _ => {}
         }
     }
@@ -42,15 +42,16 @@ pub(in super::super) fn completion(body: &[u8], created: u64, names: &ToolNames)
     Some(completion.to_string())
 }
 
-/// Translates a tool call; `input` is its input as the upstream wrote it.
-fn tool_call(block: &Value, input: Option<&str>, names: &ToolNames) -> Value {
+/// Translates a tool call of the message `response`: the block `position`, whose input the upstream wrote as `input`.
+fn tool_call(block: &Value, response: &str, (position, input): (usize, Option<&str>), names: &ToolNames) -> Value {
     let arguments = match (input, block.get("input")) {
         (Some(input), _) => input.to_owned(),
         (None, Some(input)) => input.to_string(),
         (None, None) => "{}".to_owned(),
     };
     let function = json!({"name": names.original(text(block, "name")), "arguments": arguments});
-    json!({"id": tool_id::to_openai(text(block, "id")), "type": "function", "function": function})
+    let id = tool_id::openai_or_invented(text(block, "id"), response, position);
+    json!({"id": id, "type": "function", "function": function})
 }
 
 /// Translates Anthropic's error object to OpenAI's; none if `body` is not an error object.
@@ -86,6 +87,17 @@ mod tests {
                       "prompt_tokens_details": {"cached_tokens": 4}},
         });
         assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), expected);
+    }
+
+    #[test]
+    fn calls_without_an_id_get_one_of_their_own() {
+        let block = json!({"type": "tool_use", "name": "look", "input": {}});
+        let message = json!({"id": "msg_1", "content": [block, block]});
+        let written = completion(message.to_string().as_bytes(), 9, &ToolNames::default()).unwrap();
+        let read: Value = serde_json::from_str(&written).unwrap();
+        let calls = &read["choices"][0]["message"]["tool_calls"];
+        assert!(calls[0]["id"].as_str().is_some_and(|id| id.starts_with("call_")), "{calls}");
+        assert_ne!(calls[0]["id"], calls[1]["id"]);
     }
 
     #[test]

@@ -134,7 +134,8 @@ impl Chunks {
                 self.calls.insert(block_index(event), call);
                 let arguments = input.map(Value::to_string).unwrap_or_default();
                 let function = json!({"name": self.names.original(text(block, "name")), "arguments": arguments});
-                let id = tool_id::to_openai(text(block, "id"));
+                let response = self.id.as_str().unwrap_or_default();
+                let id = tool_id::openai_or_invented(text(block, "id"), response, call.number);
                 let call = json!({"index": call.number, "id": id, "type": "function", "function": function});
                 self.chunk(&json!({"tool_calls": [call]}), None)
             }

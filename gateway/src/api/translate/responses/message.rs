@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::{
     super::{
         json::{stream_error, text},
-        tool_id,
         tool_name::ToolNames,
     },
     expected::{Expected, usage},
@@ -150,7 +149,7 @@ impl MessageReader {
         match text(block, "type") {
             "text" if !text(block, "text").is_empty() => self.output.text(text(block, "text")),
             "tool_use" => {
-                let id = tool_id::to_openai(text(block, "id"));
+                let id = self.output.call_id(text(block, "id"));
                 self.output.call(&id, self.names.original(text(block, "name")));
                 self.output.arguments(input);
             }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::expected::{Expected, incomplete_reason};
+use super::{
+    super::tool_id,
+    expected::{Expected, incomplete_reason},
+};
 
 /// The response so far.
 #[derive(Debug)]
@@ -68,6 +71,12 @@ impl Output {
             let id = self.item_id();
             self.part_event("response.output_text.delta", &id, "content_index", delta);
         }
+    }
+
+    /// Returns the id of the next call as clients take it; a new one if the upstream's `id` is empty.
+    pub(super) fn call_id(&self, id: &str) -> String {
+        let position = self.items.len() + usize::from(self.open.is_some());
+        tool_id::openai_or_invented(id, &self.expected.id, position)
     }
 
     /// Starts a call; its id is the client's.
