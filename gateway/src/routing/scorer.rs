@@ -104,6 +104,11 @@ impl Scorer for Router {
         self.adapt(start, interactions)
     }
 
+    /// A user's reward is `p · effect − (1 − p) · cost`, and effect and cost are from 0 to 1.
+    fn reward_range(&self) -> RewardRange {
+        RewardRange { least: -1.0, most: 1.0 }
+    }
+
     fn query_features(&self, text: &str) -> Option<QueryFeatures> {
         match &self.bundle().manifest.text_encoder {
             TextEncoder::Lexical(lexical) => {
