@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::raw::{Encoder, Setting};
 use crate::data::outcome::Cost;
+use crate::data::union::Rename;
 use crate::data::world::{Feedback, KEY, WorldKind};
 use crate::model::kind::ModelKind;
 
@@ -119,9 +120,12 @@ pub struct Export {
 /// Options of `simulate`.
 #[derive(Debug, Args)]
 pub struct Simulate {
-    /// Folder of outcomes.
-    #[arg(long, value_name = "DIR")]
-    pub outcomes: PathBuf,
+    /// Folder of outcomes. Of several, LLMs and queries stand side by side, with costs on one scale of dollars.
+    #[arg(long, value_name = "DIR", required = true)]
+    pub outcomes: Vec<PathBuf>,
+    /// Another name for an LLM of one of several folders.
+    #[arg(long, value_name = "FOLDER/LLM=NAME")]
+    pub llm_name: Vec<Rename>,
     /// 9 (preferences 0.2 to 1.0, as in the paper), or how many with uniform preferences.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub users: u32,

@@ -54,7 +54,7 @@ pub struct Gnn {
 pub fn freeze(input: &FitInput<'_>, (start, trained): (&Start, &TrainedParams), source: Source<'_>) -> Result<Gnn> {
     let _guard = tch::no_grad_guard();
     let network = Network { params: &trained.params, start };
-    let users = users(network, source);
+    let Users { weights: users, information } = users(network, source, input);
     let tables = Tables::new(network);
     let values = tables.values.flatten(1, 2);
     let weights = tables.weights();
@@ -67,7 +67,7 @@ pub fn freeze(input: &FitInput<'_>, (start, trained): (&Start, &TrainedParams), 
         text: start.text.shallow(),
         preference,
         deviation: start.deviation.shallow_clone(),
-        reader: Reader::new(network),
+        reader: Reader::new(network, information),
         weights,
         values,
         users,
@@ -124,13 +124,41 @@ impl Tables {
     }
 }
 
-/// Reads every user by all they said, `[users, user_dim]`.
-fn users(network: Network<'_>, source: Source<'_>) -> Tensor {
+/// The training users.
+struct Users {
+    /// `[users, user_dim]`.
+    weights: Tensor,
+    /// `[user_dim, user_dim]`: information of an interaction, the mean over all.
+    information: Tensor,
+}
+
+/// Reads every user by all they said.
+fn users(network: Network<'_>, source: Source<'_>, input: &FitInput<'_>) -> Users {
     let sample = |user: usize| Sample { visible: source.evidence.groups_of(user).collect(), hidden: Vec::new() };
     let samples: Vec<Sample> = (0..source.evidence.user_count()).map(sample).collect();
-    let read = |chunk| network.users(&Batch::new(source, chunk)).weights.to_device(Device::Cpu);
-    let parts: Vec<Tensor> = chunks(&samples, source).map(read).collect();
-    Tensor::cat(&parts, 0)
+    let mut parts = Vec::new();
+    let mut precision: Option<Tensor> = None;
+    for chunk in chunks(&samples, source) {
+        let found = network.users(&Batch::new(source, chunk));
+        let (known, _) = Tensor::linalg_inv_ex(&found.covariance.to_device(Device::Cpu).to_kind(Kind::Double), false);
+        let sum = known.sum_dim_intlist(0, false, Kind::Double);
+        precision = Some(precision.map_or_else(|| sum.shallow_clone(), |precision| precision + &sum));
+        parts.push(found.weights.to_device(Device::Cpu));
+    }
+    let weights = Tensor::cat(&parts, 0);
+    let width = weights.size().last().copied().unwrap_or(0);
+    let prior = network.params.precision.exp().narrow(0, 0, width).to_device(Device::Cpu).diag_embed(0, 0, 1);
+    let interactions = input.interactions.entries.len().max(1) as f64;
+    let beyond = precision.map(|precision| precision - prior * samples.len() as f64);
+    let information = beyond.map_or_else(
+        || Tensor::zeros([width, width], (Kind::Float, Device::Cpu)),
+        |sum| {
+            // Equal to its transpose but for rounding.
+            let mean = sum / interactions;
+            ((&mean + mean.tr()) * 0.5).to_kind(Kind::Float)
+        },
+    );
+    Users { weights, information }
 }
 
 /// Returns the direction from cost to effect: the closed-form estimates' where they are the start, else the direction in which
@@ -169,5 +197,6 @@ fn facts(input: &FitInput<'_>, start: &Start, trained: &TrainedParams) -> Facts 
         epochs: trained.stop.epoch,
         text_strength: start.strength,
         validation: -trained.stop.loss,
+        reward_range: Facts::reward_range(input.interactions),
     }
 }

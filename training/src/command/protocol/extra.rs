@@ -42,7 +42,7 @@ impl ProtocolRun<'_> {
         let inductive = self.fit((set.split, set.seed), set.dataset, &held.rest)?.model;
         let mut embedder = Embedder::new(&inductive)?;
         for support in self.supports(set.seed) {
-            let embeddings = embedder.embed(&held.rated(set, support))?;
+            let embeddings = embedder.embed(&held.said(set, &inductive.facts().hparams.text, support))?;
             let metrics = held.measure(&*inductive, set, &embeddings)?;
             rows.push(Row { name: format!("{}_{}", support.feedback.as_str(), support.queries), metrics });
         }

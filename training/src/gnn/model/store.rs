@@ -46,12 +46,13 @@ impl Gnn {
             own: take("own")?.int64_value(&[0]),
             deviation: take("deviation")?,
             reader: Reader {
-                values: take("reader.values")?,
-                mean: take("reader.mean")?,
+                table: take("reader.table")?,
                 prior: take("reader.prior")?,
                 precision: take("reader.precision")?,
                 noise: take("reader.noise")?,
                 scale: take("reader.scale")?,
+                information: take("reader.information")?,
+                metric: take("reader.metric")?,
             },
             users: take("users")?,
         })
@@ -69,12 +70,13 @@ impl Gnn {
             ("preference.gain", &self.preference.gain),
             ("preference.offset", &self.preference.offset),
             ("deviation", &self.deviation),
-            ("reader.values", &self.reader.values),
-            ("reader.mean", &self.reader.mean),
+            ("reader.table", &self.reader.table),
             ("reader.prior", &self.reader.prior),
             ("reader.precision", &self.reader.precision),
             ("reader.noise", &self.reader.noise),
             ("reader.scale", &self.reader.scale),
+            ("reader.information", &self.reader.information),
+            ("reader.metric", &self.reader.metric),
             ("users", &self.users),
         ]
     }
