@@ -19,7 +19,7 @@ use crate::eval::model_router::ModelRouter;
 /// Sizes of support that are measured.
 pub const SUPPORTS: [usize; 6] = [0, 1, 3, 5, 10, 20];
 /// Sizes of support in worlds with tastes, up to all that a user has seen.
-pub const OWN_SUPPORTS: [usize; 4] = [3, 10, 20, 40];
+pub const OWN_SUPPORTS: [usize; 5] = [0, 3, 10, 20, 40];
 /// How many users of S1000 are held out.
 pub const USERS: usize = 200;
 

@@ -14,7 +14,7 @@ use crate::graph::query::TextEncoder;
 use crate::model::Model;
 use crate::model::rng::Rng;
 use crate::model::score::ScorerInputs;
-use crate::model::tensors::{from_rows, single, to_vec};
+use crate::model::tensors::{from_rows, single, to_rows, to_vec};
 
 /// Random batches of each graph.
 const SAMPLES: u64 = 100;
@@ -105,10 +105,16 @@ fn difference(expected: &[Tensor], found: &[Vec<f32>]) -> Result<f64> {
     Ok(worst)
 }
 
-/// Users scattered around the trained ones.
+/// Users between and beyond the trained ones.
 fn random_users(model: &dyn Model, rows: usize, rng: &mut Rng) -> Vec<Vec<f32>> {
-    let spread = to_vec(model.users()).iter().fold(0.1_f32, |most, x| most.max(x.abs()));
-    (0..rows).map(|_| (0..model.user_dim()).map(|_| spread * single(rng.normal())).collect()).collect()
+    let trained = to_rows(model.users());
+    let mut one = || trained.get(rng.index(trained.len().max(1))).cloned().unwrap_or_else(|| model.prior());
+    let pairs: Vec<[Vec<f32>; 2]> = (0..rows).map(|_| [one(), one()]).collect();
+    let mixed = |[first, second]: [Vec<f32>; 2]| {
+        let [a, b] = [0, 1].map(|_| single(1.5 * rng.uniform()));
+        first.iter().zip(&second).map(|(x, y)| a * x + b * y).collect()
+    };
+    pairs.into_iter().map(mixed).collect()
 }
 
 fn random_interaction(model: &dyn Model, rng: &mut Rng) -> AdapterInteraction {

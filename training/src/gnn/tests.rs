@@ -10,7 +10,7 @@ use crate::model::tensors::{single, to_vec};
 use crate::model::{Model, TaskInput};
 
 fn random() -> Hparams {
-    Hparams { embedding_dim: 8, init: Init::Random, train_epoch: 12, ..hparams() }
+    Hparams { embedding_dim: 16, init: Init::Random, train_epoch: 12, ..hparams() }
 }
 
 fn trained(fixture: &Fixture, hparams: Hparams, seed: u64) -> Gnn {
@@ -119,7 +119,7 @@ fn every_key_changes_what_it_names() {
         change(&mut hparams);
         trained(&fixture, hparams, 5)
     };
-    assert_eq!((usual.user_dim(), with(|h| h.embedding_dim = 6).user_dim()), (8, 6));
+    assert_eq!((usual.user_dim(), with(|h| h.embedding_dim = 12).user_dim()), (16, 12));
     assert_eq!(with(|h| h.edge_dim = 1).length_values.size()[0], 3, "a feature for each task");
     assert_eq!(usual.length_values.size()[0], 9, "three features for each task");
     assert!(with(|h| h.train_epoch = 2).facts.epochs <= 2);
@@ -171,7 +171,9 @@ fn a_known_user_moves_from_the_trained_embedding() {
     let moved = |count: f32, interactions: &[_]| {
         let batch = InteractionBatch::new(&[interactions.to_vec()], columns, (&[start.clone()], &[count]));
         let [user, _, certainty] = model.adapter(&batch);
-        let away = to_vec(&user).iter().zip(&start).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // The second half says how well each weight is known: on average, not of this user.
+        let weights = to_vec(&user.narrow(1, 0, 8));
+        let away = weights.iter().zip(&start).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         (away, to_vec(&certainty)[0])
     };
     let (stays, known) = moved(count, &[]);
@@ -229,6 +231,26 @@ fn choices_and_votes_train_without_ratings() {
         let share = (earned(&fixture, &model) - same) / (best - same);
         assert!(share > 0.5, "votes {votes}: {share}");
     }
+}
+
+#[test]
+fn uncertainty_shrinks_with_what_a_user_says() {
+    let fixture = tasteful();
+    let model = trained(&fixture, random(), 5);
+    let inputs = crate::graph::query::QueryInputs::build(&model.facts.hparams.text, &fixture.dataset, &[7]);
+    let after = |count: usize| {
+        let mut interactions = said(&fixture, &model, 0);
+        interactions.truncate(count);
+        let [_, _, _, uncertainty, _] = model.scorer(&crate::model::score::ScorerInputs {
+            user: model.embed_users(&[interactions]),
+            preference: tch::Tensor::from_slice(&[-1.0_f32]).view([1, 1]),
+            task: tch::Tensor::zeros([1, 3], (tch::Kind::Float, tch::Device::Cpu)),
+            query: inputs.batch(&[0]),
+        });
+        uncertainty.mean(tch::Kind::Float).double_value(&[])
+    };
+    let [none, few, many] = [0, 4, 40].map(after);
+    assert!(none > few && few > many && many > 0.0, "{none} {few} {many}");
 }
 
 #[test]

@@ -66,7 +66,9 @@ pub fn build(model: &Gnn, spec: &GraphSpec) -> Vec<u8> {
     let state = b.op_with("Cast", &[&state], vec![int("to", FLOAT)]);
     let [own, _] = b.split(&state, [reader.width(), 1]);
     let prior = b.tensor(&reader.prior);
-    let user = b.op("Add", &[&own, &prior]);
+    let weights = b.op("Add", &[&own, &prior]);
+    let left = left(&mut b, reader, &covariance);
+    let user = b.op_with("Concat", &[&weights, &left], vec![int("axis", 1)]);
     let preference = preference(&mut b, (&model.weights, &model.preference), &user);
     let certainty = certainty(&mut b, reader, &covariance);
     b.outputs(&spec.outputs, &[&user, &preference, &certainty]);
@@ -157,7 +159,8 @@ fn begin(b: &mut Builder, reader: &Reader, inputs: &Inputs) -> Messages {
     let prior = double_tensor(b, &reader.precision.diag_embed(0, 0, 1));
     let precision = b.op("Add", &[&behind, &prior]);
     let origin = b.tensor(&reader.prior);
-    let away = b.op("Sub", &[&inputs.start, &origin]);
+    let [start, _] = b.split(&inputs.start, [width, width]);
+    let away = b.op("Sub", &[&start, &origin]);
     let wider = b.tensor(&Tensor::eye(width, (Kind::Float, Device::Cpu)).constant_pad_nd([0, 1]));
     let away = b.op("MatMul", &[&away, &wider]);
     let away = b.unsqueeze(&away, 2);
@@ -257,6 +260,17 @@ fn eliminate(b: &mut Builder, precision: &Value, right: &Value, width: i64) -> V
     }
     let [begin, end, axis] = [width, i64::MAX, 2].map(|bound| b.i64(&[1], &[bound]));
     b.op("Slice", &[&rows, &begin, &end, &axis])
+}
+
+/// Returns how much of the prior's variance is left of each part, `[B, K]`, by a covariance `[B, A, A]`.
+fn left(b: &mut Builder, reader: &Reader, covariance: &Value) -> Value {
+    let parts = double_tensor(b, &reader.parts.constant_pad_nd([0, 1]));
+    let turned = b.op("MatMul", &[&parts, covariance]); // [B, K, A]
+    let squares = b.op("Mul", &[&turned, &parts]);
+    let left = b.sum(&squares, 2);
+    let left = b.op_with("Cast", &[&left], vec![int("to", FLOAT)]);
+    let [zero, one] = [0.0, 1.0].map(|x| b.f32(&[], &[x]));
+    b.op("Clip", &[&left, &zero, &one])
 }
 
 /// Returns the share of the prior's variance that a covariance `[B, A, A]` leaves out, `[B, 1]`.

@@ -138,7 +138,10 @@ impl Model for Gnn {
         let utility = values.matmul(&weights.unsqueeze(2)).squeeze_dim(2);
         let effect = values.matmul(&self.preference.effect);
         let cost = -values.matmul(&self.preference.cost);
-        [utility, effect, cost, self.text.task_weights(&tasks).matmul(&self.deviation), tasks]
+        let left = inputs.user.narrow(1, self.reader.width(), self.reader.width()).unsqueeze(2);
+        let own = values.matmul(&self.spread.tr()).square().matmul(&left).squeeze_dim(2);
+        let variance = own + self.text.task_weights(&tasks).matmul(&self.level);
+        [utility, effect, cost, variance.clamp_min(0.0).sqrt(), tasks]
     }
 
     fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 3] {
@@ -152,12 +155,14 @@ impl Model for Gnn {
         };
         let reading = self.reader.forward(interactions, &lengths);
         let certainty = self.reader.certainty(&reading);
-        let preference = self.preference.score(&self.column_weights(&reading.weights));
-        [reading.weights, preference, certainty]
+        let weights = reading.weights.constant_pad_nd([0, self.reader.width()]);
+        let preference = self.preference.score(&self.column_weights(&weights));
+        let left = self.reader.left(&reading.covariance);
+        [Tensor::cat(&[reading.weights, left], 1), preference, certainty]
     }
 
     fn prior(&self) -> Vec<f32> {
-        tensors::to_vec(&self.reader.prior)
+        tensors::to_vec(&Tensor::cat(&[&self.reader.prior, &self.reader.prior.ones_like()], 0))
     }
 
     fn save(&self, dir: &Path) -> Result<()> {

@@ -36,6 +36,8 @@ pub struct Reader {
     pub information: Tensor,
     /// `[weights, weights]`: how much a change of weights changes the differences between LLMs.
     pub metric: Tensor,
+    /// `[weights, weights]`: from weights to parts of which the prior has variance 1, and which interactions tell apart.
+    pub parts: Tensor,
 }
 
 /// Users as their interactions say.
@@ -45,6 +47,28 @@ pub struct Reading {
     pub weights: Tensor,
     /// `[users, weights, weights]`: covariance of the weights.
     pub covariance: Tensor,
+}
+
+/// What an interaction tells of a user's weights, on average.
+#[derive(Debug)]
+pub struct Information {
+    /// `[weights, weights]`.
+    pub information: Tensor,
+    /// `[weights, weights]`: from weights to independent parts of variance 1.
+    pub parts: Tensor,
+}
+
+impl Information {
+    /// Takes the information of an interaction and the precisions of the prior `[weights]`: the parts are the principal axes of
+    /// the information where the prior is round.
+    pub fn new(information: &Tensor, prior: &Tensor) -> Self {
+        let [information, prior] = [information, prior].map(|tensor| tensor.to_kind(Kind::Double));
+        let root = prior.sqrt();
+        let round = &information / root.unsqueeze(1) / root.unsqueeze(0);
+        let (_, axes) = round.linalg_eigh("L");
+        let parts = axes.tr() * root.unsqueeze(0);
+        Self { information: information.to_kind(Kind::Float), parts: parts.to_kind(Kind::Float) }
+    }
 }
 
 /// Columns of a batch in double precision: the system is too ill-conditioned for single.
@@ -69,7 +93,7 @@ struct Messages {
 
 impl Reader {
     /// Takes the tables out of a network; `information` is that of an interaction.
-    pub fn new(network: Network<'_>, information: Tensor) -> Self {
+    pub fn new(network: Network<'_>, Information { information, parts }: Information) -> Self {
         let (params, start) = (network.params, network.start);
         let cpu = |tensor: &Tensor| tensor.detach().to_device(Device::Cpu);
         let learned = cpu(&nodes::cells(&network));
@@ -101,6 +125,7 @@ impl Reader {
             metric: centred.tr().matmul(&centred) / centred.size().first().copied().unwrap_or(1).max(1) as f64,
             prior,
             information,
+            parts,
         }
     }
 
@@ -139,6 +164,13 @@ impl Reader {
         removed.clamp(0.0, 1.0).to_kind(Kind::Float).unsqueeze(1)
     }
 
+    /// Returns how much of the prior's variance is left of each part, `[users, weights]`.
+    pub fn left(&self, covariance: &Tensor) -> Tensor {
+        let parts = self.parts.to_kind(Kind::Double);
+        let left = (parts.matmul(&covariance.to_kind(Kind::Double)) * &parts).sum_dim_intlist(2, false, Kind::Double);
+        left.clamp(0.0, 1.0).to_kind(Kind::Float)
+    }
+
     /// Returns the variance of the prior, as it changes differences between LLMs.
     pub fn variance(&self) -> f64 {
         let prior = self.precision.narrow(0, 0, self.width()).to_kind(Kind::Double).reciprocal();
@@ -153,7 +185,7 @@ impl Reader {
             + double(&batch.start_interactions).unsqueeze(2) * double(&self.information); // [U, K, K]
         let leniency =
             double(&self.precision.narrow(0, width, 1)).diag_embed(0, 0, 1).constant_pad_nd([width, 0, width, 0]);
-        let away = double(&(&batch.start - &self.prior)).unsqueeze(2);
+        let away = double(&(batch.start.narrow(1, 0, width) - &self.prior)).unsqueeze(2);
         Messages {
             pull: own.bmm(&away).constant_pad_nd([0, 0, 0, 1]),
             precision: own.constant_pad_nd([0, 1, 0, 1]) + leniency,

@@ -44,7 +44,8 @@ impl Gnn {
                 offset: take("preference.offset")?,
             },
             own: take("own")?.int64_value(&[0]),
-            deviation: take("deviation")?,
+            level: take("level")?,
+            spread: take("spread")?,
             reader: Reader {
                 table: take("reader.table")?,
                 prior: take("reader.prior")?,
@@ -53,6 +54,7 @@ impl Gnn {
                 scale: take("reader.scale")?,
                 information: take("reader.information")?,
                 metric: take("reader.metric")?,
+                parts: take("reader.parts")?,
             },
             users: take("users")?,
         })
@@ -69,7 +71,8 @@ impl Gnn {
             ("preference.cost", &self.preference.cost),
             ("preference.gain", &self.preference.gain),
             ("preference.offset", &self.preference.offset),
-            ("deviation", &self.deviation),
+            ("level", &self.level),
+            ("spread", &self.spread),
             ("reader.table", &self.reader.table),
             ("reader.prior", &self.reader.prior),
             ("reader.precision", &self.reader.precision),
@@ -77,6 +80,7 @@ impl Gnn {
             ("reader.scale", &self.reader.scale),
             ("reader.information", &self.reader.information),
             ("reader.metric", &self.reader.metric),
+            ("reader.parts", &self.reader.parts),
             ("users", &self.users),
         ]
     }
