@@ -5,7 +5,8 @@ use redb::{
 };
 
 use super::{
-    index, read, readable,
+    index,
+    read::{self, readable},
     table::{
         self, DECISION_TIMES, DECISIONS, IDEMPOTENCY, IDEMPOTENCY_TIMES, META, SIGNAL_TIMES, SIGNALS, USER_DECISIONS,
         USERS,
