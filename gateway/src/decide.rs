@@ -2,18 +2,19 @@
 
 pub mod capability;
 pub mod spec;
-pub mod explore;
+pub mod exploration;
 pub mod learned;
 pub mod policy;
 pub mod candidates;
 pub mod fallback;
 pub mod plan;
+pub mod explore;
 pub mod explain;
 
 pub use self::{
     candidates::{Eligible, ExcludedCandidate, ExclusionReason, Requirements, eligible},
     capability::{Capability, RequiredCapabilities},
-    explore::{Exploration, Explore},
+    exploration::{Exploration, Explore},
     fallback::FallbackReason,
     learned::Learned,
     plan::{Plan, Ranked},

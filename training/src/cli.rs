@@ -49,7 +49,7 @@ pub struct Train {
     /// Folder of the run instead of the configuration's.
     #[arg(long, value_name = "DIR")]
     pub run: Option<PathBuf>,
-    /// Model to train; the configuration's, else closed_form.
+    /// Model to train; the configuration's, else gnn.
     #[arg(long)]
     pub model: Option<ModelKind>,
     /// cpu, cuda or cuda:N.
@@ -102,8 +102,11 @@ pub struct Evaluate {
 #[derive(Debug, Args)]
 pub struct Export {
     /// Run whose model is written.
-    #[arg(long, value_name = "DIR")]
-    pub run: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    pub run: Option<PathBuf>,
+    /// Training configuration whose run is written: that of load_model_path, else its own.
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    pub config: Option<PathBuf>,
     /// Folder of the bundle.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,

@@ -123,5 +123,6 @@ fn facts(input: &FitInput<'_>, components: &Components, fitted: &TextFit) -> Fac
         epochs: 1,
         text_strength: fitted.strength,
         validation: -components.noise,
+        reward_range: Facts::reward_range(input.interactions),
     }
 }

@@ -44,6 +44,8 @@ pub struct Config {
     pub weights: BTreeMap<String, f64>,
     /// Folder of the run.
     pub run: Option<PathBuf>,
+    /// File of the trained weights, beside the run's folder.
+    pub save: Option<PathBuf>,
     /// Folder of the run to evaluate, where it is another.
     pub load: Option<PathBuf>,
     /// Weights to begin with.
@@ -52,7 +54,17 @@ pub struct Config {
     pub encoder: Option<PathBuf>,
 }
 
-/// Counts the file states; the data may contradict them.
+/// More users or tasks than a configuration has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("hparam.{key} has room for {room} {what}, and the data has {found}: expected {found} or more")]
+pub struct TooMany {
+    key: &'static str,
+    what: &'static str,
+    room: usize,
+    found: usize,
+}
+
+/// How many users and tasks the file has room for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Expected {
     /// `user_num`.
@@ -133,14 +145,16 @@ impl Config {
         }
     }
 
-    /// Returns one sentence for each count of the file that the data contradicts.
-    pub fn contradictions(&self, users: usize, tasks: usize) -> Vec<String> {
-        let one = |key: &str, said: Option<usize>, found: usize| {
-            let said = said.filter(|&said| said != found)?;
-            Some(format!("{key} is {said} in the configuration, but the data has {found}: {found} is used"))
-        };
-        let both = [one("user_num", self.expected.users, users), one("num_task", self.expected.tasks, tasks)];
-        both.into_iter().flatten().collect()
+    /// Refuses data with more users or tasks than the file has room for.
+    pub fn check_counts(&self, users: usize, tasks: usize) -> Result<(), TooMany> {
+        let counts =
+            [("user_num", "users", self.expected.users, users), ("num_task", "tasks", self.expected.tasks, tasks)];
+        for (key, what, room, found) in counts {
+            if let Some(room) = room.filter(|&room| room < found) {
+                return Err(TooMany { key, what, room, found });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ pub mod pickle;
 pub mod simulate;
 pub mod source;
 pub mod split;
+pub mod union;
 pub mod user;
 pub mod visible;
 pub mod vote;

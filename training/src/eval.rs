@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod choice;
+pub mod coverage;
 pub mod held_out;
 pub mod metric;
 pub mod model_router;

@@ -25,9 +25,13 @@ use personaroute_bundle::manifest::{
 };
 use personaroute_bundle::users::{Precision, UserTableWriter};
 
+use crate::graph::interaction::InteractionBatch;
 use crate::graph::query;
-use crate::model::tensors::to_rows;
+use crate::model::tensors::{to_rows, to_vec};
 use crate::train::Trained;
+
+/// Users whose certainty is computed at once.
+const USERS_AT_ONCE: usize = 256;
 
 /// What a bundle says besides the model.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +54,7 @@ pub struct ExportOptions {
 
 /// Writes the bundle in place of whatever the folder `out` holds.
 pub fn write(model: &Trained, out: &Path, options: &ExportOptions) -> Result<Bundle> {
-    let encoder = text_encoder(model, options);
+    let encoder = text_encoder(model, options.encoder_id.clone());
     let graphs = Graphs::expected(model.user_dim(), model.llms(), model.facts().tasks.len(), &encoder);
     let scorer = scorer(model, &graphs.scorer);
     let adapter = adapter(model, &graphs.adapter);
@@ -81,12 +85,12 @@ fn adapter(model: &Trained, spec: &GraphSpec) -> Vec<u8> {
     }
 }
 
-fn text_encoder(model: &Trained, options: &ExportOptions) -> TextEncoder {
+fn text_encoder(model: &Trained, encoder_id: Option<String>) -> TextEncoder {
     match model.facts().hparams.text {
         query::TextEncoder::Lexical(lexical) => TextEncoder::Lexical(lexical),
         query::TextEncoder::Embedding => TextEncoder::Embedding(EmbeddingEncoder {
             dim: model.facts().embedding,
-            encoder_id: options.encoder_id.clone().unwrap_or_else(|| "all-MiniLM-L6-v2".to_owned()),
+            encoder_id: encoder_id.unwrap_or_else(|| "all-MiniLM-L6-v2".to_owned()),
             sha256: None,
         }),
     }
@@ -96,17 +100,35 @@ fn text_encoder(model: &Trained, options: &ExportOptions) -> TextEncoder {
 fn users(model: &Trained, named: &[(String, f32)]) -> Result<UserTableWriter> {
     let mut table = UserTableWriter::new(model.user_dim(), Precision::F16);
     let preferences = model.preference_scores(model.users());
-    let rows: Vec<_> = to_rows(model.users()).into_iter().zip(preferences).zip(&model.facts().users).collect();
-    for ((row, preference), (id, interactions)) in &rows {
-        table.push(id, row, Some(*preference), *interactions)?;
+    let embeddings = to_rows(model.users());
+    let certainty = certainty(model, &embeddings);
+    let known = model.facts().users.iter().zip(certainty);
+    let rows: Vec<_> = embeddings.into_iter().zip(preferences).zip(known).collect();
+    for ((row, preference), ((id, interactions), certainty)) in &rows {
+        table.push(id, row, Some(*preference), (*interactions, *certainty))?;
     }
     for (name, wanted) in named {
         let away = |preference: f32| (preference - wanted).abs();
         let nearest = rows.iter().min_by(|a, b| away(a.0.1).total_cmp(&away(b.0.1)));
-        let ((row, preference), (_, interactions)) = nearest.context("no user to name")?;
-        table.push(name, row, Some(*preference), *interactions)?;
+        let ((row, preference), ((_, interactions), certainty)) = nearest.context("no user to name")?;
+        table.push(name, row, Some(*preference), (*interactions, *certainty))?;
     }
     Ok(table)
+}
+
+/// Returns how certain the training users' embeddings are, as the adapter says of a user without further interactions.
+fn certainty(model: &Trained, embeddings: &[Vec<f32>]) -> Vec<f32> {
+    let facts = model.facts();
+    let columns = (facts.tasks.len(), facts.text_input());
+    let counts: Vec<f32> = facts.users.iter().map(|(_, count)| *count as f32).collect();
+    let mut all = Vec::with_capacity(counts.len());
+    for (chunk, counts) in embeddings.chunks(USERS_AT_ONCE).zip(counts.chunks(USERS_AT_ONCE)) {
+        let nothing = vec![Vec::new(); chunk.len()];
+        let batch = InteractionBatch::new(&nothing, columns, (chunk, counts));
+        let [_, _, certainty] = tch::no_grad(|| model.adapter(&batch));
+        all.extend(to_vec(&certainty));
+    }
+    all
 }
 
 fn manifest(
@@ -133,6 +155,7 @@ fn manifest(
         graphs,
         setting: if facts.setting == "EC" { Setting::EffectCost } else { Setting::Rewards },
         prior: model.prior(),
+        reward_range: facts.reward_range,
         dataset: manifest::Dataset {
             fingerprint: facts.fingerprint.clone(),
             name: facts.dataset.clone(),

@@ -151,7 +151,7 @@ pub(crate) fn utilities(
 /// Small enough for a test of a second or two.
 pub(crate) fn hparams() -> Hparams {
     Hparams {
-        embedding_dim: 16,
+        embedding_dim: 32,
         learning_rate: 1e-2,
         train_epoch: 16,
         batch_size: 12,

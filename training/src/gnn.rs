@@ -23,6 +23,8 @@ pub mod stop;
 pub mod checkpoint;
 pub mod train;
 
+pub mod calibration;
+
 pub mod model;
 
 #[cfg(test)]
@@ -54,7 +56,7 @@ pub fn fit(input: &mut FitInput<'_>) -> Result<Gnn> {
     let params = parameters(input, &start)?;
     let source = Source { evidence: &evidence, dataset: input.dataset, scale: start.scale, device: input.device };
     let trained = train::train(input, (&start, params), (&sampler, source))?;
-    model::freeze(input, (&start, &trained), source)
+    model::freeze(input, (&start, &trained), (&sampler, source))
 }
 
 /// Estimates the start on what does not validate.
@@ -96,9 +98,11 @@ fn votes_as_ratings(told: Interactions) -> Interactions {
 /// Draws the parameters, or reads them from the file that training is to start from.
 fn parameters(input: &FitInput<'_>, start: &Start) -> Result<Params> {
     let size = |number: usize, key: &str| i64::try_from(number).with_context(|| format!("{key} is too large"));
-    let weights = size(input.hparams.embedding_dim, "embedding_dim")?;
-    if weights <= start.given() {
-        bail!("embedding_dim is {weights}, and {} of it are for closed-form estimates: expected more", start.given());
+    let dim = size(input.hparams.embedding_dim, "embedding_dim")?;
+    let weights = dim / 2;
+    if dim % 2 != 0 || weights <= start.given() {
+        let least = 2 * (start.given() + 1);
+        bail!("embedding_dim is {dim}: expected an even number of at least {least}, as half of it are weights");
     }
     let sizes = Sizes {
         tasks: input.dataset.tasks.len() as i64,

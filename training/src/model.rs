@@ -19,7 +19,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use ndarray::Array2;
-use personaroute_bundle::signals::Rated;
+use personaroute_bundle::interaction::AdapterInteraction;
 use tch::Tensor;
 
 use crate::data::Dataset;
@@ -64,8 +64,12 @@ pub trait Model {
     /// each `[batch, llms]`, and `task_probability` `[batch, tasks]`.
     fn scorer(&self, inputs: &ScorerInputs) -> [Tensor; 5];
 
-    /// Returns what the exported adapter computes: `user` `[users, user_dim]` and `preference` `[users]`.
-    fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 2];
+    /// Returns what the exported adapter computes: `user` `[users, user_dim]`, `preference` `[users]` and `certainty`
+    /// `[users, 1]`.
+    fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 3];
+
+    /// Returns the embedding of a user nothing is known about.
+    fn prior(&self) -> Vec<f32>;
 
     /// Writes the model into a folder.
     fn save(&self, dir: &Path) -> Result<()>;
@@ -75,15 +79,12 @@ pub trait Model {
         self.facts().llms.len()
     }
 
-    /// Returns the embeddings `[users, user_dim]` of users with these interactions.
-    fn embed_users(&self, users: &[Vec<Rated>]) -> Tensor {
-        let [embeddings, _] = tch::no_grad(|| self.adapter(&InteractionBatch::rated(users, self.facts().tasks.len())));
+    /// Returns the embeddings `[users, user_dim]` of users with these interactions, from the prior.
+    fn embed_users(&self, users: &[Vec<AdapterInteraction>]) -> Tensor {
+        let columns = (self.facts().tasks.len(), self.facts().text_input());
+        let batch = InteractionBatch::from_prior(users, columns, &self.prior());
+        let [embeddings, ..] = tch::no_grad(|| self.adapter(&batch));
         embeddings
-    }
-
-    /// Returns the embedding of a user nothing is known about.
-    fn prior(&self) -> Vec<f32> {
-        tensors::to_vec(&self.embed_users(&[Vec::new()]))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::kind::ModelKind;
 use crate::model::{Model, store};
 
 /// Why a graph network has no column for an LLM that training has not seen.
-const NO_NEW_LLMS: &str =
+pub const NO_NEW_LLMS: &str =
     "the model gnn takes no LLM after training: add it to the data and train again, or use model: closed_form";
 
 /// A trained model of any kind.

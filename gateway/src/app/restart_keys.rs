@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{Config, Learning, LearningStore};
+use crate::config::Config;
 
 /// What the process was started with.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ impl Started {
             ("listen", old.listen != new.listen),
             ("admin", old.admin != new.admin),
             ("state", old.state != new.state),
-            ("learning", old.learning.as_ref().map(in_place) != new.learning.as_ref().map(in_place)),
+            // The default store lies beside `state.file`, whose change is reported already.
+            ("learning", old.state == new.state && old.learning != new.learning),
             ("limits.head", limits.head != new_limits.head),
             ("limits.headers", limits.headers != new_limits.headers),
             ("limits.connections", limits.connections != new_limits.connections),
@@ -50,15 +51,6 @@ impl Started {
         ];
         keys.into_iter().filter(|(_, is_changed)| *is_changed).map(|(key, _)| key).collect()
     }
-}
-
-/// Returns the learning's settings without the store, which follows `state`.
-fn in_place(learning: &Learning) -> Learning {
-    let store = match &learning.store {
-        LearningStore::File(file) => LearningStore::File(file.clone()),
-        LearningStore::Memory | LearningStore::Shared(_) => LearningStore::Memory,
-    };
-    Learning { store, ..learning.clone() }
 }
 
 #[cfg(test)]
@@ -112,6 +104,7 @@ virtual_models: [{{name: auto}}]
             ("admin", "admin: null"),
             ("state", "state: {file: f.redb}"),
             ("state", "state: {shared: {url: 'redis://h'}}"),
+            ("learning", "learning: {history: 5}"),
             ("limits.head", "limits: {head: 8KiB}"),
             ("limits.headers", "limits: {headers: 1}"),
             ("limits.connections", "limits: {connections: 1}"),

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use super::{
-    SharedStore, State,
+    State,
     error::Rejection,
     folder::Folder,
     range::{bytes, count, duration, value},
@@ -23,8 +23,6 @@ pub enum LearningStore {
     Memory,
     /// In a file.
     File(PathBuf),
-    /// In the store that several gateways share.
-    Shared(Box<SharedStore>),
 }
 
 /// What is learned; the keys of the file have the same names.
@@ -75,7 +73,7 @@ impl Learning {
             history,
             max_decisions: match store {
                 LearningStore::Memory => max_decisions.min(MAX_DECISIONS_IN_MEMORY),
-                LearningStore::File(_) | LearningStore::Shared(_) => max_decisions,
+                LearningStore::File(_) => max_decisions,
             },
             max_user_decisions: count("learning.max_user_decisions", &raw.max_user_decisions)?,
             max_user_signals: count("learning.max_user_signals", &raw.max_user_signals)?,
@@ -98,14 +96,13 @@ fn store(raw: &raw::Learning, state: &State, folder: &Folder<'_>) -> Result<Lear
         }
         return Ok(LearningStore::File(path));
     }
-    Ok(match (&state.shared, &state.file) {
-        (Some(shared), _) => LearningStore::Shared(Box::new(shared.clone())),
-        (None, Some(file)) => {
+    Ok(match &state.file {
+        Some(file) => {
             let mut name = OsString::from(file);
             name.push(".learning");
             LearningStore::File(PathBuf::from(name))
         }
-        (None, None) => LearningStore::Memory,
+        None => LearningStore::Memory,
     })
 }
 
@@ -123,12 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn decisions_are_kept_beside_the_state_or_in_the_shared_store_or_in_memory() {
+    fn decisions_are_kept_beside_the_state_or_in_memory() {
         let store = |more| read(more).unwrap().unwrap().store;
         assert_eq!(store(""), LearningStore::Memory);
         assert_eq!(store("state: {file: s.redb}"), LearningStore::File("/etc/s.redb.learning".into()));
         assert_eq!(store("learning: {file: /l}"), LearningStore::File("/l".into()));
-        assert!(matches!(store("state: {file: s, shared: {url: 'redis://h'}}"), LearningStore::Shared(_)));
+        assert_eq!(store("state: {shared: {url: 'redis://h'}}"), LearningStore::Memory);
         assert_eq!(read("learning: {enabled: false}").unwrap(), None);
     }
 

@@ -1,6 +1,6 @@
 //! Exploration: sometimes another LLM than the best one answers, so that more is learned of the user.
 
-use super::{Plan, Ranked};
+use super::{Exploration, Explore, Plan, Ranked};
 
 /// How many standard deviations an upper confidence bound lies above the expected utility.
 const WIDTH: f64 = 1.0;
@@ -8,36 +8,6 @@ const WIDTH: f64 = 1.0;
 /// Points of the integral of a propensity, and how many standard deviations it spans on both sides.
 const POINTS: u32 = 96;
 const SPAN: f64 = 6.0;
-
-/// The exploration of a virtual model.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Exploration {
-    /// How the LLM is chosen.
-    pub by: Explore,
-    /// Most expected utility that one request gives up.
-    pub max_regret: f32,
-    /// The least predicted effect of an explored LLM.
-    pub min_effect: Option<f32>,
-}
-
-/// How an LLM is explored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Explore {
-    /// Thompson sampling: each utility is drawn from its predicted normal distribution, and the highest wins.
-    Thompson,
-    /// The highest upper confidence bound wins.
-    Ucb,
-}
-
-impl Explore {
-    /// Returns the name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Thompson => "thompson",
-            Self::Ucb => "ucb",
-        }
-    }
-}
 
 /// A distribution of a utility.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! From a user's signals to the profile of the next request, through the plugin.
 
-use personaroute_host::{Interaction, Profile, RouteError};
+use personaroute_host::{Interaction, InteractionKind, Profile, QueryFeatures as Features, RouteError, TaskHint};
 
 use super::{
     clock,
@@ -11,7 +11,7 @@ use crate::{
     api::feedback::Said,
     config::Learning,
     decide::Learned,
-    routing::{RewardRange, Scorer},
+    routing::{QueryFeatures, RewardRange, Scorer},
 };
 
 /// The number of later signals that weigh as much as a declared preference.
@@ -31,7 +31,7 @@ pub(super) struct Adapted {
     pub(super) learned: Option<Learned>,
 }
 
-/// Returns the profile of `user` from the newest signals in `data` at the time `now`.
+/// Returns the profile of `user` from the newest signals in `data`, in the embedding space of `bundle`.
 ///
 /// # Errors
 ///
@@ -41,6 +41,7 @@ pub(super) fn adapt(
     user: &str,
     data: &UserData,
     config: &Learning,
+    bundle: &str,
 ) -> Result<Adapted, RouteError> {
     let declared = data.declared;
     if data.signals.is_empty() && declared.is_none() {
@@ -56,7 +57,8 @@ pub(super) fn adapt(
     let adapted = match start.filter(|_| !data.signals.is_empty()) {
         Some(start) => {
             let preference = declared.map(|declared| declared.preference).or(start.preference);
-            let interactions = interactions(data, config, scorer.reward_range(), preference);
+            let scale = Scale { range: scorer.reward_range(), preference: preference.unwrap_or(NEUTRAL_PREFERENCE) };
+            let interactions = interactions(data, config, scale, bundle);
             let adapted = scorer.adapt(&start, &interactions)?;
             learned.moved = distance(&start.embedding, &adapted.embedding);
             learned.learned_preference = adapted.preference;
@@ -68,37 +70,80 @@ pub(super) fn adapt(
     Ok(Adapted { profile: adapted, preference, learned: Some(learned) })
 }
 
+/// How what users say becomes rewards.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    range: RewardRange,
+    /// Weighs measured effects against costs.
+    preference: f32,
+}
+
+impl Scale {
+    /// Returns the reward of a rating from 0 to 1.
+    fn reward(self, rating: f32) -> f32 {
+        self.range.least + rating * (self.range.most - self.range.least)
+    }
+
+    /// Returns the reward of a measured outcome.
+    fn outcome(self, effect: f32, cost: f32) -> f32 {
+        self.preference * effect - (1.0 - self.preference) * cost
+    }
+}
+
 /// Returns the interactions that the plugin adapts to: the newest signals, each weighed by its age.
-fn interactions(data: &UserData, config: &Learning, range: RewardRange, preference: Option<f32>) -> Vec<Interaction> {
-    let now = clock::now();
-    let newest = data.signals.len().saturating_sub(config.history);
+fn interactions(data: &UserData, config: &Learning, scale: Scale, bundle: &str) -> Vec<Interaction> {
+    use InteractionKind::{Choice, Rating};
+    let (now, half_life) = (clock::now(), clock::millis(config.half_life));
+    let older = data.signals.len().saturating_sub(config.history);
     let mut interactions = Vec::new();
-    for signal in data.signals.iter().skip(newest) {
-        let _weight = weight(signal.at, now, clock::millis(config.half_life));
-        let about = |llm: &str, reward: f32| Interaction {
-            llm: llm.to_owned(),
-            task: signal.origin.task.as_ref().map(|task| task.name.clone()),
-            query: resolve::group(&signal.decision),
-            reward,
+    for signal in data.signals.iter().skip(older) {
+        let weight = weight(signal.at, now, half_life);
+        let about = |llm: &String, kind: InteractionKind, value: f32| Interaction {
+            llm: llm.clone(),
+            task: task(signal),
+            query: features(signal, bundle),
+            group: resolve::group(&signal.decision),
+            kind,
+            value,
+            weight,
         };
-        let scaled = |share: f32| range.least + share * (range.most - range.least);
-        let single = |llm: &Option<String>, reward: f32| llm.as_deref().map(|llm| about(llm, reward));
         match &signal.said {
-            Said::Rating { llm, rating } => interactions.extend(single(llm, scaled(*rating))),
-            Said::Thumbs { llm, up } => interactions.extend(single(llm, scaled(f32::from(u8::from(*up))))),
+            Said::Rating { llm, rating } => {
+                interactions.extend(llm.iter().map(|llm| about(llm, Rating, scale.reward(*rating))));
+            }
+            Said::Thumbs { llm, up } => {
+                let reward = scale.reward(f32::from(u8::from(*up)));
+                interactions.extend(llm.iter().map(|llm| about(llm, Rating, reward)));
+            }
             Said::Best { best, shown } => {
-                interactions.extend(shown.iter().map(|llm| about(llm, scaled(f32::from(u8::from(llm == best))))));
+                interactions.extend(shown.iter().map(|llm| about(llm, Choice, f32::from(u8::from(llm == best)))));
             }
             Said::Pair { better, worse } => {
-                interactions.extend([about(better, scaled(1.0)), about(worse, scaled(0.0))]);
+                interactions.extend([about(better, Choice, 1.0), about(worse, Choice, 0.0)]);
             }
             Said::Outcome { llm, effect, cost } => {
-                let weight = preference.unwrap_or(NEUTRAL_PREFERENCE);
-                interactions.extend(single(llm, weight * effect - (1.0 - weight) * cost));
+                interactions.extend(llm.iter().map(|llm| about(llm, Rating, scale.outcome(*effect, *cost))));
             }
         }
     }
     interactions
+}
+
+fn task(signal: &Signal) -> TaskHint {
+    match &signal.origin.task {
+        None => TaskHint::Unknown,
+        Some(task) if task.probability >= 1.0 => TaskHint::Declared(task.name.clone()),
+        Some(task) => TaskHint::Guessed(vec![(task.name.clone(), task.probability.max(0.0))]),
+    }
+}
+
+/// Returns the query's features, unless another bundle's encoder computed them.
+fn features(signal: &Signal, bundle: &str) -> Features {
+    match signal.origin.features.as_ref().filter(|_| signal.origin.bundle == bundle) {
+        None => Features::None,
+        Some(QueryFeatures::Lexical(ids)) => Features::Ngrams(ids.iter().copied().map(i64::from).collect()),
+        Some(QueryFeatures::Dense(vector)) => Features::Embedding(vector.clone()),
+    }
 }
 
 /// Returns the weight of a signal from the time `at`: a half after each half-life.

@@ -104,7 +104,7 @@ impl Adapter {
         let data = self.reader.signals(&refresh.user)?;
         let Target { scorer, bundle } = &refresh.target;
         let adapted =
-            catch_unwind(AssertUnwindSafe(|| adaptation::adapt(&**scorer, &refresh.user, &data, &self.config)));
+            catch_unwind(AssertUnwindSafe(|| adaptation::adapt(&**scorer, &refresh.user, &data, &self.config, bundle)));
         let adapted = adapted.unwrap_or_else(|_| Err(RouteError::Plugin("the plugin panicked".to_owned())));
         if !data.signals.is_empty() {
             self.metrics.learning().adapted(read.elapsed(), adapted.is_ok());

@@ -1,4 +1,4 @@
-//! Where decisions and signals are kept: the trait, the store in a file or in memory, and the shared store.
+//! Where decisions and signals are kept: the trait, and the store in a file or in memory.
 
 mod embedded;
 
@@ -128,7 +128,6 @@ pub fn open_raw(config: &Learning) -> Result<Box<dyn RawStore>, StoreError> {
     Ok(match &config.store {
         LearningStore::Memory => Box::new(embedded::EmbeddedStore::in_memory(bounds)?),
         LearningStore::File(path) => Box::new(embedded::EmbeddedStore::open(path, bounds)?),
-        LearningStore::Shared(_) => Box::new(embedded::EmbeddedStore::in_memory(bounds)?),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use personaroute_bundle::manifest::TextEncoder;
-use personaroute_host::{Decision, Interaction, Profile, RouteError, RouteRequest, Router, UserState};
+use personaroute_host::{Decision, Interaction, Profile, QueryFeatures as Features, RouteError, RouteRequest, Router};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -91,39 +91,28 @@ impl Scorer for Router {
     }
 
     fn start_profile(&self, user: &str) -> Option<Profile> {
-        let prior = || Profile {
-            embedding: self.bundle().manifest.prior.clone(),
-            state: UserState::New,
-            interactions: 0,
-            preference: None,
-        };
-        Some(self.profile(user).unwrap_or_else(prior))
+        Some(self.profile(user).unwrap_or_else(|| self.prior()))
     }
 
     fn adapt(&self, start: &Profile, interactions: &[Interaction]) -> Result<Profile, RouteError> {
         self.adapt(start, interactions)
     }
 
+    fn reward_range(&self) -> RewardRange {
+        let [least, most] = self.bundle().manifest.reward_range;
+        RewardRange { least, most }
+    }
+
     fn query_features(&self, text: &str) -> Option<QueryFeatures> {
-        match &self.bundle().manifest.text_encoder {
-            TextEncoder::Lexical(lexical) => {
-                let ids = lexical.ids(text).into_iter().filter_map(|id| u32::try_from(id).ok());
+        // A router that is too busy to encode a text still keeps the decision, without features.
+        match self.query_features(text).ok()? {
+            Features::Ngrams(ids) => {
+                let ids = ids.into_iter().filter_map(|id| u32::try_from(id).ok());
                 Some(QueryFeatures::Lexical(ids.collect()))
             }
-            TextEncoder::Embedding(_) => None,
+            Features::Embedding(vector) => Some(QueryFeatures::Dense(vector)),
+            Features::None => None,
         }
-    }
-
-    fn knows(&self, user: &str) -> bool {
-        self.profile(user).is_some()
-    }
-
-    fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError> {
-        self.route(request)
-    }
-
-    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
-        self.route_batch(requests)
     }
 
     fn can_run_inline(&self, request: &RouteRequest) -> bool {

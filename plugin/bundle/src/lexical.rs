@@ -1,6 +1,6 @@
 //! The lexical encoding: turns query text into hashed n-gram ids, identically in training and in the plugin.
 //!
-//! This is feature encoding version 1 ([`ENCODING_VERSION`]). Every trained bundle depends on it: a change of any rule
+//! This is feature encoding version 2 ([`ENCODING_VERSION`]). Every trained bundle depends on it: a change of any rule
 //! below, or of any constant in this module, is a new version.
 //!
 //! 1. **Read** the longest prefix of the text that has at most [`MAX_BYTES`] bytes and ends between characters.
@@ -21,21 +21,22 @@
 //!    the words before it, backwards: `h = mix(h) ^ word`. `mix(x)` is what SplitMix64 gives from the state `x`:
 //!    `x += 0x9e3779b97f4a7c15; x = (x ^ x >> 30) · 0xbf58476d1ce4e5b9; x = (x ^ x >> 27) · 0x94d049bb133111eb;
 //!    x ^ x >> 31`, wrapping.
-//! 5. **Shape** tokens, before all grams, describe the surface. Token `k` with value `v` has the hash `256·k + v`:
+//! 5. **Shape** tokens, before all grams, describe the surface. Token `k` with value `v` has the id
+//!    `1 + (o + v) mod buckets`, so that no two of them share one where there are 434 buckets:
 //!
-//!    | k | value |
-//!    |---|---|
-//!    | 0 | length of the whole text in bytes, in half octaves: 2·bits + the bit below the leading one |
-//!    | 1 | line breaks in the prefix: number of bits of their count |
-//!    | 2 | share of ASCII digits among the prefix's bytes |
-//!    | 3 | share of ASCII punctuation |
-//!    | 4 | share of ASCII capitals |
-//!    | 5 | share of non-ASCII bytes |
-//!    | 6 | the last character that is not whitespace: its code if ASCII punctuation, else 1 for an ASCII digit, 2 for another alphanumeric, 3 for any other, 0 for none |
+//!    | k | o | value |
+//!    |---|---|---|
+//!    | 0 | 0 | length of the whole text in bytes, in eighth octaves: 8·bits + the three bits below the leading one, at most 255; 0 for none |
+//!    | 1 | 256 | line breaks in the prefix: number of bits of their count |
+//!    | 2 | 270 | share of ASCII digits among the prefix's bytes |
+//!    | 3 | 279 | share of ASCII punctuation |
+//!    | 4 | 288 | share of ASCII capitals |
+//!    | 5 | 297 | share of non-ASCII bytes |
+//!    | 6 | 306 | the last character that is not whitespace: its code if ASCII punctuation, else 1 for an ASCII digit, 2 for another alphanumeric, 3 for any other, 0 for none |
 //!
 //!    A share is 0 for none at all, else `1 + min(7, 16·count / bytes)`.
-//! 6. **Id** of a hash `h`: `1 + (((mix(h ^ mix(seed + n)) >> 32) · buckets) >> 32)`, with `n` the length of the gram in
-//!    words, 0 for a shape token, and `+` wrapping; so ids run from 1 to `buckets` and 0 is left for padding.
+//! 6. **Id** of the hash `h` of a gram: `1 + (((mix(h ^ mix(seed + n)) >> 32) · buckets) >> 32)`, with `n` the length of the
+//!    gram in words, and `+` wrapping; so ids run from 1 to `buckets` and 0 is left for padding.
 //! 7. **Result**: ids in the order of their first occurrence, each once, the first `max_ids`.
 //!
 //! Characters that Unicode assigns after the toolchain's version may change class between toolchains; all others never.
@@ -48,7 +49,10 @@ use self::ids::Ids;
 use self::words::Words;
 
 /// The version of the feature encoding in this crate; a bundle of another version is refused.
-pub const ENCODING_VERSION: u32 = 1;
+pub const ENCODING_VERSION: u32 = 2;
+
+/// The largest value of each shape token.
+pub const LARGEST_SHAPES: [u64; 7] = [255, 13, 8, 8, 8, 8, 127];
 
 /// Most bytes of a text that are read: each count of the shape fits 12 bits.
 pub const MAX_BYTES: usize = 4_095;
@@ -91,7 +95,7 @@ impl Lexical {
         let n_words = prefix.len().min(MAX_WORDS);
         let mut ids = Ids::new(self, shape::TOKENS + n_words * usize::from(self.max_words));
         for token in shape::tokens(text.len(), prefix) {
-            ids.push(0, token);
+            ids.push_shape(token);
         }
         let mut before = Vec::with_capacity(n_words + 1);
         before.push(START);
@@ -109,11 +113,11 @@ impl Lexical {
     /// use personaroute_bundle::lexical::Lexical;
     ///
     /// let lexical = Lexical { buckets: 32_768, max_words: 2, max_ids: 512, seed: 7 };
-    /// // Twelve bytes: four bits, and the bit below the leading one is set.
-    /// assert_eq!(lexical.ids("What is 3*4?")[0], lexical.shape_id(0, 2 * 4 + 1));
+    /// // Twelve bytes, 1100 in binary: four bits, and those below the leading one are 100.
+    /// assert_eq!(lexical.ids("What is 3*4?")[0], lexical.shape_id(0, 8 * 4 + 4));
     /// ```
     pub fn shape_id(&self, token: u64, value: u64) -> i64 {
-        i64::from(ids::bucket_id(u64::from(self.buckets), self.seed, 256 * token + value))
+        i64::from(shape::id(u64::from(self.buckets), 256 * token + value))
     }
 }
 

@@ -2,15 +2,15 @@
 //!
 //! A bundle is a folder: `manifest.yaml` names and describes the rest (see [`manifest`]), `scorer.onnx` and
 //! `adapter.onnx` are the graphs, `users.safetensors` and `users.idx` the user table, `llms.yaml` and `tasks.yaml` the
-//! catalog. The feature encoding ([`lexical`], [`signals`]) is part of this crate, because training and the plugin must
+//! catalog. The feature encoding ([`lexical`], [`interaction`]) is part of this crate, because training and the plugin must
 //! agree on it.
 //!
 //! Without the feature `files` the crate is the feature encoding alone, without dependencies, for the plugin.
 
 #![warn(missing_docs)]
 
+pub mod interaction;
 pub mod lexical;
-pub mod signals;
 
 #[cfg(feature = "files")]
 pub mod catalog;

@@ -14,16 +14,16 @@ use crate::lexical::Lexical;
 use crate::yaml;
 
 /// The version of the bundle's layout; a bundle of another version is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The content of `manifest.yaml`.
 ///
 /// ```
 /// use personaroute_bundle::manifest::Manifest;
 ///
-/// let refused = Manifest::parse(b"{format_version: 2, encoding_version: 1}", "manifest.yaml".as_ref());
+/// let refused = Manifest::parse(b"{format_version: 3, encoding_version: 2}", "manifest.yaml".as_ref());
 /// let message = refused.err().map(|error| error.to_string());
-/// assert_eq!(message.as_deref(), Some("manifest.yaml: format_version: expected 1, found 2"));
+/// assert_eq!(message.as_deref(), Some("manifest.yaml: format_version: expected 2, found 3"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +46,8 @@ pub struct Manifest {
     pub setting: Setting,
     /// The embedding of a user without interactions; `user_dim` values.
     pub prior: Vec<f32>,
+    /// The scale of the rewards in training: a rating of 0 stands for the first, a rating of 1 for the second.
+    pub reward_range: [f32; 2],
     /// The training data.
     pub dataset: Dataset,
     /// How it was trained.

@@ -1,7 +1,7 @@
-//! The user table: the embedding, preference and number of interactions of each user of the training data.
+//! The user table: the embedding, preference, number of interactions and certainty of each user of the training data.
 //!
 //! Two files. `users.safetensors` holds the tensors `embedding` (f16 or f32, `[users, dim]`), `preference` (f32,
-//! `[users]`, NaN for none) and `interactions` (i32 or u32, `[users]`); `users.idx` maps ids, which are any strings, to
+//! `[users]`, NaN for none), `interactions` (i32 or u32, `[users]`) and `certainty` (f32, `[users]`); `users.idx` maps ids, which are any strings, to
 //! rows (layout: see the source of `users/index.rs`).
 
 mod index;
@@ -22,7 +22,7 @@ use crate::source::{BundleSource, Content};
 /// ```
 /// use personaroute_bundle::users::UserRow;
 ///
-/// let row = UserRow { embedding: vec![0.5, -0.5], preference: Some(0.8), interactions: 40 };
+/// let row = UserRow { embedding: vec![0.5, -0.5], preference: Some(0.8), interactions: 40, certainty: 0.9 };
 /// assert_eq!(row.embedding.len(), 2);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct UserRow {
     pub preference: Option<f32>,
     /// Number of interactions behind the embedding.
     pub interactions: u32,
+    /// Share of the prior's variance that the interactions have removed, 0 to 1.
+    pub certainty: f32,
 }
 
 /// How embeddings are stored.
@@ -50,7 +52,7 @@ pub enum Precision {
     F16,
 }
 
-/// The user table in memory: `2 · dim` (f16) or `4 · dim` (f32) bytes and 8 bytes for each user, and the index.
+/// The user table in memory: `2 · dim` (f16) or `4 · dim` (f32) bytes and 12 bytes for each user, and the index.
 ///
 /// The table is a copy of its files, so that replacing or truncating them does not affect it, and its checksum covers
 /// exactly the bytes that are used. An embedded table is used in place.
@@ -60,8 +62,8 @@ pub enum Precision {
 ///
 /// let dir = tempfile::tempdir()?;
 /// let mut writer = UserTableWriter::new(2, Precision::F32);
-/// writer.push("ann@example.org", &[0.25, -1.0], Some(0.9), 40)?;
-/// writer.push("用户", &[0.5, 2.0], None, 3)?;
+/// writer.push("ann@example.org", &[0.25, -1.0], Some(0.9), (40, 0.9))?;
+/// writer.push("用户", &[0.5, 2.0], None, (3, 0.25))?;
 /// writer.write(dir.path())?;
 ///
 /// let users = UserTable::open(dir.path())?;

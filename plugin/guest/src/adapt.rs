@@ -1,121 +1,176 @@
 //! Computes a user's profile from interactions with the adapter graph.
 
-use personaroute_bundle::signals::{Rated, groups, signals};
+use personaroute_bundle::interaction::{AdapterInputs, TextInput};
 
 use crate::host::{Elements, Host, Tensor, take_output};
-use crate::model::{Interaction, Profile, RoutingError, UserState};
+use crate::model::{Interaction, Model, Profile, RoutingError, TextEncoder, UserState};
 use crate::validate;
 
-/// Returns the profile of a user with exactly these interactions; without interactions, `profile` unchanged.
-///
-/// The adapter's task index runs from 0 to `tasks`, which stands for an unknown task.
+/// Returns the profile of a user who had `start` before these interactions; without interactions, `start` unchanged.
 pub fn adapt(
     host: &impl Host,
-    profile: Profile,
-    tasks: u32,
+    model: &Model,
+    start: Profile,
     interactions: &[Interaction],
 ) -> Result<Profile, RoutingError> {
-    validate::interactions(tasks, interactions)?;
-    if interactions.is_empty() {
-        return Ok(profile);
+    validate::interactions(model, interactions)?;
+    if start.embedding.len() != model.prior.len() {
+        let (expected, found) = (model.prior.len(), start.embedding.len());
+        return Err(RoutingError::InvalidRequest(format!(
+            "start.embedding: expected {expected} values, found {found}"
+        )));
     }
-    // `validate` has bounded the number.
-    let n_interactions = u32::try_from(interactions.len()).unwrap_or(u32::MAX);
-    let llm: Vec<i64> = interactions.iter().map(|interaction| interaction.llm_column.into()).collect();
-    let task: Vec<i64> =
-        interactions.iter().map(|interaction| interaction.task_column.unwrap_or(tasks).into()).collect();
-    let rated: Vec<Rated> = interactions.iter().map(rated).collect();
-    let signals = signals(&rated);
-    let mask = vec![1.0; interactions.len()];
-    let group = groups(&rated);
-    let tensor = |name, elements| Tensor { name, dims: vec![1, n_interactions], elements };
-    let mut signals = tensor("signals", Elements::Float32(signals.as_flattened()));
-    signals.dims.push(3);
-    let inputs = [
-        tensor("llm", Elements::Int64(&llm)),
-        tensor("task", Elements::Int64(&task)),
-        signals,
-        tensor("mask", Elements::Float32(&mask)),
-        tensor("group", Elements::Int64(&group)),
-    ];
-    let mut outputs = host.run("adapter", &inputs)?;
-    let embedding = take_output(&mut outputs, "user", profile.embedding.len())?;
+    if interactions.is_empty() {
+        return Ok(start);
+    }
+    let text = match model.text_encoder {
+        TextEncoder::Lexical(..) => TextInput::Ngrams,
+        TextEncoder::Embedding(dim) => TextInput::Embedding(dim as usize),
+    };
+    let inputs = AdapterInputs::new(&[interactions], model.tasks.len(), text);
+    let mut outputs = host.run("adapter", &tensors(model, &start, &[start.interactions as f32], &inputs))?;
+    let embedding = take_output(&mut outputs, "user", start.embedding.len())?;
     if embedding.iter().any(|value| !value.is_finite()) {
         return Err(RoutingError::Inference("adapter: the embedding is not finite".into()));
     }
     let preference = take_output(&mut outputs, "preference", 1)?.pop().filter(|preference| preference.is_finite());
+    let certainty = take_output(&mut outputs, "certainty", 1)?.pop().filter(|certainty| certainty.is_finite());
+    // `validate` has bounded the number.
+    let added = u32::try_from(interactions.len()).unwrap_or(u32::MAX);
     Ok(Profile {
         embedding,
         state: UserState::Adapted,
-        interactions: n_interactions,
+        interactions: start.interactions.saturating_add(added),
         preference: preference.map(|preference| preference.clamp(0.0, 1.0)),
+        certainty: certainty.unwrap_or(0.0).clamp(0.0, 1.0),
     })
 }
 
-fn rated(interaction: &Interaction) -> Rated {
-    let Interaction { llm_column: llm, task_column: task, query, reward } = *interaction;
-    Rated { llm, task, query, reward }
+fn tensors<'data>(
+    model: &Model,
+    start: &'data Profile,
+    start_interactions: &'data [f32],
+    inputs: &'data AdapterInputs,
+) -> Vec<Tensor<'data>> {
+    // The plugin's memory bounds every extent below 2^32.
+    let extent = |extent: usize| u32::try_from(extent).unwrap_or(u32::MAX);
+    let per_user = |name, values: &'data [f32]| Tensor {
+        name,
+        dims: vec![1, extent(values.len())],
+        elements: Elements::Float32(values),
+    };
+    let dims = vec![1, extent(inputs.interactions)];
+    let float = |name, values: &'data [f32]| Tensor { name, dims: dims.clone(), elements: Elements::Float32(values) };
+    let whole = |name, values: &'data [i64]| Tensor { name, dims: dims.clone(), elements: Elements::Int64(values) };
+    let wide = |mut tensor: Tensor<'data>, width: usize| {
+        tensor.dims.push(extent(width));
+        tensor
+    };
+    let text = match model.text_encoder {
+        TextEncoder::Lexical(..) => wide(whole("ngrams", &inputs.ngrams), inputs.text),
+        TextEncoder::Embedding(_) => wide(float("query", &inputs.query), inputs.text),
+    };
+    vec![
+        per_user("start", &start.embedding),
+        per_user("start_interactions", start_interactions),
+        whole("llm", &inputs.llm),
+        wide(float("task", &inputs.task), model.tasks.len()),
+        text,
+        whole("kind", &inputs.kind),
+        float("value", &inputs.value),
+        float("weight", &inputs.weight),
+        whole("group", &inputs.group),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
+    use personaroute_bundle::interaction::{InteractionKind, QueryFeatures, TaskColumns};
+
     use super::*;
-    use crate::fake::FakeHost;
+    use crate::fake::{FakeHost, model};
     use crate::host::Output;
 
-    const TASKS: u32 = 2;
-
-    fn profile() -> Profile {
-        Profile { embedding: vec![0.1, 0.2], state: UserState::Known, interactions: 9, preference: Some(0.3) }
+    fn known() -> Profile {
+        Profile {
+            embedding: vec![0.1, 0.2],
+            state: UserState::Known,
+            interactions: 9,
+            preference: Some(0.3),
+            certainty: 0.5,
+        }
     }
 
-    fn interaction(llm_column: u32, task_column: Option<u32>, query: u64, reward: f32) -> Interaction {
-        Interaction { llm_column, task_column, query, reward }
+    fn rating() -> Interaction {
+        Interaction { value: 1.0, ..Interaction::default() }
     }
 
-    fn returning(user: &[f32], preference: f32) -> FakeHost {
+    fn returning(user: &[f32], preference: f32, certainty: f32) -> FakeHost {
         let output = |name: &str, elements: &[f32]| Output { name: name.into(), elements: elements.into() };
-        FakeHost::returning(vec![output("user", user), output("preference", &[preference])])
+        let own = [("preference", preference), ("certainty", certainty)];
+        let own = own.map(|(name, value)| output(name, &[value]));
+        FakeHost::returning([output("user", user)].into_iter().chain(own).collect())
     }
 
     #[test]
     fn no_interactions_change_nothing() {
         let host = FakeHost::returning(Vec::new());
-        assert_eq!(adapt(&host, profile(), TASKS, &[]), Ok(profile()));
+        assert_eq!(adapt(&host, &model(), known(), &[]), Ok(known()));
         assert!(host.runs().is_empty());
     }
 
     #[test]
     fn interactions_become_the_inputs_that_the_manifest_describes() {
-        let host = returning(&[1.0, -1.0], 0.8);
-        let seen = [interaction(2, Some(1), 7, 1.0), interaction(0, None, 8, 0.5), interaction(1, Some(0), 7, 0.0)];
-        let adapted = adapt(&host, profile(), TASKS, &seen).unwrap();
-        let expected =
-            Profile { embedding: vec![1.0, -1.0], state: UserState::Adapted, interactions: 3, preference: Some(0.8) };
+        let host = returning(&[1.0, -1.0], 0.8, 0.9);
+        let declared = Interaction { llm: 2, task: TaskColumns::Declared(1), group: 7, ..rating() };
+        let text = QueryFeatures::Ngrams(vec![4, 5]);
+        let unknown = Interaction { value: 0.5, group: 8, query: text, weight: 0.25, ..rating() };
+        let task = TaskColumns::Guessed(vec![0.5, 0.25]);
+        let chosen = Interaction { llm: 1, task, group: 7, kind: InteractionKind::Choice, ..rating() };
+        let adapted = adapt(&host, &model(), known(), &[declared, unknown, chosen]).unwrap();
+        let expected = Profile {
+            embedding: vec![1.0, -1.0],
+            state: UserState::Adapted,
+            interactions: 12,
+            preference: Some(0.8),
+            certainty: 0.9,
+        };
         assert_eq!(adapted, expected);
         let runs = host.runs();
         assert_eq!(runs[0].graph, "adapter");
+        assert_eq!(runs[0].float32("start"), (vec![1, 2], vec![0.1, 0.2]));
+        assert_eq!(runs[0].float32("start_interactions"), (vec![1, 1], vec![9.0]));
         assert_eq!(runs[0].int64("llm"), (vec![1, 3], vec![2, 0, 1]));
-        assert_eq!(runs[0].int64("task"), (vec![1, 3], vec![1, 2, 0]), "the second has no task");
-        let signals = vec![1.0, 0.5, 1.0, 0.5, 0.0, 0.0, 0.0, -0.5, 1.0];
-        assert_eq!(runs[0].float32("signals"), (vec![1, 3, 3], signals));
-        assert_eq!(runs[0].float32("mask"), (vec![1, 3], vec![1.0; 3]));
-        assert_eq!(runs[0].int64("group"), (vec![1, 3], vec![0, 1, 0]), "the first and the last answered one query");
+        let task = vec![0.0, 1.0, 0.0, 0.0, 0.5, 0.25];
+        assert_eq!(runs[0].float32("task"), (vec![1, 3, 2], task), "the second has no task");
+        assert_eq!(runs[0].int64("ngrams"), (vec![1, 3, 2], vec![0, 0, 4, 5, 0, 0]));
+        assert_eq!(runs[0].int64("kind"), (vec![1, 3], vec![0, 0, 1]));
+        assert_eq!(runs[0].float32("value"), (vec![1, 3], vec![1.0, 0.5, 1.0]));
+        assert_eq!(runs[0].float32("weight"), (vec![1, 3], vec![1.0, 0.25, 1.0]));
+        assert_eq!(
+            runs[0].int64("group"),
+            (vec![1, 3], vec![0, 1, 0]),
+            "the first and the last responded to one query"
+        );
     }
 
     #[test]
-    fn preference_is_clamped_or_dropped() {
-        let seen = [interaction(0, None, 0, 1.0)];
-        let preference = |value| adapt(&returning(&[0.0, 0.0], value), profile(), TASKS, &seen).unwrap().preference;
-        assert_eq!((preference(1.5), preference(-0.5), preference(f32::NAN)), (Some(1.0), Some(0.0), None));
+    fn preference_and_certainty_are_clamped_or_dropped() {
+        let own = |value| {
+            let adapted = adapt(&returning(&[0.0, 0.0], value, value), &model(), known(), &[rating()]).unwrap();
+            (adapted.preference, adapted.certainty)
+        };
+        assert_eq!([own(1.5), own(-0.5), own(f32::NAN)], [(Some(1.0), 1.0), (Some(0.0), 0.0), (None, 0.0)]);
     }
 
     #[test]
-    fn broken_outputs_are_refused() {
-        let seen = [interaction(0, None, 0, 1.0)];
-        let refused = |user: &[f32]| adapt(&returning(user, 0.5), profile(), TASKS, &seen).unwrap_err();
+    fn broken_outputs_and_starts_are_refused() {
+        let refused = |user: &[f32]| adapt(&returning(user, 0.5, 0.5), &model(), known(), &[rating()]).unwrap_err();
         let length = RoutingError::Inference("output user: expected 2 elements, found 1".into());
         assert_eq!(refused(&[0.0]), length);
         assert_eq!(refused(&[0.0, f32::NAN]), RoutingError::Inference("adapter: the embedding is not finite".into()));
+        let short = Profile { embedding: vec![0.5], ..known() };
+        let error = adapt(&FakeHost::default(), &model(), short, &[rating()]).unwrap_err();
+        assert_eq!(error, RoutingError::InvalidRequest("start.embedding: expected 2 values, found 1".into()));
     }
 }

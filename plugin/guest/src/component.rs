@@ -40,11 +40,12 @@ impl routing::Guest for Component {
 
 impl learning::Guest for Component {
     fn adapt(
-        profile: users::UserProfile,
-        history: learning::History,
+        model: routing::Model,
+        start: users::UserProfile,
+        interactions: Vec<learning::Interaction>,
     ) -> Result<users::UserProfile, routing::RoutingError> {
-        let interactions: Vec<model::Interaction> = history.interactions.into_iter().map(Into::into).collect();
-        let adapted = adapt::adapt(&WitHost, profile.into(), history.tasks, &interactions);
+        let interactions: Vec<model::Interaction> = interactions.into_iter().map(Into::into).collect();
+        let adapted = adapt::adapt(&WitHost, &model.into(), start.into(), &interactions);
         adapted.map(Into::into).map_err(Into::into)
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use personaroute_bundle::lexical::Lexical;
+use personaroute_bundle::lexical::{ENCODING_VERSION, Lexical};
 
 use crate::host::{Elements, Host, Output, Tensor};
 use crate::model::{Candidates, Model, NONE, Profile, Ranking, Request, RoutingError, TextEncoder};
@@ -118,7 +118,10 @@ fn scores(run: &Run) -> Vec<Output> {
 /// A model with three LLM columns, the tasks `code` and `math`, and user embeddings of two values.
 pub(crate) fn model() -> Model {
     Model {
-        text_encoder: TextEncoder::Lexical(Lexical { buckets: 1_000, max_words: 2, max_ids: 64, seed: 1 }),
+        text_encoder: TextEncoder::Lexical(
+            ENCODING_VERSION,
+            Lexical { buckets: 1_000, max_words: 2, max_ids: 64, seed: 1 },
+        ),
         tasks: vec!["code".into(), "math".into()],
         llm_columns: 3,
         prior: vec![0.0, 0.0],

@@ -76,7 +76,7 @@ impl Features {
 
     fn push_text(&mut self, host: &impl Host, model: &Model, text: &str) -> Result<(), RoutingError> {
         match &model.text_encoder {
-            TextEncoder::Lexical(lexical) => self.ngrams.push(lexical.ids(text)),
+            TextEncoder::Lexical(_, lexical) => self.ngrams.push(lexical.ids(text)),
             TextEncoder::Embedding(dim) => {
                 let embedding = host.embed(text)?;
                 if embedding.len() != *dim as usize {

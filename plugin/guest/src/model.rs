@@ -2,10 +2,13 @@
 
 use personaroute_bundle::lexical::Lexical;
 
+pub use personaroute_bundle::interaction::AdapterInteraction as Interaction;
+
 /// How query text becomes scorer input.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TextEncoder {
-    Lexical(Lexical),
+    /// The lexical encoding of this version.
+    Lexical(u32, Lexical),
     /// A dense vector of this length from the host.
     Embedding(u32),
 }
@@ -90,6 +93,7 @@ pub struct Profile {
     pub state: UserState,
     pub interactions: u32,
     pub preference: Option<f32>,
+    pub certainty: f32,
 }
 
 /// Why a candidate must not be used.
@@ -123,15 +127,6 @@ pub struct Decision {
     pub user_state: UserState,
     pub task: Option<TaskGuess>,
     pub why: String,
-}
-
-/// One response that a user rated.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interaction {
-    pub llm_column: u32,
-    pub task_column: Option<u32>,
-    pub query: u64,
-    pub reward: f32,
 }
 
 /// Why a call failed.

@@ -1,12 +1,15 @@
 //! Refuses requests that violate the contract, before anything is computed.
 
-use crate::model::{Candidates, Interaction, Model, NONE, Request, RoutingError};
+use personaroute_bundle::interaction::{QueryFeatures, TaskColumns};
+use personaroute_bundle::lexical::ENCODING_VERSION;
+
+use crate::model::{Candidates, Interaction, Model, NONE, Request, RoutingError, TextEncoder};
 
 /// Most candidates of one request.
 pub const MAX_CANDIDATES: usize = 4_096;
 
-/// Most interactions of one adaptation: bounds the plugin's memory at about 3 MB.
-pub const MAX_INTERACTIONS: usize = 65_536;
+/// Most interactions of one adaptation, as the host allows.
+pub const MAX_INTERACTIONS: usize = 4_096;
 
 /// Most task names that an error lists.
 const MAX_LISTED: usize = 12;
@@ -20,6 +23,7 @@ pub struct Validated {
 
 /// Validates a request.
 pub fn request(model: &Model, request: &Request) -> Result<Validated, RoutingError> {
+    encoding(model)?;
     let n_candidates = request.candidates.len();
     if !(1..=MAX_CANDIDATES).contains(&n_candidates) {
         return Err(invalid(format!("candidates: expected 1 to {MAX_CANDIDATES}, found {n_candidates}")));
@@ -36,20 +40,64 @@ pub fn request(model: &Model, request: &Request) -> Result<Validated, RoutingErr
 }
 
 /// Validates the interactions of an adaptation.
-pub fn interactions(tasks: u32, interactions: &[Interaction]) -> Result<(), RoutingError> {
+pub fn interactions(model: &Model, interactions: &[Interaction]) -> Result<(), RoutingError> {
+    encoding(model)?;
     if interactions.len() > MAX_INTERACTIONS {
         let found = interactions.len();
         return Err(invalid(format!("interactions: expected at most {MAX_INTERACTIONS}, found {found}")));
     }
     for (idx, interaction) in interactions.iter().enumerate() {
-        if !interaction.reward.is_finite() {
-            return Err(invalid(format!("interactions[{idx}].reward: expected a finite number")));
-        }
-        if interaction.task_column.is_some_and(|task| task >= tasks) {
-            return Err(invalid(format!("interactions[{idx}].task-column: expected a column below {tasks}")));
-        }
+        check_interaction(model, interaction)
+            .map_err(|(field, expected)| invalid(format!("interactions[{idx}].{field}: expected {expected}")))?;
     }
     Ok(())
+}
+
+/// Returns the field that violates a rule, and what it should be.
+fn check_interaction(model: &Model, interaction: &Interaction) -> Result<(), (&'static str, String)> {
+    let tasks = model.tasks.len();
+    if interaction.llm >= model.llm_columns {
+        return Err(("llm-column", format!("a column below {}", model.llm_columns)));
+    }
+    if !interaction.value.is_finite() {
+        return Err(("value", "a finite number".into()));
+    }
+    if !(0.0..=1.0).contains(&interaction.weight) {
+        return Err(("weight", "0 to 1".into()));
+    }
+    let probable = |probability: &f32| (0.0..=1.001).contains(probability);
+    match &interaction.task {
+        TaskColumns::Unknown => {}
+        TaskColumns::Declared(column) if (*column as usize) < tasks => {}
+        TaskColumns::Declared(_) => return Err(("task", format!("a column below {tasks}"))),
+        TaskColumns::Guessed(all) if all.len() == tasks && all.iter().all(probable) && probable(&all.iter().sum()) => {}
+        TaskColumns::Guessed(_) => return Err(("task", format!("{tasks} probabilities, at most 1 in all"))),
+    }
+    match (&interaction.query, &model.text_encoder) {
+        (QueryFeatures::None, _) => Ok(()),
+        (QueryFeatures::Ngrams(ids), TextEncoder::Lexical(_, lexical)) => {
+            let known = 0..=i64::from(lexical.buckets);
+            let fits = ids.len() <= lexical.max_ids as usize && ids.iter().all(|id| known.contains(id));
+            let expected = || format!("at most {} ids of at most {}", lexical.max_ids, lexical.buckets);
+            if fits { Ok(()) } else { Err(("query", expected())) }
+        }
+        (QueryFeatures::Embedding(values), TextEncoder::Embedding(dim)) => {
+            let fits = values.len() == *dim as usize && values.iter().all(|value| value.is_finite());
+            if fits { Ok(()) } else { Err(("query", format!("{dim} finite values"))) }
+        }
+        (QueryFeatures::Ngrams(_), TextEncoder::Embedding(dim)) => Err(("query", format!("a vector of {dim} values"))),
+        (QueryFeatures::Embedding(_), TextEncoder::Lexical(..)) => Err(("query", "ids of the lexical encoding".into())),
+    }
+}
+
+/// Refuses a feature encoding of another version: its ids would mean other words.
+fn encoding(model: &Model) -> Result<(), RoutingError> {
+    match model.text_encoder {
+        TextEncoder::Lexical(version, _) if version != ENCODING_VERSION => Err(invalid(format!(
+            "text-encoder: this plugin has feature encoding {ENCODING_VERSION}, and the bundle {version}"
+        ))),
+        TextEncoder::Lexical(..) | TextEncoder::Embedding(_) => Ok(()),
+    }
 }
 
 /// Refuses columns that do not have one entry for each candidate.
@@ -148,13 +196,44 @@ mod tests {
     }
 
     #[test]
-    fn interactions_are_bounded_and_finite() {
-        let rated = |reward| Interaction { llm_column: 0, task_column: None, query: 0, reward };
-        assert_eq!(interactions(2, &[rated(1.0)]), Ok(()));
-        assert!(interactions(2, &[rated(1.0), rated(f32::INFINITY)]).is_err());
-        assert!(interactions(2, &vec![rated(1.0); MAX_INTERACTIONS + 1]).is_err());
-        let of_task = |task| interactions(2, &[Interaction { task_column: Some(task), ..rated(1.0) }]);
-        let beyond = "interactions[0].task-column: expected a column below 2";
-        assert_eq!((of_task(1), of_task(2)), (Ok(()), Err(invalid(beyond.into()))));
+    fn another_version_of_the_encoding_is_refused() {
+        let TextEncoder::Lexical(_, lexical) = model().text_encoder else { panic!("the sample is lexical") };
+        let model = Model { text_encoder: TextEncoder::Lexical(ENCODING_VERSION + 1, lexical), ..model() };
+        let message = "text-encoder: this plugin has feature encoding 2, and the bundle 3";
+        assert_eq!(request(&model, &sample(&["a"])), Err(invalid(message.into())));
+        assert_eq!(interactions(&model, &[]), Err(invalid(message.into())));
+    }
+
+    #[test]
+    fn each_broken_rule_of_an_interaction_is_named() {
+        let refused = |change: fn(&mut Interaction)| {
+            let mut interaction = Interaction::default();
+            change(&mut interaction);
+            match interactions(&model(), &[Interaction::default(), interaction]) {
+                Err(RoutingError::InvalidRequest(message)) => message,
+                other => format!("{other:?}"),
+            }
+        };
+        assert_eq!(refused(|_| ()), "Ok(())");
+        assert_eq!(refused(|i| i.llm = 3), "interactions[1].llm-column: expected a column below 3");
+        assert_eq!(refused(|i| i.value = f32::INFINITY), "interactions[1].value: expected a finite number");
+        assert_eq!(refused(|i| i.weight = 1.5), "interactions[1].weight: expected 0 to 1");
+        assert_eq!(refused(|i| i.weight = f32::NAN), "interactions[1].weight: expected 0 to 1");
+        assert_eq!(refused(|i| i.task = TaskColumns::Declared(1)), "Ok(())");
+        assert_eq!(refused(|i| i.task = TaskColumns::Declared(2)), "interactions[1].task: expected a column below 2");
+        assert_eq!(refused(|i| i.task = TaskColumns::Guessed(vec![0.25, 0.5])), "Ok(())");
+        for wrong in [|| vec![0.5], || vec![0.75, 0.5], || vec![-0.5, 0.5], || vec![f32::NAN, 0.5]] {
+            let mut interaction = Interaction::default();
+            interaction.task = TaskColumns::Guessed(wrong());
+            let expected = "interactions[0].task: expected 2 probabilities, at most 1 in all";
+            assert_eq!(interactions(&model(), &[interaction]), Err(invalid(expected.into())));
+        }
+        assert_eq!(refused(|i| i.query = QueryFeatures::Ngrams(vec![0, 1_000])), "Ok(())");
+        let ids = "interactions[1].query: expected at most 64 ids of at most 1000";
+        assert_eq!(refused(|i| i.query = QueryFeatures::Ngrams(vec![1_001])), ids);
+        assert_eq!(refused(|i| i.query = QueryFeatures::Ngrams(vec![1; 65])), ids);
+        let vector = refused(|i| i.query = QueryFeatures::Embedding(vec![0.5]));
+        assert_eq!(vector, "interactions[1].query: expected ids of the lexical encoding");
+        assert!(interactions(&model(), &vec![Interaction::default(); MAX_INTERACTIONS + 1]).is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use personaroute_guest::{host as guest, model, route};
 use personaroute_host::{
     RouteRequest, Router, Score,
-    bundle::{folder::Bundle, lexical::Lexical, manifest::TextEncoder},
+    bundle::{folder::Bundle, manifest::TextEncoder},
     infer::{self, Backend, Elements, Tensor, fake::Fake},
 };
 
@@ -90,6 +90,7 @@ impl guest::Host for NativeHost {
             state: model::UserState::Known,
             interactions: row.interactions,
             preference: row.preference,
+            certainty: row.certainty,
         })
     }
 
@@ -106,12 +107,7 @@ fn tensor(tensor: &guest::Tensor<'_>) -> Tensor {
 
 fn model(bundle: &Bundle) -> model::Model {
     let text_encoder = match &bundle.manifest.text_encoder {
-        TextEncoder::Lexical(Lexical { buckets, max_words, max_ids, seed }) => model::TextEncoder::Lexical(Lexical {
-            buckets: *buckets,
-            max_words: *max_words,
-            max_ids: *max_ids,
-            seed: *seed,
-        }),
+        TextEncoder::Lexical(lexical) => model::TextEncoder::Lexical(bundle.manifest.encoding_version, *lexical),
         TextEncoder::Embedding(embedding) => model::TextEncoder::Embedding(u32::try_from(embedding.dim).unwrap()),
     };
     model::Model {

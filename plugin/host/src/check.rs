@@ -20,7 +20,7 @@ pub(crate) fn decision(decision: &Decision, candidates: &[Candidate]) -> Result<
     decision.task.as_ref().map_or(Ok(()), task)
 }
 
-/// Accepts a profile whose embedding has `user_dim` finite values and whose preference is 0 to 1.
+/// Accepts a profile whose embedding has `user_dim` finite values and whose preference and certainty are 0 to 1.
 pub(crate) fn profile(profile: &Profile, user_dim: usize) -> Result<(), DecisionFault> {
     let got = profile.embedding.len();
     if got != user_dim {
@@ -29,6 +29,9 @@ pub(crate) fn profile(profile: &Profile, user_dim: usize) -> Result<(), Decision
     let in_range = profile.preference.is_none_or(|preference| (0.0..=1.0).contains(&preference));
     if !in_range {
         return Err(DecisionFault::OutOfRange { field: "preference" });
+    }
+    if !(0.0..=1.0).contains(&profile.certainty) {
+        return Err(DecisionFault::OutOfRange { field: "certainty" });
     }
     if profile.embedding.iter().all(|value| value.is_finite()) {
         return Ok(());

@@ -14,6 +14,7 @@ impl From<Profile> for users::UserProfileResult {
             state: profile.state.into(),
             interactions: profile.interactions,
             preference: profile.preference,
+            certainty: profile.certainty,
         }
     }
 }
@@ -25,6 +26,7 @@ impl<'a> From<&'a Profile> for users::UserProfileParam<'a> {
             state: profile.state.into(),
             interactions: profile.interactions,
             preference: profile.preference,
+            certainty: profile.certainty,
         }
     }
 }
@@ -36,6 +38,7 @@ impl From<users::UserProfileResult> for Profile {
             state: profile.state.into(),
             interactions: profile.interactions,
             preference: profile.preference,
+            certainty: profile.certainty,
         }
     }
 }

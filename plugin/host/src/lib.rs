@@ -62,12 +62,13 @@ mod decision;
 mod error;
 
 pub use personaroute_bundle as bundle;
+pub use personaroute_bundle::interaction::{InteractionKind, QueryFeatures};
 
 pub use self::{
     decision::{Decision, Exclusion, Score, TaskGuess},
     error::{DecisionFault, OpenError, RouteError},
     options::{Limits, Provider, RouterOptions},
-    profile::{Interaction, Profile, UserState},
+    profile::{Interaction, Profile, TaskHint, UserState},
     request::{Candidate, RouteRequest},
     router::Router,
     source::PluginSource,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::interaction::{InteractionKind, QueryFeatures};
+
 /// How much the router knows about a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,18 +46,41 @@ pub struct Profile {
     pub interactions: u32,
     /// Estimated weight of effect against cost, 0 (cost only) to 1 (effect only); `None` if unknown.
     pub preference: Option<f32>,
+    /// Share of the prior's variance that the interactions have removed: 0 for the prior, towards 1 the more is known.
+    pub certainty: f32,
 }
 
-/// One response that a user rated.
+/// What is known of a query's task.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskHint {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// The name of the declared task; a name that is not in the bundle means unknown.
+    Declared(String),
+    /// Names with their probabilities, at most 1 in all, such as the guess of a [`Decision`](crate::Decision); the rest
+    /// stands for an unknown task.
+    Guessed(Vec<(String, f32)>),
+}
+
+/// One response of which a user said something.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interaction {
     /// Id of the LLM that responded. Interactions with LLMs that are not in the bundle are ignored.
     pub llm: String,
-    /// The query's task; `None`, or a name that is not in the bundle, means unknown.
-    pub task: Option<String>,
+    /// What is known of the query's task.
+    pub task: TaskHint,
+    /// The query's features, as [`Router::query_features`](crate::Router::query_features) returned them with the same bundle.
+    pub query: QueryFeatures,
     /// Groups the responses of several LLMs to one query of this user.
-    pub query: u64,
-    /// The user's reward, on the training data's scale; finite.
-    pub reward: f32,
+    pub group: u64,
+    /// What the user said.
+    pub kind: InteractionKind,
+    /// The user's reward on the training data's scale, the manifest's `reward_range`; of a choice, 1 for the best response of
+    /// the group and 0 for the others.
+    pub value: f32,
+    /// How much it counts, 0 to 1: less for what was said long ago.
+    pub weight: f32,
 }

@@ -1,6 +1,7 @@
 //! `Router`: opens the bundle, the runtimes and the plugin once, then decides requests.
 
 mod candidates;
+mod interaction;
 mod request;
 
 use std::{
@@ -10,20 +11,19 @@ use std::{
 
 use self::candidates::{Candidates, Columns};
 use crate::{
-    Decision, DecisionFault, Interaction, OpenError, Profile, RouteError, RouteRequest, RouterOptions,
-    bindings::exports::personaroute::router::{learning, routing},
+    Decision, DecisionFault, Interaction, OpenError, Profile, QueryFeatures, RouteError, RouteRequest, RouterOptions,
+    UserState,
+    bindings::exports::personaroute::router::routing,
     bundle::{folder::Bundle, manifest::TextEncoder},
     check,
     context::{Context, Users},
     convert,
-    encoder::Encoder,
+    encoder::{Encoder, EncoderError},
     infer::{Backend, ort::Ort, ort::Runtime},
     plugin::Plugin,
     services::Services,
+    truncate::truncate,
 };
-
-/// Most interactions of one adaptation.
-const MAX_INTERACTIONS: usize = 4096;
 
 /// Decides which LLM serves a request. Share one in an `Arc`: every method takes `&self` and works on any thread.
 ///
@@ -120,27 +120,64 @@ impl Router {
         request::chunks(requests, batch).flat_map(|chunk| self.route_chunk(chunk, time)).collect()
     }
 
-    /// Returns the profile of a user with exactly these interactions, at most 4,096, from the bundle's adapter graph.
+    /// Returns the profile of a user who had `start` before these interactions, at most 4,096, from the bundle's adapter graph.
     ///
-    /// `profile` is the previous one; without interactions it is returned unchanged.
+    /// `start` is the profile in the user table ([`Self::profile`]) or the prior ([`Self::prior`]), with all interactions since;
+    /// a profile that was adapted already would count its interactions twice. Without interactions it is returned unchanged.
     ///
     /// # Errors
     ///
     /// Every error of [`RouteError`].
-    pub fn adapt(&self, profile: &Profile, interactions: &[Interaction]) -> Result<Profile, RouteError> {
+    pub fn adapt(&self, start: &Profile, interactions: &[Interaction]) -> Result<Profile, RouteError> {
         let user_dim = self.services.bundle.manifest.user_dim;
-        request::check_profile(profile, user_dim)?;
-        let interactions = self.wit_interactions(interactions)?;
-        let history =
-            learning::History { tasks: request::extent(self.bundle().tasks.tasks.len()), interactions: &interactions };
+        request::check_profile(start, user_dim)?;
+        let interactions = interaction::wit(interactions, &self.columns, self.bundle())?;
+        let interactions: Vec<_> = interactions.iter().map(interaction::Columns::wit).collect();
+        let tasks = request::tasks(self.bundle());
+        let model = request::model(self.bundle(), &tasks);
         let context = Context::new(&self.services, Users::default(), &self.limits, self.limits.deadline);
         let answer = self.plugin.call(context, |plugin, store| {
-            let answer = plugin.personaroute_router_learning().call_adapt(&mut *store, profile.into(), history);
+            let learning = plugin.personaroute_router_learning();
+            let answer = learning.call_adapt(&mut *store, model, start.into(), &interactions);
             answer.map(|answer| answer.map_err(|error| plugin_error(error, store.data())))
         })??;
         let adapted = Profile::from(answer);
         check::profile(&adapted, user_dim).map_err(RouteError::InvalidDecision)?;
         Ok(adapted)
+    }
+
+    /// Returns the features of a query's text, as the scorer takes them: what an [`Interaction`] keeps of the query, so that
+    /// the text itself need not be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`RouteError::Overloaded`], [`RouteError::Timeout`] and [`RouteError::Inference`] of the embedding encoder; the lexical
+    /// encoding never fails.
+    pub fn query_features(&self, text: &str) -> Result<QueryFeatures, RouteError> {
+        let text = truncate(text, request::MAX_TEXT);
+        match (&self.bundle().manifest.text_encoder, &self.services.encoder) {
+            (TextEncoder::Lexical(lexical), _) => Ok(QueryFeatures::Ngrams(lexical.ids(text))),
+            (TextEncoder::Embedding(_), None) => Ok(QueryFeatures::None),
+            (TextEncoder::Embedding(_), Some(encoder)) => {
+                let embedding = encoder.embed(text, Instant::now() + self.limits.deadline);
+                embedding.map(QueryFeatures::Embedding).map_err(|error| match error {
+                    EncoderError::Overloaded => RouteError::Overloaded,
+                    EncoderError::Timeout => RouteError::Timeout,
+                    EncoderError::Failed(reason) => RouteError::Inference(reason),
+                })
+            }
+        }
+    }
+
+    /// Returns the profile of a user without interactions.
+    pub fn prior(&self) -> Profile {
+        Profile {
+            embedding: self.bundle().manifest.prior.clone(),
+            state: UserState::New,
+            interactions: 0,
+            preference: None,
+            certainty: 0.0,
+        }
     }
 
     /// Returns the profile that the bundle's user table has for `user`.
@@ -225,30 +262,6 @@ impl Router {
 
     fn candidates(&self, request: &RouteRequest) -> Result<Candidates, RouteError> {
         Candidates::new(&request.candidates, &self.columns, &self.bundle().catalog)
-    }
-
-    fn wit_interactions(&self, interactions: &[Interaction]) -> Result<Vec<learning::Interaction>, RouteError> {
-        if interactions.len() > MAX_INTERACTIONS {
-            let got = interactions.len();
-            return Err(RouteError::InvalidRequest(format!("{got} interactions, at most {MAX_INTERACTIONS}")));
-        }
-        if let Some(odd) = interactions.iter().find(|interaction| !interaction.reward.is_finite()) {
-            return Err(RouteError::InvalidRequest(format!("the reward of {} is not finite", odd.llm)));
-        }
-        let Bundle { tasks, catalog, .. } = self.bundle();
-        let column = |task: &String| tasks.column(task).and_then(|column| u32::try_from(column).ok());
-        let known = interactions.iter().filter_map(|interaction| {
-            Some(learning::Interaction {
-                llm_column: self
-                    .columns
-                    .of(&interaction.llm, catalog, 0)
-                    .and_then(|column| u32::try_from(column).ok())?,
-                task_column: interaction.task.as_ref().and_then(column),
-                query: interaction.query,
-                reward: interaction.reward,
-            })
-        });
-        Ok(known.collect())
     }
 }
 

@@ -40,6 +40,7 @@ impl Services {
             state: UserState::Known,
             interactions: row.interactions,
             preference: row.preference,
+            certainty: row.certainty,
         })
     }
 }

@@ -18,7 +18,7 @@ pub mod bindings {
 }
 
 pub use self::bindings::export;
-pub use self::bindings::exports::personaroute::router::learning::{self, History, Interaction};
+pub use self::bindings::exports::personaroute::router::learning::{self, Interaction};
 pub use self::bindings::exports::personaroute::router::routing::{
     self, Decision, Model, Ranking, Request, RoutingError,
 };
@@ -52,8 +52,8 @@ impl<T: Plugin> routing::Guest for T {
 }
 
 impl<T: Plugin> learning::Guest for T {
-    fn adapt(profile: UserProfile, history: History) -> Result<UserProfile, RoutingError> {
-        <T as Plugin>::adapt(profile, &history.interactions)
+    fn adapt(_model: Model, start: UserProfile, interactions: Vec<Interaction>) -> Result<UserProfile, RoutingError> {
+        <T as Plugin>::adapt(start, &interactions)
     }
 }
 

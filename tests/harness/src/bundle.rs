@@ -56,7 +56,7 @@ impl BundleSpec {
         writer.add_tasks(&Tasks { tasks: (0..self.tasks).map(task).collect() })?;
         let mut users = UserTableWriter::new(self.user_dim, Precision::F32);
         for (user, weight) in &self.users {
-            users.push(user, &self.embedding(*weight), Some(*weight), 40)?;
+            users.push(user, &self.embedding(*weight), Some(*weight), (40, 0.9))?;
         }
         writer.add_users(&users)?;
         writer.finish(manifest)
@@ -107,6 +107,7 @@ impl BundleSpec {
             text_encoder,
             setting: Setting::EffectCost,
             prior: self.embedding(0.5),
+            reward_range: [-1.0, 1.0],
             dataset: Dataset::default(),
             training: Training::default(),
             parity: Parity::default(),
@@ -172,30 +173,56 @@ impl BundleSpec {
             .node("Mul", &["summed", "share"], "noise");
     }
 
-    /// The adapted weight of effect is the sigmoid of the sum of rewards; LLM and task have no influence.
+    /// The adapted weight of effect is the sigmoid of `start_interactions · (2 · start − 1)` and the sum of weighted values;
+    /// LLM, task, text, kind and group have no influence. Each interaction halves what is unknown.
     fn adapter(&self, spec: &GraphSpec) -> Vec<u8> {
+        // Only the first value of the embedding changes.
+        let first: Vec<f32> = self.embedding(1.0);
+        let text = if self.embedding.is_some() { "query" } else { "ngrams" };
         let mut graph = Graph::default();
-        // Only the reward, the first signal, changes the embedding, and only its first value.
-        let into_user: Vec<f32> = (0..3 * self.user_dim).map(|idx| if idx == 0 { 1.0 } else { 0.0 }).collect();
         graph
-            .floats("llms", &[self.llms, 3], &vec![0.0; 3 * self.llms])
-            .floats("tasks", &[self.tasks + 1, 3], &vec![0.0; 3 * (self.tasks + 1)])
-            .floats("into user", &[3, self.user_dim], &into_user)
-            .floats("into preference", &[3, 1], &[1.0, 0.0, 0.0])
-            .integers("last", &[1], &[2])
-            .integers("history", &[1], &[1]);
+            .floats("first", &[self.user_dim, 1], &first)
+            .floats("into user", &[1, self.user_dim], &first)
+            .floats("one", &[1], &[1.0])
+            .floats("two", &[1], &[2.0])
+            .floats("half", &[1], &[0.5])
+            .floats("zero", &[1], &[0.0])
+            .integers("history", &[1], &[1])
+            .integers("all but batch", &[2], &[1, 2]);
+        // Every input is read, so that one of a wrong shape fails; what has no influence is multiplied by zero.
+        let mut nothing = "zero".to_owned();
+        for (name, axes) in [
+            ("llm", "history"),
+            ("kind", "history"),
+            ("group", "history"),
+            ("task", "all but batch"),
+            (text, "all but batch"),
+        ] {
+            let [float, sum, none, next] = ["float", "sum", "none", "next"].map(|step| format!("{step} {name}"));
+            graph
+                .node_with("Cast", &[name], &float, &[("to", 1)])
+                .node_with("ReduceSum", &[&float, axes], &sum, &[("keepdims", 0)])
+                .node("Mul", &[&sum, "zero"], &none)
+                .node("Add", &[&nothing, &none], &next);
+            nothing = next;
+        }
         graph
-            .node("Gather", &["llms", "llm"], "of llm")
-            .node("Gather", &["tasks", "task"], "of task")
-            .node("Add", &["signals", "of llm"], "with llm")
-            .node("Add", &["with llm", "of task"], "facts")
-            .node("Unsqueeze", &["mask", "last"], "present")
-            .node("Mul", &["facts", "present"], "seen")
-            .node_with("ReduceSum", &["seen", "history"], "sum", &[("keepdims", 0)])
-            .node("MatMul", &["sum", "into user"], "reward")
+            .node("Mul", &["value", "weight"], "weighted")
+            .node_with("ReduceSum", &["weighted", "history"], "sum", &[("keepdims", 1)])
+            .node("Unsqueeze", &[&nothing, "history"], "no influence")
+            .node("Add", &["sum", "no influence"], "told")
+            .node("MatMul", &["start", "first"], "own")
+            .node("Mul", &["own", "two"], "twice")
+            .node("Sub", &["twice", "one"], "leaning")
+            .node("Mul", &["leaning", "start_interactions"], "before")
+            .node("Add", &["before", "told"], "all")
+            .node("MatMul", &["all", "into user"], "reward")
             .node("Sigmoid", &["reward"], "user")
-            .node("MatMul", &["sum", "into preference"], "liking")
-            .node("Sigmoid", &["liking"], "preference");
+            .node("Sigmoid", &["all"], "preference")
+            .node_with("ReduceSum", &["weight", "history"], "seen", &[("keepdims", 1)])
+            .node("Add", &["seen", "start_interactions"], "count")
+            .node("Pow", &["half", "count"], "unknown")
+            .node("Sub", &["one", "unknown"], "certainty");
         graph.model(spec)
     }
 }

@@ -9,9 +9,10 @@ use personaroute_harness::bundle::BundleSpec;
 use personaroute_harness::wait;
 use personaroute_host::infer::fake::Fake;
 use personaroute_host::infer::{Backend, Elements, InferError, Tensor};
-use personaroute_host::{Interaction, Limits, Profile, RouteError, Router, UserState};
+use personaroute_host::{Interaction, Limits, RouteError, Router, TaskHint};
 use tempfile::TempDir;
 
+use super::adapt::rated;
 use super::fixture::{options, request};
 
 type Outputs = Result<Vec<Tensor>, InferError>;
@@ -126,7 +127,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[test]
-fn an_interaction_without_a_task_has_the_index_after_the_last_task() {
+fn a_task_that_is_not_known_is_a_row_of_zeros() {
     let (sent, seen) = mpsc::channel();
     let (router, _folder) = open(Limits::default(), move |inputs| {
         let task = inputs.iter().find(|input| input.name == "task").map(|input| input.elements.clone());
@@ -136,20 +137,18 @@ fn an_interaction_without_a_task_has_the_index_after_the_last_task() {
             dims: vec![1, u32::try_from(values.len()).unwrap()],
             elements: Elements::Float32(values),
         };
-        Ok(vec![tensor("user", vec![0.25; 8]), tensor("preference", vec![0.5])])
+        Ok(vec![tensor("user", vec![0.25; 8]), tensor("preference", vec![0.5]), tensor("certainty", vec![0.5])])
     });
-    let rated = |task: Option<&str>| Interaction {
-        llm: "llm-1".to_owned(),
-        task: task.map(str::to_owned),
-        query: 1,
-        reward: 1.0,
-    };
-    let before = Profile { embedding: vec![0.0; 8], state: UserState::New, interactions: 0, preference: None };
-    let adapted = router.adapt(&before, &[rated(Some("task-2")), rated(None), rated(Some("no such task"))]).unwrap();
-    assert_eq!((adapted.embedding, adapted.interactions), (vec![0.25; 8], 3));
+    let of = |task: TaskHint| Interaction { task, ..rated("llm-1", 1, 1.0) };
+    let declared = |name: &str| TaskHint::Declared(name.to_owned());
+    let guessed = TaskHint::Guessed(vec![("task-1".to_owned(), 0.5), ("no such task".to_owned(), 0.25)]);
+    let hints = [declared("task-2"), TaskHint::Unknown, declared("no such task"), guessed];
+    let adapted = router.adapt(&router.prior(), &hints.map(of)).unwrap();
+    assert_eq!((adapted.embedding, adapted.interactions), (vec![0.25; 8], 4));
+    let rows = [[0.0, 0.0, 1.0], [0.0; 3], [0.0; 3], [0.0, 0.5, 0.0]];
     assert_eq!(
         seen.recv_timeout(wait::LIMIT).unwrap(),
-        Some(Elements::Int64(vec![2, 3, 3])),
+        Some(Elements::Float32(rows.concat())),
         "the bundle has three tasks"
     );
 }

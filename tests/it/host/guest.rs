@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use personaroute_harness::bundle::BundleSpec;
 use personaroute_harness::path;
-use personaroute_host::{Decision, DecisionFault, Interaction, Limits, Profile, RouteError, Router, UserState};
+use personaroute_host::{Decision, DecisionFault, Limits, Profile, RouteError, Router};
 
+use super::adapt::rated;
 use super::fixture::{Fixture, open_with, request};
 
 /// Opens a router with the test plugin `name` and this deadline.
@@ -26,9 +27,7 @@ fn route(router: &Router, text: &str) -> Result<Decision, RouteError> {
 }
 
 fn adapt(router: &Router) -> Result<Profile, RouteError> {
-    let before = Profile { embedding: vec![0.0; 8], state: UserState::New, interactions: 0, preference: None };
-    let rated = Interaction { llm: "llm-0".to_owned(), task: None, query: 1, reward: 1.0 };
-    router.adapt(&before, &[rated])
+    router.adapt(&router.prior(), &[rated("llm-0", 1, 1.0)])
 }
 
 fn fault(router: &Router, text: &str) -> DecisionFault {

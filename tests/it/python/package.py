@@ -29,7 +29,12 @@ if asked:
 text = "Prove that 2 is prime."
 before = shown(router.route(text, user="somebody new"))["order"]
 liked = before[-1]
-rated = [personaroute.Interaction(llm, 1.0 if llm == liked else -1.0, query=q) for q in range(4) for llm in (liked, before[0])]
+low, high = router.reward_range
+rated = [
+    personaroute.Interaction(llm, high if llm == liked else low, group=group, text=text)
+    for group in range(4)
+    for llm in (liked, before[0])
+]
 profile = router.adapt(rated, user="somebody new")
 after = shown(router.route(text, user="somebody new", profile=profile))["order"]
 seen["adapted"] = {

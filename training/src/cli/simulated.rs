@@ -6,15 +6,19 @@ use clap::Args;
 
 use crate::config::raw::{Encoder, Setting};
 use crate::data::outcome::Cost;
+use crate::data::union::Rename;
 use crate::data::world::{Feedback, KEY, WorldKind};
 use crate::model::kind::ModelKind;
 
 /// Options of `simulate`.
 #[derive(Debug, Args)]
 pub struct Simulate {
-    /// Folder of outcomes.
-    #[arg(long, value_name = "DIR")]
-    pub outcomes: PathBuf,
+    /// Folder of outcomes. Of several, LLMs and queries stand side by side, with costs on one scale of dollars.
+    #[arg(long, value_name = "DIR", required = true)]
+    pub outcomes: Vec<PathBuf>,
+    /// Another name for an LLM of one of several folders.
+    #[arg(long, value_name = "FOLDER/LLM=NAME")]
+    pub llm_name: Vec<Rename>,
     /// 9 (preferences 0.2 to 1.0, as in the paper), or how many with uniform preferences.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub users: u32,
@@ -77,7 +81,7 @@ pub struct Protocol {
     /// Standard deviation of normal noise on the rewards that users have seen.
     #[arg(long, value_name = "SD", default_value_t = 0.0, value_parser = deviation)]
     pub noise: f64,
-    /// Model to train; the configuration's, else closed_form.
+    /// Model to train; the configuration's, else gnn.
     #[arg(long)]
     pub model: Option<ModelKind>,
     /// Training configuration, for its hyperparameters.

@@ -57,6 +57,13 @@ pub const COVARIANCE_PRIOR: f64 = 60.0;
 /// Added to the diagonal of covariances, so that they can be inverted.
 pub const JITTER: f64 = 1e-3;
 
+// Users from their interactions.
+
+/// Probability above which a guessed task counts as declared.
+pub const LIKELY_TASK: f64 = 0.5;
+/// Information of an interaction behind a start, in that of the prior.
+pub const RATING_INFORMATION: f64 = 1.0;
+
 // User factors and LLM loadings.
 
 /// Alternations of answers and factors.
@@ -97,6 +104,8 @@ pub const MAX_KERNEL_QUERIES: usize = 6_000;
 pub const SHAPE_SHARE: f64 = 0.5;
 /// Width of the kernel over the values of a shape token, in steps.
 pub const SHAPE_WIDTH: f64 = 1.5;
+/// The same for the length, whose steps are eighth octaves.
+pub const LENGTH_WIDTH: f64 = 6.0;
 /// Share of each ridge regression that is specific to the task.
 pub const TASK_SHARE: f64 = 0.5;
 /// Penalty of the ridge regression of the difficulty.

@@ -4,7 +4,7 @@ mod factors;
 mod robust;
 
 use ndarray::Array3;
-use personaroute_bundle::signals::Rated;
+use personaroute_bundle::interaction::{AdapterInteraction, TaskColumns};
 use tch::{Kind, Tensor};
 
 use crate::closed_form::ClosedForm;
@@ -85,11 +85,17 @@ fn a_few_ratings_determine_the_preference_of_a_new_user() {
     let fixture = Fixture::new();
     let dir = tempfile::tempdir().unwrap();
     let model = fixture.train(dir.path(), Setting::Rewards, false, None).unwrap();
-    let ratings = |preference: f32| -> Vec<Rated> {
+    let ratings = |preference: f32| -> Vec<AdapterInteraction> {
         let rate = |(query, llm): (u32, u32)| {
             let at = [query as usize, llm as usize];
             let reward = preference * fixture.dataset.effect[at] - (1.0 - preference) * fixture.dataset.cost[at];
-            Rated { llm, task: Some(query % 3), query: query.into(), reward }
+            AdapterInteraction {
+                llm,
+                task: TaskColumns::Declared(query % 3),
+                group: query.into(),
+                value: reward,
+                ..AdapterInteraction::default()
+            }
         };
         (1..4_u32).flat_map(|query| (0..4).map(move |llm| (query, llm))).map(rate).collect()
     };

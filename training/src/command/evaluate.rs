@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::experiment::{Experiment, table};
 use super::run::Info;
-use super::train::default_folder;
+use super::train::run_of;
 use super::{print, vote};
 use crate::cli::Evaluate;
 use crate::config::Config;
@@ -105,8 +105,7 @@ fn chosen(args: &Evaluate) -> Result<(PathBuf, Config)> {
         (Some(run), _) => (run.clone(), Info::read(run)?.1),
         (None, Some(file)) => {
             let config = Config::read(file)?;
-            let folder = config.load.clone().or_else(|| config.run.clone());
-            (folder.unwrap_or_else(|| default_folder(&config)), config)
+            (run_of(&config), config)
         }
         (None, None) => anyhow::bail!("--config or --run is needed"),
     };

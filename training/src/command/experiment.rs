@@ -43,7 +43,8 @@ impl Experiment {
         let started = Instant::now();
         let loaded = load(source, &options)?;
         let (users, tasks) = (loaded.interactions.users.len(), loaded.dataset.tasks.len());
-        for warning in loaded.warnings.iter().cloned().chain(config.contradictions(users, tasks)) {
+        config.check_counts(users, tasks)?;
+        for warning in &loaded.warnings {
             note(&format!("warning: {warning}"));
         }
         let seen = loaded.training();

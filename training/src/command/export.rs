@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::run::Info;
+use super::train::run_of;
 use super::{add_llm, print};
 use crate::cli::Export;
+use crate::config::Config;
 use crate::export::{self, ExportOptions};
 use crate::train;
 
@@ -17,17 +19,22 @@ const REPORT: [&str; 3] = ["report/report.md", "report/gap.svg", "report/metrics
 
 /// Writes the bundle and says where it is.
 pub fn run(args: Export) -> Result<()> {
-    let (info, config) = Info::read(&args.run)?;
-    let mut model = train::load(&args.run)?;
+    let folder = match (&args.run, &args.config) {
+        (Some(run), _) => run.clone(),
+        (None, Some(file)) => run_of(&Config::read(file)?),
+        (None, None) => bail!("--config or --run is needed"),
+    };
+    let (info, config) = Info::read(&folder)?;
+    let mut model = train::load(&folder)?;
     if let Some(file) = &args.add_llm {
-        model = add_llm::add(&model, &args.run, &config, (file, args.ratings.as_deref()))?;
+        model = add_llm::add(&model, &folder, &config, (file, args.ratings.as_deref()))?;
     }
-    let files = REPORT.map(|name| (name.to_owned(), args.run.join(name)));
+    let files = REPORT.map(|name| (name.to_owned(), folder.join(name)));
     let options = ExportOptions {
         command: info.command,
         commit: info.commit,
         started: info.started,
-        metrics: metrics(&args.run.join("report/metrics.json"))?,
+        metrics: metrics(&folder.join("report/metrics.json"))?,
         named: args.user,
         files: files.into_iter().filter(|(_, path)| path.is_file()).collect(),
         encoder_id: None,

@@ -30,6 +30,7 @@ use crate::eval::model_router::ModelRouter;
 use crate::graph::query::TextEncoder;
 use crate::model::Router;
 use crate::model::fit::{FitInput, Progress};
+use crate::model::kind::ModelKind;
 use crate::report;
 use crate::train::{self, Trained, device::device};
 
@@ -61,6 +62,9 @@ pub fn run(args: &Protocol) -> Result<()> {
         return super::vote::protocol(args, &config);
     }
     check(args)?;
+    if args.new_llms && config.model == ModelKind::Gnn {
+        bail!("--new-llms: {}, with --model closed_form", train::NO_NEW_LLMS);
+    }
     // A device that is not there is refused before anything is read.
     device(&args.device)?;
     if let Some(said) = config.without_effect().filter(|_| !args.baselines_only) {
@@ -150,7 +154,7 @@ impl ProtocolRun<'_> {
         }
         let mut result = SeedResult { seed, rows, train_seconds, ..SeedResult::default() };
         if args.held_out {
-            result.held_out = self.held_out(&set, &world, model.as_ref())?;
+            (result.held_out, result.coverage) = self.held_out(&set, &world, model.as_ref())?;
         }
         if let Some(model) = &model {
             result.draws = if args.new_llms { self.new_llms(&set, model)? } else { Vec::new() };

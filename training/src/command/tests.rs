@@ -74,7 +74,7 @@ fn outcomes_become_users_a_run_a_table_and_a_bundle() {
     let at = |name: &str| folder.path().join(name).display().to_string();
     outcomes(folder.path());
     call(&format!("simulate --outcomes {} --users 60 --seen 12 --seed 5 --out {} --quiet", at(""), at("d"))).unwrap();
-    let config = "hparam: {train_epoch: 12, embedding_dim: 16}\nmetric: {weights: {performance: 1, cost: -1}}\n";
+    let config = "hparam: {train_epoch: 12, embedding_dim: 32}\nmetric: {weights: {performance: 1, cost: -1}}\n";
     std::fs::write(at("c.yaml"), config).unwrap();
     call(&format!("train --config {} --data {} --run {} --quiet", at("c.yaml"), at("d"), at("run"))).unwrap();
     let choices = at("choices.csv");
@@ -100,12 +100,63 @@ fn outcomes_become_users_a_run_a_table_and_a_bundle() {
 }
 
 #[test]
+fn paths_and_counts_of_a_configuration_have_their_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    outcomes(folder.path());
+    call(&format!("simulate --outcomes {} --users 30 --seen 12 --seed 5 --out {} --quiet", at(""), at("d"))).unwrap();
+    let configuration = |name: &str, users: usize, paths: &str| {
+        let hparam = format!("hparam: {{train_epoch: 1, user_num: {users}, num_task: 4}}");
+        let text = format!("{hparam}\ndata_path: {{outcomes: {}}}\nmodel_path: {{{paths}}}\n", at("d"));
+        std::fs::write(at(name), text).unwrap();
+    };
+    configuration("train.yaml", 1000, &format!("save_model_path: {}", at("saved/router.pt")));
+    call(&format!("train --config {} --quiet", at("train.yaml"))).unwrap();
+    let named = crate::model::store::load(Path::new(&at("saved/router.pt"))).unwrap();
+    assert!(named.iter().any(|(name, _)| name == "users") && Path::new(&at("saved/router")).is_dir());
+    configuration("load.yaml", 30, &format!("load_model_path: {}", at("saved/router.pt")));
+    call(&format!("evaluate --config {} --json", at("load.yaml"))).unwrap();
+    call(&format!("export --config {} --out {}", at("load.yaml"), at("bundle"))).unwrap();
+    assert!(personaroute_bundle::folder::Bundle::open(Path::new(&at("bundle"))).is_ok());
+    configuration("few.yaml", 29, "");
+    let error = call(&format!("train --config {} --run {} --quiet", at("few.yaml"), at("few"))).unwrap_err();
+    assert!(error.to_string().contains("room for 29 users, and the data has 30"), "{error}");
+}
+
+#[test]
+fn folders_of_outcomes_become_users_of_all_their_llms() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for (name, dollars) in [("one", 0.001), ("two", 0.1)] {
+        let part = folder.path().join(name);
+        std::fs::create_dir(&part).unwrap();
+        outcomes(&part);
+        let rows = std::fs::read_to_string(part.join("outcomes.csv")).unwrap();
+        let priced = |(at, line): (usize, &str)| match at {
+            0 => format!("{line},cost_usd\n"),
+            _ => format!("{line},{dollars}\n"),
+        };
+        std::fs::write(part.join("outcomes.csv"), rows.lines().enumerate().map(priced).collect::<String>()).unwrap();
+    }
+    let line = format!("simulate --outcomes {} --outcomes {} --users 20 --seen 30 --quiet", at("one"), at("two"));
+    call(&format!("{line} --llm-name two/odd=strange --out {}", at("d"))).unwrap();
+    call(&format!("train --data {} --run {} --quiet", at("d"), at("run"))).unwrap();
+    call(&format!("export --run {} --out {}", at("run"), at("bundle"))).unwrap();
+    let bundle = personaroute_bundle::folder::Bundle::open(Path::new(&at("bundle"))).unwrap();
+    let ids: Vec<&str> = bundle.catalog.llms.iter().map(|llm| llm.id.as_str()).collect();
+    assert_eq!(ids, ["small", "large", "odd", "strange"]);
+    let report: Value = serde_json::from_slice(&std::fs::read(at("run/report/metrics.json")).unwrap()).unwrap();
+    let reward = |router: &Value| router["reward"].as_f64().unwrap();
+    assert!(reward(&report["router"]) > reward(&report["baselines"]["random"]), "{report}");
+}
+
+#[test]
 fn an_llm_that_training_has_not_seen_enters_a_bundle() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
     outcomes(folder.path());
     call(&format!("simulate --outcomes {} --users 60 --seen 30 --seed 5 --out {} --quiet", at(""), at("d"))).unwrap();
-    call(&format!("train --data {} --run {} --quiet", at("d"), at("run"))).unwrap();
+    call(&format!("train --model closed_form --data {} --run {} --quiet", at("d"), at("run"))).unwrap();
     // As good as `large`, and nearly free.
     let llms = r#"{"fresh": {"feature": "f", "input_price": 0.1, "output_price": 0.1, "model": "vendor/fresh"}}"#;
     std::fs::write(at("fresh.json"), llms).unwrap();
@@ -145,7 +196,7 @@ fn the_protocol_runs_on_nine_users_and_writes_choices_a_seed() {
     let at = |name: &str| folder.path().join(name).display().to_string();
     let line = format!("protocol --outcomes {} --users s9 --seeds 3,4 --baselines-only --json --quiet", at(""));
     call(&line).unwrap();
-    std::fs::write(at("c.yaml"), "hparam: {train_epoch: 1, text_epoch: 1, embedding_dim: 8}\n").unwrap();
+    std::fs::write(at("c.yaml"), "hparam: {train_epoch: 1, text_epoch: 1, embedding_dim: 16}\n").unwrap();
     call(&format!("{line} --config {} --choices {}", at("c.yaml"), at("x.csv")).replace(" --baselines-only", ""))
         .unwrap();
     for seed in [3, 4] {
@@ -159,9 +210,12 @@ fn held_out_users_and_new_llms_are_measured_where_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     outcomes(folder.path());
     let at = |name: &str| folder.path().join(name).display().to_string();
-    std::fs::write(at("c.yaml"), "hparam: {train_epoch: 1, text_epoch: 1, embedding_dim: 8}\n").unwrap();
-    let line = format!("protocol --outcomes {} --users s9 --seeds 3 --held-out --new-llms --quiet", at(""));
+    std::fs::write(at("c.yaml"), "hparam: {train_epoch: 1, text_epoch: 1, embedding_dim: 16}\n").unwrap();
+    let line = format!("protocol --outcomes {} --users s9 --seeds 3 --held-out --quiet", at(""));
     call(&format!("{line} --config {}", at("c.yaml"))).unwrap();
+    call(&format!("{line} --new-llms --model closed_form")).unwrap();
+    let error = call(&format!("{line} --new-llms")).unwrap_err().to_string();
+    assert!(error.contains("--model closed_form"), "{error}");
 }
 
 #[test]

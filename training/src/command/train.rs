@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::data::source::Source;
 use crate::data::visible::visible;
 use crate::eval::model_router::ModelRouter;
-use crate::model::Model;
 use crate::model::fit::{FitInput, Progress};
+use crate::model::{Model, store};
 use crate::report;
 use crate::train::{self, device::device};
 
@@ -76,6 +76,9 @@ pub fn run(args: Train) -> Result<()> {
         },
     )?;
     drop(bar);
+    if let Some(file) = &plan.config.save {
+        store::copy_tensors(&plan.folder, file)?;
+    }
     let rows = measure(&experiment, &*model)?;
     report::write(&plan.folder.join("report"), &title(&experiment, &plan), &rows, &plan.config.weights)?;
     if !args.quiet {
@@ -105,12 +108,18 @@ fn begun(args: &Train) -> Result<Plan> {
 }
 
 fn resumed(folder: PathBuf) -> Result<Plan> {
-    let (info, config) = Info::read(&folder)?;
+    let (info, mut config) = Info::read(&folder)?;
+    config.save = config.save.map(|file| info.folder.join(file));
     Ok(Plan { info, config, folder, resume: true })
 }
 
+/// Returns the folder of the run that a configuration means: that of `load_model_path`, else its own.
+pub fn run_of(config: &Config) -> PathBuf {
+    config.load.clone().or_else(|| config.run.clone()).unwrap_or_else(|| default_folder(config))
+}
+
 /// Returns `runs/<data>-<seed>`.
-pub fn default_folder(config: &Config) -> PathBuf {
+fn default_folder(config: &Config) -> PathBuf {
     let path = match &config.source {
         Some(Source::Outcomes(folder) | Source::Votes(folder)) => Some(folder.as_path()),
         Some(Source::Bench(bench)) => bench.files.first().map(PathBuf::as_path),

@@ -43,6 +43,7 @@ pub(super) fn check(file: &Path, raw: raw::Config) -> Result<Config, ConfigError
         families: raw.hparam.llm_family,
         weights: raw.metric.weights,
         run: raw.run.or_else(|| raw.model_path.save_model_path.as_deref().map(folder)),
+        save: raw.model_path.save_model_path,
         load: raw.model_path.load_model_path.as_deref().map(folder),
         initial: initial.or(raw.model_path.ini_model_path.filter(|path| !path.as_os_str().is_empty())),
         encoder: raw.data_path.encoder,

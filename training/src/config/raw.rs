@@ -23,7 +23,7 @@ pub struct Config {
     pub metric: Metric,
     /// What the graph network starts from: `closed_form` (the default), `random`, or a file of weights.
     pub init: Option<PathBuf>,
-    /// Which model is trained: `closed_form` or `gnn`.
+    /// Which model is trained: `gnn` (the default) or `closed_form`.
     pub model: Option<ModelKind>,
     /// `R` (rewards only, the default) or `EC` (effect and cost too).
     pub setting: Option<Setting>,
@@ -63,7 +63,7 @@ pub struct DataPath {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelPath {
-    /// Where the model goes; the run's folder is this path without its extension.
+    /// File of the trained weights; the run's folder is this path without its extension.
     pub save_model_path: Option<PathBuf>,
     /// Which model to evaluate.
     pub load_model_path: Option<PathBuf>,
@@ -79,9 +79,9 @@ pub struct Hparam {
     pub embedding_dim: Option<usize>,
     /// Features of an outcome edge that are read.
     pub edge_dim: Option<usize>,
-    /// How many users the data has.
+    /// How many users there is room for.
     pub user_num: Option<usize>,
-    /// How many tasks the data has.
+    /// How many tasks there is room for.
     pub num_task: Option<usize>,
     /// Peak learning rate.
     pub learning_rate: Option<f64>,

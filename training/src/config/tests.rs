@@ -48,6 +48,7 @@ fn the_existing_file_works_unchanged_and_every_value_wins_over_ours() {
     assert_eq!(config.families, ["LLaMa", "Qwen"]);
     assert_eq!(config.weights.get("performance"), Some(&1.0));
     assert_eq!(config.run.as_deref(), Some(Path::new("saved_models/personalizedrouter/personalizedrouter")));
+    assert_eq!(config.save.as_deref(), Some(Path::new("saved_models/personalizedrouter/personalizedrouter.pt")));
     assert_eq!(config.initial, None);
     let Some(Source::Bench(BenchFiles { files, embeddings, .. })) = config.source else { panic!("no bench source") };
     assert_eq!(files.len(), 3);
@@ -56,7 +57,8 @@ fn the_existing_file_works_unchanged_and_every_value_wins_over_ours() {
 
 #[test]
 fn keys_without_effect_are_named_in_one_sentence() {
-    let said = parse(EXISTING).unwrap().without_effect().unwrap();
+    assert_eq!(parse(EXISTING).unwrap().without_effect(), None, "the graph network uses all of them");
+    let said = parse(&format!("model: closed_form\n{EXISTING}")).unwrap().without_effect().unwrap();
     assert!(said.starts_with("the model `closed_form` takes no gradient steps"), "{said}");
     for key in ["data_path.llm_embedding_data", "hparam.embedding_dim", "hparam.train_epoch", "hparam.llm_family"] {
         assert!(said.contains(key), "{key}: {said}");
@@ -111,11 +113,13 @@ fn values_out_of_range_name_their_key() {
 }
 
 #[test]
-fn counts_the_data_contradicts_are_said_with_both_numbers() {
+fn more_users_or_tasks_than_there_is_room_for_are_refused_with_both_numbers() {
     let config = parse(EXISTING).unwrap();
-    let said = config.contradictions(9, 4);
-    assert_eq!(said, ["user_num is 1000 in the configuration, but the data has 9: 9 is used"]);
-    assert!(config.contradictions(1000, 4).is_empty());
+    assert_eq!((config.check_counts(9, 4), config.check_counts(1000, 4)), (Ok(()), Ok(())));
+    let error = |users, tasks| config.check_counts(users, tasks).unwrap_err().to_string();
+    let expected = "hparam.user_num has room for 1000 users, and the data has 1001: expected 1001 or more";
+    assert_eq!(error(1001, 4), expected);
+    assert_eq!(error(9, 5), "hparam.num_task has room for 4 tasks, and the data has 5: expected 5 or more");
 }
 
 #[test]

@@ -34,6 +34,15 @@ impl Cost {
 
 /// Reads a folder of outcomes; `families` are name parts of LLMs that belong together.
 pub fn read(folder: &Path, cost: Cost, families: &[String]) -> Result<Dataset, DataError> {
+    read_column(folder, cost.as_str(), families)
+}
+
+/// Reads a folder of outcomes with the dollars of each answer as its cost.
+pub(super) fn read_dollars(folder: &Path) -> Result<Dataset, DataError> {
+    read_column(folder, "cost_usd", &[])
+}
+
+fn read_column(folder: &Path, cost: &str, families: &[String]) -> Result<Dataset, DataError> {
     let llms = llm::read(&folder.join("llms.json"), families)?;
     let (queries, tasks) = read_queries(folder)?;
     let (effect, cost) = read_outcomes(folder, cost, &queries, &llms)?;
@@ -107,7 +116,7 @@ struct Columns {
 #[expect(clippy::cast_possible_truncation, reason = "invariant: outcomes are single precision in the data set")]
 fn read_outcomes(
     folder: &Path,
-    cost: Cost,
+    cost: &str,
     queries: &[Query],
     llms: &[LlmInfo],
 ) -> Result<(Array2<f32>, Array2<f32>), DataError> {
@@ -116,7 +125,7 @@ fn read_outcomes(
         query: records.column("query_id")?,
         llm: records.column("llm")?,
         effect: records.column("effect")?,
-        cost: records.column(cost.as_str())?,
+        cost: records.column(cost)?,
     };
     let rows: HashMap<u64, usize> = queries.iter().enumerate().map(|(row, query)| (query.id, row)).collect();
     let names = positions(llms.iter().map(|llm| llm.id.as_str()));

@@ -1,12 +1,14 @@
 //! Users the model has never seen, embedded from a few rated queries.
 
 use anyhow::Result;
-use personaroute_bundle::signals::Rated;
+use personaroute_bundle::interaction::AdapterInteraction;
 use tch::Tensor;
 
 use crate::data::noise::{answer, disturbed};
 use crate::data::world::{Feedback, Person, World};
 use crate::data::{Dataset, Interaction, Interactions, Split, UserInfo};
+use crate::graph::interaction::adapter_interactions;
+use crate::graph::query::TextEncoder;
 use crate::model::{Model, Router, TaskInput};
 
 use super::ground_truth::GroundTruth;
@@ -17,7 +19,7 @@ use crate::eval::model_router::ModelRouter;
 /// Sizes of support that are measured.
 pub const SUPPORTS: [usize; 6] = [0, 1, 3, 5, 10, 20];
 /// Sizes of support in worlds with tastes, up to all that a user has seen.
-pub const OWN_SUPPORTS: [usize; 4] = [3, 10, 20, 40];
+pub const OWN_SUPPORTS: [usize; 5] = [0, 3, 10, 20, 40];
 /// How many users of S1000 are held out.
 pub const USERS: usize = 200;
 
@@ -70,9 +72,10 @@ impl HeldOut {
         Self { world: world.subset(users.iter().map(|&user| user as usize)), users, rest }
     }
 
-    /// Returns what each of these users rated.
-    pub fn rated(&self, set: &EvalSet<'_>, support: Support) -> Vec<Vec<Rated>> {
-        (0..self.world.len()).map(|user| rated(set.dataset, set.split, support, &self.world.person(user))).collect()
+    /// Returns what each of these users said, with queries as this encoder reads them.
+    pub fn said(&self, set: &EvalSet<'_>, encoder: &TextEncoder, support: Support) -> Vec<Vec<AdapterInteraction>> {
+        let of = |user| said(set.dataset, set.split, support, &self.world.person(user));
+        (0..self.world.len()).map(|user| adapter_interactions(set.dataset, encoder, &of(user))).collect()
     }
 
     /// Measures the model on these users, embedded as `[users, user_dim]`, with their task declared.
@@ -103,22 +106,20 @@ impl HeldOut {
 }
 
 /// Returns what a held-out user said of the first queries in the order of its hash.
-fn rated(dataset: &Dataset, split: &Split, support: Support, person: &Person<'_>) -> Vec<Rated> {
+fn said(dataset: &Dataset, split: &Split, support: Support, person: &Person<'_>) -> Vec<Interaction> {
     let rows = match support.source {
         Source::Validation => person.support(dataset, &split.validation, support.seed, support.queries),
         Source::Own => person.seen(dataset, &split.train, support.seed, support.queries),
     };
-    let said = person.signals(dataset, &rows, (support.seed, support.feedback));
-    let rate = |entry: Interaction| {
-        let query = dataset.queries.get(entry.query as usize)?;
-        let answer = answer(dataset, query.id, entry.llm.into());
-        let reward = match support.noise > 0.0 {
-            true => disturbed(entry.value, (support.seed, support.noise), person.number(), answer),
-            false => entry.value,
-        };
-        Some(Rated { llm: u32::from(entry.llm), task: Some(query.task), query: query.id, reward })
-    };
-    said.into_iter().filter_map(rate).collect()
+    let mut said = person.signals(dataset, &rows, (support.seed, support.feedback));
+    if support.noise > 0.0 {
+        for entry in &mut said {
+            let Some(query) = dataset.queries.get(entry.query as usize) else { continue };
+            let answer = answer(dataset, query.id, entry.llm.into());
+            entry.value = disturbed(entry.value, (support.seed, support.noise), person.number(), answer);
+        }
+    }
+    said
 }
 
 #[cfg(test)]
@@ -135,16 +136,15 @@ mod tests {
         let world = World::line(&[0.5; 6]);
         let of = |queries, feedback| {
             let support = Support { seed: 0, queries, source: Source::Validation, feedback, noise: 0.0 };
-            rated(&data, &split, support, &world.person(5))
+            said(&data, &split, support, &world.person(5))
         };
         let (three, ten) = (of(3, Feedback::Full), of(10, Feedback::Full));
         assert_eq!((three.len(), ten.len()), (15, 50));
         assert!(three.iter().zip(&ten).all(|(a, b)| (a.llm, a.query) == (b.llm, b.query)));
-        let allowed: Vec<u64> = split.validation.iter().map(|&row| data.queries[row as usize].id).collect();
-        assert!(ten.iter().all(|rated| allowed.contains(&rated.query)));
+        assert!(ten.iter().all(|entry| split.validation.contains(&entry.query)));
         let one = of(10, Feedback::Bandit);
         assert_eq!(one.len(), 10);
-        assert!(one.iter().all(|rated| ten.iter().any(|full| (full.llm, full.query) == (rated.llm, rated.query))));
+        assert!(one.iter().all(|entry| ten.iter().any(|full| (full.llm, full.query) == (entry.llm, entry.query))));
     }
 
     #[test]

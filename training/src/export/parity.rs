@@ -1,18 +1,20 @@
 //! Proof of the export: libtorch and ONNX Runtime compute the same from random inputs.
 
 use anyhow::{Result, bail};
+use personaroute_bundle::interaction::{AdapterInteraction, InteractionKind, QueryFeatures, TaskColumns};
 use personaroute_bundle::manifest::Parity;
 use tch::Tensor;
 
+use super::embedder;
 use super::runtime::{Elements, Graph, Input};
-use crate::graph::interaction::{InteractionBatch, InteractionFeatures};
+use crate::graph::interaction::InteractionBatch;
 use crate::graph::query::QueryInputs;
 use crate::graph::query::SHAPE_TOKENS;
 use crate::graph::query::TextEncoder;
 use crate::model::Model;
 use crate::model::rng::Rng;
 use crate::model::score::ScorerInputs;
-use crate::model::tensors::{from_rows, single, to_vec};
+use crate::model::tensors::{from_rows, single, to_rows, to_vec};
 
 /// Random batches of each graph.
 const SAMPLES: u64 = 100;
@@ -66,21 +68,22 @@ fn scorer_difference(model: &dyn Model, graph: &mut Graph, rng: &mut Rng) -> Res
 }
 
 fn adapter_difference(model: &dyn Model, graph: &mut Graph, rng: &mut Rng) -> Result<f64> {
-    let (tasks, llms) = (model.facts().tasks.len(), model.llms());
     let rows = 1 + rng.index(ROWS);
-    let lists: Vec<Vec<InteractionFeatures>> =
-        (0..rows).map(|_| (0..rng.index(LENGTH)).map(|_| random_message(tasks, llms, rng)).collect()).collect();
-    let visible = InteractionBatch::pad(&lists, tasks);
-    let expected = tch::no_grad(|| model.adapter(&visible));
-    let dims = [rows as i64, visible.width as i64];
-    let found = graph.run(&[
-        Input { dims: &dims, elements: Elements::I64(&visible.llm) },
-        Input { dims: &dims, elements: Elements::I64(&visible.task) },
-        Input { dims: &[rows as i64, visible.width as i64, 3], elements: Elements::F32(&visible.signals) },
-        Input { dims: &dims, elements: Elements::F32(&visible.mask) },
-        Input { dims: &dims, elements: Elements::I64(&visible.group) },
-    ])?;
-    difference(&expected, &found)
+    let lists: Vec<Vec<AdapterInteraction>> =
+        (0..rows).map(|_| (0..rng.index(LENGTH)).map(|_| random_interaction(model, rng)).collect()).collect();
+    // Some start from the prior, the others from somewhere with a history behind it.
+    let mut start = random_users(model, rows, rng);
+    let mut counts = vec![0.0; rows];
+    for (user, count) in start.iter_mut().zip(&mut counts) {
+        match rng.below(2) {
+            0 => *user = model.prior(),
+            _ => *count = rng.below(500) as f32,
+        }
+    }
+    let columns = (model.facts().tasks.len(), model.facts().text_input());
+    let batch = InteractionBatch::new(&lists, columns, (&start, &counts));
+    let expected = tch::no_grad(|| model.adapter(&batch));
+    difference(&expected, &embedder::run(graph, &batch)?)
 }
 
 fn difference(expected: &[Tensor], found: &[Vec<f32>]) -> Result<f64> {
@@ -102,22 +105,44 @@ fn difference(expected: &[Tensor], found: &[Vec<f32>]) -> Result<f64> {
     Ok(worst)
 }
 
-/// Users scattered around the trained ones.
+/// Users between and beyond the trained ones.
 fn random_users(model: &dyn Model, rows: usize, rng: &mut Rng) -> Vec<Vec<f32>> {
-    let spread = to_vec(model.users()).iter().fold(0.1_f32, |most, x| most.max(x.abs()));
-    (0..rows).map(|_| (0..model.user_dim()).map(|_| spread * single(rng.normal())).collect()).collect()
+    let trained = to_rows(model.users());
+    let mut one = || trained.get(rng.index(trained.len().max(1))).cloned().unwrap_or_else(|| model.prior());
+    let pairs: Vec<[Vec<f32>; 2]> = (0..rows).map(|_| [one(), one()]).collect();
+    let mixed = |[first, second]: [Vec<f32>; 2]| {
+        let [a, b] = [0, 1].map(|_| single(1.5 * rng.uniform()));
+        first.iter().zip(&second).map(|(x, y)| a * x + b * y).collect()
+    };
+    pairs.into_iter().map(mixed).collect()
 }
 
-fn random_message(tasks: usize, llms: usize, rng: &mut Rng) -> InteractionFeatures {
-    let grouped = rng.below(2) as f32;
-    let [reward, relative] = [single(rng.normal()), grouped * single(rng.normal())];
-    // One before the first task and one after the last both stand for an unknown one.
-    let task = rng.index(tasks + 2) as i64 - 1;
-    InteractionFeatures {
-        llm: rng.index(llms) as i64,
+fn random_interaction(model: &dyn Model, rng: &mut Rng) -> AdapterInteraction {
+    let tasks = model.facts().tasks.len();
+    let column = |column: usize| u32::try_from(column).unwrap_or(0);
+    let task = match rng.below(3) {
+        0 => TaskColumns::Unknown,
+        1 => TaskColumns::Declared(column(rng.index(tasks))),
+        _ => TaskColumns::Guessed((0..tasks).map(|_| single(rng.uniform() / tasks as f64)).collect()),
+    };
+    let kind = if rng.below(2) == 0 { InteractionKind::Rating } else { InteractionKind::Choice };
+    let value = match kind {
+        InteractionKind::Rating => single(rng.normal()),
+        InteractionKind::Choice => rng.below(2) as f32,
+    };
+    let query = match random_queries(model, 1, rng).0 {
+        _ if rng.below(4) == 0 => QueryFeatures::None,
+        QueryInputs::Lexical(ids) => QueryFeatures::Ngrams(ids.concat()),
+        QueryInputs::Embedding(rows) => QueryFeatures::Embedding(rows.concat()),
+    };
+    AdapterInteraction {
+        llm: column(rng.index(model.llms())),
         task,
-        signals: [reward, relative, grouped],
-        group: rng.index(8) as i64,
+        query,
+        kind,
+        value,
+        weight: single(rng.uniform()),
+        group: rng.below(8),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The scorer sees a length in steps (a shape token of the lexical encoding), so the network learns from the same steps: each
 //! feature of a step is its mean over the training queries of the task. An embedding has no length: its features are zero.
 
+use personaroute_bundle::lexical::LARGEST_SHAPES;
 use tch::{Device, Kind, Tensor};
 
 use crate::closed_form::text::shape::Shapes;
@@ -10,8 +11,6 @@ use crate::data::{Dataset, Split};
 use crate::graph::query::{QueryInputs, TextEncoder};
 use crate::model::tensors::{extent, from_rows, single};
 
-/// Steps of a length that the encoding knows; the first row of the table is for none.
-const STEPS: usize = 67;
 /// How sharply features part short from long, in standard deviations of a task's logarithmic lengths.
 const SHARPNESS: [f64; 2] = [20.0, 4.0];
 
@@ -102,17 +101,21 @@ impl TaskLengths {
 
 /// Returns the features of each step: the mean over the queries there; a step without queries takes those of its nearest.
 fn filled(steps: &[(i64, f64)], width: usize) -> Vec<Vec<f32>> {
-    let mut sums = vec![(vec![0.0_f64; width], 0.0_f64); STEPS];
+    // Steps that the encoding knows; the first row of the table is for none.
+    let [longest, ..] = LARGEST_SHAPES;
+    let all: Vec<u64> = (0..=longest).collect();
+    let mut sums = vec![(vec![0.0_f64; width], 0.0_f64); all.len()];
     for &(row, place) in steps {
         let found = usize::try_from(row - 1).ok().and_then(|step| sums.get_mut(step));
         let Some((sum, count)) = found else { continue };
         sum.iter_mut().zip(shapes_of(place)).for_each(|(sum, value)| *sum += value);
         *count += 1.0;
     }
-    let known: Vec<usize> = (0..STEPS).filter(|&step| sums.get(step).is_some_and(|(_, count)| *count > 0.0)).collect();
+    let known: Vec<usize> =
+        (0..all.len()).filter(|&step| sums.get(step).is_some_and(|(_, count)| *count > 0.0)).collect();
     let nearest = |step: usize| known.iter().min_by_key(|known| known.abs_diff(step)).and_then(|&step| sums.get(step));
     let mean = |(sum, count): &(Vec<f64>, f64)| sum.iter().map(|sum| single(sum / count)).collect();
-    (0..STEPS).map(|step| nearest(step).map_or_else(|| vec![0.0; width], mean)).collect()
+    (0..all.len()).map(|step| nearest(step).map_or_else(|| vec![0.0; width], mean)).collect()
 }
 
 /// Returns the features of a length so many standard deviations above its task's median: a step, a soft one, a line, a bow.

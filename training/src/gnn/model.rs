@@ -9,7 +9,9 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::batch::{Batch, Sample, Source};
+use super::calibration::Calibration;
 use super::network::{Network, nodes};
+use super::sampler::Sampler;
 use super::start::Start;
 use super::train::{TrainedParams, chunks};
 use crate::closed_form::model::preference::PreferenceDirection;
@@ -18,7 +20,7 @@ use crate::model::facts::{Facts, llm, task};
 use crate::model::fit::FitInput;
 use crate::model::kind::ModelKind;
 use crate::model::tensors::single;
-use reader::Reader;
+use reader::{Information, Reader};
 
 /// Columns of values before the learned ones: effect and cost coefficients, and what everybody thinks.
 pub const FIXED: i64 = 3;
@@ -28,7 +30,8 @@ pub const FIXED: i64 = 3;
 pub struct Gnn {
     /// What the numbers are about.
     pub facts: Facts,
-    /// User embedding to weights of values: `[user_dim, columns]` and bias.
+    /// User embedding to weights of values: `[user_dim, columns]` and bias. The second half of an embedding has no weight: it
+    /// says how much of the prior's variance is left.
     pub weights: (Tensor, Tensor),
     /// `[tasks, llms · columns]`: effect and cost coefficients, what everybody thinks, and learned columns.
     pub values: Tensor,
@@ -42,8 +45,10 @@ pub struct Gnn {
     pub preference: PreferenceDirection,
     /// How many of the last columns are a user's own where a preference is declared.
     pub own: i64,
-    /// `[tasks, llms]`: standard deviation of an answer's reward around what is expected.
-    pub deviation: Tensor,
+    /// `[tasks, llms]`: variance of what is expected of everybody around the truth, in squared rewards.
+    pub level: Tensor,
+    /// `[weights, columns]`: from values to the parts of a user's uncertainty, in rewards.
+    pub spread: Tensor,
     /// Judgements to user embedding.
     pub reader: Reader,
     /// `[users, user_dim]`: the training users.
@@ -51,14 +56,24 @@ pub struct Gnn {
 }
 
 /// Takes a trained network apart into tables, and reads all users by all they said.
-pub fn freeze(input: &FitInput<'_>, (start, trained): (&Start, &TrainedParams), source: Source<'_>) -> Result<Gnn> {
+pub fn freeze(
+    input: &FitInput<'_>,
+    (start, trained): (&Start, &TrainedParams),
+    (sampler, source): (&Sampler, Source<'_>),
+) -> Result<Gnn> {
     let _guard = tch::no_grad_guard();
     let network = Network { params: &trained.params, start };
-    let users = users(network, source);
+    let users = users(network, source, input);
     let tables = Tables::new(network);
     let values = tables.values.flatten(1, 2);
     let weights = tables.weights();
-    let preference = preference(input, start, &tables, &(users.matmul(&weights.0) + &weights.1));
+    let preference = preference(input, start, &tables, &(users.weights.matmul(&weights.0) + &weights.1));
+    let reader = Reader::new(network, users.information);
+    let left = reader.left(&users.covariance);
+    let calibration = Calibration::fit(network, &reader, (sampler, source));
+    // A weight of a user moves a column as `weights` says.
+    let axes = reader.parts.to_kind(Kind::Double).inverse().tr().to_kind(Kind::Float);
+    let spread = axes.matmul(&weights.0) * calibration.scale.sqrt();
     Ok(Gnn {
         facts: facts(input, start, trained),
         own: if start.ends.is_some() { tables.learned } else { 0 },
@@ -66,11 +81,12 @@ pub fn freeze(input: &FitInput<'_>, (start, trained): (&Start, &TrainedParams), 
         lengths: start.lengths.table.shallow_clone(),
         text: start.text.shallow(),
         preference,
-        deviation: start.deviation.shallow_clone(),
-        reader: Reader::new(network),
-        weights,
+        level: calibration.level,
+        spread,
+        users: Tensor::cat(&[users.weights, left], 1),
+        weights: (weights.0.constant_pad_nd([0, 0, 0, reader.width()]), weights.1),
+        reader,
         values,
-        users,
     })
 }
 
@@ -124,13 +140,45 @@ impl Tables {
     }
 }
 
-/// Reads every user by all they said, `[users, user_dim]`.
-fn users(network: Network<'_>, source: Source<'_>) -> Tensor {
+/// The training users.
+struct Users {
+    /// `[users, weights]`.
+    weights: Tensor,
+    /// `[users, weights, weights]`.
+    covariance: Tensor,
+    /// Of an interaction, the mean over all.
+    information: Information,
+}
+
+/// Reads every user by all they said.
+fn users(network: Network<'_>, source: Source<'_>, input: &FitInput<'_>) -> Users {
     let sample = |user: usize| Sample { visible: source.evidence.groups_of(user).collect(), hidden: Vec::new() };
     let samples: Vec<Sample> = (0..source.evidence.user_count()).map(sample).collect();
-    let read = |chunk| network.users(&Batch::new(source, chunk)).weights.to_device(Device::Cpu);
-    let parts: Vec<Tensor> = chunks(&samples, source).map(read).collect();
-    Tensor::cat(&parts, 0)
+    let (mut parts, mut covariances) = (Vec::new(), Vec::new());
+    let mut precision: Option<Tensor> = None;
+    for chunk in chunks(&samples, source) {
+        let found = network.users(&Batch::new(source, chunk));
+        let (known, _) = Tensor::linalg_inv_ex(&found.covariance.to_device(Device::Cpu).to_kind(Kind::Double), false);
+        let sum = known.sum_dim_intlist(0, false, Kind::Double);
+        precision = Some(precision.map_or_else(|| sum.shallow_clone(), |precision| precision + &sum));
+        parts.push(found.weights.to_device(Device::Cpu));
+        covariances.push(found.covariance.to_device(Device::Cpu));
+    }
+    let weights = Tensor::cat(&parts, 0);
+    let width = weights.size().last().copied().unwrap_or(0);
+    let prior = network.params.precision.exp().narrow(0, 0, width).to_device(Device::Cpu);
+    let interactions = input.interactions.entries.len().max(1) as f64;
+    let beyond = precision.map(|precision| precision - prior.diag_embed(0, 0, 1) * samples.len() as f64);
+    let information = beyond.map_or_else(
+        || Tensor::zeros([width, width], (Kind::Float, Device::Cpu)),
+        |sum| {
+            // Equal to its transpose but for rounding.
+            let mean = sum / interactions;
+            ((&mean + mean.tr()) * 0.5).to_kind(Kind::Float)
+        },
+    );
+    let covariance = Tensor::cat(&covariances, 0);
+    Users { weights, covariance, information: Information::new(&information, &prior) }
 }
 
 /// Returns the direction from cost to effect: the closed-form estimates' where they are the start, else the direction in which
@@ -169,5 +217,6 @@ fn facts(input: &FitInput<'_>, start: &Start, trained: &TrainedParams) -> Facts 
         epochs: trained.stop.epoch,
         text_strength: start.strength,
         validation: -trained.stop.loss,
+        reward_range: Facts::reward_range(input.interactions),
     }
 }

@@ -48,8 +48,6 @@ pub struct Start {
     pub lengths: Lengths,
     /// Reads queries: their task and, with closed-form estimates, what text adds to these.
     pub text: TextScorer,
-    /// `[tasks, llms]`: standard deviation of an answer's reward around its (task, LLM).
-    pub deviation: Tensor,
     /// How strongly text speaks about single LLMs, 0 to 1.
     pub strength: f64,
 }
@@ -91,7 +89,6 @@ impl Start {
             families: families(dataset),
             lengths: Lengths::fit(dataset, input.split, &input.hparams.text, features),
             text,
-            deviation: components.deviation().to_kind(Kind::Float),
             strength: fitted.strength,
         };
         Ok(start.moved_to(input.device))

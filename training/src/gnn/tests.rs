@@ -1,18 +1,16 @@
 //! Facts about the trained graph network.
 
-use personaroute_bundle::signals::Rated;
-
 use super::Gnn;
 use crate::data::{Interaction, SignalKind};
 use crate::fixture::{Fixture, NetworkRun, hparams};
-use crate::graph::query::TextEncoder;
+use crate::graph::interaction::{InteractionBatch, adapter_interactions};
 use crate::model::hparams::{Hparams, Init};
 use crate::model::rng::Rng;
 use crate::model::tensors::{single, to_vec};
 use crate::model::{Model, TaskInput};
 
 fn random() -> Hparams {
-    Hparams { embedding_dim: 8, init: Init::Random, train_epoch: 12, ..hparams() }
+    Hparams { embedding_dim: 16, init: Init::Random, train_epoch: 12, ..hparams() }
 }
 
 fn trained(fixture: &Fixture, hparams: Hparams, seed: u64) -> Gnn {
@@ -121,7 +119,7 @@ fn every_key_changes_what_it_names() {
         change(&mut hparams);
         trained(&fixture, hparams, 5)
     };
-    assert_eq!((usual.user_dim(), with(|h| h.embedding_dim = 6).user_dim()), (8, 6));
+    assert_eq!((usual.user_dim(), with(|h| h.embedding_dim = 12).user_dim()), (16, 12));
     assert_eq!(with(|h| h.edge_dim = 1).length_values.size()[0], 3, "a feature for each task");
     assert_eq!(usual.length_values.size()[0], 9, "three features for each task");
     assert!(with(|h| h.train_epoch = 2).facts.epochs <= 2);
@@ -137,23 +135,70 @@ fn every_key_changes_what_it_names() {
     }
 }
 
+/// What a user of a fixture said, as the adapter reads it.
+fn said(fixture: &Fixture, model: &Gnn, user: usize) -> Vec<personaroute_bundle::interaction::AdapterInteraction> {
+    adapter_interactions(&fixture.dataset, &model.facts.hparams.text, fixture.interactions.of(user))
+}
+
 #[test]
-fn the_adapter_reads_users_as_training_does() {
-    let fixture = Fixture::new();
-    // An embedding has no length, so that the adapter knows all that training does.
-    let model = trained(&fixture, Hparams { text: TextEncoder::Embedding, ..random() }, 5);
-    let rated = |user: usize| -> Vec<Rated> {
-        let rated = |entry: &Interaction| Rated {
-            llm: entry.llm.into(),
-            task: Some(entry.query % 3),
-            query: entry.query.into(),
-            reward: entry.value,
-        };
-        fixture.interactions.of(user).iter().map(rated).collect()
+fn the_adapter_reads_ratings_choices_and_votes_as_training_does() {
+    for told in [None, Some(false), Some(true)] {
+        let mut fixture = tasteful();
+        if let Some(votes) = told {
+            compared(&mut fixture, votes);
+        }
+        // Sides are known in training alone, so that they must not count here.
+        for entry in &mut fixture.interactions.entries {
+            if let SignalKind::Vote { is_left, .. } = &mut entry.kind {
+                *is_left = false;
+            }
+        }
+        let model = trained(&fixture, random(), 5);
+        let users: Vec<_> = (0..fixture.preferences.len()).map(|user| said(&fixture, &model, user)).collect();
+        let away = (model.embed_users(&users) - model.users()).abs().max().double_value(&[]);
+        assert!(away < 2e-3, "votes {told:?}: {away}");
+    }
+}
+
+#[test]
+fn a_known_user_moves_from_the_trained_embedding() {
+    let fixture = tasteful();
+    let model = trained(&fixture, random(), 5);
+    let other = said(&fixture, &model, 1);
+    let start = to_vec(&model.users.get(0));
+    let columns = (model.facts.tasks.len(), model.facts.text_input());
+    let count = fixture.interactions.of(0).len() as f32;
+    let moved = |count: f32, interactions: &[_]| {
+        let batch = InteractionBatch::new(&[interactions.to_vec()], columns, (&[start.clone()], &[count]));
+        let [user, _, certainty] = model.adapter(&batch);
+        // The second half says how well each weight is known: on average, not of this user.
+        let weights = to_vec(&user.narrow(1, 0, 8));
+        let away = weights.iter().zip(&start).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        (away, to_vec(&certainty)[0])
     };
-    let users: Vec<Vec<Rated>> = (0..fixture.preferences.len()).map(rated).collect();
-    let away = (model.embed_users(&users) - model.users()).abs().max().double_value(&[]);
-    assert!(away < 1e-3, "{away}");
+    let (stays, known) = moved(count, &[]);
+    assert!(stays < 1e-5 && known > 0.5, "{stays} {known}");
+    let (little, more) = moved(count, &other[..4]);
+    let (much, less) = moved(0.0, &other[..4]);
+    assert!(little < much && more > known && less < known, "{little} {much}; {more} {known} {less}");
+}
+
+#[test]
+fn what_was_said_long_ago_counts_less() {
+    let fixture = tasteful();
+    let model = trained(&fixture, random(), 5);
+    let columns = (model.facts.tasks.len(), model.facts.text_input());
+    let away = |weight: f32| {
+        let mut interactions = said(&fixture, &model, 0);
+        interactions.iter_mut().for_each(|interaction| interaction.weight = weight);
+        let [user, _, certainty] =
+            model.adapter(&InteractionBatch::from_prior(&[interactions], columns, &model.prior()));
+        let away = to_vec(&user).iter().zip(model.prior()).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+        (away, to_vec(&certainty)[0])
+    };
+    let [none, little, much] = [0.0, 0.05, 1.0].map(away);
+    assert!(none.0 < 1e-9 && none.1 < 1e-6, "{none:?}");
+    assert!(little.0 < much.0 && little.1 < much.1 && little.1 > 0.0, "{little:?} {much:?}");
 }
 
 /// Turns the ratings of each query into one choice, or into votes of the best answer against the others.
@@ -186,6 +231,26 @@ fn choices_and_votes_train_without_ratings() {
         let share = (earned(&fixture, &model) - same) / (best - same);
         assert!(share > 0.5, "votes {votes}: {share}");
     }
+}
+
+#[test]
+fn uncertainty_shrinks_with_what_a_user_says() {
+    let fixture = tasteful();
+    let model = trained(&fixture, random(), 5);
+    let inputs = crate::graph::query::QueryInputs::build(&model.facts.hparams.text, &fixture.dataset, &[7]);
+    let after = |count: usize| {
+        let mut interactions = said(&fixture, &model, 0);
+        interactions.truncate(count);
+        let [_, _, _, uncertainty, _] = model.scorer(&crate::model::score::ScorerInputs {
+            user: model.embed_users(&[interactions]),
+            preference: tch::Tensor::from_slice(&[-1.0_f32]).view([1, 1]),
+            task: tch::Tensor::zeros([1, 3], (tch::Kind::Float, tch::Device::Cpu)),
+            query: inputs.batch(&[0]),
+        });
+        uncertainty.mean(tch::Kind::Float).double_value(&[])
+    };
+    let [none, few, many] = [0, 4, 40].map(after);
+    assert!(none > few && few > many && many > 0.0, "{none} {few} {many}");
 }
 
 #[test]

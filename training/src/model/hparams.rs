@@ -11,7 +11,7 @@ use crate::graph::query::TextEncoder;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hparams {
-    /// Width of node states in PersonalizedRouter; a user embedding here is a position.
+    /// Length of a user embedding: half of it are weights, the other half says how well each is known. An even number.
     pub embedding_dim: usize,
     /// Features of an outcome edge, 1 to 4.
     pub edge_dim: usize,
@@ -79,7 +79,7 @@ pub enum Part {
 impl Default for Hparams {
     fn default() -> Self {
         Self {
-            embedding_dim: 18,
+            embedding_dim: 36,
             edge_dim: 3,
             learning_rate: 1e-2,
             weight_decay: 1e-2,

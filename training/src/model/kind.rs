@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub enum ModelKind {
     /// Alternating least squares, covariance estimation and kernel ridge regression, without gradient descent.
-    #[default]
     ClosedForm,
     /// Messages between users, tasks, queries and LLMs, learned by gradient descent.
+    #[default]
     Gnn,
 }
 

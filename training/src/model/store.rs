@@ -31,6 +31,18 @@ pub fn save_model(dir: &Path, facts: &Facts, named: &[(String, Tensor)]) -> Resu
     fs::write(dir.join(FACTS), facts).with_context(|| format!("write {}", dir.join(FACTS).display()))
 }
 
+/// Writes the tensors of a model's folder to a file of their own, unless `file` is a folder.
+pub fn copy_tensors(dir: &Path, file: &Path) -> Result<()> {
+    if file.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = file.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
+    }
+    fs::copy(dir.join(TENSORS), file).with_context(|| format!("write {}", file.display()))?;
+    Ok(())
+}
+
 /// Reads a model's facts from its folder.
 pub fn load_facts(dir: &Path) -> Result<Facts> {
     let path = dir.join(FACTS);

@@ -160,6 +160,7 @@ impl<'a> VoteFit<'a> {
             epochs: 0,
             text_strength: 1.0,
             validation: 0.0,
+            reward_range: [0.0, 1.0],
         }
     }
 }

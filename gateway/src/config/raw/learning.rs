@@ -14,7 +14,7 @@ pub struct Learning {
     /// Whether decisions are kept and feedback is accepted.
     pub enabled: bool,
     /// The file of decisions and signals, relative to this file. By default it lies beside `state.file`, with `.learning`
-    /// added to its name; without either, and without `state.shared`, a restart forgets them.
+    /// added to its name; without either, a restart forgets them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<Located<PathBuf>>,
     /// How long a decision can be given feedback.

@@ -57,19 +57,25 @@ impl Scorer for Summing {
     }
 
     fn start_profile(&self, _: &str) -> Option<Profile> {
-        Some(Profile { embedding: vec![1.0], state: UserState::New, interactions: 0, preference: Some(0.5) })
+        Some(Profile {
+            embedding: vec![1.0],
+            state: UserState::New,
+            interactions: 0,
+            preference: Some(0.5),
+            certainty: 0.0,
+        })
     }
 
     fn adapt(&self, start: &Profile, interactions: &[Interaction]) -> Result<Profile, RouteError> {
-        let sum: f32 = interactions.iter().map(|interaction| interaction.reward).sum();
+        let sum: f32 = interactions.iter().map(|interaction| interaction.value).sum();
         let embedding = start.embedding.iter().map(|value| value + sum).collect();
         let preference = Some(sum / interactions.len() as f32);
-        Ok(Profile { embedding, state: UserState::Adapted, interactions: 1, preference })
+        Ok(Profile { embedding, state: UserState::Adapted, interactions: 1, preference, certainty: 0.5 })
     }
 }
 
 fn known(data: &UserData) -> Adapted {
-    adapt(&Summing, "ada", data, &config(64)).unwrap()
+    adapt(&Summing, "ada", data, &config(64), "v1").unwrap()
 }
 
 #[test]
@@ -86,15 +92,26 @@ fn each_kind_becomes_rewards_in_the_training_datas_range() {
     let signals = said.into_iter().enumerate().map(|(idx, said)| signal(&format!("d{idx}"), said, 0)).collect();
     let data = UserData { signals, ..UserData::default() };
     let range = RewardRange { least: -1.0, most: 1.0 };
-    let found = interactions(&data, &config(64), range, Some(0.75));
-    let rewards: Vec<(&str, f32)> = found.iter().map(|found| (found.llm.as_str(), found.reward)).collect();
+    let found = interactions(&data, &config(64), Scale { range, preference: 0.75 }, "v1");
+    let rewards: Vec<(&str, f32)> = found.iter().map(|found| (found.llm.as_str(), found.value)).collect();
     let outcome = 0.75 * 0.8 - 0.25 * 0.5;
     let expected =
         [("a", -0.5), ("a", 1.0), ("a", -1.0), ("a", -1.0), ("b", 1.0), ("b", 1.0), ("a", -1.0), ("a", outcome)];
     assert_eq!(rewards, expected);
-    assert_eq!(found[3].query, found[4].query, "the answers to one query are compared");
-    assert_ne!(found[4].query, found[5].query);
-    assert!(found.iter().all(|found| found.task.as_deref() == Some("math")));
+    assert_eq!(found[3].group, found[4].group, "the answers to one query are compared");
+    assert_ne!(found[4].group, found[5].group);
+    let kinds: Vec<bool> = found.iter().map(|found| found.kind == InteractionKind::Choice).collect();
+    assert_eq!(kinds, [false, false, false, true, true, true, true, false]);
+    assert!(found.iter().all(|found| found.task == TaskHint::Guessed(vec![("math".to_owned(), 0.7)])));
+}
+
+#[test]
+fn features_of_another_bundle_are_left_out() {
+    let mut signal = rating("d", 0.5, 0);
+    signal.origin.features = Some(QueryFeatures::Lexical(vec![3, 5]));
+    signal.origin.bundle = "v1".to_owned();
+    assert_eq!(features(&signal, "v1"), Features::Ngrams(vec![3, 5]));
+    assert_eq!(features(&signal, "v2"), Features::None);
 }
 
 #[test]
@@ -103,8 +120,9 @@ fn only_the_newest_signals_shape_a_profile() {
         signals: (0..5_u8).map(|idx| rating(&format!("d{idx}"), f32::from(idx) / 10.0, 0)).collect(),
         ..UserData::default()
     };
-    let found = interactions(&data, &config(2), RewardRange { least: 0.0, most: 1.0 }, None);
-    assert_eq!(found.iter().map(|found| found.reward).collect::<Vec<_>>(), [0.3, 0.4]);
+    let scale = Scale { range: RewardRange { least: 0.0, most: 1.0 }, preference: 0.5 };
+    let found = interactions(&data, &config(2), scale, "v1");
+    assert_eq!(found.iter().map(|found| found.value).collect::<Vec<_>>(), [0.3, 0.4]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use redb::{Builder, Database, ReadTransaction, ReadableDatabase, WriteTransactio
 
 use super::{Bounds, Durability, Put, RawStore, Reader, Removed};
 use crate::learning::{
-    clock, codec,
+    clock,
     error::StoreError,
     record::{Decision, Declared, Interaction, Page, Signal, UserData},
 };
@@ -275,15 +275,6 @@ fn create(path: Option<&Path>) -> Result<Database, StoreError> {
     table::create_all(&batch)?;
     batch.commit()?;
     Ok(database)
-}
-
-/// Returns the record in `bytes`; one that cannot be read is left out, and said so.
-fn readable<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Option<T> {
-    let record = codec::decode(bytes);
-    if record.is_none() {
-        tracing::warn!(what, "a record of another version or a damaged one is left out");
-    }
-    record
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from os import PathLike
+from typing import Literal
 
 class OpenError(RuntimeError): ...
 class RouteError(RuntimeError): ...
@@ -61,9 +62,21 @@ class Profile:
     def interactions(self) -> int: ...
     @property
     def preference(self) -> float | None: ...
+    @property
+    def certainty(self) -> float: ...
 
 class Interaction:
-    def __new__(cls, llm: str, reward: float, *, query: int = 0, task: str | None = None) -> Interaction: ...
+    def __new__(
+        cls,
+        llm: str,
+        value: float,
+        *,
+        kind: Literal["rating", "choice"] = "rating",
+        group: int = 0,
+        task: str | None = None,
+        text: str | None = None,
+        weight: float = 1.0,
+    ) -> Interaction: ...
 
 class Request:
     def __new__(
@@ -90,6 +103,8 @@ class Router:
     ) -> Router: ...
     @property
     def catalog(self) -> list[Candidate]: ...
+    @property
+    def reward_range(self) -> tuple[float, float]: ...
     @property
     def models(self) -> list[tuple[str, str]]: ...
     @property

@@ -56,6 +56,11 @@ class Router:
         return dict(self._native.models)
 
     @property
+    def reward_range(self) -> tuple[float, float]:
+        """The least and the largest reward of the training data."""
+        return self._native.reward_range
+
+    @property
     def tasks(self) -> list[str]:
         """The names of the bundle's tasks."""
         return self._native.tasks
@@ -135,7 +140,11 @@ class Router:
         return self._native.profile(str(user)) or self._native.prior()
 
     def adapt(self, interactions: Sequence[Interaction], *, user: str | int | None = None) -> Profile:
-        """Returns the profile of a user with exactly these interactions, for `route(profile=...)`."""
+        """Returns the profile of a user after these interactions, for `route(profile=...)`.
+
+        The value of a rating is a reward within `reward_range`; of a choice, 1 for the best response of its `group` and 0 for
+        the others. A known user starts from the bundle's profile, anybody else from the population prior.
+        """
         profile = self._native.prior() if user is None else self.profile(user)
         return self._native.adapt(profile, list(interactions))
 

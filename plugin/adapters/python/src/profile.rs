@@ -1,7 +1,8 @@
 //! What is known about a user, and the interactions it is learned from.
 
 use personaroute_host as host;
-use pyo3::{pyclass, pymethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::{PyResult, pyclass, pymethods};
 
 /// A user as the scorer receives it.
 #[pyclass(frozen, from_py_object, module = "personaroute")]
@@ -36,6 +37,12 @@ impl Profile {
         self.inner.preference
     }
 
+    /// Share of the prior's variance that the interactions have removed, 0 to 1.
+    #[getter]
+    fn certainty(&self) -> f32 {
+        self.inner.certainty
+    }
+
     fn __repr__(&self) -> String {
         let host::Profile { state, interactions, .. } = &self.inner;
         format!("Profile(state={:?}, interactions={interactions})", state.as_str())
@@ -60,24 +67,53 @@ impl Profile {
     }
 }
 
-/// One response that a user rated.
+/// One response of which a user said something.
 #[pyclass(frozen, from_py_object, module = "personaroute")]
 #[derive(Clone)]
 pub(crate) struct Interaction {
-    inner: host::Interaction,
+    llm: String,
+    value: f32,
+    kind: host::InteractionKind,
+    group: u64,
+    task: host::TaskHint,
+    text: Option<String>,
+    weight: f32,
 }
 
 impl Interaction {
-    pub(crate) fn inner(&self) -> &host::Interaction {
-        &self.inner
+    /// Returns the interaction as `router` reads it: the text as features of its bundle.
+    pub(crate) fn of(&self, router: &host::Router) -> Result<host::Interaction, host::RouteError> {
+        let query = match &self.text {
+            Some(text) => router.query_features(text)?,
+            None => host::QueryFeatures::default(),
+        };
+        let Self { llm, value, kind, group, task, weight, .. } = self.clone();
+        Ok(host::Interaction { llm, task, query, group, kind, value, weight })
     }
 }
 
 #[pymethods]
 impl Interaction {
     #[new]
-    #[pyo3(signature = (llm, reward, *, query=0, task=None))]
-    fn new(llm: String, reward: f32, query: u64, task: Option<String>) -> Self {
-        Self { inner: host::Interaction { llm, task, query, reward } }
+    #[pyo3(signature = (llm, value, *, kind="rating", group=0, task=None, text=None, weight=1.0))]
+    fn new(
+        llm: String,
+        value: f32,
+        kind: &str,
+        group: u64,
+        task: Option<String>,
+        text: Option<String>,
+        weight: f32,
+    ) -> PyResult<Self> {
+        let kind = match kind {
+            "rating" => host::InteractionKind::Rating,
+            "choice" => host::InteractionKind::Choice,
+            other => {
+                let message = format!("kind: expected \"rating\" or \"choice\", found {other:?}");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        let task = task.map_or(host::TaskHint::Unknown, host::TaskHint::Declared);
+        Ok(Self { llm, value, kind, group, task, text, weight })
     }
 }

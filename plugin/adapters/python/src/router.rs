@@ -62,11 +62,14 @@ impl Router {
         results.into_iter().map(object).collect()
     }
 
-    /// Returns the profile of a user with exactly these interactions.
+    /// Returns the profile of a user after these interactions, which `profile` does not know yet.
     fn adapt(&self, py: Python<'_>, profile: &Profile, interactions: Vec<Interaction>) -> PyResult<Profile> {
-        let interactions: Vec<host::Interaction> =
-            interactions.iter().map(|interaction| interaction.inner().clone()).collect();
-        let adapted = py.detach(|| self.inner.adapt(profile.inner(), &interactions)).map_err(error::route)?;
+        let adapt = || {
+            let interactions: Result<Vec<host::Interaction>, _> =
+                interactions.iter().map(|interaction| interaction.of(&self.inner)).collect();
+            self.inner.adapt(profile.inner(), &interactions?)
+        };
+        let adapted = py.detach(adapt).map_err(error::route)?;
         Ok(adapted.into())
     }
 
@@ -77,9 +80,14 @@ impl Router {
 
     /// Returns the profile of a user without interactions: the population prior.
     fn prior(&self) -> Profile {
-        let embedding = self.inner.bundle().manifest.prior.clone();
-        let state = host::UserState::New;
-        host::Profile { embedding, state, interactions: 0, preference: None }.into()
+        self.inner.prior().into()
+    }
+
+    /// The rewards of the training data: the least and the largest.
+    #[getter]
+    fn reward_range(&self) -> (f32, f32) {
+        let [low, high] = self.inner.bundle().manifest.reward_range;
+        (low, high)
     }
 
     /// The LLMs of the bundle's catalog, with their prices.

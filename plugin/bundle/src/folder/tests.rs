@@ -31,7 +31,7 @@ fn filled(dir: &Path, llms: &[&str], user_dim: usize) -> BundleWriter {
     writer.add_catalog(&Catalog { llms: llms.iter().map(|id| llm(id)).collect() }).unwrap();
     writer.add_tasks(&Tasks { tasks: vec![Task { name: "t".into(), description: "A task.".into() }] }).unwrap();
     let mut users = UserTableWriter::new(user_dim, Precision::F32);
-    users.push("ann", &vec![0.5; user_dim], None, 1).unwrap();
+    users.push("ann", &vec![0.5; user_dim], None, (1, 0.5)).unwrap();
     writer.add_users(&users).unwrap();
     writer.add(SCORER, b"scorer").unwrap();
     writer.add(ADAPTER, b"adapter").unwrap();

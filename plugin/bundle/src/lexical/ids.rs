@@ -1,6 +1,6 @@
 //! Collects unique ids in the order of their first occurrence.
 
-use super::{Lexical, mix};
+use super::{Lexical, mix, shape};
 
 /// Returns the id, 1 to `buckets`, of a hash; `salt` is the seed plus the length of the gram.
 pub(super) fn bucket_id(buckets: u64, salt: u64, hash: u64) -> u32 {
@@ -43,7 +43,17 @@ impl Ids {
         if self.ids.len() >= self.max_ids {
             return;
         }
-        let id = bucket_id(self.buckets, self.seed.wrapping_add(n), hash);
+        self.push_id(bucket_id(self.buckets, self.seed.wrapping_add(n), hash));
+    }
+
+    /// Adds the id of a shape token unless it is present or the list is full.
+    pub(super) fn push_shape(&mut self, token: u64) {
+        if self.ids.len() < self.max_ids {
+            self.push_id(shape::id(self.buckets, token));
+        }
+    }
+
+    fn push_id(&mut self, id: u32) {
         if self.insert(id) {
             self.ids.push(i64::from(id));
         }

@@ -25,7 +25,7 @@ pub(super) fn tokens(n_bytes: usize, prefix: &str) -> [u64; TOKENS] {
         some => 1 + (16 * some / prefix.len() as u64).min(7),
     };
     let values = [
-        half_octaves(n_bytes as u64),
+        eighth_octaves(n_bytes as u64),
         bits(count(LINE_BREAK)),
         share(DIGIT),
         share(PUNCTUATION),
@@ -41,16 +41,25 @@ pub(super) fn tokens(n_bytes: usize, prefix: &str) -> [u64; TOKENS] {
     })
 }
 
+/// Returns the id of a token, `256·k + value`.
+pub(super) fn id(buckets: u64, token: u64) -> u32 {
+    let before: u64 = super::LARGEST_SHAPES.iter().zip(0..token / 256).map(|(largest, _)| largest + 1).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "invariant: at most `buckets`, which is a u32")]
+    let id = (1 + (before + token % 256) % buckets.max(1)) as u32;
+    id
+}
+
 /// Number of bits of `n`, 0 for 0.
 fn bits(n: u64) -> u64 {
     u64::from(u64::BITS - n.leading_zeros())
 }
 
-/// A logarithmic scale with two steps per doubling.
-fn half_octaves(n: u64) -> u64 {
+/// A logarithmic scale with eight steps per doubling; the last one is for two gigabytes and more.
+fn eighth_octaves(n: u64) -> u64 {
+    let [longest, ..] = super::LARGEST_SHAPES;
     let bits = bits(n);
-    let below_leading = if bits < 2 { 0 } else { (n >> (bits - 2)) & 1 };
-    2 * bits + below_leading
+    let below_leading = if bits == 0 || bits > 60 { 0 } else { ((n << 3) >> (bits - 1)) & 7 };
+    (8 * bits + below_leading).min(longest)
 }
 
 /// Classifies the last character of the text that is not whitespace.

@@ -47,6 +47,9 @@ pub(super) fn manifest(manifest: &Manifest, file: &Path) -> Result<(), BundleErr
     if let Some(value) = manifest.prior.iter().find(|value| !value.is_finite()) {
         return Err(BundleError::field(file, "prior", "finite values", value));
     }
+    let [low, high] = manifest.reward_range;
+    let rises = low.is_finite() && high.is_finite() && low < high;
+    fields.check("reward_range", rises, "two finite values, the lower one first", format_args!("[{low}, {high}]"))?;
     let difference = manifest.parity.max_abs_difference;
     let agrees = (0.0..=Parity::LIMIT).contains(&difference);
     fields.check("parity.max_abs_difference", agrees, format_args!("0 to {}", Parity::LIMIT), difference)?;

@@ -29,9 +29,13 @@ pub struct Graphs {
 /// ```
 /// use personaroute_bundle::manifest::GraphSpec;
 ///
-/// let adapter = GraphSpec::adapter(32);
+/// # use personaroute_bundle::lexical::Lexical;
+/// # use personaroute_bundle::manifest::TextEncoder;
+/// let encoder = TextEncoder::Lexical(Lexical { buckets: 1_024, max_words: 2, max_ids: 256, seed: 0 });
+/// let adapter = GraphSpec::adapter(32, 3, &encoder);
 /// assert_eq!(adapter.file, "adapter.onnx");
-/// assert_eq!(adapter.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>(), ["user", "preference"]);
+/// let outputs: Vec<&str> = adapter.outputs.iter().map(|output| output.name.as_str()).collect();
+/// assert_eq!(outputs, ["user", "preference", "certainty"]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,7 +105,10 @@ pub enum Dim {
 impl Graphs {
     /// Returns the graphs of this version of the format.
     pub fn expected(user_dim: usize, llms: usize, tasks: usize, encoder: &TextEncoder) -> Self {
-        Self { scorer: GraphSpec::scorer(user_dim, llms, tasks, encoder), adapter: GraphSpec::adapter(user_dim) }
+        Self {
+            scorer: GraphSpec::scorer(user_dim, llms, tasks, encoder),
+            adapter: GraphSpec::adapter(user_dim, tasks, encoder),
+        }
     }
 }
 
@@ -131,25 +138,43 @@ impl GraphSpec {
         }
     }
 
-    /// Returns the adapter of this version of the format, in `adapter.onnx`.
+    /// Returns the adapter of this version of the format, in `adapter.onnx`: moves the user embedding `start`, behind which
+    /// stand `start_interactions`, by `interactions` more.
     ///
-    /// The index after the last task, and any negative index, stands for an unknown task. Answers to one query share a `group`.
-    pub fn adapter(user_dim: usize) -> Self {
+    /// - `task`: one-hot for a declared task, probabilities for a guessed one; what is missing to 1 is an unknown task.
+    /// - `ngrams` or `query`: the query's features; all zero where they are not known.
+    /// - `kind`: 0 for a rating, 1 for a choice among the responses of its `group`.
+    /// - `value`: a reward on the training data's scale; of a choice, 1 for the best response and 0 for the others.
+    /// - `weight`: 0 to 1; 0 is padding.
+    /// - `certainty`: share of the prior's variance that is removed, 0 to 1.
+    pub fn adapter(user_dim: usize, tasks: usize, encoder: &TextEncoder) -> Self {
         let per_interaction =
             |name, element| TensorSpec::new(name, element, vec![batch(), Dim::symbol("interactions")]);
-        let mut signals = per_interaction("signals", Element::F32);
-        signals.dims.push(Dim::Fixed(3));
+        let with = |mut spec: TensorSpec, dim| {
+            spec.dims.push(dim);
+            spec
+        };
+        let text = match encoder {
+            TextEncoder::Lexical(_) => with(per_interaction("ngrams", Element::I64), Dim::symbol("ids")),
+            TextEncoder::Embedding(embedding) => {
+                with(per_interaction("query", Element::F32), Dim::Fixed(embedding.dim))
+            }
+        };
         Self {
             file: "adapter.onnx".into(),
             opset: Self::OPSET,
             inputs: vec![
+                per_row("start", user_dim),
+                per_row("start_interactions", 1),
                 per_interaction("llm", Element::I64),
-                per_interaction("task", Element::I64),
-                signals,
-                per_interaction("mask", Element::F32),
+                with(per_interaction("task", Element::F32), Dim::Fixed(tasks)),
+                text,
+                per_interaction("kind", Element::I64),
+                per_interaction("value", Element::F32),
+                per_interaction("weight", Element::F32),
                 per_interaction("group", Element::I64),
             ],
-            outputs: vec![per_row("user", user_dim), per_row("preference", 1)],
+            outputs: vec![per_row("user", user_dim), per_row("preference", 1), per_row("certainty", 1)],
         }
     }
 }

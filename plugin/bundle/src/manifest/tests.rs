@@ -16,6 +16,7 @@ pub(crate) fn sample() -> Manifest {
         text_encoder,
         setting: Setting::Rewards,
         prior: vec![0.1, -2.5e-7],
+        reward_range: [-0.75, 1.0],
         dataset: Dataset { name: "a: b # c".into(), ..Dataset::default() },
         training: Training {
             config: [("dims".to_string(), "64".to_string()), ("on".to_string(), "yes".to_string())].into(),
@@ -57,10 +58,10 @@ fn manifest_survives_yaml() {
 #[test]
 fn other_versions_are_refused_before_anything_else() {
     let refused = |yaml: &str| parse(yaml).unwrap_err().to_string();
-    let format = refused("format_version: 2\nencoding_version: 1\nnew_key: 1\n");
-    assert_eq!(format, "manifest.yaml: format_version: expected 1, found 2");
-    let encoding = refused("format_version: 1\nencoding_version: 9\n");
-    assert_eq!(encoding, "manifest.yaml: encoding_version: expected 1, found 9");
+    let format = refused("format_version: 1\nencoding_version: 2\nnew_key: 1\n");
+    assert_eq!(format, "manifest.yaml: format_version: expected 2, found 1");
+    let encoding = refused("format_version: 2\nencoding_version: 9\n");
+    assert_eq!(encoding, "manifest.yaml: encoding_version: expected 2, found 9");
     assert!(refused("encoding_version: 1\n").contains("format_version"));
 }
 
@@ -86,9 +87,16 @@ fn dimensions_must_agree() {
         "manifest.yaml: graphs.scorer.inputs[0]: expected user: f32 [batch, 2], found user: f32 [batch, 3]"
     );
     let adapter = refusal(|m| m.graphs.adapter.outputs.truncate(1));
-    assert_eq!(adapter, "manifest.yaml: graphs.adapter.outputs: expected 2 tensors, found 1");
+    assert_eq!(adapter, "manifest.yaml: graphs.adapter.outputs: expected 3 tensors, found 1");
     assert!(refusal(|m| m.graphs.scorer.opset = 16).contains("graphs.scorer.opset: expected 17 to"));
     assert!(refusal(|m| m.graphs.scorer.file = "s.onnx".into()).contains("graphs.scorer.file: expected scorer.onnx"));
+}
+
+#[test]
+fn the_range_of_rewards_must_rise() {
+    for range in [[1.0, 1.0], [1.0, 0.0]] {
+        assert!(refusal(|m| m.reward_range = range).contains("reward_range: expected two finite values"), "{range:?}");
+    }
 }
 
 #[test]

@@ -22,6 +22,7 @@ pub(super) struct Rows {
     embedding: Range<usize>,
     preference: Range<usize>,
     interactions: Range<usize>,
+    certainty: Range<usize>,
 }
 
 impl Rows {
@@ -32,8 +33,9 @@ impl Rows {
         let tensor = |name: &str| {
             metadata.info(name).ok_or_else(|| BundleError::field(file, name, "a tensor of this name", "none"))
         };
-        let (embedding, preference, interactions) =
-            (tensor("embedding")?, tensor("preference")?, tensor("interactions")?);
+        let [embedding, preference, interactions, certainty] =
+            ["embedding", "preference", "interactions", "certainty"].map(tensor);
+        let (embedding, preference, interactions, certainty) = (embedding?, preference?, interactions?, certainty?);
         let Some((len, dim)) = embedding.shape.first().copied().zip(embedding.shape.get(1).copied()) else {
             return Err(BundleError::field(
                 file,
@@ -46,10 +48,13 @@ impl Rows {
         check_shape(&fields, "embedding", &[len, dim], embedding)?;
         check_shape(&fields, "preference", &[len], preference)?;
         check_shape(&fields, "interactions", &[len], interactions)?;
+        check_shape(&fields, "certainty", &[len], certainty)?;
         let precision =
             precision(embedding.dtype).ok_or_else(|| wrong_type(file, "embedding", "F16 or F32", embedding))?;
-        if preference.dtype != Dtype::F32 {
-            return Err(wrong_type(file, "preference", "F32", preference));
+        for (name, tensor) in [("preference", preference), ("certainty", certainty)] {
+            if tensor.dtype != Dtype::F32 {
+                return Err(wrong_type(file, name, "F32", tensor));
+            }
         }
         if !matches!(interactions.dtype, Dtype::I32 | Dtype::U32) {
             return Err(wrong_type(file, "interactions", "I32 or U32", interactions));
@@ -57,8 +62,9 @@ impl Rows {
         // `read_metadata` has checked that every tensor lies inside the file; offsets count from the header's end.
         let start = header + size_of::<u64>();
         let range = |tensor: &TensorInfo| start + tensor.data_offsets.0..start + tensor.data_offsets.1;
-        let (embedding, preference, interactions) = (range(embedding), range(preference), range(interactions));
-        Ok(Self { bytes, len, dim, precision, embedding, preference, interactions })
+        let [embedding, preference, interactions, certainty] =
+            [embedding, preference, interactions, certainty].map(range);
+        Ok(Self { bytes, len, dim, precision, embedding, preference, interactions, certainty })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -76,8 +82,9 @@ impl Rows {
     pub(super) fn row(&self, row: usize) -> Option<UserRow> {
         let embedding = self.item(&self.embedding, row, self.dim * self.precision.bytes())?;
         let preference = f32::from_le_bytes(*self.item(&self.preference, row, 4)?.as_array()?);
-        // Only a damaged table has a negative number of interactions; it is read as 0.
+        // Only a damaged table has a negative number of interactions or a certainty outside its range; they are read as 0.
         let interactions = i32::from_le_bytes(*self.item(&self.interactions, row, 4)?.as_array()?);
+        let certainty = f32::from_le_bytes(*self.item(&self.certainty, row, 4)?.as_array()?);
         Some(UserRow {
             embedding: match self.precision {
                 Precision::F32 => embedding.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
@@ -87,6 +94,7 @@ impl Rows {
             },
             preference: Some(preference).filter(|preference| !preference.is_nan()),
             interactions: u32::try_from(interactions).unwrap_or(0),
+            certainty: if (0.0..=1.0).contains(&certainty) { certainty } else { 0.0 },
         })
     }
 

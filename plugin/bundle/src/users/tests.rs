@@ -13,7 +13,7 @@ fn table(users: &[(&str, &[f32])]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = UserTableWriter::new(users.first().map_or(2, |user| user.1.len()), Precision::F32);
     for (id, embedding) in users {
-        writer.push(id, embedding, Some(0.5), 7).unwrap();
+        writer.push(id, embedding, Some(0.5), (7, 0.5)).unwrap();
     }
     writer.write(dir.path()).unwrap();
     dir
@@ -44,8 +44,8 @@ fn empty_table_opens_and_knows_nobody() {
 fn half_precision_keeps_three_digits() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = UserTableWriter::new(3, Precision::F16);
-    writer.push("a", &[0.123_456, -3.0, 60_000.0], None, 0).unwrap();
-    assert!(writer.push("b", &[70_000.0, 0.0, 0.0], None, 0).unwrap_err().to_string().contains("F16"));
+    writer.push("a", &[0.123_456, -3.0, 60_000.0], None, (0, 0.0)).unwrap();
+    assert!(writer.push("b", &[70_000.0, 0.0, 0.0], None, (0, 0.0)).unwrap_err().to_string().contains("F16"));
     writer.write(dir.path()).unwrap();
     let users = UserTable::open(dir.path()).unwrap();
     let row = users.get("a").unwrap();
@@ -56,16 +56,17 @@ fn half_precision_keeps_three_digits() {
 #[test]
 fn writer_refuses_what_it_cannot_keep() {
     let mut writer = UserTableWriter::new(1, Precision::F32);
-    let mut refused = |embedding: &[f32], preference, interactions| {
-        writer.push("u\n1", embedding, preference, interactions).unwrap_err().to_string()
+    let mut refused = |embedding: &[f32], preference, known| {
+        writer.push("u\n1", embedding, preference, known).unwrap_err().to_string()
     };
     assert_eq!(
-        refused(&[1.0, 2.0], None, 0),
+        refused(&[1.0, 2.0], None, (0, 0.0)),
         "users.safetensors: embedding of user \"u\\n1\": expected 1 values, found 2"
     );
-    assert!(refused(&[f32::NAN], None, 0).contains("embedding of user"));
-    assert!(refused(&[1.0], Some(1.5), 0).contains("preference of user"));
-    assert!(refused(&[1.0], None, u32::MAX).contains("interactions of user"));
+    assert!(refused(&[f32::NAN], None, (0, 0.0)).contains("embedding of user"));
+    assert!(refused(&[1.0], Some(1.5), (0, 0.0)).contains("preference of user"));
+    assert!(refused(&[1.0], None, (u32::MAX, 0.0)).contains("interactions of user"));
+    assert!(refused(&[1.0], None, (1, 1.5)).contains("certainty of user"));
     assert!(writer.is_empty());
 }
 
@@ -74,7 +75,7 @@ fn two_users_of_one_id_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = UserTableWriter::new(1, Precision::F32);
     for id in ["a", "b", "a"] {
-        writer.push(id, &[0.0], None, 0).unwrap();
+        writer.push(id, &[0.0], None, (0, 0.0)).unwrap();
     }
     let message = writer.write(dir.path()).unwrap_err().to_string();
     assert!(message.ends_with("users.idx: ids: expected each once, found \"a\" again in row 2"), "{message}");
@@ -137,18 +138,27 @@ fn foreign_index_is_refused_by_its_magic() {
 fn wrong_tensors_are_refused_by_name() {
     let dir = table(&[("a", &[1.0, 1.0])]);
     let (f32, i32) = (Dtype::F32, Dtype::I32);
-    write_rows(&dir, &[("embedding", f32, &[1, 2]), ("preference", f32, &[1]), ("interactions", Dtype::U32, &[1])]);
-    assert_eq!(refusal(&dir), "");
-    write_rows(&dir, &[("embedding", f32, &[1, 2]), ("preference", f32, &[1])]);
-    assert!(refusal(&dir).ends_with("users.safetensors: interactions: expected a tensor of this name, found none"));
-    write_rows(&dir, &[("embedding", f32, &[2]), ("preference", f32, &[1]), ("interactions", i32, &[1])]);
-    assert!(refusal(&dir).ends_with("embedding: expected shape [users, dim], found [2]"));
-    write_rows(&dir, &[("embedding", f32, &[1, 2]), ("preference", f32, &[2]), ("interactions", i32, &[1])]);
-    assert!(refusal(&dir).ends_with("preference: expected shape [1], found [2]"));
-    write_rows(&dir, &[("embedding", Dtype::I64, &[1, 2]), ("preference", f32, &[1]), ("interactions", i32, &[1])]);
-    assert!(refusal(&dir).ends_with("embedding: expected F16 or F32, found I64"));
-    write_rows(&dir, &[("embedding", f32, &[1, 2]), ("preference", f32, &[1]), ("interactions", f32, &[1])]);
-    assert!(refusal(&dir).ends_with("interactions: expected I32 or U32, found F32"));
+    let right: [(&str, Dtype, &[usize]); 4] = [
+        ("embedding", f32, &[1, 2]),
+        ("preference", f32, &[1]),
+        ("interactions", Dtype::U32, &[1]),
+        ("certainty", f32, &[1]),
+    ];
+    let refused = |at: usize, dtype, shape| {
+        let mut tensors = right;
+        tensors[at] = (tensors[at].0, dtype, shape);
+        write_rows(&dir, &tensors);
+        refusal(&dir)
+    };
+    assert_eq!(refused(2, i32, &[1]), "");
+    assert!(refused(0, f32, &[2]).ends_with("embedding: expected shape [users, dim], found [2]"));
+    assert!(refused(1, f32, &[2]).ends_with("preference: expected shape [1], found [2]"));
+    assert!(refused(3, f32, &[1, 1]).ends_with("certainty: expected shape [1], found [1, 1]"));
+    assert!(refused(0, Dtype::I64, &[1, 2]).ends_with("embedding: expected F16 or F32, found I64"));
+    assert!(refused(2, f32, &[1]).ends_with("interactions: expected I32 or U32, found F32"));
+    assert!(refused(3, i32, &[1]).ends_with("certainty: expected F32, found I32"));
+    write_rows(&dir, &right[..3]);
+    assert!(refusal(&dir).ends_with("users.safetensors: certainty: expected a tensor of this name, found none"));
 }
 
 proptest! {
@@ -165,8 +175,9 @@ proptest! {
         for (id, (values, preference, interactions)) in &users {
             let embedding = values.map(|value| f32::from(value) / 7.0).to_vec();
             let preference = preference.map(|preference| f32::from(preference) / 255.0);
-            writer.push(id, &embedding, preference, *interactions).unwrap();
-            expected.insert(id.as_str(), UserRow { embedding, preference, interactions: *interactions });
+            let certainty = *interactions as f32 / 16.0;
+            writer.push(id, &embedding, preference, (*interactions, certainty)).unwrap();
+            expected.insert(id.as_str(), UserRow { embedding, preference, interactions: *interactions, certainty });
         }
         writer.write(dir.path()).unwrap();
         let table = UserTable::open(dir.path()).unwrap();

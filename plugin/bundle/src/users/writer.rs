@@ -17,8 +17,8 @@ use crate::layout::{USER_INDEX, USER_ROWS};
 ///
 /// let dir = tempfile::tempdir()?;
 /// let mut writer = UserTableWriter::new(1, Precision::F16);
-/// writer.push("ann", &[0.5], None, 0)?;
-/// assert!(writer.push("bob", &[0.5, 0.5], None, 0).is_err());
+/// writer.push("ann", &[0.5], None, (0, 0.0))?;
+/// assert!(writer.push("bob", &[0.5, 0.5], None, (0, 0.0)).is_err());
 /// writer.write(dir.path())?;
 /// assert!(UserTable::open(dir.path())?.get("ann").is_some());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -33,6 +33,7 @@ pub struct UserTableWriter {
     embedding: Vec<u8>,
     preference: Vec<u8>,
     interactions: Vec<u8>,
+    certainty: Vec<u8>,
 }
 
 impl UserTableWriter {
@@ -46,21 +47,22 @@ impl UserTableWriter {
             embedding: Vec::new(),
             preference: Vec::new(),
             interactions: Vec::new(),
+            certainty: Vec::new(),
         }
     }
 
-    /// Adds a user.
+    /// Adds a user with so many interactions, which have removed this share of the prior's variance.
     ///
     /// # Errors
     ///
     /// [`BundleError::Field`] for an embedding of another length or with values that the precision cannot represent, for a
-    /// preference outside 0 to 1, and for more interactions than an i32 can represent.
+    /// preference or a certainty outside 0 to 1, and for more interactions than an i32 can represent.
     pub fn push(
         &mut self,
         id: &str,
         embedding: &[f32],
         preference: Option<f32>,
-        interactions: u32,
+        (interactions, certainty): (u32, f32),
     ) -> Result<(), BundleError> {
         let refuse = |field: &str, expected: &str, found: &dyn std::fmt::Display| {
             BundleError::field(USER_ROWS.as_ref(), format_args!("{field} of user {id:?}"), expected, found)
@@ -74,6 +76,9 @@ impl UserTableWriter {
         if let Some(outside) = preference.filter(|preference| !(0.0..=1.0).contains(preference)) {
             return Err(refuse("preference", "0 to 1, or none", &outside));
         }
+        if !(0.0..=1.0).contains(&certainty) {
+            return Err(refuse("certainty", "0 to 1", &certainty));
+        }
         let counted = i32::try_from(interactions)
             .map_err(|_| refuse("interactions", &format!("at most {}", i32::MAX), &interactions))?;
         self.ids.push_str(id);
@@ -86,6 +91,7 @@ impl UserTableWriter {
         }
         self.preference.extend(preference.unwrap_or(f32::NAN).to_le_bytes());
         self.interactions.extend(counted.to_le_bytes());
+        self.certainty.extend(certainty.to_le_bytes());
         Ok(())
     }
 
@@ -128,7 +134,13 @@ impl UserTableWriter {
         let tensors = tensor(dtype, &[self.len(), self.dim], &self.embedding).and_then(|embedding| {
             let preference = tensor(Dtype::F32, &[self.len()], &self.preference)?;
             let interactions = tensor(Dtype::I32, &[self.len()], &self.interactions)?;
-            Ok([("embedding", embedding), ("preference", preference), ("interactions", interactions)])
+            let certainty = tensor(Dtype::F32, &[self.len()], &self.certainty)?;
+            Ok([
+                ("embedding", embedding),
+                ("preference", preference),
+                ("interactions", interactions),
+                ("certainty", certainty),
+            ])
         });
         tensors
             .and_then(|tensors| safetensors::serialize(tensors, None))

@@ -1,5 +1,6 @@
 //! Conversions between the generated types and the plain ones, field by field.
 
+use personaroute_bundle::interaction::{InteractionKind, QueryFeatures, TaskColumns};
 use personaroute_bundle::lexical::Lexical;
 
 use super::bindings::exports::personaroute::router::{learning, routing};
@@ -9,12 +10,10 @@ use crate::model;
 impl From<routing::Model> for model::Model {
     fn from(from: routing::Model) -> Self {
         let text_encoder = match from.text_encoder {
-            routing::TextEncoder::Lexical(lexical) => model::TextEncoder::Lexical(Lexical {
-                buckets: lexical.buckets,
-                max_words: lexical.max_words,
-                max_ids: lexical.max_ids,
-                seed: lexical.seed,
-            }),
+            routing::TextEncoder::Lexical(encoder) => {
+                let routing::LexicalEncoder { version, buckets, max_words, max_ids, seed } = encoder;
+                model::TextEncoder::Lexical(version, Lexical { buckets, max_words, max_ids, seed })
+            }
             routing::TextEncoder::Embedding(dim) => model::TextEncoder::Embedding(dim),
         };
         Self { text_encoder, tasks: from.tasks, llm_columns: from.llm_columns, prior: from.prior }
@@ -49,7 +48,26 @@ impl From<routing::Candidates> for model::Candidates {
 
 impl From<learning::Interaction> for model::Interaction {
     fn from(from: learning::Interaction) -> Self {
-        Self { llm_column: from.llm_column, task_column: from.task_column, query: from.query, reward: from.reward }
+        Self {
+            llm: from.llm_column,
+            task: match from.task {
+                learning::TaskHint::Unknown => TaskColumns::Unknown,
+                learning::TaskHint::Declared(column) => TaskColumns::Declared(column),
+                learning::TaskHint::Guessed(probabilities) => TaskColumns::Guessed(probabilities),
+            },
+            query: match from.query {
+                learning::QueryFeatures::None => QueryFeatures::None,
+                learning::QueryFeatures::Ngrams(ids) => QueryFeatures::Ngrams(ids),
+                learning::QueryFeatures::Embedding(values) => QueryFeatures::Embedding(values),
+            },
+            kind: match from.kind {
+                learning::InteractionKind::Rating => InteractionKind::Rating,
+                learning::InteractionKind::Choice => InteractionKind::Choice,
+            },
+            value: from.value,
+            weight: from.weight,
+            group: from.group,
+        }
     }
 }
 
@@ -61,7 +79,13 @@ impl From<users::UserProfile> for model::Profile {
             users::UserState::New => model::UserState::New,
             users::UserState::Anonymous => model::UserState::Anonymous,
         };
-        Self { embedding: from.embedding, state, interactions: from.interactions, preference: from.preference }
+        Self {
+            embedding: from.embedding,
+            state,
+            interactions: from.interactions,
+            preference: from.preference,
+            certainty: from.certainty,
+        }
     }
 }
 
@@ -72,6 +96,7 @@ impl From<model::Profile> for users::UserProfile {
             state: from.state.into(),
             interactions: from.interactions,
             preference: from.preference,
+            certainty: from.certainty,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::fake::{FakeHost, model, request};
 use crate::host::Output;
 
 fn profile(embedding: &[f32], interactions: u32, preference: Option<f32>) -> Profile {
-    Profile { embedding: embedding.into(), state: UserState::Known, interactions, preference }
+    Profile { embedding: embedding.into(), state: UserState::Known, interactions, preference, certainty: 0.5 }
 }
 
 fn host_knowing(user: &str, profile: Profile) -> FakeHost {

@@ -15,6 +15,7 @@ fn host_with(users: &[(&str, f32)]) -> FakeHost {
         state: UserState::Known,
         interactions: 5,
         preference: None,
+        certainty: 0.5,
     };
     FakeHost {
         profiles: users.iter().map(|(id, first)| (id.to_string(), profile(*first))).collect(),

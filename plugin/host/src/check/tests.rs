@@ -102,14 +102,21 @@ fn ranges_and_lengths_hold() {
 
 #[test]
 fn an_adapted_profile_has_the_dimension_of_the_bundle() {
-    let adapted =
-        |embedding: Vec<f32>, preference| Profile { embedding, state: UserState::Adapted, interactions: 3, preference };
+    let adapted = |embedding: Vec<f32>, preference| Profile {
+        embedding,
+        state: UserState::Adapted,
+        interactions: 3,
+        preference,
+        certainty: 0.5,
+    };
     assert_eq!(profile(&adapted(vec![0.0; 4], Some(0.5)), 4), Ok(()));
     assert_eq!(profile(&adapted(vec![0.0; 3], None), 4), Err(DecisionFault::ProfileDim { expected: 4, got: 3 }));
     let nan = profile(&adapted(vec![f32::NAN; 4], None), 4);
     assert_eq!(nan, Err(DecisionFault::OutOfRange { field: "embedding" }));
     let preference = profile(&adapted(vec![0.0; 4], Some(1.5)), 4);
     assert_eq!(preference, Err(DecisionFault::OutOfRange { field: "preference" }));
+    let certainty = profile(&Profile { certainty: f32::NAN, ..adapted(vec![0.0; 4], None) }, 4);
+    assert_eq!(certainty, Err(DecisionFault::OutOfRange { field: "certainty" }));
 }
 
 proptest! {

@@ -12,8 +12,8 @@ use crate::{
 /// Most candidates of one request, as the WIT package says.
 const MAX_CANDIDATES: usize = 4096;
 
-/// Most bytes of a query that are passed to the plugin; encoders read at most 256 tokens.
-const MAX_TEXT: usize = 64 << 10;
+/// Most bytes of a query that are encoded; encoders read at most 256 tokens.
+pub(super) const MAX_TEXT: usize = 64 << 10;
 
 /// Accepts a request that follows the rules of [`RouteRequest`]; `Candidates::new` refuses duplicate candidates.
 pub(super) fn check(request: &RouteRequest) -> Result<(), RouteError> {
@@ -69,6 +69,7 @@ pub(super) fn model<'a>(bundle: &'a Bundle, tasks: &'a [&'a str]) -> routing::Mo
     let manifest = &bundle.manifest;
     let text_encoder = match &manifest.text_encoder {
         TextEncoder::Lexical(lexical) => routing::TextEncoder::Lexical(routing::LexicalEncoder {
+            version: manifest.encoding_version,
             buckets: lexical.buckets,
             max_words: lexical.max_words,
             max_ids: lexical.max_ids,

@@ -1,9 +1,9 @@
 //! Facts about the adapter on answers made here, whose coefficients are known.
 
-use personaroute_bundle::signals::{Rated, signals};
+use personaroute_bundle::interaction::{AdapterInteraction, TaskColumns, TextInput};
 
 use super::*;
-use crate::graph::interaction::{InteractionBatch, InteractionFeatures};
+use crate::graph::interaction::InteractionBatch;
 use crate::model::rng::Rng;
 use crate::model::tensors::{single, to_vec};
 
@@ -51,15 +51,22 @@ impl World {
     }
 
     /// What a user with this `score` says of all answers to a query, or of one.
-    fn rated(&self, score: f64, query: usize, only: Option<usize>, noise: &mut dyn FnMut() -> f64) -> Vec<Rated> {
+    fn rated(
+        &self,
+        score: f64,
+        query: usize,
+        only: Option<usize>,
+        noise: &mut dyn FnMut() -> f64,
+    ) -> Vec<AdapterInteraction> {
         let task = u32::try_from(query % TASKS).ok();
         let reward = |llm: usize| score * self.effect[query * LLMS + llm] - (1.0 - score) * price(llm);
         let all = (0..LLMS).filter(|llm| only.is_none_or(|only| only == *llm));
-        let rate = |llm: usize| Rated {
+        let rate = |llm: usize| AdapterInteraction {
             llm: u32::try_from(llm).unwrap(),
-            task,
-            query: query as u64,
-            reward: single(reward(llm) + noise()),
+            task: task.map_or(TaskColumns::Unknown, TaskColumns::Declared),
+            group: query as u64,
+            value: single(reward(llm) + noise()),
+            ..AdapterInteraction::default()
         };
         all.map(rate).collect()
     }
@@ -69,16 +76,18 @@ fn price(llm: usize) -> f64 {
     0.1 + 0.25 * llm as f64
 }
 
-fn batch(users: &[Vec<Rated>], known: bool) -> InteractionBatch {
-    let features = |(rated, signals): (&Rated, [f32; 3])| InteractionFeatures {
-        llm: i64::from(rated.llm),
-        task: rated.task.filter(|_| known).map_or(-1, i64::from),
-        signals,
-        group: 0,
-    };
-    let lists: Vec<Vec<InteractionFeatures>> =
-        users.iter().map(|rated| rated.iter().zip(signals(rated)).map(features).collect()).collect();
-    InteractionBatch::pad(&lists, TASKS)
+fn batch(users: &[Vec<AdapterInteraction>], known: bool) -> InteractionBatch {
+    let mut users = users.to_vec();
+    if !known {
+        users.iter_mut().flatten().for_each(|interaction| interaction.task = TaskColumns::Unknown);
+    }
+    InteractionBatch::from_prior(&users, (TASKS, TextInput::Ngrams), &[0.0])
+}
+
+/// Embeddings of users.
+fn forward(adapter: &Adapter, batch: &InteractionBatch) -> Vec<f32> {
+    let [users, _] = adapter.forward(batch);
+    to_vec(&users)
 }
 
 /// Standard deviation `[users]` of the score under a posterior.
@@ -101,7 +110,7 @@ fn error(world: &World, adapter: &Adapter, queries: usize, (bandit, known, noise
         }
         users.push(all);
     }
-    let found = to_vec(&adapter.forward(&batch(&users, known), TASKS));
+    let found = forward(adapter, &batch(&users, known));
     let squares = found.iter().zip(&scores).map(|(found, score)| (f64::from(*found) - score).powi(2));
     (squares.sum::<f64>() / scores.len() as f64).sqrt()
 }
@@ -129,7 +138,7 @@ fn known_noise_only_widens_the_error() {
 fn without_ratings_the_posterior_is_the_populations() {
     let world = World::new(0.0);
     let adapter = world.adapter();
-    let mean = to_vec(&adapter.forward(&batch(&[Vec::new()], true), TASKS));
+    let mean = forward(&adapter, &batch(&[Vec::new()], true));
     assert!((mean[0] - 0.5).abs() < 0.01, "{mean:?}");
 }
 
@@ -143,8 +152,9 @@ fn contradictory_ratings_give_a_wide_posterior() {
         let score = if query % 2 == 0 { 0.1 } else { 0.9 };
         torn.extend(world.rated(score, query, Some(1), &mut silent));
     }
-    let steady: Vec<Rated> = (0..4).flat_map(|query| world.rated(0.9, query, Some(1), &mut silent)).collect();
-    let posterior = adapter.posterior(&batch(&[torn, steady], true), TASKS);
+    let steady: Vec<AdapterInteraction> =
+        (0..4).flat_map(|query| world.rated(0.9, query, Some(1), &mut silent)).collect();
+    let posterior = adapter.posterior(&batch(&[torn, steady], true));
     let deviation = to_vec(&deviation(&adapter, &posterior));
     assert!(deviation[0] > 2.0 * deviation[1], "{deviation:?}");
     let scores = to_vec(&posterior.mv(&adapter.grid()));
@@ -156,10 +166,10 @@ fn one_outlier_does_not_decide_a_score() {
     let world = World::new(0.0);
     let adapter = world.adapter();
     let mut silent = || 0.0;
-    let mut all: Vec<Rated> =
+    let mut all: Vec<AdapterInteraction> =
         (0..6).flat_map(|query| world.rated(0.7, query, Some(query % LLMS), &mut silent)).collect();
-    all[0].reward = 40.0;
-    let found = to_vec(&adapter.forward(&batch(&[all], true), TASKS));
+    all[0].value = 40.0;
+    let found = forward(&adapter, &batch(&[all], true));
     assert!((found[0] - 0.7).abs() < 0.1, "{found:?}");
 }
 
@@ -172,8 +182,10 @@ fn pairs_nobody_rated_do_not_change_the_posterior() {
     world.components.weight = Tensor::from_slice(&keep).view([QUERIES as i64, LLMS as i64]);
     let adapter = world.adapter();
     assert!(to_vec(&adapter.table).iter().all(|x| x.is_finite() && *x <= 0.0));
-    let rated = |llm| vec![Rated { llm, task: Some(0), query: 0, reward: -0.3 }];
-    let posterior = adapter.posterior(&batch(&[Vec::new(), rated(3)], true), TASKS);
+    let rated = |llm| {
+        vec![AdapterInteraction { llm, task: TaskColumns::Declared(0), value: -0.3, ..AdapterInteraction::default() }]
+    };
+    let posterior = adapter.posterior(&batch(&[Vec::new(), rated(3)], true));
     let rows: Vec<f32> = to_vec(&(posterior.get(0) - posterior.get(1)).abs().max());
     assert!(rows[0] < 1e-4, "{rows:?}");
 }
@@ -184,4 +196,33 @@ fn many_llms_and_tasks_get_a_coarser_grid() {
     let (bins, scores) = sizes(16 * 100);
     assert!(16 * 100 * bins * scores <= MAX_LIKELIHOODS && bins >= MIN_GRID && scores >= MIN_GRID);
     assert_eq!(sizes(1_000_000), (MIN_GRID, MIN_GRID));
+}
+
+#[test]
+fn a_user_stands_between_the_start_and_what_was_said_since() {
+    let world = World::new(0.0);
+    let adapter = world.adapter();
+    let mut silent = || 0.0;
+    let said: Vec<AdapterInteraction> = (0..2).flat_map(|query| world.rated(0.9, query, None, &mut silent)).collect();
+    let of = |count: f32, said: &[AdapterInteraction]| {
+        let start: (&[Vec<f32>], &[f32]) = (&[vec![0.2]], &[count]);
+        let batch = InteractionBatch::new(&[said.to_vec()], (TASKS, TextInput::Ngrams), start);
+        adapter.forward(&batch).map(|output| to_vec(&output)[0])
+    };
+    let [stays, known] = of(40.0, &[]);
+    let [moved, more] = of(40.0, &said);
+    let [fresh, _] = of(0.0, &said);
+    let [prior, nothing] = of(0.0, &[]);
+    assert!((stays - 0.2).abs() < 1e-6 && moved > 0.25 && moved < 0.5 && fresh > 0.85, "{stays} {moved} {fresh}");
+    assert!((prior - 0.5).abs() < 0.01 && nothing < 1e-6 && known > 0.9 && more > known, "{prior} {known} {more}");
+}
+
+#[test]
+fn choices_tell_the_closed_form_nothing() {
+    let world = World::new(0.0);
+    let adapter = world.adapter();
+    let mut said = world.rated(0.9, 0, None, &mut || 0.0);
+    said.iter_mut()
+        .for_each(|interaction| interaction.kind = personaroute_bundle::interaction::InteractionKind::Choice);
+    assert_eq!(forward(&adapter, &batch(&[said], true)), forward(&adapter, &batch(&[Vec::new()], true)));
 }

@@ -53,10 +53,17 @@ impl Model for ClosedForm {
         self.outputs(inputs)
     }
 
-    fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 2] {
-        let users = self.adapter.forward(interactions, self.facts.tasks.len());
+    fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 3] {
+        let [users, certainty] = self.adapter.forward(interactions);
         let preference = self.preference.score(&self.preference_weights(&users));
-        [users, preference]
+        [users, preference, certainty]
+    }
+
+    fn prior(&self) -> Vec<f32> {
+        let zeros = vec![0.0; self.user_dim()];
+        let nobody = (self.facts.tasks.len(), self.facts.text_input());
+        let [users, _] = self.adapter.forward(&InteractionBatch::from_prior(&[Vec::new()], nobody, &zeros));
+        tensors::to_vec(&users)
     }
 
     fn save(&self, dir: &Path) -> Result<()> {

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
     use crate::closed_form::model::feature_table::{FeatureTable, NgramTable};
 
-    const LEXICAL: Lexical = Lexical { buckets: 400, max_words: 2, max_ids: 64, seed: 3 };
+    const LEXICAL: Lexical = Lexical { buckets: 512, max_words: 2, max_ids: 64, seed: 3 };
 
     fn inputs() -> QueryInputs {
         let texts =

@@ -5,16 +5,14 @@
 
 use std::collections::HashMap;
 
-use personaroute_bundle::lexical::Lexical;
+use personaroute_bundle::lexical::{LARGEST_SHAPES, Lexical};
 use tch::Tensor;
 
-use crate::closed_form::constants::SHAPE_WIDTH;
-use crate::graph::query::SHAPE_TOKENS;
+use crate::closed_form::constants::{LENGTH_WIDTH, SHAPE_WIDTH};
 use crate::model::tensors::{from_rows, single};
 
-/// Largest value of each token: lengths, lines, four shares, and the last character, whose values have no neighbours.
-const LARGEST: [u64; SHAPE_TOKENS] = [66, 13, 8, 8, 8, 8, 127];
-/// The token of the last character.
+/// The token of the length, and that of the last character, whose values have no neighbours.
+const LENGTH: usize = 0;
 const LAST_CHARACTER: usize = 6;
 
 /// The values behind ids, each with a row of its own; row 0 is for ids that are none.
@@ -29,7 +27,7 @@ impl Shapes {
     /// Lists the values of an encoder's tokens; of two values with one id the first is meant.
     pub fn new(lexical: Lexical) -> Self {
         let (mut rows, mut values) = (HashMap::new(), Vec::new());
-        for (token, &largest) in LARGEST.iter().enumerate() {
+        for (token, &largest) in LARGEST_SHAPES.iter().enumerate() {
             for value in 0..=largest {
                 values.push((token, value));
                 rows.entry(lexical.shape_id(token as u64, value)).or_insert(values.len() as i64);
@@ -60,7 +58,8 @@ impl Shapes {
         let mut rows = vec![vec![0.0; columns]];
         for &(token, value) in &self.values {
             let share = |&(other, at): &(usize, u64)| {
-                let away = at.abs_diff(value) as f64 / SHAPE_WIDTH;
+                let width = if token == LENGTH { LENGTH_WIDTH } else { SHAPE_WIDTH };
+                let away = at.abs_diff(value) as f64 / width;
                 match token == other {
                     true if token == LAST_CHARACTER => f32::from(u8::from(at == value)),
                     true => single((-0.5 * away * away).exp()),
@@ -76,18 +75,19 @@ impl Shapes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::query::SHAPE_TOKENS;
 
     #[test]
     fn the_ids_of_a_text_are_read_back_and_neighbours_share() {
         let lexical = Lexical { buckets: 16_384, max_words: 2, max_ids: 64, seed: 0 };
         let shapes = Shapes::new(lexical);
         let rows: Vec<i64> = lexical.ids("What is 3*4?")[..SHAPE_TOKENS].iter().map(|&id| shapes.row(id)).collect();
-        // Twelve bytes are value 9 of the first token.
-        assert_eq!(rows[0], 10);
+        // Twelve bytes are value 36 of the first token.
+        assert_eq!(rows[0], 37);
         assert!(rows.iter().all(|&row| row > 0));
         let smoothing = shapes.smoothing();
-        assert!((smoothing.double_value(&[10, 11]) - 0.8007).abs() < 1e-3);
-        assert_eq!(smoothing.double_value(&[10, 80]), 0.0);
+        assert!((smoothing.double_value(&[37, 41]) - 0.8007).abs() < 1e-3, "half an octave");
+        assert_eq!(smoothing.double_value(&[37, 258]), 0.0, "another token");
         assert_eq!(smoothing.double_value(&[rows[6], rows[6]]), 1.0);
         assert_eq!(smoothing.double_value(&[rows[6], rows[6] + 1]), 0.0);
     }

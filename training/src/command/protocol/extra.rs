@@ -6,6 +6,7 @@ use super::ProtocolRun;
 use crate::baseline::factor_cells::{Cells, Factors, ridge};
 use crate::data::simulate::{Draw, held_out, population};
 use crate::data::world::{Feedback, World, WorldKind};
+use crate::eval::coverage::{self, Coverage};
 use crate::eval::held_out::{HeldOut, OWN_SUPPORTS, SUPPORTS, Source, Support, USERS};
 use crate::eval::metric::Metrics;
 use crate::eval::model_router::ModelRouter;
@@ -22,31 +23,44 @@ const FOLDED_RANKS: [i64; 3] = [4, 6, 8];
 impl ProtocolRun<'_> {
     /// Trains without a fifth of the users, then embeds them from what they say of a few queries, through the exported
     /// graph and ONNX Runtime; `model` knows everybody. In worlds with tastes, factor models are folded in beside it.
-    pub(super) fn held_out(&self, set: &EvalSet<'_>, world: &World, model: Option<&Trained>) -> Result<Vec<Row>> {
+    ///
+    /// Where ratings are hidden utilities, it is also measured how often the intervals around them hold.
+    pub(super) fn held_out(
+        &self,
+        set: &EvalSet<'_>,
+        world: &World,
+        model: Option<&Trained>,
+    ) -> Result<(Vec<Row>, Vec<Coverage>)> {
         let users = u32::try_from(world.len()).unwrap_or(u32::MAX);
         let count = USERS.min(users as usize / 5);
         let held = HeldOut::new(set.seen, world, held_out(users, count));
-        let mut rows = match model {
+        let (mut rows, coverage) = match model {
             Some(model) => self.embedded(set, &held, model)?,
-            None => Vec::new(),
+            None => (Vec::new(), Vec::new()),
         };
         if world.kind() != WorldKind::Line {
             rows.extend(folded_in(set, &held, self.draw(set.seed))?);
         }
-        Ok(rows)
+        Ok((rows, coverage))
     }
 
-    fn embedded(&self, set: &EvalSet<'_>, held: &HeldOut, model: &Trained) -> Result<Vec<Row>> {
+    fn embedded(&self, set: &EvalSet<'_>, held: &HeldOut, model: &Trained) -> Result<(Vec<Row>, Vec<Coverage>)> {
+        let told = matches!(held.world().kind(), WorldKind::Line | WorldKind::Taste);
+        let mut coverage = Vec::new();
         let trained = held.trained(&**model, &set.seen.users, set)?;
         let mut rows = vec![Row { name: "fully_trained".to_owned(), metrics: trained }];
         let inductive = self.fit((set.split, set.seed), set.dataset, &held.rest)?.model;
         let mut embedder = Embedder::new(&inductive)?;
         for support in self.supports(set.seed) {
-            let embeddings = embedder.embed(&held.rated(set, support))?;
+            let embeddings = embedder.embed(&held.said(set, &inductive.facts().hparams.text, support))?;
             let metrics = held.measure(&*inductive, set, &embeddings)?;
-            rows.push(Row { name: format!("{}_{}", support.feedback.as_str(), support.queries), metrics });
+            let name = format!("{}_{}", support.feedback.as_str(), support.queries);
+            if told {
+                coverage.push(coverage::measure(&*inductive, set, (held.world(), &embeddings), name.clone())?);
+            }
+            rows.push(Row { name, metrics });
         }
-        Ok(rows)
+        Ok((rows, coverage))
     }
 
     /// In `line`, held-out users rate validation queries in both forms; elsewhere they say something of the first of their
@@ -97,7 +111,7 @@ fn folded_in(set: &EvalSet<'_>, held: &HeldOut, draw: Draw) -> Result<Vec<Row>> 
     let mut rows = Vec::new();
     for rank in FOLDED_RANKS {
         let factors = Factors::fit(&others, rank, ridge(kind, rank));
-        for queries in OWN_SUPPORTS {
+        for queries in OWN_SUPPORTS.into_iter().filter(|&queries| queries > 0) {
             let draw = Draw { seen: Some(queries), ..draw };
             let own = population(set.dataset, set.split, held.world(), draw);
             let name = format!("factors_{rank}_n{queries}");

@@ -8,6 +8,7 @@ use super::gain::{self, Draws};
 use super::unseen::{self, LeftOutTask};
 use crate::cli::Protocol;
 use crate::data::Setting;
+use crate::eval::coverage::Coverage;
 use crate::eval::metric::Metrics;
 use crate::report::{self, Row};
 
@@ -19,6 +20,8 @@ pub(super) struct SeedResult {
     pub(super) train_seconds: f64,
     /// Held-out users by kind and size of their support.
     pub(super) held_out: Vec<Row>,
+    /// How often the intervals of these users hold the truth.
+    pub(super) coverage: Vec<Coverage>,
     /// New LLMs by how many queries they were observed on, means over draws.
     pub(super) new_llms: Vec<Row>,
     /// The same by draw.
@@ -58,6 +61,10 @@ impl Summary<'_> {
                 object.insert(key.to_owned(), Value::Object(figures(&rows)));
             }
         }
+        let coverage = coverage(seeds);
+        if !coverage.is_empty() {
+            object.insert("coverage".to_owned(), json!(coverage));
+        }
         let gains = gain::json(&draws(seeds));
         if !gains.is_empty() {
             object.insert("new_llms_gain".to_owned(), Value::Object(gains));
@@ -82,6 +89,14 @@ impl Summary<'_> {
             let rows = means(seeds, part);
             if !rows.is_empty() {
                 text.push_str(&format!("\n{}\n\n{}", key.replace('_', " "), report::table::markdown(&rows)));
+            }
+        }
+        let coverage = coverage(seeds);
+        if !coverage.is_empty() {
+            text.push_str("\n| 90 % intervals | hold | mean uncertainty | error |\n|---|---:|---:|---:|\n");
+            for Coverage { name, covered, uncertainty, error } in coverage {
+                let covered = 100.0 * covered;
+                text.push_str(&format!("| {name} | {covered:.1} % | {uncertainty:.4} | {error:.4} |\n"));
             }
         }
         let gains = gain::markdown(&draws(seeds));
@@ -116,6 +131,22 @@ const PARTS: [(&str, Part); 3] = [
     ("new_llms", |seed| &seed.new_llms),
     ("unseen_tasks", |seed| &seed.unseen_tasks),
 ];
+
+/// Returns means over seeds.
+fn coverage(seeds: &[SeedResult]) -> Vec<Coverage> {
+    let names = seeds.first().map_or(&[][..], |seed| &seed.coverage).iter().map(|one| &one.name);
+    let mean = |name: &String| {
+        let of: Vec<&Coverage> = seeds.iter().flat_map(|seed| &seed.coverage).filter(|one| one.name == *name).collect();
+        let mean = |value: fn(&Coverage) -> f64| of.iter().map(|one| value(one)).sum::<f64>() / of.len().max(1) as f64;
+        Coverage {
+            name: name.clone(),
+            covered: mean(|one| one.covered),
+            uncertainty: mean(|one| one.uncertainty),
+            error: mean(|one| one.error),
+        }
+    };
+    names.map(mean).collect()
+}
 
 fn draws(seeds: &[SeedResult]) -> Vec<&Draws> {
     seeds.iter().map(|seed| &seed.draws).filter(|draws| !draws.is_empty()).collect()

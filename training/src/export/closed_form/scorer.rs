@@ -38,8 +38,11 @@ pub struct Parts<'a> {
     pub preference: &'a PreferenceDirection,
     /// How many of the last weights stay a user's own where a preference is declared.
     pub own: i64,
-    /// `[tasks, llms]`: standard deviation of the expected reward.
+    /// `[tasks, llms]`: standard deviation of the expected reward; with `spread`, variance of what is the same for all users.
     pub deviation: &'a Tensor,
+    /// `[parts, weights]`: from values to the parts of a user's uncertainty, where the second half of an embedding says how much of
+    /// each is left.
+    pub spread: Option<&'a Tensor>,
     /// What the query's length adds, where a model reads it.
     pub lengths: Option<Lengths<'a>>,
 }
@@ -69,6 +72,7 @@ pub fn build(model: &ClosedForm, spec: &GraphSpec) -> Vec<u8> {
         preference: &model.preference,
         own: model.factors(),
         deviation: &model.deviation,
+        spread: None,
         lengths: None,
     };
     build_parts(&parts, spec)
@@ -81,6 +85,7 @@ pub fn build_parts(model: &Parts<'_>, spec: &GraphSpec) -> Vec<u8> {
     let [user, preference, task, query] = inputs.as_slice() else { return b.finish() };
     let text = text::read(&mut b, model, task, query);
     let (values, uncertainty) = values(&mut b, model, &text);
+    let uncertainty = with_spread(&mut b, model, user, [&values, &uncertainty]);
     let weights = weights(&mut b, model, user, preference);
     let scores = b.op("MatMul", &[&weights, &values]); // [batch, 3, llms]
     let llms = model.llms;
@@ -119,6 +124,23 @@ fn values(b: &mut Builder, model: &Parts<'_>, text: &TextOutputs) -> (Value, Val
     let features = b.op_with("Concat", &features, vec![int("axis", 1)]);
     let features = b.reshape(&features, &[rows, llms]);
     (b.op("MatMul", &[&weights, &features]), uncertainty)
+}
+
+/// Adds what a user's embedding leaves open `[batch, llms]` to the uncertainty.
+fn with_spread(b: &mut Builder, model: &Parts<'_>, user: &Value, [values, level]: [&Value; 2]) -> Value {
+    let Some(spread) = model.spread else { return level.clone() };
+    let parts = spread.size().first().copied().unwrap_or(0);
+    let spread = b.tensor(spread);
+    let own = b.op("MatMul", &[&spread, values]); // [batch, parts, llms]
+    let own = b.op("Mul", &[&own, &own]);
+    let [_, left] = b.split(user, [parts, parts]);
+    let left = b.unsqueeze(&left, 1);
+    let own = b.op("MatMul", &[&left, &own]);
+    let own = b.squeeze(&own, 1);
+    let variance = b.op("Add", &[&own, level]);
+    let least = b.f32(&[], &[0.0]);
+    let variance = b.op("Max", &[&variance, &least]);
+    b.op("Sqrt", &[&variance])
 }
 
 /// Splits what is expected by task into values `[batch, weights · llms]`, to which a query's length adds its part, and the

@@ -14,7 +14,8 @@ pub fn build(model: &Gnn, spec: &GraphSpec) -> Vec<u8> {
         values: &model.values,
         preference: &model.preference,
         own: model.own,
-        deviation: &model.deviation,
+        deviation: &model.level,
+        spread: Some(&model.spread),
         lengths: Some(Lengths { table: &model.lengths, values: &model.length_values }),
     };
     build_parts(&parts, spec)

@@ -59,12 +59,7 @@ impl Gnn {
     /// Returns what a query's length tells each task, `[queries, tasks · features]`.
     fn length_features(&self, batch: &QueryBatch) -> Tensor {
         match (batch, self.text.shape_rows()) {
-            (QueryBatch::Lexical { shape, .. }, Some(rows)) => {
-                let [queries, tokens] = [0, 1].map(|at: usize| shape.size().get(at).copied().unwrap_or(0));
-                let row = rows.index_select(0, &shape.view([-1]));
-                let each = self.lengths.index_select(0, &row).view([queries, tokens, -1]);
-                each.sum_dim_intlist(1, false, Kind::Float)
-            }
+            (QueryBatch::Lexical { shape, .. }, Some(rows)) => self.features_of(shape, rows),
             (QueryBatch::Lexical { .. }, None) => Tensor::zeros([0, 0], (Kind::Float, tch::Device::Cpu)),
             (QueryBatch::Embedding(rows), _) => {
                 let queries = rows.size().first().copied().unwrap_or(0);
@@ -72,6 +67,13 @@ impl Gnn {
                 Tensor::zeros([queries, width], (Kind::Float, tch::Device::Cpu))
             }
         }
+    }
+
+    /// Returns what shape tokens `[queries, tokens]`, the first of which is the length, tell each task; `rows` are the rows of
+    /// all ids.
+    fn features_of(&self, tokens: &Tensor, rows: &Tensor) -> Tensor {
+        let row = rows.index_select(0, &tokens.select(1, 0));
+        self.lengths.index_select(0, &row)
     }
 
     /// Returns values `[queries, llms, columns]` of queries of a data set.
@@ -136,13 +138,31 @@ impl Model for Gnn {
         let utility = values.matmul(&weights.unsqueeze(2)).squeeze_dim(2);
         let effect = values.matmul(&self.preference.effect);
         let cost = -values.matmul(&self.preference.cost);
-        [utility, effect, cost, self.text.task_weights(&tasks).matmul(&self.deviation), tasks]
+        let left = inputs.user.narrow(1, self.reader.width(), self.reader.width()).unsqueeze(2);
+        let own = values.matmul(&self.spread.tr()).square().matmul(&left).squeeze_dim(2);
+        let variance = own + self.text.task_weights(&tasks).matmul(&self.level);
+        [utility, effect, cost, variance.clamp_min(0.0).sqrt(), tasks]
     }
 
-    fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 2] {
-        let users = self.reader.forward(interactions, self.facts.tasks.len());
-        let preference = self.preference.score(&self.column_weights(&users));
-        [users, preference]
+    fn adapter(&self, interactions: &InteractionBatch) -> [Tensor; 3] {
+        let lengths = match (interactions.shape_tokens(), self.text.shape_rows()) {
+            (Some(tokens), Some(rows)) => self.features_of(&tokens, rows),
+            _ => {
+                let edges = (interactions.inputs.users * interactions.inputs.interactions) as i64;
+                let width = self.lengths.size().last().copied().unwrap_or(0);
+                Tensor::zeros([edges, width], (Kind::Float, tch::Device::Cpu))
+            }
+        };
+        let reading = self.reader.forward(interactions, &lengths);
+        let certainty = self.reader.certainty(&reading);
+        let weights = reading.weights.constant_pad_nd([0, self.reader.width()]);
+        let preference = self.preference.score(&self.column_weights(&weights));
+        let left = self.reader.left(&reading.covariance);
+        [Tensor::cat(&[reading.weights, left], 1), preference, certainty]
+    }
+
+    fn prior(&self) -> Vec<f32> {
+        tensors::to_vec(&Tensor::cat(&[&self.reader.prior, &self.reader.prior.ones_like()], 0))
     }
 
     fn save(&self, dir: &Path) -> Result<()> {

@@ -1,17 +1,12 @@
 //! The row of a user: what the user has declared, and how many signals there are.
 
 use redb::WriteTransaction;
-use serde::{Deserialize, Serialize};
 
-use super::{read, table::USERS};
+use super::{
+    read,
+    table::{USERS, UserRow},
+};
 use crate::learning::{codec, error::StoreError, record::Declared};
-
-/// The row of a user.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct UserRow {
-    pub(super) declared: Option<Declared>,
-    pub(super) signals: u64,
-}
 
 /// Returns the row of `user`, which is empty for one without.
 pub(super) fn user(batch: &WriteTransaction, user: &str) -> Result<UserRow, StoreError> {

@@ -2,7 +2,7 @@
 
 use redb::{ReadTransaction, ReadableTable};
 
-use super::{index::UserRow, readable, table::META};
+use super::table::{META, UserRow};
 use crate::learning::{
     codec,
     error::StoreError,
@@ -127,4 +127,13 @@ pub(super) fn interactions(
         last = Some((time, user.to_owned(), decision.to_owned(), kind));
     }
     Ok(page)
+}
+
+/// Returns the record in `bytes`; one that cannot be read is left out, and said so.
+pub(super) fn readable<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Option<T> {
+    let record = codec::decode(bytes);
+    if record.is_none() {
+        tracing::warn!(what, "a record of another version or a damaged one is left out");
+    }
+    record
 }

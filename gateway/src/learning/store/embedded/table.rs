@@ -1,8 +1,9 @@
 //! The tables of the database.
 
 use redb::{TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
 
-use crate::learning::error::StoreError;
+use crate::learning::{error::StoreError, record::Declared};
 
 /// Decision id → decision.
 pub(super) const DECISIONS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("decisions");
@@ -31,6 +32,13 @@ pub(super) const IDEMPOTENCY_TIMES: TableDefinition<'_, (u64, &str, &str), ()> =
 
 /// Whether an erasure has removed rows whose bytes may still be in the file, at the key `erasing`.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// The row of a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct UserRow {
+    pub(super) declared: Option<Declared>,
+    pub(super) signals: u64,
+}
 
 /// Creates the tables that are absent: opening one for reading would fail.
 pub(super) fn create_all(batch: &WriteTransaction) -> Result<(), StoreError> {

@@ -5,7 +5,8 @@ use redb::{
 };
 
 use super::{
-    index, read, readable,
+    index,
+    read::{self, readable},
     table::{
         self, DECISION_TIMES, DECISIONS, IDEMPOTENCY, IDEMPOTENCY_TIMES, META, SIGNAL_TIMES, SIGNALS, USER_DECISIONS,
         USERS,
@@ -137,10 +138,12 @@ pub(super) fn remove_signals(batch: &WriteTransaction, user: &str, decision: &st
 /// Removes every row of `user`, and notes that their bytes are still in the file.
 pub(super) fn erase(batch: &WriteTransaction, user: &str) -> Result<Removed, StoreError> {
     let mut removed = Removed::default();
-    for signal in read::signals(&batch.open_table(SIGNALS)?, user)? {
-        remove_signal(batch, user, &signal)?;
-        removed.signals += 1;
+    // Read before the loop, in which the table is opened again.
+    let signals = read::signals(&batch.open_table(SIGNALS)?, user)?;
+    for signal in &signals {
+        remove_signal(batch, user, signal)?;
     }
+    removed.signals = signals.len();
     let mut decisions: Vec<(u64, String)> = Vec::new();
     for row in batch.open_table(USER_DECISIONS)?.range((user, 0, "")..)? {
         let (key, _) = row?;

@@ -15,7 +15,13 @@ fn request(user: Option<&str>, preference: Option<f32>) -> RouteRequest {
 }
 
 fn adapted(user: Option<&str>, value: f32) -> RouteRequest {
-    let profile = Profile { embedding: vec![value], state: UserState::Adapted, interactions: 1, preference: None };
+    let profile = Profile {
+        embedding: vec![value],
+        state: UserState::Adapted,
+        interactions: 1,
+        preference: None,
+        certainty: 0.0,
+    };
     RouteRequest { profile: Some(profile), ..request(user, None) }
 }
 

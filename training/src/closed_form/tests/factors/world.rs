@@ -1,8 +1,8 @@
 //! A generated world whose users weigh effect and cost, and may have opinions of LLMs besides.
 
 use ndarray::Array2;
+use personaroute_bundle::interaction::{AdapterInteraction, TaskColumns};
 use personaroute_bundle::lexical::Lexical;
-use personaroute_bundle::signals::Rated;
 use tch::Tensor;
 
 use crate::closed_form::ClosedForm;
@@ -108,20 +108,22 @@ impl World {
 
     /// Mean reward of the held-out users' choices after so many rated queries.
     pub(super) fn of_held_out(&self, model: &ClosedForm, queries: usize, feedback: Feedback) -> f64 {
-        let all: Vec<Vec<Rated>> = (USERS..USERS + HELD_OUT).map(|user| self.rated(user, queries, feedback)).collect();
+        let all: Vec<Vec<AdapterInteraction>> =
+            (USERS..USERS + HELD_OUT).map(|user| self.rated(user, queries, feedback)).collect();
         self.routed(model, USERS, &model.embed_users(&all))
     }
 
     /// What a user says about queries that nobody was trained on.
-    pub(super) fn rated(&self, user: usize, queries: usize, feedback: Feedback) -> Vec<Rated> {
+    pub(super) fn rated(&self, user: usize, queries: usize, feedback: Feedback) -> Vec<AdapterInteraction> {
         let mut support = self.split.validation.clone();
         let mut rng = Rng::new(34, &[user as u64]);
         rng.shuffle(&mut support);
-        let rate = |entry: Interaction| Rated {
+        let rate = |entry: Interaction| AdapterInteraction {
             llm: entry.llm.into(),
-            task: Some(entry.query % 3),
-            query: entry.query.into(),
-            reward: entry.value,
+            task: TaskColumns::Declared(entry.query % 3),
+            group: entry.query.into(),
+            value: entry.value,
+            ..AdapterInteraction::default()
         };
         let seen = support.into_iter().take(queries);
         seen.flat_map(|query| self.rate(user, query, feedback, &mut rng)).map(rate).collect()

@@ -128,13 +128,15 @@ fn ngram_sums(b: &mut Builder, table: &NgramTable, ids: &Value) -> (Value, Value
     (b.op("Add", &[&summed, &shape]), row)
 }
 
-/// Sums the features of shape tokens in these rows `[batch, tokens]`: `[batch, tasks · features]`, and how many each task has.
+/// Returns the features of the length, the first of the shape tokens in these rows `[batch, tokens]`:
+/// `[batch, tasks · features]`, and how many each task has.
 fn length_features(b: &mut Builder, table: &Tensor, text: &TextScorer, rows: &Value) -> (Value, i64) {
     let [tasks, ..] = text.widths();
     let features = table.size().last().copied().unwrap_or(0) / tasks.max(1);
     let table = b.tensor(table);
-    let each = b.op_with("Gather", &[&table, rows], vec![int("axis", 0)]);
-    (b.sum(&each, 1), features)
+    let first = b.i64(&[], &[0]);
+    let row = b.op_with("Gather", &[rows, &first], vec![int("axis", 1)]);
+    (b.op_with("Gather", &[&table, &row], vec![int("axis", 0)]), features)
 }
 
 fn gram_sums(b: &mut Builder, table: &NgramTable, grams: &Value) -> Value {
