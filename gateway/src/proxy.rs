@@ -261,7 +261,8 @@ impl Proxy {
         let response = send::send(snapshot, &request, &plan, log).await?;
         if let (Some(_), Some(llm)) = (&plan.virtual_model, log.answering_llm()) {
             self.sessions.record(decide::session(&self.sessions, &request), Arc::clone(&llm), Instant::now());
-            self.keep_decision(snapshot, plan, request.user, llm, request.facts.text);
+            let text = std::mem::take(&mut request.facts.text);
+            self.keep_decision(snapshot, plan, request.user.clone(), llm, text);
         }
         let recorder = self.recorder(snapshot, &request, &response);
         Ok((response, Relayed { recorder, choices: request.facts.choices.unwrap_or(1) }))

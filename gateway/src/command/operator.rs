@@ -79,7 +79,7 @@ impl Operator {
 async fn running(loaded: &Loaded) -> Result<Option<Gateway>, Failed> {
     let Some(address) = loaded.config.admin.filter(|address| address.port() != 0) else { return Ok(None) };
     let tls = http_client::tls().map_err(|error| Failed::Usage(error.to_string()))?;
-    let client = http_client::HttpClient::new(&tls, CONNECT);
+    let client = http_client::HttpClient::new(&tls, http_client::ConnectionLimits { connect: CONNECT, max_idle: 1 });
     let authority = address.to_string();
     let probe = request(&Method::GET, &format!("http://{authority}/healthz"), None, Bytes::new())?;
     match client.send(probe).await {

@@ -50,7 +50,8 @@ impl Proxy {
         let _permit = self.permit()?;
         let request = ParsedRequest::read(Wire::Messages, parts, body, &snapshot.config).await?;
         let _lease = admit::try_admit(&self.ledger, &snapshot.config.auth, &request)?;
-        match decide::decide(snapshot, &self.sessions, &request).await {
+        let knowledge = self.knowledge(snapshot, request.user.as_deref(), &request.model).await;
+        match decide::decide(snapshot, &self.sessions, &request, &knowledge).await {
             Ok(plan) => {
                 if let Some(counted) = counted(snapshot, &request, &plan).await {
                     return Ok(counted);

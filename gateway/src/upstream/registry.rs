@@ -9,7 +9,7 @@ use std::{
 use personaroute_bundle::catalog::Catalog;
 use rustls::ClientConfig;
 
-use super::{Breaker, Circuit, Load, Protocol, Upstream, http_client::ConnectionLimits};
+use super::{Breaker, Circuit, Load, Upstream, http_client::ConnectionLimits};
 use crate::{
     config::{self, Config, Fault, Model, Rejection, VirtualModel},
     decide::{ModelSpec, Policy},
