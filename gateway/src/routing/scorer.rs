@@ -115,6 +115,18 @@ impl Scorer for Router {
         }
     }
 
+    fn knows(&self, user: &str) -> bool {
+        self.profile(user).is_some()
+    }
+
+    fn route(&self, request: &RouteRequest) -> Result<Decision, RouteError> {
+        self.route(request)
+    }
+
+    fn route_batch(&self, requests: &[RouteRequest]) -> Vec<Result<Decision, RouteError>> {
+        self.route_batch(requests)
+    }
+
     fn can_run_inline(&self, request: &RouteRequest) -> bool {
         let is_lexical = matches!(self.bundle().manifest.text_encoder, TextEncoder::Lexical(_));
         is_lexical && request.candidates.len() <= INLINE_MAX_CANDIDATES && request.text.len() <= INLINE_MAX_TEXT
