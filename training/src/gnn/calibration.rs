@@ -2,8 +2,9 @@
 //!
 //! Users are read by none, a few, more and all of their training groups. A hidden rating differs from what is expected by noise,
 //! which does not depend on how much is known of the user, and by what the posterior leaves open. So the mean squares of the
-//! differences rise along the posterior's variance, and their slope is the scale of that variance. What is left of the differences
-//! in the mean over everybody is an error of the (task, LLM) itself.
+//! differences rise along the posterior's variance, and their slope is the scale of that variance. The variance is that of a
+//! posterior whose interactions tell so many times less than it says, as the line fits best: errors of one query are not
+//! independent. What is left of the differences in the mean over everybody is an error of the (task, LLM) itself.
 
 use tch::{Device, Kind, Tensor};
 
@@ -17,12 +18,16 @@ use super::train::chunks;
 const HISTORIES: [usize; 3] = [0, 3, 10];
 /// Least and largest scale.
 const SCALES: [f64; 2] = [0.1, 10.0];
+/// How many times less interactions may tell than the posterior says.
+const TEMPERS: [f64; 9] = [1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0];
 
 /// What the calibration found.
 #[derive(Debug)]
 pub struct Calibration {
     /// Scale of the posterior's variance.
     pub scale: f64,
+    /// How many times less interactions tell than the posterior says.
+    pub temper: f64,
     /// `[tasks, llms]`: variance of what is expected of everybody, in squared rewards.
     pub level: Tensor,
 }
@@ -32,7 +37,15 @@ pub struct Calibration {
 struct Sums {
     count: f64,
     square: f64,
-    variance: f64,
+    /// With each of the tempers.
+    variance: [f64; TEMPERS.len()],
+}
+
+/// Mean squares along a variance.
+struct Line {
+    slope: f64,
+    /// Sum of squared distances from the line.
+    error: f64,
 }
 
 /// Sums of differences by (task, LLM), `[cells]` each.
@@ -56,7 +69,10 @@ impl Calibration {
             })
             .collect();
         let [unit, _] = network.start.scale;
-        Self { scale: slope(&sums), level: level(&by_cell, reader, network.start.llms) * (unit * unit) }
+        let lines = TEMPERS.into_iter().enumerate().map(|(at, temper)| (temper, Line::of(&sums, at)));
+        let best = lines.min_by(|(_, a), (_, b)| a.error.total_cmp(&b.error));
+        let (temper, scale) = best.map_or((1.0, 1.0), |(temper, line)| (temper, line.slope));
+        Self { scale, temper, level: level(&by_cell, reader, network.start.llms) * (unit * unit) }
     }
 }
 
@@ -80,12 +96,15 @@ fn measure(
         let cpu = |tensor: &Tensor| tensor.to_device(Device::Cpu);
         let away = cpu(&(values.utility(&users.weights) + &users.leniency - &batch.value)).to_kind(Kind::Double);
         let left = reader.left(&cpu(&users.covariance)).unsqueeze(2);
-        let variance = cpu(&values.predict).matmul(&axes).square().matmul(&left).squeeze_dim(2).to_kind(Kind::Double);
+        let values = cpu(&values.predict).matmul(&axes).square();
         let mask = cpu(&batch.hidden.rating).to_kind(Kind::Double);
         let total = |rows: &Tensor| (rows * &mask).sum(Kind::Double).double_value(&[]);
         sums.count += mask.sum(Kind::Double).double_value(&[]);
         sums.square += total(&away.square());
-        sums.variance += total(&variance);
+        for (sum, temper) in sums.variance.iter_mut().zip(TEMPERS) {
+            let variance = values.matmul(&reader.tempered(&left, temper)).squeeze_dim(2);
+            *sum += total(&variance.to_kind(Kind::Double));
+        }
         if let Some(cells) = by_cell.as_deref_mut() {
             cells.add(&cpu(&batch.cell), &(away * &mask), &mask);
         }
@@ -93,16 +112,20 @@ fn measure(
     sums
 }
 
-/// Returns the slope of mean squares along the variance.
-fn slope(all: &[Sums]) -> f64 {
-    let [least, most] = SCALES;
-    let points: Vec<[f64; 2]> =
-        all.iter().filter(|s| s.count > 0.0).map(|s| [s.variance / s.count, s.square / s.count]).collect();
-    let count = points.len().max(1) as f64;
-    let [x, y] = [0, 1].map(|at: usize| points.iter().filter_map(|point| point.get(at)).sum::<f64>() / count);
-    let (up, across) =
-        points.iter().fold((0.0, 0.0), |(up, across), [a, b]| (up + (a - x) * (b - y), across + (a - x).powi(2)));
-    if across > 1e-12 { (up / across).clamp(least, most) } else { 1.0 }
+impl Line {
+    /// Fits the line with one of the tempers; a slope out of range is cut.
+    fn of(all: &[Sums], temper: usize) -> Self {
+        let [least, most] = SCALES;
+        let of = |s: &Sums| Some([s.variance.get(temper)? / s.count, s.square / s.count]);
+        let points: Vec<[f64; 2]> = all.iter().filter(|s| s.count > 0.0).filter_map(of).collect();
+        let count = points.len().max(1) as f64;
+        let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), [a, b]| (x + a / count, y + b / count));
+        let (up, across) =
+            points.iter().fold((0.0, 0.0), |(up, across), [a, b]| (up + (a - x) * (b - y), across + (a - x).powi(2)));
+        let slope = if across > 1e-12 { (up / across).clamp(least, most) } else { 1.0 };
+        let error = points.iter().map(|[a, b]| (b - y - slope * (a - x)).powi(2)).sum();
+        Self { slope, error }
+    }
 }
 
 impl CellSums {

@@ -68,9 +68,10 @@ pub fn freeze(
     let values = tables.values.flatten(1, 2);
     let weights = tables.weights();
     let preference = preference(input, start, &tables, &(users.weights.matmul(&weights.0) + &weights.1));
-    let reader = Reader::new(network, users.information);
-    let left = reader.left(&users.covariance);
+    let mut reader = Reader::new(network, users.information);
     let calibration = Calibration::fit(network, &reader, (sampler, source));
+    reader.temper = Tensor::from_slice(&[single(calibration.temper)]);
+    let left = reader.left(&users.covariance);
     // A weight of a user moves a column as `weights` says.
     let axes = reader.parts.to_kind(Kind::Double).inverse().tr().to_kind(Kind::Float);
     let spread = axes.matmul(&weights.0) * calibration.scale.sqrt();

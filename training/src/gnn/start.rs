@@ -67,6 +67,9 @@ pub struct Ends {
     pub scores: [f64; 2],
     /// Standard deviation of what the estimates leave open, in units.
     pub noise: f64,
+    /// Variances, in units, of what a judgement of an answer that nobody else judged has beside this noise: of differences between
+    /// the answers to a query, and of the query's mean. They are how far answers are from their (task, LLM).
+    pub unread: [f64; 2],
 }
 
 impl Start {
@@ -156,8 +159,30 @@ impl Ends {
         let positions = &components.scores;
         let scores = [positions.mean(Kind::Double), positions.var(false)].map(|x| x.double_value(&[]));
         let noise = (components.noise / unit).max(LEAST_NOISE);
-        Self { cells, judged: columns(&judged), predicted: columns(&text), scores, noise }
+        let tasks = Tensor::from_slice(&tasks).index_select(0, &Tensor::from_slice(&rows));
+        let away = (known - cells.index_select(0, &tasks)) / unit; // [q, L, 2]
+        Self {
+            cells,
+            judged: columns(&judged),
+            predicted: columns(&text),
+            unread: unread(&away, scores),
+            scores,
+            noise,
+        }
     }
+}
+
+/// Returns the variances of what answers `[queries, llms, 2]` have beside their (task, LLM), for users of these scores: inside
+/// queries, and of queries' means.
+fn unread(away: &Tensor, [mean, variance]: [f64; 2]) -> [f64; 2] {
+    let (high, low) = (away.select(2, 0), away.select(2, 1));
+    let span = &high - &low;
+    let reward = &span * mean + &low;
+    let middle = |table: &Tensor| table.mean_dim(1, true, Kind::Float);
+    let square = |table: Tensor| table.square().mean(Kind::Double).double_value(&[]);
+    let inside = square(&reward - middle(&reward)) + variance * square(&span - middle(&span));
+    let between = square(middle(&reward)) + variance * square(middle(&span));
+    [inside, between].map(|x| if x.is_finite() { x } else { 0.0 })
 }
 
 /// Returns what text adds to the effect and cost coefficients of every query of the data, `[queries, llms, 2]`; for queries the

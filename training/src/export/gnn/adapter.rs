@@ -269,8 +269,13 @@ fn left(b: &mut Builder, reader: &Reader, covariance: &Value) -> Value {
     let squares = b.op("Mul", &[&turned, &parts]);
     let left = b.sum(&squares, 2);
     let left = b.op_with("Cast", &[&left], vec![int("to", FLOAT)]);
-    let [zero, one] = [0.0, 1.0].map(|x| b.f32(&[], &[x]));
-    b.op("Clip", &[&left, &zero, &one])
+    let temper = reader.temper.double_value(&[0]);
+    let [zero, one, temper, beyond] = [0.0, 1.0, temper, temper - 1.0].map(|x| b.f32(&[], &[single(x)]));
+    let left = b.op("Clip", &[&left, &zero, &one]);
+    let more = b.op("Mul", &[&left, &temper]);
+    let whole = b.op("Mul", &[&left, &beyond]);
+    let whole = b.op("Add", &[&whole, &one]);
+    b.op("Div", &[&more, &whole])
 }
 
 /// Returns the share of the prior's variance that a covariance `[B, A, A]` leaves out, `[B, 1]`.

@@ -28,7 +28,8 @@ pub struct Reader {
     pub prior: Tensor,
     /// `[weights + 1]`: precisions of the prior's state.
     pub precision: Tensor,
-    /// `[4]`: precisions of a difference between ratings and of a group's mean; weight and scale of a choice.
+    /// `[4]`: precisions of a difference between ratings and of a group's mean, where nobody else has judged the answers; weight
+    /// and scale of a choice.
     pub noise: Tensor,
     /// `[2]`: reward of one unit, and the reward at zero.
     pub scale: Tensor,
@@ -38,6 +39,8 @@ pub struct Reader {
     pub metric: Tensor,
     /// `[weights, weights]`: from weights to parts of which the prior has variance 1, and which interactions tell apart.
     pub parts: Tensor,
+    /// `[1]`: how many times less interactions tell than the posterior says.
+    pub temper: Tensor,
 }
 
 /// Users as their interactions say.
@@ -120,12 +123,13 @@ impl Reader {
         Self {
             table: Tensor::cat(&[own, mean], 2).contiguous(),
             precision: cpu(&params.precision).exp().narrow(0, 0, width + 1),
-            noise: cpu(&params.noise).exp(),
+            noise: noise(&cpu(&params.noise).exp(), start.ends.as_ref().map_or([0.0; 2], |ends| ends.unread)),
             scale: Tensor::from_slice(&start.scale).to_kind(Kind::Float),
             metric: centred.tr().matmul(&centred) / centred.size().first().copied().unwrap_or(1).max(1) as f64,
             prior,
             information,
             parts,
+            temper: Tensor::from_slice(&[1.0_f32]),
         }
     }
 
@@ -168,7 +172,12 @@ impl Reader {
     pub fn left(&self, covariance: &Tensor) -> Tensor {
         let parts = self.parts.to_kind(Kind::Double);
         let left = (parts.matmul(&covariance.to_kind(Kind::Double)) * &parts).sum_dim_intlist(2, false, Kind::Double);
-        left.clamp(0.0, 1.0).to_kind(Kind::Float)
+        self.tempered(&left.clamp(0.0, 1.0).to_kind(Kind::Float), self.temper.double_value(&[0]))
+    }
+
+    /// Returns how much is left where interactions tell so many times less.
+    pub fn tempered(&self, left: &Tensor, temper: f64) -> Tensor {
+        left * temper / (left * (temper - 1.0) + 1.0)
     }
 
     /// Returns the variance of the prior, as it changes differences between LLMs.
@@ -255,6 +264,12 @@ impl Reader {
         let pull = rest.transpose(1, 2).bmm(&((value - chance) * weight)) + precision.bmm(state);
         Messages { precision, pull }
     }
+}
+
+/// Returns precisions with these variances beside them.
+fn noise(precisions: &Tensor, [inside, between]: [f64; 2]) -> Tensor {
+    let added = Tensor::from_slice(&[inside, between, 0.0, 0.0]).to_kind(Kind::Float);
+    (precisions.reciprocal() + added).reciprocal()
 }
 
 fn solve(precision: &Tensor, pull: &Tensor) -> Tensor {

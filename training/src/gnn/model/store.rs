@@ -55,6 +55,7 @@ impl Gnn {
                 information: take("reader.information")?,
                 metric: take("reader.metric")?,
                 parts: take("reader.parts")?,
+                temper: take("reader.temper")?,
             },
             users: take("users")?,
         })
@@ -81,6 +82,7 @@ impl Gnn {
             ("reader.information", &self.reader.information),
             ("reader.metric", &self.reader.metric),
             ("reader.parts", &self.reader.parts),
+            ("reader.temper", &self.reader.temper),
             ("users", &self.users),
         ]
     }
