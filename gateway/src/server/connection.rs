@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, header};
+use http::{Request, Response, StatusCode, header};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -129,17 +129,9 @@ impl Connections {
                 None => Ok(answer(request)),
                 Some(refused) => Err(refused),
             };
-            let (most, time) = self.discard;
+            let discard = self.discard;
             async move {
-                let response = match answered {
-                    Ok(answering) => answering.await,
-                    Err(refused) => request_check::response(refused),
-                };
-                match unread {
-                    Some(unread) if response.status().is_client_error() => unread.discard(most, time).await,
-                    Some(unread) => unread.release(),
-                    None => {}
-                }
+                let response = respond(answered, unread, discard).await;
                 Ok::<_, Infallible>(WriteDeadlineBody::wrap(response, chunk_timeout, guard))
             }
         });
@@ -182,6 +174,29 @@ impl Connections {
             .keep_alive_interval(Some(self.header_read));
         http2
     }
+}
+
+/// Returns the response, or the one to a request that was refused. After a refusal, what the client still sends is read as far
+/// as `discard` allows.
+async fn respond<F>(
+    answered: Result<F, StatusCode>,
+    unread: Option<UnreadBody>,
+    discard: (usize, Duration),
+) -> Response<Body>
+where
+    F: Future<Output = Response<Body>>,
+{
+    let response = match answered {
+        Ok(answering) => answering.await,
+        Err(refused) => request_check::response(refused),
+    };
+    let (most, time) = discard;
+    match unread {
+        Some(unread) if response.status().is_client_error() => unread.discard(most, time).await,
+        Some(unread) => unread.release(),
+        None => {}
+    }
+    response
 }
 
 /// Returns `stream` with a timeout of blocked writes. A client that stops reading is disconnected, and the upstream call of its

@@ -130,11 +130,11 @@ mod tests {
         };
         let reading = async move {
             let mut read = [0; 1];
-            loop {
-                if let Err(error) = stream.read(&mut read).await {
-                    return error.kind();
-                }
+            let mut result = Ok(1);
+            while result.is_ok() {
+                result = stream.read(&mut read).await;
             }
+            result.unwrap_err().kind()
         };
         assert_eq!(tokio::join!(sending, reading).1, io::ErrorKind::TimedOut);
     }

@@ -51,10 +51,12 @@ impl AsyncRead for Socket {
         if read.is_ready() || !self.check.0.load(Ordering::Relaxed) {
             return read;
         }
-        // The socket does not block.
-        match (&*SockRef::from(&self.stream)).read(buf.initialize_unfilled()) {
+        // The socket does not block. An idle connection has little to read, if anything.
+        let mut bytes = [0; 64];
+        let most = bytes.len().min(buf.remaining());
+        match (&*SockRef::from(&self.stream)).read(bytes.get_mut(..most).unwrap_or_default()) {
             Ok(count) => {
-                buf.advance(count);
+                buf.put_slice(bytes.get(..count).unwrap_or_default());
                 Poll::Ready(Ok(()))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,

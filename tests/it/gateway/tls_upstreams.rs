@@ -26,7 +26,10 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use serde_json::json;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::test_gateway::{ByPrice, TestGateway};
@@ -59,26 +62,7 @@ impl TlsUpstream {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, seen) = (TlsAcceptor::from(Arc::clone(&config)), Arc::clone(&shared));
-                connections.spawn(async move {
-                    // A client without a certificate ends here.
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    seen.lock().unwrap().connections += 1;
-                    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    let service = service_fn(|request| answer(request, &seen));
-                    let stream = TokioIo::new(stream);
-                    let _ended = if is_http2 {
-                        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                        let seen = Arc::clone(&seen);
-                        let service = service_fn(move |request| {
-                            let seen = Arc::clone(&seen);
-                            async move { answer(request, &seen).await }
-                        });
-                        server.serve_connection(stream, service).await
-                    } else {
-                        hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await
-                    };
-                });
+                connections.spawn(serve(TlsAcceptor::from(Arc::clone(&config)), stream, Arc::clone(&shared)));
             }
         });
         Ok(Self { address, seen, _tasks: tasks })
@@ -89,6 +73,23 @@ impl TlsUpstream {
         let seen = self.seen.lock().unwrap();
         (seen.connections, seen.versions.clone())
     }
+}
+
+/// Serves one connection; a client without a certificate that is required ends it.
+async fn serve(acceptor: TlsAcceptor, stream: TcpStream, seen: Arc<Mutex<Seen>>) {
+    let Ok(stream) = acceptor.accept(stream).await else { return };
+    seen.lock().unwrap().connections += 1;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    let service = service_fn(move |request| {
+        let seen = Arc::clone(&seen);
+        async move { answer(request, &seen).await }
+    });
+    let stream = TokioIo::new(stream);
+    let _ended = if is_http2 {
+        hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(stream, service).await
+    } else {
+        hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await
+    };
 }
 
 async fn answer(request: Request<Incoming>, seen: &Mutex<Seen>) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -52,7 +52,7 @@ impl Setting {
 
     /// Measures one round of each variant; odd rounds go through them backwards, so that none always follows the same one.
     pub(super) fn measure(&mut self, round: usize) -> Result<()> {
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             self.variants.iter_mut().try_for_each(Variant::measure)
         } else {
             self.variants.iter_mut().rev().try_for_each(Variant::measure)
