@@ -23,8 +23,6 @@ pub mod stop;
 pub mod checkpoint;
 pub mod train;
 
-pub mod calibration;
-
 pub mod model;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The trained network as it serves: tables of values, the users' weights, and what reads a user's judgements.
 
+pub mod calibration;
 pub mod direction;
 pub mod predict;
 pub mod reader;
@@ -9,7 +10,6 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
 use super::batch::{Batch, Sample, Source};
-use super::calibration::Calibration;
 use super::network::{Network, nodes};
 use super::sampler::Sampler;
 use super::start::Start;
@@ -20,6 +20,7 @@ use crate::model::facts::{Facts, llm, task};
 use crate::model::fit::FitInput;
 use crate::model::kind::ModelKind;
 use crate::model::tensors::single;
+use calibration::Calibration;
 use reader::{Information, Reader};
 
 /// Columns of values before the learned ones: effect and cost coefficients, and what everybody thinks.

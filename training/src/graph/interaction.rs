@@ -7,7 +7,6 @@ use tch::{Kind, Tensor};
 
 use super::query::{QueryInputs, SHAPE_TOKENS, TextEncoder};
 use crate::data::{Dataset, Interaction, SignalKind};
-use crate::model::tensors::from_rows;
 
 /// Marks the group of a vote, which is never a query's.
 const VOTE: u64 = 1 << 63;
@@ -36,7 +35,7 @@ impl InteractionBatch {
         Self {
             inputs: AdapterInputs::new(users, tasks, text),
             tasks,
-            start: from_rows(start, user_dim),
+            start: Tensor::from_slice(&start.concat()).view([users.len() as i64, user_dim as i64]),
             start_interactions: Tensor::from_slice(start_interactions).view([-1, 1]),
         }
     }

@@ -56,6 +56,6 @@
     (i32.const 520))
 
   (func (export "personaroute:router/routing@0.1.0#route-batch")
-    (param i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
+    (param i32 i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32) (result i32) unreachable)
   (func (export "personaroute:router/learning@0.1.0#adapt")
-    (param i32 i32 i32 i32 i32 f32 i32 i32 i32) (result i32) unreachable))
+    (param i32) (result i32) unreachable))

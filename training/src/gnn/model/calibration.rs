@@ -8,11 +8,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::batch::{Batch, Sample, Source};
-use super::model::reader::Reader;
-use super::network::{Network, update, values::EdgeValues};
-use super::sampler::Sampler;
-use super::train::chunks;
+use super::reader::Reader;
+use crate::gnn::batch::{Batch, Sample, Source};
+use crate::gnn::network::{Network, update, values::EdgeValues};
+use crate::gnn::sampler::Sampler;
+use crate::gnn::train::chunks;
 
 /// Numbers of groups by which users are read, besides all.
 const HISTORIES: [usize; 3] = [0, 3, 10];
