@@ -35,7 +35,7 @@ pub struct RoutedDecision {
 }
 
 /// Runs after a batch is committed.
-pub type Callback = Box<dyn FnOnce() + Send>;
+pub(super) type Callback = Box<dyn FnOnce() + Send>;
 
 /// Runs on the store inside a batch; returns what runs after the batch is committed.
 pub type Submission = Box<dyn FnOnce(&mut dyn RawStore) -> Result<Callback, StoreError> + Send>;
