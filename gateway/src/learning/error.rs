@@ -19,9 +19,6 @@ pub enum StoreError {
     /// The store in memory cannot be used.
     #[error("the store of signals cannot be used")]
     Database(#[source] Box<redb::Error>),
-    /// The shared store is not available.
-    #[error("the shared store of signals is not available: {0}")]
-    Shared(String),
     /// The system gives no thread.
     #[error("a thread for learning cannot be started")]
     Thread(#[source] std::io::Error),

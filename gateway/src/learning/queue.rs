@@ -34,8 +34,11 @@ pub struct RoutedDecision {
     pub target: Target,
 }
 
+/// Runs after a batch is committed.
+pub(super) type Callback = Box<dyn FnOnce() + Send>;
+
 /// Runs on the store inside a batch; returns what runs after the batch is committed.
-pub type Submission = Box<dyn FnOnce(&mut dyn RawStore) -> Result<Box<dyn FnOnce() + Send>, StoreError> + Send>;
+pub type Submission = Box<dyn FnOnce(&mut dyn RawStore) -> Result<Callback, StoreError> + Send>;
 
 /// An operation that somebody waits for.
 pub(super) struct Operation {

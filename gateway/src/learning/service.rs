@@ -14,7 +14,7 @@ use super::{
     cache::{Known, ProfileCache},
     clock,
     error::{LearningError, Refusal, StoreError},
-    queue::{Operation, Queue, RoutedDecision},
+    queue::{Callback, Operation, Queue, RoutedDecision},
     rate::SignalRate,
     record::{Declared, Interaction, Origin, Page, Signal, TaskGuess, UserData},
     resolve,
@@ -285,7 +285,7 @@ impl Learning {
         let (reply, receiver) = oneshot::channel();
         let run = move |store: &mut dyn RawStore| {
             let result = operation(store)?;
-            let finish: Box<dyn FnOnce() + Send> = Box::new(move || {
+            let finish: Callback = Box::new(move || {
                 // The requester may have stopped waiting.
                 let _gone = reply.send(result);
             });

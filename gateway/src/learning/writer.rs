@@ -10,7 +10,7 @@ use super::{
     cache::ProfileCache,
     clock,
     error::StoreError,
-    queue::{Queue, Work},
+    queue::{Callback, Queue, Work},
     store::{Durability, RawStore},
 };
 use crate::telemetry::Metrics;
@@ -90,7 +90,7 @@ impl Writer {
         }
     }
 
-    fn try_group(&mut self, group: Vec<Work>) -> Result<(Durability, Vec<Box<dyn FnOnce() + Send>>), StoreError> {
+    fn try_group(&mut self, group: Vec<Work>) -> Result<(Durability, Vec<Callback>), StoreError> {
         let mut durability = Durability::Deferred;
         let mut callbacks = Vec::new();
         self.store.begin()?;

@@ -50,7 +50,7 @@ impl EmbeddedStore {
     pub(super) fn open(path: &Path, bounds: Bounds) -> Result<Self, StoreError> {
         let named = |error| match error {
             StoreError::Database(source) => StoreError::File { path: path.to_path_buf(), source },
-            other => other,
+            other @ (StoreError::File { .. } | StoreError::Thread(_)) => other,
         };
         let database = create(Some(path)).map_err(named)?;
         let mut store = Self::with_database(Some(path.to_path_buf()), database, bounds);
