@@ -265,7 +265,7 @@ mod tests {
             prop_assert_eq!([inputs.value.len(), inputs.weight.len()], [cells; 2]);
             prop_assert_eq!((inputs.task.len(), inputs.ngrams.len()), (3 * cells, cells * inputs.text));
             let counted: f32 = inputs.weight.iter().sum();
-            prop_assert_eq!(counted as usize, lists.iter().map(Vec::len).sum::<usize>());
+            prop_assert_eq!(counted, lists.iter().map(Vec::len).sum::<usize>() as f32);
         }
     }
 }

@@ -223,8 +223,7 @@ mod tests {
         assert_eq!(refused(|i| i.task = TaskColumns::Declared(2)), "interactions[1].task: expected a column below 2");
         assert_eq!(refused(|i| i.task = TaskColumns::Guessed(vec![0.25, 0.5])), "Ok(())");
         for wrong in [|| vec![0.5], || vec![0.75, 0.5], || vec![-0.5, 0.5], || vec![f32::NAN, 0.5]] {
-            let mut interaction = Interaction::default();
-            interaction.task = TaskColumns::Guessed(wrong());
+            let interaction = Interaction { task: TaskColumns::Guessed(wrong()), ..Interaction::default() };
             let expected = "interactions[0].task: expected 2 probabilities, at most 1 in all";
             assert_eq!(interactions(&model(), &[interaction]), Err(invalid(expected.into())));
         }

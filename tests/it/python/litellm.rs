@@ -10,10 +10,7 @@ fn upstream() -> FakeUpstream {
     let script = |request: &Recorded, _| {
         let body = request.json();
         let model = body["model"].as_str().unwrap_or_default();
-        match &body["stream"] {
-            Value::Bool(true) => Reply::chat_stream(&[model]),
-            _ => Reply::chat(model),
-        }
+        if body["stream"] == true { Reply::chat_stream(&[model]) } else { Reply::chat(model) }
     };
     FakeUpstream::start(script).unwrap()
 }

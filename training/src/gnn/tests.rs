@@ -169,7 +169,7 @@ fn a_known_user_moves_from_the_trained_embedding() {
     let columns = (model.facts.tasks.len(), model.facts.text_input());
     let count = fixture.interactions.of(0).len() as f32;
     let moved = |count: f32, interactions: &[_]| {
-        let batch = InteractionBatch::new(&[interactions.to_vec()], columns, (&[start.clone()], &[count]));
+        let batch = InteractionBatch::new(&[interactions.to_vec()], columns, (std::slice::from_ref(&start), &[count]));
         let [user, _, certainty] = model.adapter(&batch);
         // The second half says how well each weight is known: on average, not of this user.
         let weights = to_vec(&user.narrow(1, 0, 8));

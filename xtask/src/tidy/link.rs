@@ -29,7 +29,8 @@ fn paths<'a>(tree: &'a Tree, line: &'a str) -> impl Iterator<Item = &'a str> {
         is_path && word.split('/').next().is_some_and(|top| is_folder(tree, top))
     });
     let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    inside.chain(targets.filter(|target| !target.contains("://") && !target.starts_with('#')))
+    let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    inside.chain(files.map(|target| target.split_once('#').map_or(target, |(file, _)| file)))
 }
 
 /// Resolves a path relative to the document's folder.

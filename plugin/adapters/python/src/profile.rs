@@ -96,6 +96,7 @@ impl Interaction {
 impl Interaction {
     #[new]
     #[pyo3(signature = (llm, value, *, kind="rating", group=0, task=None, text=None, weight=1.0))]
+    #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         llm: String,
         value: f32,

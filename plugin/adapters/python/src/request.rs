@@ -71,6 +71,7 @@ impl Request {
     #[new]
     #[pyo3(signature = (text, candidates, *, user=None, task=None, preference=None, prompt_tokens=0, profile=None))]
     #[expect(clippy::needless_pass_by_value, reason = "Python's arguments are owned")]
+    #[expect(clippy::too_many_arguments, reason = "Python's keyword arguments")]
     fn new(
         text: String,
         candidates: Vec<Candidate>,

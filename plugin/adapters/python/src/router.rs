@@ -52,6 +52,7 @@ impl Router {
     }
 
     /// Returns a decision or an exception for each request, in order; they share runs of the scorer.
+    #[expect(clippy::needless_pass_by_value, reason = "Python's arguments are owned")]
     fn route_batch(&self, py: Python<'_>, requests: Vec<Py<Request>>) -> PyResult<Vec<Py<PyAny>>> {
         let requests: Vec<host::RouteRequest> = requests.iter().map(|request| request.get().inner().clone()).collect();
         let results = py.detach(|| self.inner.route_batch(&requests));
@@ -63,6 +64,7 @@ impl Router {
     }
 
     /// Returns the profile of a user after these interactions, which `profile` does not know yet.
+    #[expect(clippy::needless_pass_by_value, reason = "Python's arguments are owned")]
     fn adapt(&self, py: Python<'_>, profile: &Profile, interactions: Vec<Interaction>) -> PyResult<Profile> {
         let adapt = || {
             let interactions: Result<Vec<host::Interaction>, _> =
