@@ -4,6 +4,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    thread::JoinHandle,
     time::Instant,
 };
 
@@ -46,17 +47,29 @@ pub(super) struct Refresh {
     reply: oneshot::Sender<Option<Arc<Known>>>,
 }
 
-/// Hands users to the adapter.
-#[derive(Debug, Clone)]
-pub(super) struct AdapterHandle(Sender<Refresh>);
+/// Hands users to the adapter. Dropping it ends the thread, which closes its part of the store.
+#[derive(Debug)]
+pub(super) struct AdapterHandle {
+    sender: Option<Sender<Refresh>>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl AdapterHandle {
     /// Asks for the profile of `user` from signals that are committed now; none if too many users wait.
     pub(super) fn refresh(&self, user: &str, target: &Target) -> Option<oneshot::Receiver<Option<Arc<Known>>>> {
         let (reply, receiver) = oneshot::channel();
         let refresh = Refresh { user: Arc::from(user), target: target.clone(), since: Instant::now(), reply };
-        self.0.try_send(refresh).ok()?;
+        self.sender.as_ref()?.try_send(refresh).ok()?;
         Some(receiver)
+    }
+}
+
+impl Drop for AdapterHandle {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that adapts profiles panicked");
+        }
     }
 }
 
@@ -73,8 +86,8 @@ impl Adapter {
     pub(super) fn start(self) -> Result<AdapterHandle, StoreError> {
         let (sender, receiver) = crossbeam_channel::bounded(WAITING);
         let thread = std::thread::Builder::new().name("learn-adapt".to_owned());
-        thread.spawn(move || self.run(&receiver)).map_err(StoreError::Thread)?;
-        Ok(AdapterHandle(sender))
+        let thread = thread.spawn(move || self.run(&receiver)).map_err(StoreError::Thread)?;
+        Ok(AdapterHandle { sender: Some(sender), thread: Some(thread) })
     }
 
     fn run(mut self, waiting: &Receiver<Refresh>) {

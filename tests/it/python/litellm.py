@@ -6,7 +6,7 @@ import openai
 
 way, upstream = sys.argv[1:]
 key = "sk-" + "0123456789abcdef" * 2
-models = ["gpt-4o", "llama-3-8b-instruct"]
+models = ["gpt-4o", "gpt-4o-mini"]
 
 
 def deployment(group, model):
@@ -36,7 +36,7 @@ with tempfile.TemporaryDirectory() as folder:
         json.dump(configuration, file)
     program = os.path.join(os.path.dirname(sys.executable), "litellm")
     arguments = [sys.executable, program, "--config", "config.yaml", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "LITELLM_MASTER_KEY": key, "LITELLM_TELEMETRY": "False", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    environment = {**os.environ, "LITELLM_MASTER_KEY": key, "LITELLM_TELEMETRY": "False", "HF_HUB_OFFLINE": "1", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     proxy = subprocess.Popen(
         arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

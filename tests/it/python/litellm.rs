@@ -17,10 +17,10 @@ fn upstream() -> FakeUpstream {
 
 fn check(seen: &Value) {
     for way in ["whole", "streamed"] {
-        let answers = json!({ "cost-first": "llama-3-8b-instruct", "quality-first": "gpt-4o" });
+        let answers = json!({ "cost-first": "gpt-4o-mini", "quality-first": "gpt-4o" });
         assert_eq!(seen[way], answers, "{seen}");
     }
-    let headers = json!({ "cost-first": ["Llama-3-8B-Instruct", "known"], "quality-first": ["GPT-4o", "known"] });
+    let headers = json!({ "cost-first": ["GPT-4o-mini", "known"], "quality-first": ["GPT-4o", "known"] });
     assert_eq!(seen["headers"], headers);
 }
 

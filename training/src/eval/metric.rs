@@ -11,7 +11,7 @@ use super::ground_truth::Mean;
 const EQUAL: f64 = 1e-12;
 
 /// Means over users, then test queries.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Metrics {
     /// Reward of the chosen LLMs.
     pub reward: f64,

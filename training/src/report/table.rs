@@ -19,7 +19,11 @@ pub fn markdown(rows: &[Row]) -> String {
     let mut cells: Vec<[String; 9]> = vec![COLUMNS.map(str::to_owned)];
     cells.extend(rows.iter().map(|row| {
         let m = &row.metrics;
-        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let percent = |share: f64| match share.is_finite() {
+            true => format!("{:.1} %", 100.0 * share),
+            // There is no gap where each user's best single LLM is the best for every query.
+            false => "no gap".to_owned(),
+        };
         [
             row.name.clone(),
             format!("{:.4}", m.reward),
@@ -61,6 +65,13 @@ pub fn markdown(rows: &[Row]) -> String {
 mod tests {
     use super::*;
     use crate::eval::metric::Metrics;
+
+    #[test]
+    fn a_gap_of_nothing_is_no_share() {
+        let metrics = Metrics { gap_closed: f64::NEG_INFINITY, ..Metrics::default() };
+        let table = markdown(&[Row { name: "router".to_owned(), metrics }]);
+        assert!(table.contains(" no gap ") && !table.contains("inf"), "{table}");
+    }
 
     #[test]
     fn columns_are_aligned() {

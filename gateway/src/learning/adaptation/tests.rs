@@ -79,7 +79,7 @@ fn known(data: &UserData) -> Adapted {
 }
 
 #[test]
-fn each_kind_becomes_rewards_in_the_training_datas_range() {
+fn ratings_become_rewards_in_the_training_datas_range_and_choices_one_or_zero() {
     let llm = || Some("a".to_owned());
     let said = [
         Said::Rating { llm: llm(), rating: 0.25 },
@@ -96,7 +96,7 @@ fn each_kind_becomes_rewards_in_the_training_datas_range() {
     let rewards: Vec<(&str, f32)> = found.iter().map(|found| (found.llm.as_str(), found.value)).collect();
     let outcome = 0.75 * 0.8 - 0.25 * 0.5;
     let expected =
-        [("a", -0.5), ("a", 1.0), ("a", -1.0), ("a", -1.0), ("b", 1.0), ("b", 1.0), ("a", -1.0), ("a", outcome)];
+        [("a", -0.5), ("a", 1.0), ("a", -1.0), ("a", 0.0), ("b", 1.0), ("b", 1.0), ("a", 0.0), ("a", outcome)];
     assert_eq!(rewards, expected);
     assert_eq!(found[3].group, found[4].group, "the answers to one query are compared");
     assert_ne!(found[4].group, found[5].group);

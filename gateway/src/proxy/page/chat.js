@@ -227,7 +227,7 @@ async function answerAll(turn, place, wanted) {
 }
 
 async function answer(turn, place, wanted, signal) {
-  const found = { ...wanted, text: "" };
+  const found = { ...wanted, asked: turn.text, text: "" };
   turn.answers = [...turn.answers.filter((other) => other.column !== wanted.column), found];
   const card = newCard(turn, place, found);
   const body = { model: wanted.llm ?? $("model").value, messages: messages(wanted.column, place), ...(wanted.user ? { user: wanted.user } : {}) };
@@ -272,8 +272,10 @@ function newCard(turn, place, found) {
   part("reason").onclick = () => { showDecision(found.decision?.explained, found.user); showProfile(found.user); };
   for (const thumbs of ["up", "down"]) part(thumbs).onclick = () => rate(card, found, { thumbs }, thumbs);
   part("best").onclick = () => {
-    const shown = [...new Set(turn.answers.map((other) => other.decision?.llm).filter(Boolean))];
-    rate(card, found, { best: found.decision?.llm, shown }, "best");
+    const llm = (other) => other.llm ?? other.decision?.llm;
+    const shown = [...new Set(turn.answers.map(llm).filter(Boolean))];
+    if (shown.length > 1) rate(card, found, { best: llm(found), shown }, "best");
+    else say("Every answer came from the same LLM: there is nothing to choose.");
   };
   const old = [...turn.shown.children].find((other) => other.dataset.column === found.column);
   root.dataset.column = found.column;
@@ -299,12 +301,15 @@ function draw(card, text) {
 }
 
 async function rate(card, found, signal, kind) {
-  if (!found.decision?.id || !found.user) {
+  if (!found.user || !(found.llm || found.decision?.id)) {
     say("Choose a user first: nothing is learned about anonymous requests.");
     return;
   }
   try {
-    await call("POST", "v1/feedback", { decision_id: found.decision.id, ...signal });
+    // An LLM that was asked by name has no decision to speak about.
+    const about = found.llm ? { user: found.user, llm: found.llm, text: found.asked } : { decision_id: found.decision.id };
+    if (kind === "best") delete about.llm;
+    await call("POST", "v1/feedback", { ...about, ...signal });
     for (const name of ["up", "down", "best"]) {
       if ((name === "best") === (kind === "best")) card.part(name).setAttribute("aria-pressed", String(name === kind));
     }

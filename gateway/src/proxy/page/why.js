@@ -85,7 +85,7 @@ export async function showProfile(user, moved = false) {
   } catch {
     return; // The gateway does not learn, or the key may not see this user.
   }
-  const preference = known.preference?.declared ?? known.preference?.learned ?? known.learned_preference ?? known.declared_preference;
+  const preference = known.preference?.declared ?? known.preference?.learned ?? known.preference?.trained;
   const signals = known.signals ?? 0;
   $("profile-title").textContent = `Where ${user} is`;
   const place = (value) => String(14 + 262 * (value ?? 0.5));
