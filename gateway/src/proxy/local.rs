@@ -12,10 +12,11 @@ use crate::{
 
 /// The chat page: path, content type and content of its files. It loads nothing from other hosts, and sends its requests to
 /// this gateway.
-const PAGE: [(&str, &str, &str); 6] = [
+const PAGE: [(&str, &str, &str); 7] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/chat.css", "text/css; charset=utf-8", include_str!("page/chat.css")),
     ("/chat.js", SCRIPT, include_str!("page/chat.js")),
+    ("/element.js", SCRIPT, include_str!("page/element.js")),
     ("/gateway.js", SCRIPT, include_str!("page/gateway.js")),
     ("/markdown.js", SCRIPT, include_str!("page/markdown.js")),
     ("/why.js", SCRIPT, include_str!("page/why.js")),

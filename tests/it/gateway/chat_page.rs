@@ -9,10 +9,11 @@ use personaroute_harness::{
 use super::test_gateway::TestGateway;
 
 /// The page's files with the beginnings of their content types.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 7] = [
     ("/", "text/html"),
     ("/chat.css", "text/css"),
     ("/chat.js", "text/javascript"),
+    ("/element.js", "text/javascript"),
     ("/gateway.js", "text/javascript"),
     ("/markdown.js", "text/javascript"),
     ("/why.js", "text/javascript"),

@@ -1,16 +1,10 @@
 // The chat page: who asks, the conversation, side by side, feedback. Nothing is loaded from elsewhere.
 "use strict";
+import { $, make } from "./element.js";
 import { Refused, call, chat } from "./gateway.js";
 import { markdown } from "./markdown.js";
 import { showDecision, showOthers, showProfile } from "./why.js";
 
-const $ = (id) => document.getElementById(id);
-const make = (name, kind, text = "") => {
-  const made = document.createElement(name);
-  made.className = kind;
-  made.textContent = text;
-  return made;
-};
 const say = (text) => { $("notice").textContent = text; };
 
 /** What this browser remembers; without storage it lasts as long as the page. */

@@ -1,14 +1,8 @@
 // The panel that explains: the ranking as bars, what others would get, and where the user is.
 "use strict";
+import { $, make } from "./element.js";
 import { call } from "./gateway.js";
 
-const $ = (id) => document.getElementById(id);
-const make = (name, kind, text = "") => {
-  const made = document.createElement(name);
-  made.className = kind;
-  made.textContent = text;
-  return made;
-};
 const number = (value) => (value === undefined || value === null ? "" : value.toFixed(2).replace(/^(-?)0\./, "$1."));
 
 /** Shows a decision as `v1/route` and the header `x-personaroute-explain` describe it. */
