@@ -23,8 +23,8 @@ mod tests;
 use anyhow::Result;
 use tch::{Device, Kind, Tensor};
 
-use crate::model::facts::{Facts, llm, task};
-use crate::model::fit::{FitInput, Progress};
+use crate::model::facts::Facts;
+use crate::model::fit::{FitInput, Fitted, Progress};
 use crate::model::kind::ModelKind;
 use crate::model::log::Log;
 
@@ -101,28 +101,10 @@ fn assemble(input: &FitInput<'_>, components: &Components, fitted: TextFit) -> C
 }
 
 fn facts(input: &FitInput<'_>, components: &Components, fitted: &TextFit) -> Facts {
-    let dataset = input.dataset;
-    let count = |user: usize| u32::try_from(input.interactions.of(user).len()).unwrap_or(u32::MAX);
-    let users = input.interactions.users.iter().enumerate();
-    Facts {
+    input.facts(Fitted {
         model: ModelKind::ClosedForm,
-        llms: dataset.llms.iter().map(llm).collect(),
-        tasks: dataset.tasks.iter().map(task).collect(),
-        setting: input.setting.as_str().to_owned(),
-        hparams: input.hparams.clone(),
-        embedding: Facts::embedding_of(&input.hparams, dataset),
-        users: users.map(|(idx, user)| (user.id.clone(), count(idx))).collect(),
-        dataset: dataset.name.clone(),
-        fingerprint: dataset.fingerprint.clone(),
-        counts: [
-            input.split.train.len() as u64,
-            (input.split.train.len() * dataset.llms.len()) as u64,
-            input.interactions.entries.len() as u64,
-        ],
-        seed: input.seed,
         epochs: 1,
         text_strength: fitted.strength,
         validation: -components.noise,
-        reward_range: Facts::reward_range(input.interactions),
-    }
+    })
 }

@@ -16,8 +16,8 @@ use super::start::Start;
 use super::train::{TrainedParams, chunks};
 use crate::closed_form::model::preference::PreferenceDirection;
 use crate::closed_form::model::text::TextScorer;
-use crate::model::facts::{Facts, llm, task};
-use crate::model::fit::FitInput;
+use crate::model::facts::Facts;
+use crate::model::fit::{FitInput, Fitted};
 use crate::model::kind::ModelKind;
 use crate::model::tensors::single;
 use calibration::Calibration;
@@ -197,28 +197,10 @@ fn preference(input: &FitInput<'_>, start: &Start, tables: &Tables, weights: &Te
 }
 
 fn facts(input: &FitInput<'_>, start: &Start, trained: &TrainedParams) -> Facts {
-    let dataset = input.dataset;
-    let count = |user: usize| u32::try_from(input.interactions.of(user).len()).unwrap_or(u32::MAX);
-    let users = input.interactions.users.iter().enumerate();
-    Facts {
+    input.facts(Fitted {
         model: ModelKind::Gnn,
-        llms: dataset.llms.iter().map(llm).collect(),
-        tasks: dataset.tasks.iter().map(task).collect(),
-        setting: input.setting.as_str().to_owned(),
-        hparams: input.hparams.clone(),
-        embedding: Facts::embedding_of(&input.hparams, dataset),
-        users: users.map(|(idx, user)| (user.id.clone(), count(idx))).collect(),
-        dataset: dataset.name.clone(),
-        fingerprint: dataset.fingerprint.clone(),
-        counts: [
-            input.split.train.len() as u64,
-            (input.split.train.len() * dataset.llms.len()) as u64,
-            input.interactions.entries.len() as u64,
-        ],
-        seed: input.seed,
         epochs: trained.stop.epoch,
         text_strength: start.strength,
         validation: -trained.stop.loss,
-        reward_range: Facts::reward_range(input.interactions),
-    }
+    })
 }

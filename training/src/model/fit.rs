@@ -9,7 +9,9 @@ use tch::Device;
 use crate::data::{Dataset, Interactions, Setting, Split};
 use crate::graph::query::TextEncoder;
 
+use super::facts::{Facts, llm, task};
 use super::hparams::Hparams;
+use super::kind::ModelKind;
 use super::log::Log;
 pub use super::progress::Progress;
 use super::store;
@@ -40,6 +42,19 @@ pub struct FitInput<'a> {
     pub progress: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
 }
 
+/// How a fit went.
+#[derive(Debug, Clone, Copy)]
+pub struct Fitted {
+    /// What was fitted.
+    pub model: ModelKind,
+    /// Epochs until the kept one.
+    pub epochs: usize,
+    /// Weight of what text predicts of each LLM.
+    pub text_strength: f64,
+    /// Validation score of the kept epoch.
+    pub validation: f64,
+}
+
 impl FitInput<'_> {
     /// Refuses data that no model can be trained on, and a start that is not a model file.
     pub fn check(&self) -> Result<()> {
@@ -66,5 +81,34 @@ impl FitInput<'_> {
             bail!("interrupted after {}; continue with --resume", progress.stage);
         }
         Ok(())
+    }
+
+    /// Returns what there is to say of a model that was fitted to this.
+    pub fn facts(&self, fitted: Fitted) -> Facts {
+        let Fitted { model, epochs, text_strength, validation } = fitted;
+        let dataset = self.dataset;
+        let count = |user: usize| u32::try_from(self.interactions.of(user).len()).unwrap_or(u32::MAX);
+        let users = self.interactions.users.iter().enumerate();
+        Facts {
+            model,
+            llms: dataset.llms.iter().map(llm).collect(),
+            tasks: dataset.tasks.iter().map(task).collect(),
+            setting: self.setting.as_str().to_owned(),
+            hparams: self.hparams.clone(),
+            embedding: Facts::embedding_of(&self.hparams, dataset),
+            users: users.map(|(idx, user)| (user.id.clone(), count(idx))).collect(),
+            dataset: dataset.name.clone(),
+            fingerprint: dataset.fingerprint.clone(),
+            counts: [
+                self.split.train.len() as u64,
+                (self.split.train.len() * dataset.llms.len()) as u64,
+                self.interactions.entries.len() as u64,
+            ],
+            seed: self.seed,
+            epochs,
+            text_strength,
+            validation,
+            reward_range: Facts::reward_range(self.interactions),
+        }
     }
 }
