@@ -10,7 +10,7 @@
 
 mod licence;
 mod options;
-mod prefix;
+pub(crate) mod prefix;
 
 use std::fs;
 use std::io::Read as _;

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::install::prefix::Prefix;
 use crate::setup::{self, Need};
 use crate::{plugin, process, workspace};
 
@@ -51,23 +52,9 @@ fn fill(data: &Path, component: &Path) -> Result<()> {
     if data.exists() {
         fs::remove_dir_all(data).with_context(|| data.display().to_string())?;
     }
-    copy_folder(&workspace::default_bundle(), &data.join("bundle"))?;
-    let target = data.join("personaroute.wasm");
-    fs::copy(component, &target).map(|_| ()).with_context(|| target.display().to_string())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
-    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), &target).with_context(|| target.display().to_string())?;
-        }
-    }
-    Ok(())
+    let mut package = Prefix::new(data);
+    package.folder(&workspace::default_bundle(), "bundle")?;
+    package.file(component, "personaroute.wasm")
 }
 
 /// Makes a Python environment that holds `packages` and returns its interpreter.

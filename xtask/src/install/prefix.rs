@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 /// A folder in which a tree is installed, and what was done there so far.
-pub(super) struct Prefix {
+pub(crate) struct Prefix {
     root: PathBuf,
     written: usize,
     kept: usize,
@@ -17,12 +17,12 @@ pub(super) struct Prefix {
 }
 
 impl Prefix {
-    pub(super) fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_path_buf(), written: 0, kept: 0, bytes: 0 }
     }
 
     /// Copies a file; programs and libraries stay executable.
-    pub(super) fn file(&mut self, from: &Path, to: &str) -> Result<()> {
+    pub(crate) fn file(&mut self, from: &Path, to: &str) -> Result<()> {
         let place = self.root.join(to);
         let about = from.metadata().with_context(|| from.display().to_string())?;
         self.bytes += about.len();
@@ -52,7 +52,7 @@ impl Prefix {
     }
 
     /// Copies the files of a folder and of those in it.
-    pub(super) fn folder(&mut self, from: &Path, to: &str) -> Result<()> {
+    pub(crate) fn folder(&mut self, from: &Path, to: &str) -> Result<()> {
         for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
             let path = entry.with_context(|| from.display().to_string())?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
