@@ -3,6 +3,7 @@
 mod case;
 mod responses;
 mod differential;
+mod validity;
 
 use bytes::Bytes;
 use insta::assert_snapshot;

@@ -66,11 +66,12 @@ fn media_type(kind: &str) -> String {
     if kind == "image/jpg" { "image/jpeg".to_owned() } else { kind }
 }
 
-/// Translates a file that the request contains. A file id of another service has no equivalent.
+/// Translates a PDF file that the request contains. Anthropic takes no other files as base64 (Messages API, `document`), and a
+/// file id of another service has no equivalent.
 fn file(file: &Value) -> Option<Value> {
     let source = source(text(file, "file_data"));
-    let is_inside = text(&source, "type") == "base64";
-    is_inside.then(|| json!({"type": "document", "source": source, "title": file.get("filename")}))
+    let is_pdf = text(&source, "media_type") == "application/pdf";
+    is_pdf.then(|| json!({"type": "document", "source": source, "title": file.get("filename")}))
 }
 
 #[cfg(test)]

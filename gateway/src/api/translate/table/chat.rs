@@ -95,6 +95,12 @@ pub(super) const TO_MESSAGES: &[Row] = &[
         r#"Guide "PDF support""#,
     ),
     row(
+        "file that is no PDF",
+        r#"{"messages":[{"role":"user","content":[{"type":"file","file":{"filename":"a.csv","file_data":"data:text/csv;base64,AA"}}]}]}"#,
+        Refused("messages[0].content[0]"),
+        r#"Guide "PDF support""#,
+    ),
+    row(
         "file by id",
         r#"{"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"f"}}]}]}"#,
         Refused("messages[0].content[0]"),
