@@ -189,7 +189,8 @@ All of them fail over.
 const END: &str = "
 The reason is the one in `x-personaroute-fallback`, in the log and in metrics. A stream whose first event is an error, or that
 contains nothing but comments, is `unreadable`. A redirect is never followed. After the first event a stream that ends without
-its finish marks is one failure of the endpoint, and the client receives an error event of its own format.
+its finish marks is one failure of the endpoint, and the client receives an error event of its own format. The marks of a chat
+completion are the finish reasons of as many choices as the request asks for; `[DONE]` alone is none.
 ";
 
 impl Rule {

@@ -251,8 +251,10 @@ impl RelayBody {
 
     /// Ends a stream whose end mark came too early: the mark becomes an error event.
     fn cut_short(&mut self, whole: &Bytes) -> Option<Result<Frame<Bytes>, BodyError>> {
-        const END: &[u8] = b"data: [DONE]";
-        let before = whole.windows(END.len()).rposition(|window| window == END).unwrap_or(whole.len());
+        const END: &[u8] = b"[DONE]";
+        let mark = whole.windows(END.len()).rposition(|window| window == END).unwrap_or(whole.len());
+        let line = whole.get(..mark).and_then(|before| before.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')));
+        let before = line.map_or(0, |line| line + 1);
         let failed = self.fail("the upstream ended its stream before every choice was complete")?.ok()?;
         let error = failed.into_data().unwrap_or_default();
         let before = whole.get(..before).unwrap_or_default();

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use super::{Body, SimulatedRequest, UpstreamRequest, body};
 use crate::api::{Fields, Wire, facts};
 
+/// Most choices of one response, as at OpenAI.
+const MAX_CHOICES: u32 = 128;
+
 /// Returns the response to `call`. If the request sets `stream`, the response is a stream with `chunk_delay` between chunks.
 pub fn response(call: &UpstreamRequest<'_>, chunk_delay: Duration) -> Response<Body> {
     let request = std::str::from_utf8(&call.body).ok().and_then(|text| Fields::parse(text).ok()).unwrap_or_default();
@@ -19,6 +22,7 @@ pub fn response(call: &UpstreamRequest<'_>, chunk_delay: Duration) -> Response<B
         text: text(call.simulated),
         model: call.simulated.name,
         input: facts::estimate_tokens(call.body.len()),
+        choices: choices(&request),
         id: rand::random(),
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()),
     };
@@ -31,6 +35,12 @@ pub fn response(call: &UpstreamRequest<'_>, chunk_delay: Duration) -> Response<B
     let with_usage = options.is_some_and(|options| options.is_true("include_usage"));
     let events = if is_messages { reply.message_events() } else { reply.completion_events(with_usage) };
     with_content_type("text/event-stream", delayed_chunks(events, chunk_delay))
+}
+
+/// Returns the number of choices asked for.
+fn choices(request: &Fields<'_>) -> u32 {
+    let asked = request.find("n").and_then(|n| serde_json::from_str(n.get()).ok());
+    asked.unwrap_or(1).clamp(1, MAX_CHOICES)
 }
 
 fn text(simulated: SimulatedRequest<'_>) -> String {
@@ -66,6 +76,7 @@ struct SimulatedResponse<'a> {
     text: String,
     model: &'a str,
     input: u32,
+    choices: u32,
     id: u64,
     created: u64,
 }
@@ -81,16 +92,17 @@ impl SimulatedResponse<'_> {
 
     fn completion(&self) -> Value {
         let message = json!({"role": "assistant", "content": self.text, "refusal": null});
+        let choice = |idx| json!({"index": idx, "message": message, "logprobs": null, "finish_reason": "stop"});
+        let choices: Vec<Value> = (0..self.choices).map(choice).collect();
         json!({
             "id": format!("chatcmpl-sim{:016x}", self.id), "object": "chat.completion", "created": self.created,
             "model": self.model,
-            "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"}],
-            "usage": self.usage(),
+            "choices": choices, "usage": self.usage(),
         })
     }
 
     fn usage(&self) -> Value {
-        let (input, output) = (self.input, self.output());
+        let (input, output) = (self.input, self.output().saturating_mul(self.choices));
         json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output})
     }
 
@@ -102,13 +114,17 @@ impl SimulatedResponse<'_> {
             });
             format!("data: {chunk}\n\n")
         };
-        let choice = |delta: Value, reason: Value| json!([{"index": 0, "delta": delta, "finish_reason": reason}]);
-        let mut events = vec![chunk(choice(json!({"role": "assistant", "content": ""}), Value::Null), Value::Null)];
-        events.extend(self.words().map(|word| chunk(choice(json!({"content": word}), Value::Null), Value::Null)));
+        let mut events = Vec::new();
+        for idx in 0..self.choices {
+            let choice = |delta: Value| json!([{"index": idx, "delta": delta, "finish_reason": null}]);
+            events.push(chunk(choice(json!({"role": "assistant", "content": ""})), Value::Null));
+            events.extend(self.words().map(|word| chunk(choice(json!({"content": word})), Value::Null)));
+        }
         // OpenAI sends usage only on demand, in a chunk of its own. Otherwise it goes beside the finish reason, where
         // clients ignore it.
         let usage = if with_usage { Value::Null } else { self.usage() };
-        events.push(chunk(choice(json!({}), json!("stop")), usage));
+        let last = |idx| json!({"index": idx, "delta": {}, "finish_reason": "stop"});
+        events.push(chunk((0..self.choices).map(last).collect(), usage));
         if with_usage {
             events.push(chunk(json!([]), self.usage()));
         }

@@ -46,7 +46,7 @@ async fn leaving_before_the_answer_cancels_the_upstream_call() -> Result<()> {
 
 #[tokio::test]
 async fn leaving_with_the_last_event_is_no_leaving() -> Result<()> {
-    let frames = vec![Frame::event(&json!({"choices": []})), Frame::done(), Frame::Wait(Gate::closed())];
+    let frames = vec![Frame::event(&json!({"choices": []})), Frame::end(), Frame::Wait(Gate::closed())];
     let upstream = FakeUpstream::always(Reply::events(frames))?;
     let gateway = TestGateway::between(&upstream, &upstream, "")?;
     let body = json!({"model": "auto", "stream": true, "messages": [{"role": "user", "content": "hi"}]});

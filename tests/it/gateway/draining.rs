@@ -21,7 +21,7 @@ async fn streaming(gateway: &TestGateway) -> Result<wire::Open> {
 async fn a_running_stream_is_finished_while_health_says_so_and_then_the_gateway_leaves() -> Result<()> {
     let gate = Gate::closed();
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
-    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::done()]))?;
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::end()]))?;
     let mut gateway = TestGateway::between(&upstream, &upstream, "")?;
     let stream = streaming(&gateway).await?;
     gateway.leave();
@@ -32,7 +32,7 @@ async fn a_running_stream_is_finished_while_health_says_so_and_then_the_gateway_
     let told = |path: &'static str| async move { Ok::<_, anyhow::Error>(wire::get(admin, path).await?.status) };
     assert_eq!((told("/readyz").await?, told("/healthz").await?, told("/metrics").await?), (503, 200, 200));
     gate.open();
-    assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
+    assert_eq!(stream.finish().await?.text(), Frame::END);
     wait_until!(gateway.has_left());
     Ok(())
 }

@@ -118,7 +118,7 @@ async fn a_hedge_that_fails_leaves_the_first_to_answer() -> Result<()> {
 async fn nothing_is_hedged_after_the_first_byte_or_without_the_section() -> Result<()> {
     let gate = Gate::closed();
     let started = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
-    let stream = Reply::events(vec![started, Frame::Wait(gate.clone()), Frame::done()]);
+    let stream = Reply::events(vec![started, Frame::Wait(gate.clone()), Frame::end()]);
     let never = held(&Gate::closed());
     let first = FakeUpstream::start(move |_, before| if before == 0 { stream.clone() } else { never.clone() })?;
     let (slow, other) = (FakeUpstream::always(held(&gate))?, FakeUpstream::always(Reply::chat("ok"))?);
@@ -139,7 +139,7 @@ async fn nothing_is_hedged_after_the_first_byte_or_without_the_section() -> Resu
     let (answer, hedged) = tokio::join!(ask(&without), hedging);
     assert_eq!(hedged?.header("x-personaroute-hedge"), "won");
     assert_eq!(answer?.header("x-personaroute-hedge"), "");
-    assert_eq!(open.finish().await?.text(), "data: [DONE]\n\n");
+    assert_eq!(open.finish().await?.text(), Frame::END);
     assert_eq!(other.count(), 1, "only the third request is hedged");
     Ok(())
 }

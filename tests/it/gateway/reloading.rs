@@ -40,7 +40,7 @@ async fn reloaded(gateway: &TestGateway, outcome: &str, times: u32) -> Result<()
 async fn a_bad_file_is_refused_and_a_good_one_taken_over_while_a_stream_runs() -> Result<()> {
     let gate = Gate::closed();
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
-    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::done()]))?;
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::end()]))?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("gateway.yaml");
     let configuration = two(&upstream, &upstream, "");
@@ -61,7 +61,7 @@ async fn a_bad_file_is_refused_and_a_good_one_taken_over_while_a_stream_runs() -
     assert_eq!(wire::get(gateway.address, "/v1/models/auto").await?.status, 404);
 
     gate.open();
-    assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
+    assert_eq!(stream.finish().await?.text(), Frame::END);
     Ok(())
 }
 
@@ -79,7 +79,7 @@ fn swap(folder: &Path, name: &str, issued: &Issued) -> Result<()> {
 async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_stream_runs() -> Result<()> {
     let gate = Gate::closed();
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
-    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::done()]))?;
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::end()]))?;
     let (authority, folder) = (Authority::new()?, tempfile::tempdir()?);
     let (old, new) = (authority.issue()?, authority.issue()?);
     swap(folder.path(), "v1", &old)?;
@@ -127,7 +127,7 @@ async fn certificates_and_keys_are_taken_over_where_a_link_is_swapped_while_a_st
     assert_eq!(models("team-key").await?.0, 401);
 
     gate.open();
-    assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
+    assert_eq!(stream.finish().await?.text(), Frame::END);
     Ok(())
 }
 

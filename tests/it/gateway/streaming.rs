@@ -23,7 +23,7 @@ async fn open(gateway: &TestGateway) -> Result<wire::Open> {
 async fn each_event_arrives_before_the_next_one_is_written() -> Result<()> {
     let gate = Gate::closed();
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
-    let frames = vec![first, Frame::Wait(gate.clone()), Frame::done()];
+    let frames = vec![first, Frame::Wait(gate.clone()), Frame::end()];
     let upstream = FakeUpstream::always(Reply::events(frames))?;
     let gateway = TestGateway::between(&upstream, &upstream, "")?;
     let mut stream = open(&gateway).await?;
@@ -31,18 +31,18 @@ async fn each_event_arrives_before_the_next_one_is_written() -> Result<()> {
     assert!(String::from_utf8_lossy(&piece).contains("one"));
     gate.open();
     let rest = stream.finish().await?;
-    assert_eq!(rest.text(), "data: [DONE]\n\n");
+    assert_eq!(rest.text(), Frame::END);
     Ok(())
 }
 
 #[tokio::test]
 async fn events_nobody_knows_pass_byte_for_byte() -> Result<()> {
     let odd = ": comment\n\nevent: x_custom\nid: 7\ndata: {\"x\":1,  \"y\":null}\n\nretry: 5\n\n";
-    let frames = vec![Frame::Data(Bytes::from(odd)), Frame::done()];
+    let frames = vec![Frame::Data(Bytes::from(odd)), Frame::end()];
     let upstream = FakeUpstream::always(Reply::events(frames).with_header("x-request-id", "r1"))?;
     let gateway = TestGateway::between(&upstream, &upstream, "")?;
     let answer = open(&gateway).await?.finish().await?;
-    assert_eq!(answer.text(), format!("{odd}data: [DONE]\n\n"));
+    assert_eq!(answer.text(), format!("{odd}{}", Frame::END));
     assert_eq!(answer.header("x-request-id"), "r1");
     assert_eq!(answer.header("content-type"), "text/event-stream");
     Ok(())
@@ -88,6 +88,27 @@ async fn a_stream_that_just_stops_is_cut_as_well() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_end_mark_without_each_choices_finish_reason_becomes_an_error_event() -> Result<()> {
+    let chunk = |index: u32, reason: Option<&str>| {
+        Frame::event(&json!({"choices": [{"index": index, "delta": {"content": "x"}, "finish_reason": reason}]}))
+    };
+    for (choices, chunks) in [
+        (1, vec![chunk(0, None)]),
+        (2, vec![chunk(0, None), chunk(1, None), chunk(0, Some("stop"))]),
+        (2, vec![chunk(0, Some("stop"))]),
+    ] {
+        let upstream = FakeUpstream::always(Reply::events([chunks, vec![Frame::done()]].concat()))?;
+        let gateway = TestGateway::between(&upstream, &upstream, "")?;
+        let request =
+            json!({"model": "auto", "stream": true, "n": choices, "messages": [{"role": "user", "content": "hi"}]});
+        let request = wire::json_request(gateway.address, "/v1/chat/completions", &[], &request)?;
+        let (text, broke) = read_broken(wire::open(gateway.address, request).await?).await;
+        assert!(text.contains("upstream_stream_truncated") && !text.contains("[DONE]") && broke, "{text}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stream_that_falls_silent_ends_in_an_error_event() -> Result<()> {
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
     let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(Gate::closed())]))?;
@@ -117,7 +138,7 @@ async fn what_happens_behind_the_last_event_takes_nothing_from_the_answer() -> R
     let last = Frame::event(&json!({"choices": [{"delta": {"content": "one"}, "finish_reason": "stop"}]}));
     let stalled = Frame::Wait(Gate::closed());
     for after in [Frame::Cut, stalled] {
-        let upstream = FakeUpstream::always(Reply::events(vec![last.clone(), Frame::done(), after]))?;
+        let upstream = FakeUpstream::always(Reply::events(vec![last.clone(), Frame::end(), after]))?;
         let gateway = TestGateway::between(&upstream, &upstream, "timeouts: {idle: 50ms}")?;
         let (text, broke) = read_broken(open(&gateway).await?).await;
         assert!(text.ends_with("data: [DONE]\n\n") && !text.contains("error"), "{text}");

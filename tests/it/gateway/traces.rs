@@ -195,7 +195,7 @@ async fn a_decision_that_the_client_did_without_is_no_error() -> Result<()> {
 async fn a_streams_tokens_and_model_are_told_when_it_has_ended() -> Result<()> {
     let collector = collector()?;
     let last = json!({"model": "m-2026", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
-    let upstream = FakeUpstream::always(Reply::events(vec![Frame::event(&last), Frame::done()]))?;
+    let upstream = FakeUpstream::always(Reply::events(vec![Frame::event(&last), Frame::end()]))?;
     let gateway = TestGateway::between(&upstream, &upstream, &traced(&collector, ""))?;
     let answer = wire::post(gateway.address, "/v1/chat/completions", &[], &chat("hi", true)).await?;
     assert!(answer.text().ends_with("[DONE]\n\n"), "{}", answer.text());

@@ -13,7 +13,7 @@ use super::running::{FILE, Running, configuration};
 async fn sigterm_in_the_middle_of_a_stream_lets_it_complete() -> Result<()> {
     let gate = Gate::closed();
     let first = Frame::event(&json!({"choices": [{"delta": {"content": "one"}}]}));
-    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::done()]))?;
+    let upstream = FakeUpstream::always(Reply::events(vec![first, Frame::Wait(gate.clone()), Frame::end()]))?;
     let kind = format!("kind: openai, base_url: '{}'", upstream.base_url());
     let mut program = Running::start(&configuration(&kind, ""))?;
     let (address, _) = program.addresses().await?;
@@ -26,7 +26,7 @@ async fn sigterm_in_the_middle_of_a_stream_lets_it_complete() -> Result<()> {
     wait_until!(tokio::net::TcpStream::connect(address).await.is_err(), "the listener is closed");
     assert_eq!(program.ended()?, None);
     gate.open();
-    assert_eq!(stream.finish().await?.text(), "data: [DONE]\n\n");
+    assert_eq!(stream.finish().await?.text(), Frame::END);
     wait_until!(program.ended()?.is_some());
     assert!(program.ended()?.is_some_and(|status| status.success()));
     Ok(())

@@ -1,6 +1,6 @@
 //! Parses the end, the usage and the model of a response while it passes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use serde::{Deserialize, de::IgnoredAny};
@@ -38,32 +38,28 @@ pub(super) struct UsageParser {
     model: Option<String>,
     /// The finish marks of the choices; none if the request asks for one choice.
     choices: Option<Choices>,
-}
-
-/// The choices of a stream by index: `false` until a choice has its finish reason.
-#[derive(Debug, Default)]
-struct Choices {
-    finished: BTreeMap<u64, bool>,
-    /// Whether the end mark came before a choice had finished.
+    /// Whether the end mark came before each choice had finished.
     is_cut_short: bool,
 }
 
+/// The finished choices of a stream, by index.
+#[derive(Debug)]
+struct Choices {
+    /// The number of choices that the request asks for.
+    expected: usize,
+    finished: BTreeSet<u64>,
+}
+
 impl Choices {
-    /// Notes the choices in an event, which means `end` for a stream of one choice, and returns what it means for all.
-    fn note(&mut self, data: &str, end: StreamEnd) -> StreamEnd {
-        for choice in serde_json::from_str::<Chunk>(data).unwrap_or_default().choices {
-            let is_finished = choice.finish_reason.is_some_and(|reason| !reason.is_empty());
-            *self.finished.entry(choice.index).or_default() |= is_finished;
+    /// Notes the choices that finish in an event, and returns whether each has finished.
+    fn note(&mut self, data: &str) -> bool {
+        if has_finish_reason(data) {
+            let finished = serde_json::from_str::<Chunk>(data).unwrap_or_default().choices.into_iter();
+            let finished =
+                finished.filter(|choice| choice.finish_reason.as_ref().is_some_and(|reason| !reason.is_empty()));
+            self.finished.extend(finished.map(|choice| choice.index));
         }
-        let has_open = self.finished.values().any(|is_finished| !is_finished);
-        let has_finished = self.finished.values().any(|is_finished| *is_finished);
-        let is_end_mark = data.trim() == "[DONE]";
-        self.is_cut_short |= is_end_mark && has_open && has_finished;
-        match end {
-            StreamEnd::Possible if has_open => StreamEnd::NotReached,
-            StreamEnd::Final if self.is_cut_short => StreamEnd::NotReached,
-            StreamEnd::NotReached | StreamEnd::Possible | StreamEnd::Final => end,
-        }
+        self.finished.len() >= self.expected
     }
 }
 
@@ -97,19 +93,21 @@ impl UsageParser {
             wants_model,
             model: None,
             choices: None,
+            is_cut_short: false,
         }
     }
 
     /// Returns the same parser for a response with several choices, each of which must finish.
     pub(super) fn with_choices(mut self, choices: u32) -> Self {
         let has_choices = matches!(self.wire, Wire::Chat | Wire::Completions) && choices > 1;
-        self.choices = has_choices.then(Choices::default);
+        let expected = usize::try_from(choices).unwrap_or(usize::MAX);
+        self.choices = has_choices.then(|| Choices { expected, finished: BTreeSet::new() });
         self
     }
 
     /// Returns whether the stream's end mark came before each choice had finished.
     pub(super) fn is_cut_short(&self) -> bool {
-        self.choices.as_ref().is_some_and(|choices| choices.is_cut_short)
+        self.is_cut_short
     }
 
     /// Parses a chunk of the response; of an event stream, complete events.
@@ -132,12 +130,18 @@ impl UsageParser {
         if self.wants_model && self.model.is_none() && data.contains("\"model\"") {
             self.model = usage::model(data);
         }
-        let end = end(self.wire, data);
-        self.end = match &mut self.choices {
-            // A choice may begin after another one has finished.
-            Some(choices) => choices.note(data, end),
-            None => self.end.max(end),
-        };
+        let mut end = end(self.wire, data);
+        if let Some(choices) = &mut self.choices
+            && !choices.note(data)
+        {
+            end = if end == StreamEnd::Possible { StreamEnd::NotReached } else { end };
+        }
+        // The end mark alone does not say that the response is complete.
+        if end == StreamEnd::Final && self.end == StreamEnd::NotReached && is_end_mark(data) {
+            self.is_cut_short = true;
+            return;
+        }
+        self.end = self.end.max(end);
         if data.contains("\"usage\"")
             && let Some(usage) = Usage::read(data).filter(is_counted)
         {
@@ -220,7 +224,7 @@ fn end(wire: Wire, data: &str) -> StreamEnd {
             if has_finish_reason(data) {
                 return StreamEnd::Possible;
             }
-            data.trim() == "[DONE]" || markers(&["\"error\""]).error.is_some()
+            is_end_mark(data) || markers(&["\"error\""]).error.is_some()
         }
         Wire::Responses => {
             let words = ["\"response.completed\"", "\"response.failed\"", "\"response.incomplete\"", "\"error\""];
@@ -233,6 +237,10 @@ fn end(wire: Wire, data: &str) -> StreamEnd {
         }
     };
     if is_final { StreamEnd::Final } else { StreamEnd::NotReached }
+}
+
+fn is_end_mark(data: &str) -> bool {
+    data.trim() == "[DONE]"
 }
 
 fn has_finish_reason(data: &str) -> bool {
@@ -288,7 +296,21 @@ mod tests {
         assert_eq!(read(&[&half[..], std::slice::from_ref(&done)].concat()), (false, false, true));
         let whole = [&half[..], &[chunk(1, "\"length\"")]].concat();
         assert_eq!(read(&whole), (true, false, false));
-        assert_eq!(read(&[&whole[..], &[done]].concat()), (true, true, false));
+        assert_eq!(read(&[&whole[..], std::slice::from_ref(&done)].concat()), (true, true, false));
+        let only_one_began = [chunk(0, "null"), chunk(0, "\"stop\""), done];
+        assert_eq!(read(&only_one_began), (false, false, true));
+    }
+
+    #[test]
+    fn the_end_mark_alone_does_not_complete_a_stream() {
+        let read = |text: &'static str| {
+            let mut parser = UsageParser::new(Wire::Chat, true, false);
+            parser.read(&Bytes::from_static(text.as_bytes()));
+            (parser.is_complete(), parser.is_cut_short())
+        };
+        let open = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n";
+        assert_eq!(read(open), (false, true));
+        assert_eq!(read("data: {\"error\":{\"message\":\"m\"}}\n\ndata: [DONE]\n\n"), (true, false));
     }
 
     #[test]
@@ -318,7 +340,8 @@ mod tests {
         let usage = Some(Usage { input: 3, cached: 0, output: 2 });
         let mut stream = UsageParser::new(Wire::Chat, true, false);
         stream.read(&Bytes::from_static(
-            b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+              data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
         ));
         assert_eq!((stream.usage(), stream.is_complete()), (usage, true));
         let mut whole = UsageParser::new(Wire::Chat, false, true);

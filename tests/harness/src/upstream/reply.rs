@@ -69,9 +69,8 @@ impl Reply {
 
     /// A streamed chat completion, one event per piece of text, ended by `[DONE]`.
     pub fn chat_stream(pieces: &[&str]) -> Self {
-        let mut frames: Vec<Frame> = pieces.iter().map(|piece| Frame::event(&chunk(piece, None))).collect();
-        frames.push(Frame::event(&chunk("", Some("stop"))));
-        frames.push(Frame::done());
+        let mut frames: Vec<Frame> = pieces.iter().map(|piece| Frame::event(&chunk(piece))).collect();
+        frames.push(Frame::end());
         Self::events(frames)
     }
 
@@ -90,22 +89,33 @@ impl Reply {
 }
 
 impl Frame {
+    /// What [`Self::end`] sends.
+    pub const END: &str = concat!(
+        r#"data: {"id":"chatcmpl-fake","object":"chat.completion.chunk","created":1700000000,"model":"fake-upstream-model","#,
+        r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+        "\n\ndata: [DONE]\n\n"
+    );
+
     /// One server-sent event.
     pub fn event(body: &Value) -> Self {
         Self::Data(format!("data: {body}\n\n").into())
     }
 
-    /// The event that ends an OpenAI stream.
+    /// The finish reason and the end mark of an OpenAI stream.
+    pub fn end() -> Self {
+        Self::Data(Bytes::from_static(Self::END.as_bytes()))
+    }
+
+    /// The end mark of an OpenAI stream.
     pub fn done() -> Self {
         Self::Data(Bytes::from_static(b"data: [DONE]\n\n"))
     }
 }
 
 /// One chunk of a streamed chat completion.
-fn chunk(text: &str, finish: Option<&str>) -> Value {
-    let delta = if finish.is_some() { json!({}) } else { json!({ "role": "assistant", "content": text }) };
+fn chunk(text: &str) -> Value {
     json!({
-        "id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1_700_000_000,
-        "model": "fake-upstream-model", "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }],
+        "id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": "fake-upstream-model",
+        "choices": [{ "index": 0, "delta": { "role": "assistant", "content": text }, "finish_reason": null }],
     })
 }
