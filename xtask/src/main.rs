@@ -37,15 +37,15 @@ usage: cargo xtask <task>
   codegen            write what is generated: the messages of ONNX and the schema of the configuration
   tidy               check the repository's own rules: sizes, layers, every part has a test
   bench micro        run the benches beside the code, archive the figures under docs/bench
-  bench gateway [--against <binary> [--against-config <file>]] [--binary <binary>] [--rounds <n>]
+  bench gateway [--binary <binary>] [--config <file>] [--against <binary> [--against-config <file>]] [--rounds <n>]
                      measure what the gateway adds to a request, archive the figures under docs/bench; beside another gateway,
                      whose configuration has placeholders such as {listen} and {upstream}
   bench training <outcomes>
                      measure what training costs at ten thousand to ten million interactions, simulated over the outcomes
                      of a folder; archive the figures under docs/bench
   fuzz <target> [--minutes <n>]
-                     look for inputs that break the event streams (sse), the bodies (body) or the configuration (config);
-                     10 minutes unless said otherwise
+                     look for inputs that break the event streams (sse), the bodies (body), the configuration (config) or the
+                     translation (translate); 10 minutes unless said otherwise
 ";
 
 fn main() -> ExitCode {

@@ -109,7 +109,7 @@ fn start(environment: &Environment, plugin: &Path, archive: &Archive, options: &
     };
     let built = options.binary.is_none().then(|| server::build(environment)).transpose()?;
     let binary = options.binary.as_ref().or(built.as_ref()).context("a gateway to measure")?;
-    let (gateway, _) = serve("gateway.yaml", binary, None)?;
+    let (gateway, _) = serve("gateway.yaml", binary, options.config.as_deref())?;
     let against = options.against.as_deref();
     let other = against.map(|binary| serve("other-gateway.yaml", binary, options.against_config.as_deref()));
     let (other, other_has_tls) = other.transpose()?.map_or((None, false), |(other, has_tls)| (Some(other), has_tls));

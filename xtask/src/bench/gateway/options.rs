@@ -12,6 +12,8 @@ const ROUNDS: usize = 50;
 pub(crate) struct Options {
     /// The gateway to measure; without one it is built.
     pub(super) binary: Option<PathBuf>,
+    /// Its configuration, with placeholders; without one it gets the bench's own.
+    pub(super) config: Option<PathBuf>,
     /// Another gateway that gets the same load in turns.
     pub(super) against: Option<PathBuf>,
     /// The configuration of the other gateway, with placeholders; without one it gets the same as the first.
@@ -23,12 +25,13 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the words after `bench gateway`.
     pub(crate) fn parse(words: &[&str]) -> Result<Self> {
-        let mut options = Self { binary: None, against: None, against_config: None, rounds: ROUNDS };
+        let mut options = Self { binary: None, config: None, against: None, against_config: None, rounds: ROUNDS };
         let mut words = words.iter();
         while let Some(option) = words.next() {
             let value = words.next().with_context(|| format!("{option} needs a value"))?;
             match *option {
                 "--binary" => options.binary = Some(PathBuf::from(value)),
+                "--config" => options.config = Some(PathBuf::from(value)),
                 "--against" => options.against = Some(PathBuf::from(value)),
                 "--against-config" => options.against_config = Some(PathBuf::from(value)),
                 "--rounds" => options.rounds = value.parse().with_context(|| format!("--rounds {value}"))?,
